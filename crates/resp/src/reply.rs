@@ -1,0 +1,92 @@
+//! What a command answers, as data.
+//!
+//! A handler builds one of these and returns it; it says what is meant, in RESP3's terms, and
+//! never how it looks. Only `encode.rs` knows the wire, where RESP2 has less to say it with.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The protocol version a session speaks (`HELLO 2`, `HELLO 3`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Proto {
+    /// RESP2, what every session starts with.
+    #[default]
+    Resp2,
+    /// RESP3.
+    Resp3,
+}
+
+/// One reply. Borrowed where the answer already lies in memory (a stored value), owned otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply<'a> {
+    /// `+OK` and its like.
+    Simple(Cow<'static, str>),
+    /// An error: the whole line behind the `-`, code first (`ERR …`, `WRONGTYPE …`). CR and LF
+    /// become spaces, those at its end go.
+    Error(Cow<'static, str>),
+    /// `:n`
+    Int(i64),
+    /// A string of bytes.
+    Bulk(Cow<'a, [u8]>),
+    /// A string of bytes that lies in several pieces (a large value made of chunks).
+    Chunks(Vec<&'a [u8]>),
+    /// The absent value: `$-1` in RESP2, `_` in RESP3.
+    Null,
+    /// The absent array: `*-1` in RESP2, `_` in RESP3.
+    NullArray,
+    /// An array.
+    Array(Vec<Reply<'a>>),
+    /// Pairs: a flat array in RESP2, `%` in RESP3.
+    Map(Vec<(Reply<'a>, Reply<'a>)>),
+    /// A set: an array in RESP2, `~` in RESP3.
+    Set(Vec<Reply<'a>>),
+    /// A double: a bulk string in RESP2, `,` in RESP3; printed as Redis prints doubles.
+    Double(f64),
+    /// A boolean: `:1`/`:0` in RESP2, `#t`/`#f` in RESP3.
+    Bool(bool),
+    /// A big number: a bulk string in RESP2, `(` in RESP3.
+    BigNumber(String),
+    /// Text with a three-letter format: a bulk string in RESP2, `=` in RESP3.
+    Verbatim([u8; 3], Cow<'a, [u8]>),
+    /// Out-of-band data: an array in RESP2, `>` in RESP3.
+    Push(Vec<Reply<'a>>),
+    /// A reply with facts about it in front: `|` in RESP3, only the reply itself in RESP2.
+    Attributed(Vec<(Reply<'a>, Reply<'a>)>, Box<Reply<'a>>),
+}
+
+impl<'a> Reply<'a> {
+    /// `+OK`
+    pub const OK: Reply<'static> = Reply::Simple(Cow::Borrowed("OK"));
+    /// The error for a key that holds another kind of value.
+    pub const WRONG_TYPE: Reply<'static> = Reply::Error(Cow::Borrowed(
+        "WRONGTYPE Operation against a key holding the wrong kind of value",
+    ));
+
+    /// An error with a fixed text.
+    #[cold]
+    pub fn error(text: &'static str) -> Reply<'static> {
+        Reply::Error(Cow::Borrowed(text))
+    }
+
+    /// An integer from a length or a count.
+    pub fn len(count: usize) -> Reply<'static> {
+        Reply::Int(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
+    /// A string that the reply owns.
+    pub fn owned(bytes: Vec<u8>) -> Reply<'static> {
+        Reply::Bulk(Cow::Owned(bytes))
+    }
+
+    /// A string that lies elsewhere.
+    pub fn bulk(bytes: &'a [u8]) -> Reply<'a> {
+        Reply::Bulk(Cow::Borrowed(bytes))
+    }
+
+    /// Whether this is an error.
+    pub fn is_error(&self) -> bool {
+        matches!(self, Reply::Error(_))
+    }
+}

@@ -1,0 +1,321 @@
+//! Requests: arrays of bulk strings and inline commands, found in a buffer without copying.
+//!
+//! The session owns the buffer and reads into it; [`Parser`] looks at it and remembers how far it
+//! got, so that a request that arrives byte by byte costs no more than one that arrives whole, and
+//! gives the same result. Leniencies of Redis are kept: a line is ended by CR and *any* byte, and
+//! the two bytes behind an argument are not looked at. Such a command is not canonical, and what is
+//! kept of it (the log, the peers) is [`Parser::canonical`], its only exact form.
+
+use crate::limits::{ARGS_MAX, BULK_BYTES_MAX, LINE_BYTES_MAX};
+use crate::number::unsigned_text;
+use crate::{Args, Limits, Span, parse_int, split_line};
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::vec::Vec;
+use bytes::BytesMut;
+use core::fmt;
+
+/// Spans kept allocated between commands; what a huge command needed beyond is given back.
+const SPANS_KEPT: usize = 1024;
+
+/// A request that can never become a command. The session answers it and closes.
+/// Display gives Redis's text, for example `Protocol error: invalid bulk length`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtocolError(pub Cow<'static, str>);
+
+impl ProtocolError {
+    #[cold]
+    fn new(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for ProtocolError {}
+
+/// What [`Parser::parse`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// A whole command lies in the first `len` bytes of the buffer; its spans are in the parser.
+    Command {
+        /// Bytes to consume, terminator included.
+        len: usize,
+        /// False for an inline command, whose bytes are not the canonical array form.
+        canonical: bool,
+    },
+    /// An empty request (`\r\n`, `*0\r\n`): nothing to answer, `len` bytes to consume.
+    Empty {
+        /// Bytes to consume.
+        len: usize,
+    },
+    /// More bytes are needed. Progress is kept, so that feeding one byte at a time stays linear.
+    Incomplete,
+}
+
+/// How far an unfinished request is understood.
+#[derive(Debug, Default)]
+struct Progress {
+    /// First byte not yet understood. Everything before it is in the spans.
+    pos: usize,
+    /// First byte not yet searched for a line's end. Invariant: `pos <= scanned` within a line.
+    scanned: usize,
+    /// Arguments still to come; `None` until the array's header is read.
+    args_left: Option<usize>,
+    /// Bytes of the argument whose header is read and whose body is not.
+    bulk_bytes: Option<usize>,
+    /// Whether a terminator was something other than CR LF.
+    sloppy: bool,
+}
+
+/// An incremental parser. One per session; it remembers how far it got in an unfinished request.
+#[derive(Debug, Default)]
+pub struct Parser {
+    spans: Vec<Span>,
+    progress: Progress,
+    /// Whether the last call returned `Incomplete`, so that `progress` counts.
+    unfinished: bool,
+    /// The canonical form of a command that did not arrive in it; the spans then point here.
+    rewritten: Vec<u8>,
+}
+
+impl Parser {
+    /// Looks for one command at the front of `buffer`. The caller consumes the returned length
+    /// before it calls again, and after `Incomplete` calls again with the same bytes and more
+    /// behind them.
+    pub fn parse(&mut self, buffer: &[u8], limits: &Limits) -> Result<Parsed, ProtocolError> {
+        if !self.unfinished {
+            self.reset();
+        }
+        let found = match buffer.first() {
+            None => Ok(Parsed::Incomplete),
+            Some(b'*') => self.array(buffer, limits),
+            Some(_) => self.inline(buffer, limits),
+        };
+        self.unfinished = found == Ok(Parsed::Incomplete);
+        found
+    }
+
+    /// The arguments that the last [`Parsed::Command`] found, as slices of the same `buffer`.
+    pub fn args<'a>(&'a self, buffer: &'a [u8]) -> Args<'a> {
+        Args::new(if self.rewritten.is_empty() { buffer } else { &self.rewritten }, &self.spans)
+    }
+
+    /// The last command's bytes in canonical form: the front of the same `buffer`, or, for a
+    /// command that arrived otherwise, the parser's own rewriting of it. The spans fit either.
+    pub fn canonical<'a>(&'a self, buffer: &'a [u8]) -> &'a [u8] {
+        if self.rewritten.is_empty() {
+            buffer.get(..self.progress.pos).unwrap_or(&[])
+        } else {
+            &self.rewritten
+        }
+    }
+
+    /// Where the last command's arguments lie in [`Self::canonical`].
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    fn reset(&mut self) {
+        self.progress = Progress::default();
+        self.spans.clear();
+        self.rewritten.clear();
+        self.spans.shrink_to(SPANS_KEPT);
+        self.rewritten.shrink_to(LINE_BYTES_MAX);
+    }
+
+    fn array(&mut self, buffer: &[u8], limits: &Limits) -> Result<Parsed, ProtocolError> {
+        if self.progress.args_left.is_none() {
+            let Some(declared) = self.array_header(buffer, limits)? else {
+                return Ok(Parsed::Incomplete);
+            };
+            if declared == 0 {
+                return Ok(Parsed::Empty { len: self.progress.pos });
+            }
+            self.progress.args_left = Some(declared);
+            self.spans.reserve(declared.min(SPANS_KEPT));
+        }
+        while let Some(left @ 1..) = self.progress.args_left {
+            if !self.argument(buffer, limits)? {
+                return Ok(Parsed::Incomplete);
+            }
+            self.progress.args_left = Some(left - 1);
+        }
+        let len = self.progress.pos;
+        if self.progress.sloppy {
+            let spans = core::mem::take(&mut self.spans);
+            let args: Vec<_> = Args::new(buffer, &spans).iter().collect();
+            self.rewrite(&args);
+        }
+        Ok(Parsed::Command { len, canonical: self.rewritten.is_empty() })
+    }
+
+    /// The number of arguments; 0 for an empty request, `None` while the line is not whole.
+    fn array_header(
+        &mut self,
+        buffer: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<usize>, ProtocolError> {
+        const TOO_LONG: &str = "Protocol error: too big mbulk count string";
+        const INVALID: &str = "Protocol error: invalid multibulk length";
+        const UNKNOWN_CLIENT: &str = "Protocol error: unauthenticated multibulk length";
+        let Some(line) = self.header_line(buffer, TOO_LONG)? else { return Ok(None) };
+        let declared =
+            line.get(1..).and_then(parse_int).ok_or_else(|| ProtocolError::new(INVALID))?;
+        let declared = usize::try_from(declared).unwrap_or(0);
+        if declared > limits.args_max {
+            let known = limits.authenticated || declared > ARGS_MAX;
+            return Err(ProtocolError::new(if known { INVALID } else { UNKNOWN_CLIENT }));
+        }
+        Ok(Some(declared))
+    }
+
+    /// Reads one argument; false while it is not whole.
+    fn argument(&mut self, buffer: &[u8], limits: &Limits) -> Result<bool, ProtocolError> {
+        let bytes = match self.progress.bulk_bytes {
+            Some(bytes) => bytes,
+            None => match self.bulk_header(buffer, limits)? {
+                Some(bytes) => bytes,
+                None => return Ok(false),
+            },
+        };
+        let start = self.progress.pos;
+        let end = start.saturating_add(bytes);
+        let Some(terminator) = buffer.get(end..).and_then(<[u8]>::first_chunk) else {
+            self.progress.bulk_bytes = Some(bytes);
+            return Ok(false);
+        };
+        self.progress.sloppy |= terminator != b"\r\n";
+        self.spans.push(Span { start: start as u32, end: end as u32 });
+        self.progress.bulk_bytes = None;
+        self.progress.pos = end + 2;
+        Ok(true)
+    }
+
+    /// The declared length of one argument, `None` while the line is not whole.
+    fn bulk_header(
+        &mut self,
+        buffer: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<usize>, ProtocolError> {
+        const TOO_LONG: &str = "Protocol error: too big bulk count string";
+        const INVALID: &str = "Protocol error: invalid bulk length";
+        const UNKNOWN_CLIENT: &str = "Protocol error: unauthenticated bulk length";
+        let Some(line) = self.header_line(buffer, TOO_LONG)? else { return Ok(None) };
+        let (kind, number) = line.split_first().unwrap_or((&b'\r', &[]));
+        if *kind != b'$' {
+            return Err(unexpected_kind(*kind));
+        }
+        let declared = parse_int(number).and_then(|number| usize::try_from(number).ok());
+        let declared = declared.ok_or_else(|| ProtocolError::new(INVALID))?;
+        if declared > limits.bulk_bytes_max {
+            let known = limits.authenticated || declared > BULK_BYTES_MAX;
+            return Err(ProtocolError::new(if known { INVALID } else { UNKNOWN_CLIENT }));
+        }
+        // A span holds 32-bit positions: what would end behind them is refused before it arrives.
+        if self.progress.pos.saturating_add(declared) > u32::MAX as usize - 2 {
+            return Err(ProtocolError::new(INVALID));
+        }
+        Ok(Some(declared))
+    }
+
+    /// The line at `pos` without its end, consumed; `None` while it is not whole.
+    fn header_line<'a>(
+        &mut self,
+        buffer: &'a [u8],
+        too_long: &'static str,
+    ) -> Result<Option<&'a [u8]>, ProtocolError> {
+        let start = self.progress.pos;
+        let Some(end) = self.find(buffer, b'\r', LINE_BYTES_MAX, too_long)? else {
+            return Ok(None);
+        };
+        let Some(behind) = buffer.get(end + 1) else { return Ok(None) };
+        self.progress.sloppy |= *behind != b'\n';
+        self.progress.pos = end + 2;
+        self.progress.scanned = end + 2;
+        Ok(buffer.get(start..end))
+    }
+
+    /// Where `delimiter` lies, searching on from where the last search ended. More than `line_max`
+    /// bytes without one are an error, however they arrive.
+    fn find(
+        &mut self,
+        buffer: &[u8],
+        delimiter: u8,
+        line_max: usize,
+        too_long: &'static str,
+    ) -> Result<Option<usize>, ProtocolError> {
+        let from = self.progress.scanned.max(self.progress.pos);
+        let until = buffer.len().min(self.progress.pos.saturating_add(line_max).saturating_add(1));
+        let window = buffer.get(from..until).unwrap_or(&[]);
+        if let Some(at) = window.iter().position(|&byte| byte == delimiter) {
+            self.progress.scanned = from + at;
+            return Ok(Some(from + at));
+        }
+        self.progress.scanned = from.max(until);
+        if until.saturating_sub(self.progress.pos) > line_max {
+            return Err(ProtocolError::new(too_long));
+        }
+        Ok(None)
+    }
+
+    fn inline(&mut self, buffer: &[u8], limits: &Limits) -> Result<Parsed, ProtocolError> {
+        const TOO_LONG: &str = "Protocol error: too big inline request";
+        let Some(end) = self.find(buffer, b'\n', limits.inline_bytes_max, TOO_LONG)? else {
+            return Ok(Parsed::Incomplete);
+        };
+        let line = buffer.get(..end).unwrap_or(&[]);
+        let args = split_line(line.strip_suffix(b"\r").unwrap_or(line))
+            .ok_or_else(|| ProtocolError::new("Protocol error: unbalanced quotes in request"))?;
+        self.progress.pos = end + 1;
+        if args.is_empty() {
+            return Ok(Parsed::Empty { len: end + 1 });
+        }
+        let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+        self.rewrite(&args);
+        Ok(Parsed::Command { len: end + 1, canonical: false })
+    }
+
+    /// Keeps the canonical form of a command that arrived in another one.
+    fn rewrite(&mut self, args: &[&[u8]]) {
+        let mut out = BytesMut::new();
+        put_header(&mut out, b'*', args.len());
+        let mut spans = Vec::with_capacity(args.len());
+        for arg in args {
+            put_header(&mut out, b'$', arg.len());
+            spans.push(Span { start: out.len() as u32, end: (out.len() + arg.len()) as u32 });
+            out.extend_from_slice(arg);
+            out.extend_from_slice(b"\r\n");
+        }
+        self.spans = spans;
+        self.rewritten = out.into();
+    }
+}
+
+#[cold]
+fn unexpected_kind(kind: u8) -> ProtocolError {
+    ProtocolError(Cow::Owned(format!("Protocol error: expected '$', got '{}'", char::from(kind))))
+}
+
+/// Appends one command in canonical form (`*n\r\n$len\r\n…`).
+pub fn write_command<'a>(out: &mut BytesMut, args: impl ExactSizeIterator<Item = &'a [u8]>) {
+    put_header(out, b'*', args.len());
+    for arg in args {
+        out.reserve(arg.len() + 32);
+        put_header(out, b'$', arg.len());
+        out.extend_from_slice(arg);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends a type byte, a count and a line's end.
+pub(crate) fn put_header(out: &mut BytesMut, kind: u8, count: usize) {
+    out.extend_from_slice(unsigned_text(count as u64).into_line(kind).as_line());
+}
+
+#[cfg(test)]
+mod tests;
