@@ -1,0 +1,95 @@
+//! Apply: the only way the keyspace changes. Total, deterministic, the same on every replica.
+
+use crate::batch::{Decoded, Walker};
+use crate::plan::{Answers, mix};
+use crate::{Effects, Keyspace, Plan, RunFn, Stamp, WriteFn, Writer, cmd};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use quorate_resp::Args;
+
+/// Where the entry stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied {
+    /// Log index; revision of what the entry changes.
+    pub index: u64,
+    /// The leader's inputs.
+    pub stamp: Stamp,
+}
+
+/// What applying an entry gave.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// With a plan: the encoded replies of each run, in the order of the runs.
+    pub replies: Vec<Bytes>,
+    /// For the server to carry out.
+    pub effects: Effects,
+}
+
+/// Applies one entry. `plan` is given only on the replica that sealed it, which alone makes
+/// replies. Returns `Err` if the payload cannot be decoded or does not fit the plan: this replica
+/// must stop (both were made by sealing, so the log is damaged, or written by a version that knows
+/// more than this one).
+pub fn apply(
+    keyspace: &mut Keyspace,
+    at: Applied,
+    payload: &[u8],
+    plan: Option<&Plan>,
+) -> Result<Outcome, &'static str> {
+    let now_ms = at.stamp.now_ms.max(keyspace.now_ms());
+    keyspace.begin_entry(at.index, now_ms);
+    let mut effects = Effects::default();
+    let mut answers = plan.map(|plan| Answers::new(plan, !at.stamp.seed));
+    let mut walker = Walker::new(payload);
+    let mut seed = at.stamp.seed;
+    while let Some(found) = walker.next()? {
+        let (db, expiry) = match &found {
+            Decoded::Command(db, _, expiry) => (*db, *expiry),
+            Decoded::Hidden(db, _) => (*db, false),
+        };
+        let args = walker.args(&found);
+        if !expiry && let Some(answers) = &mut answers {
+            answers.before_logged(keyspace)?;
+        }
+        seed = mix(seed);
+        let stamp = Stamp { now_ms, seed };
+        let mut cx = Writer { keyspace, db, stamp, index: at.index, effects: &mut effects };
+        if expiry {
+            expire(&mut cx, args)?;
+            continue;
+        }
+        let reply = write_of(args)?(&mut cx, args);
+        if let Some(answers) = &mut answers {
+            answers.reply(&reply);
+        }
+    }
+    let replies = match answers {
+        Some(answers) => answers.finish(keyspace)?,
+        None => Vec::new(),
+    };
+    Ok(Outcome { replies, effects })
+}
+
+/// The function of a logged command.
+fn write_of(args: Args<'_>) -> Result<WriteFn, &'static str> {
+    let spec = cmd::resolve(args).ok_or("payload: a command that this version does not know")?;
+    if !spec.meta.arity.fits(args.len()) {
+        return Err("payload: a command with a wrong number of arguments");
+    }
+    match spec.run {
+        RunFn::Write(run) => Ok(run),
+        RunFn::Read(_) => Err("payload: a read"),
+    }
+}
+
+/// Removes keys whose deadline has passed. A key that is not due stays: only time can end it.
+fn expire(cx: &mut Writer<'_>, args: Args<'_>) -> Result<(), &'static str> {
+    if args.len() < 2 || args.at(0) != b"UNLINK" {
+        return Err("payload: an expiry that is no UNLINK");
+    }
+    for key in args.from(1).iter() {
+        if cx.expire(key) {
+            cx.notify(b'x', "expired", key);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,284 @@
+//! What sessions hand over ([`Run`]) and what stands in the log (the payload).
+//!
+//! A payload is RESP: commands in canonical array form back to back. It begins with `SELECT n` for
+//! its first command and says `SELECT` again whenever the database changes: Redis keeps the
+//! selected database from record to record while it loads an AOF, so nothing may depend on what
+//! stood before. Lines that begin with `#` are annotations, which Redis 7 skips: `#x n` marks the
+//! next n commands as expiry (`UNLINK`s without a client, which emit `expired`); `#h …` and a
+//! closing `#H …` carry an armoured command that Redis 7.0 must not see (see `armour`).
+//!
+//! A payload is written once, by `seal`, and read on every replica, by `apply`.
+
+use crate::Db;
+use crate::armour::{self, Armour};
+use alloc::vec::Vec;
+use bytes::{Bytes, BytesMut};
+use quorate_resp::{Args, Limits, Parsed, Parser, Proto, int_text, parse_int, write_command};
+
+/// Keys that one expiry `UNLINK` takes: enough to make its own cost vanish, few enough to keep a
+/// line of `quorate log print` readable.
+const EXPIRY_KEYS_MAX: usize = 64;
+
+/// Consecutive commands of one session, sent and answered together.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Database of all its commands. A `SELECT` ends a run.
+    pub db: Db,
+    /// How the session wants its replies.
+    pub proto: Proto,
+    /// The commands, canonical RESP, back to back: writes, and reads that must see them.
+    pub commands: Bytes,
+    /// How many.
+    pub count: u32,
+}
+
+/// One thing found in a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decoded<'a> {
+    /// A command, with `true` when it is an expiry and has no client.
+    Command(Db, &'a [u8], bool),
+    /// An armoured command, decoded to canonical RESP.
+    Hidden(Db, Bytes),
+}
+
+/// Walks a payload; used by `quorate log print` and by the tests. An undecodable payload ends in an
+/// `Err`.
+pub fn decode(payload: &[u8]) -> impl Iterator<Item = Result<Decoded<'_>, &'static str>> {
+    let mut walker = Some(Walker::new(payload));
+    core::iter::from_fn(move || {
+        let step = walker.as_mut()?.next();
+        if !matches!(step, Ok(Some(_))) {
+            walker = None;
+        }
+        step.transpose()
+    })
+}
+
+/// Walks a payload and keeps the arguments of the command it stands on.
+#[derive(Debug)]
+pub(crate) struct Walker<'a> {
+    rest: &'a [u8],
+    /// `None` until the payload's first `SELECT`.
+    db: Option<Db>,
+    /// Commands still to come that `#x` marked as expiry.
+    expiries: u64,
+    parser: Parser,
+    limits: Limits,
+}
+
+impl<'a> Walker<'a> {
+    pub(crate) fn new(payload: &'a [u8]) -> Self {
+        Self {
+            rest: payload,
+            db: None,
+            expiries: 0,
+            parser: Parser::default(),
+            limits: Limits::stored(),
+        }
+    }
+
+    /// The next command, `None` at the payload's end. After an `Err` there is nothing more to ask
+    /// for.
+    pub(crate) fn next(&mut self) -> Result<Option<Decoded<'a>>, &'static str> {
+        loop {
+            match self.rest.first() {
+                None if self.expiries == 0 => return Ok(None),
+                None => return Err("payload: an expiry mark without its commands"),
+                Some(b'*') => {
+                    if let Some(found) = self.command()? {
+                        return Ok(Some(found));
+                    }
+                }
+                Some(b'#') => {
+                    if let Some(found) = self.annotation()? {
+                        return Ok(Some(found));
+                    }
+                }
+                Some(_) => return Err("payload: neither a command nor an annotation"),
+            }
+        }
+    }
+
+    /// The arguments of what [`Self::next`] returned last.
+    pub(crate) fn args<'s>(&'s self, found: &'s Decoded<'_>) -> Args<'s> {
+        match found {
+            Decoded::Command(_, bytes, _) => self.parser.args(bytes),
+            Decoded::Hidden(_, bytes) => self.parser.args(bytes),
+        }
+    }
+
+    /// Takes the command at the front; `None` if it is a `SELECT`, which only changes where the
+    /// walk stands.
+    fn command(&mut self) -> Result<Option<Decoded<'a>>, &'static str> {
+        let len = parse_one(&mut self.parser, self.rest, &self.limits)?;
+        let (bytes, rest) = self.rest.split_at_checked(len).unwrap_or((self.rest, &[]));
+        self.rest = rest;
+        if self.expiries > 0 {
+            self.expiries -= 1;
+            return Ok(Some(Decoded::Command(self.selected()?, bytes, true)));
+        }
+        let args = self.parser.args(bytes);
+        if args.len() == 2 && args.at(0) == b"SELECT" {
+            self.db = Some(parse_db(args.at(1)).ok_or("payload: SELECT of no database")?);
+            return Ok(None);
+        }
+        Ok(Some(Decoded::Command(self.selected()?, bytes, false)))
+    }
+
+    fn annotation(&mut self) -> Result<Option<Decoded<'a>>, &'static str> {
+        if self.expiries > 0 {
+            return Err("payload: an annotation among expiries");
+        }
+        match self.rest.get(..3) {
+            Some(b"#x ") => {
+                let line = armour::take_line(&mut self.rest)?;
+                let count = line.get(3..).and_then(parse_int).filter(|&count| count > 0);
+                self.expiries = count.ok_or("payload: malformed expiry mark")?.unsigned_abs();
+                Ok(None)
+            }
+            Some(b"#h " | b"#H ") => {
+                let command = armour::decode(&mut self.rest)?;
+                if !command.starts_with(b"*")
+                    || parse_one(&mut self.parser, &command, &self.limits)? != command.len()
+                {
+                    return Err("payload: the armour does not hold one command");
+                }
+                Ok(Some(Decoded::Hidden(self.selected()?, Bytes::from(command))))
+            }
+            _ => Err("payload: unknown annotation"),
+        }
+    }
+
+    fn selected(&self) -> Result<Db, &'static str> {
+        self.db.ok_or("payload: does not begin with SELECT")
+    }
+}
+
+/// Parses one command that must be whole and canonical; returns its length.
+fn parse_one(parser: &mut Parser, bytes: &[u8], limits: &Limits) -> Result<usize, &'static str> {
+    match parser.parse(bytes, limits) {
+        Ok(Parsed::Command { len, canonical: true }) => Ok(len),
+        Ok(Parsed::Command { .. }) => Err("payload: a command that is not canonical"),
+        Ok(Parsed::Empty { .. }) => Err("payload: an empty command"),
+        Ok(Parsed::Incomplete) => Err("payload: cut inside a command"),
+        Err(_) => Err("payload: malformed command"),
+    }
+}
+
+/// The database that an argument names, if there is such a one.
+pub(crate) fn parse_db(text: &[u8]) -> Option<Db> {
+    let number = u8::try_from(parse_int(text)?).ok()?;
+    (number < Db::COUNT).then_some(Db(number))
+}
+
+/// A payload in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Payload {
+    out: BytesMut,
+    /// What the last `SELECT` chose.
+    db: Option<Db>,
+    commands: u32,
+}
+
+impl Payload {
+    /// With room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { out: BytesMut::with_capacity(bytes), ..Self::default() }
+    }
+
+    /// Appends `count` commands that are canonical already: the hot path, one copy.
+    pub(crate) fn plain(&mut self, db: Db, commands: &[u8], count: u32) {
+        self.select(db);
+        self.out.extend_from_slice(commands);
+        self.commands += count;
+    }
+
+    /// Appends one command from its arguments.
+    pub(crate) fn command(&mut self, db: Db, args: &[Vec<u8>]) {
+        self.select(db);
+        write_command(&mut self.out, args.iter().map(Vec::as_slice));
+        self.commands += 1;
+    }
+
+    /// Appends one canonical command in armour.
+    pub(crate) fn hidden(&mut self, db: Db, command: &[u8]) {
+        self.select(db);
+        let mut armour = Armour::new(&mut self.out);
+        armour.push(command);
+        armour.finish();
+        self.commands += 1;
+    }
+
+    /// Appends the removal of expired keys.
+    pub(crate) fn expiry(&mut self, db: Db, keys: &[&[u8]]) {
+        if keys.is_empty() {
+            return;
+        }
+        self.select(db);
+        let count = keys.len().div_ceil(EXPIRY_KEYS_MAX);
+        self.out.extend_from_slice(b"#x ");
+        self.out.extend_from_slice(int_text(count as i64).as_bytes());
+        self.out.extend_from_slice(b"\n");
+        for keys in keys.chunks(EXPIRY_KEYS_MAX) {
+            write_command(&mut self.out, Unlink { keys, named: false });
+            self.commands += 1;
+        }
+    }
+
+    /// What another payload holds, behind what stands here.
+    pub(crate) fn append(&mut self, behind: &Payload) {
+        self.out.extend_from_slice(&behind.out);
+        self.db = behind.db.or(self.db);
+        self.commands += behind.commands;
+    }
+
+    /// Commands so far, expiries counted, `SELECT` not.
+    pub(crate) fn commands(&self) -> u32 {
+        self.commands
+    }
+
+    /// The finished bytes.
+    pub(crate) fn freeze(self) -> Bytes {
+        self.out.freeze()
+    }
+
+    fn select(&mut self, db: Db) {
+        if self.db == Some(db) {
+            return;
+        }
+        self.db = Some(db);
+        let number = int_text(i64::from(db.0));
+        write_command(&mut self.out, [b"SELECT".as_slice(), number.as_bytes()].into_iter());
+    }
+}
+
+/// The arguments of an expiry's `UNLINK`, counted ahead as [`write_command`] wants them.
+struct Unlink<'a> {
+    keys: &'a [&'a [u8]],
+    /// Whether the name was given already.
+    named: bool,
+}
+
+impl<'a> Iterator for Unlink<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if !self.named {
+            self.named = true;
+            return Some(b"UNLINK");
+        }
+        let (first, rest) = self.keys.split_first()?;
+        self.keys = rest;
+        Some(first)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.keys.len() + usize::from(!self.named);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Unlink<'_> {}
+
+#[cfg(test)]
+mod tests;

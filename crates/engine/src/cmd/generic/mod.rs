@@ -1,0 +1,46 @@
+//! Commands on keys of any type, as in Redis 7.2.
+//!
+//! Each file holds rows and functions of one concern; `cmd` lists them. Replies and errors are word
+//! for word Redis's.
+
+pub(super) mod database;
+pub(super) mod expire;
+pub(super) mod keys;
+pub(super) mod object;
+pub(super) mod rename;
+pub(super) mod scan;
+
+use crate::batch::parse_db;
+use crate::{Arity, Db, Flags, Group, Keys, Meta};
+use quorate_resp::{Reply, parse_int};
+
+pub(crate) const SYNTAX: &str = "ERR syntax error";
+pub(crate) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+const NO_INT: &str = "ERR value is out of range, value must between -2147483648 and 2147483647";
+const NO_DB: &str = "ERR DB index is out of range";
+
+/// What the rows of this group share.
+const fn meta(
+    name: &'static str,
+    arity: Arity,
+    keys: Keys,
+    flags: Flags,
+    facts: (&'static str, &'static str),
+) -> Meta {
+    let (since, summary) = facts;
+    Meta { name, arity, keys, group: Group::Generic, flags, summary, since }
+}
+
+/// Every argument is a key.
+const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
+
+/// A database number with `MOVE`'s and `COPY`'s errors.
+fn db_argument(text: &[u8]) -> Result<Db, Reply<'static>> {
+    let Some(number) = parse_int(text) else {
+        return Err(Reply::error(NOT_AN_INTEGER));
+    };
+    if i32::try_from(number).is_err() {
+        return Err(Reply::error(NO_INT));
+    }
+    parse_db(text).ok_or_else(|| Reply::error(NO_DB))
+}

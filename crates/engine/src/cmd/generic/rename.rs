@@ -1,0 +1,149 @@
+//! A value under another name or in another database: RENAME, RENAMENX, MOVE, COPY.
+
+use super::{SYNTAX, db_argument, meta};
+use crate::{Arity, Db, Flags, Keys, Logged, Reader, Spec, Writer};
+use quorate_resp::{Args, Reply};
+
+const PAIR: Keys = Keys::Range { first: 1, last: 2, step: 1 };
+const SAME: &str = "ERR source and destination objects are the same";
+const NO_KEY: &str = "ERR no such key";
+
+/// The rows.
+pub(in crate::cmd) const COMMANDS: &[Spec] = &[
+    Spec::write(
+        meta(
+            "COPY",
+            Arity::AtLeast(3),
+            PAIR,
+            Flags::DENYOOM.and(Flags::OTHER_DB),
+            ("6.2.0", "Copies the value of a key to a new key."),
+        ),
+        Logged::Plain,
+        copy,
+    ),
+    Spec::write(
+        meta(
+            "MOVE",
+            Arity::Exactly(3),
+            Keys::At(1),
+            Flags::FAST.and(Flags::OTHER_DB),
+            ("1.0.0", "Moves a key to another database."),
+        ),
+        Logged::Plain,
+        move_to,
+    ),
+    Spec::write(
+        meta(
+            "RENAME",
+            Arity::Exactly(3),
+            PAIR,
+            Flags::NONE,
+            ("1.0.0", "Renames a key, replacing what the new name holds."),
+        ),
+        Logged::Plain,
+        rename,
+    ),
+    Spec::write(
+        meta(
+            "RENAMENX",
+            Arity::Exactly(3),
+            PAIR,
+            Flags::FAST,
+            ("1.0.0", "Renames a key only if the new name is free."),
+        ),
+        Logged::Plain,
+        rename_nx,
+    ),
+];
+
+fn rename(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let (from, to) = (args.at(1), args.at(2));
+    if !cx.reader().exists(from) {
+        return Reply::error(NO_KEY);
+    }
+    if from != to {
+        renamed(cx, from, to);
+    }
+    Reply::OK
+}
+
+fn rename_nx(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let (from, to) = (args.at(1), args.at(2));
+    if !cx.reader().exists(from) {
+        return Reply::error(NO_KEY);
+    }
+    if cx.reader().exists(to) {
+        return Reply::Int(0);
+    }
+    renamed(cx, from, to);
+    Reply::Int(1)
+}
+
+fn renamed(cx: &mut Writer<'_>, from: &[u8], to: &[u8]) {
+    cx.move_key(from, cx.db, to);
+    cx.notify(b'g', "rename_from", from);
+    cx.notify(b'g', "rename_to", to);
+}
+
+fn move_to(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let key = args.at(1);
+    let db = match db_argument(args.at(2)) {
+        Ok(db) => db,
+        Err(reply) => return reply,
+    };
+    if db == cx.db {
+        return Reply::error(SAME);
+    }
+    if !cx.reader().exists(key) || exists_in(cx, db, key) {
+        return Reply::Int(0);
+    }
+    cx.move_key(key, db, key);
+    cx.notify(b'g', "move_from", key);
+    notify_in(cx, db, "move_to", key);
+    Reply::Int(1)
+}
+
+fn copy(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let (from, to) = (args.at(1), args.at(2));
+    let (db, replace) = match copy_options(args.from(3), cx.db) {
+        Ok(options) => options,
+        Err(reply) => return reply,
+    };
+    if db == cx.db && from == to {
+        return Reply::error(SAME);
+    }
+    if !cx.reader().exists(from) || (!replace && exists_in(cx, db, to)) {
+        return Reply::Int(0);
+    }
+    cx.copy_key(from, db, to);
+    notify_in(cx, db, "copy_to", to);
+    Reply::Int(1)
+}
+
+fn copy_options(args: Args<'_>, home: Db) -> Result<(Db, bool), Reply<'static>> {
+    let (mut db, mut replace) = (home, false);
+    let mut at = 0;
+    while let Some(option) = args.get(at) {
+        if option.eq_ignore_ascii_case(b"REPLACE") {
+            replace = true;
+        } else if let (true, Some(text)) = (option.eq_ignore_ascii_case(b"DB"), args.get(at + 1)) {
+            db = db_argument(text)?;
+            at += 1;
+        } else {
+            return Err(Reply::error(SYNTAX));
+        }
+        at += 1;
+    }
+    Ok((db, replace))
+}
+
+fn exists_in(cx: &Writer<'_>, db: Db, key: &[u8]) -> bool {
+    Reader { db, ..cx.reader() }.exists(key)
+}
+
+/// The event of a key in another database than the command's.
+fn notify_in(cx: &mut Writer<'_>, db: Db, event: &'static str, key: &[u8]) {
+    let home = core::mem::replace(&mut cx.db, db);
+    cx.notify(b'g', event, key);
+    cx.db = home;
+}

@@ -1,0 +1,75 @@
+//! Commands that the server makes for itself: replicated settings, and a long apply for tests.
+//!
+//! They are armoured in the log, since no Redis knows them, and unknown to clients
+//! ([`Flags::INTERNAL`]). They change no key, so that a log with them is still an exact record of
+//! the data.
+
+use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Meta, SettingError, Spec, Writer};
+use quorate_resp::{Args, Reply, parse_int};
+
+/// The rows.
+pub(super) const COMMANDS: &[Spec] = &[
+    Spec::write(
+        Meta {
+            name: "QUORATE.CONFIG",
+            arity: Arity::Exactly(3),
+            keys: Keys::None,
+            group: Group::Server,
+            flags: Flags::INTERNAL.and(Flags::ADMIN),
+            summary: "Sets one replicated setting.",
+            since: "7.2.0",
+        },
+        Logged::Hidden,
+        config,
+    ),
+    Spec::write(
+        Meta {
+            name: "QUORATE.SPIN",
+            arity: Arity::Exactly(2),
+            keys: Keys::None,
+            group: Group::Server,
+            flags: Flags::INTERNAL.and(Flags::ADMIN),
+            summary: "Turns an idle loop so many million times while it is applied.",
+            since: "7.2.0",
+        },
+        Logged::Hidden,
+        spin,
+    )
+    .costing(spin_cost_ns),
+];
+
+/// Turns of the loop per unit.
+const TURNS: u64 = 1_000_000;
+/// No more units than this at once: some minutes.
+const UNITS_MAX: i64 = 1_000_000;
+
+fn config(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let text = |at| core::str::from_utf8(args.at(at)).unwrap_or("");
+    match cx.keyspace.set_setting(text(1), text(2)) {
+        Ok(()) => Reply::OK,
+        Err(SettingError::Unknown) => Reply::error("ERR no such replicated setting"),
+        Err(SettingError::Invalid) => Reply::error("ERR invalid value of a replicated setting"),
+    }
+}
+
+fn spin(_: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let Some(units) = units(args) else {
+        return Reply::error("ERR value is not an integer or out of range");
+    };
+    let mut state = 1_u64;
+    for _ in 0..units * TURNS {
+        state = core::hint::black_box(state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1));
+    }
+    Reply::OK
+}
+
+/// A turn is a multiplication, an addition and a store that is read again: 2 ns on the machines we
+/// measured.
+fn spin_cost_ns(_: &Keyspace, _: Db, args: Args<'_>) -> u64 {
+    units(args).unwrap_or(0).saturating_mul(TURNS * 2)
+}
+
+fn units(args: Args<'_>) -> Option<u64> {
+    let units = parse_int(args.at(1)).filter(|units| (0..=UNITS_MAX).contains(units))?;
+    u64::try_from(units).ok()
+}

@@ -1,0 +1,77 @@
+//! Commands on strings, as in Redis 7.2 and with `SET … IFEQ` of Valkey 8.1.
+//!
+//! Each file holds rows with their functions, one concern a file; the list below is what `cmd`
+//! takes. Values are looked at where they lie and never copied, but for old values that a write
+//! replies with.
+
+mod counter;
+mod expiry;
+mod get;
+mod lcs;
+mod range;
+mod set;
+#[cfg(test)]
+pub(in crate::cmd) mod testing;
+
+use crate::{Arity, Flags, Group, Keys, Meta, Spec, StrRef};
+use quorate_resp::Reply;
+
+/// The rows of the family.
+pub(super) const ROWS: &[Spec] = &[
+    range::APPEND,
+    counter::DECR,
+    counter::DECRBY,
+    get::GET,
+    get::GETDEL,
+    get::GETEX,
+    range::GETRANGE,
+    set::GETSET,
+    counter::INCR,
+    counter::INCRBY,
+    counter::INCRBYFLOAT,
+    lcs::LCS,
+    get::MGET,
+    set::MSET,
+    set::MSETNX,
+    set::PSETEX,
+    set::SET,
+    set::SETEX,
+    set::SETNX,
+    range::SETRANGE,
+    range::STRLEN,
+    range::SUBSTR,
+];
+
+/// What the rows of this group share.
+const fn meta(
+    name: &'static str,
+    arity: Arity,
+    keys: Keys,
+    flags: Flags,
+    facts: (&'static str, &'static str),
+) -> Meta {
+    let (since, summary) = facts;
+    Meta { name, arity, keys, group: Group::String, flags, summary, since }
+}
+
+/// Grows memory in constant time.
+const FAST_GROWTH: Flags = Flags::FAST.and(Flags::DENYOOM);
+
+/// The pieces of bytes `start..end` of a value, without copying.
+pub(super) fn clip(value: StrRef<'_>, start: usize, end: usize) -> impl Iterator<Item = &[u8]> {
+    let mut at = 0usize;
+    value.pieces().filter_map(move |piece| {
+        let from = start.saturating_sub(at).min(piece.len());
+        let to = end.saturating_sub(at).min(piece.len());
+        at = at.saturating_add(piece.len());
+        piece.get(from..to).filter(|clipped| !clipped.is_empty())
+    })
+}
+
+/// The value as a reply that outlives the keyspace's next change; absent is null.
+fn owned(value: Option<StrRef<'_>>) -> Reply<'static> {
+    value.map_or(Reply::Null, |value| Reply::owned(value.bytes().into_owned()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! Commands that replace whole values: SET with all its options, its older relatives, MSET and
+//! MSETNX.
+//!
+//! A relative TTL is logged as `SET … PXAT`, which every Redis since 6.2 replays; SETEX and PSETEX
+//! take the same form, since they answer what SET answers. `IFEQ` is newer than Redis 7.0 and is
+//! logged armoured. A deadline that is already past is stored as given: the key is invisible from
+//! the start and the next expiry removes it, as in Redis.
+
+use super::expiry::{Expiry, Unit, push_deadline};
+use super::{FAST_GROWTH, meta, owned};
+use crate::cmd::generic::SYNTAX;
+use crate::{
+    Arity, Deadline, Flags, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer, WrongType,
+};
+use alloc::vec;
+use alloc::vec::Vec;
+use quorate_resp::{Args, Reply};
+
+pub(super) const SET: Spec = Spec::write(
+    meta(
+        "SET",
+        Arity::AtLeast(3),
+        Keys::At(1),
+        Flags::DENYOOM,
+        ("1.0.0", "Sets the string at a key, whatever it held, with conditions and a deadline."),
+    ),
+    Logged::HiddenIf(compares, Some(set_absolute)),
+    set,
+);
+
+/// Under which condition SET sets.
+#[derive(Clone, Copy)]
+enum Condition<'a> {
+    Always,
+    /// `NX`
+    Absent,
+    /// `XX`
+    Present,
+    /// `IFEQ`: the key holds this string.
+    Equal(&'a [u8]),
+}
+
+/// SET's options.
+struct Options<'a> {
+    condition: Condition<'a>,
+    /// `GET`: answer the old value.
+    get: bool,
+    /// `KEEPTTL`
+    keep: bool,
+    expiry: Option<Expiry<'a>>,
+}
+
+impl<'a> Options<'a> {
+    /// Reads them; `None` is a syntax error. An option may be repeated where Redis lets it.
+    fn parse(args: Args<'a>) -> Option<Self> {
+        let mut found =
+            Self { condition: Condition::Always, get: false, keep: false, expiry: None };
+        let mut options = args.from(3).iter();
+        while let Some(option) = options.next() {
+            if let Some(unit) = Unit::option(option) {
+                if found.keep || found.expiry.is_some_and(|earlier| !earlier.same_unit(unit)) {
+                    return None;
+                }
+                found.expiry = Some(Expiry::new(unit, options.next()?));
+            } else if option.eq_ignore_ascii_case(b"GET") {
+                found.get = true;
+            } else if option.eq_ignore_ascii_case(b"KEEPTTL") && found.expiry.is_none() {
+                found.keep = true;
+            } else {
+                found.condition = match found.condition {
+                    Condition::Always | Condition::Absent if option.eq_ignore_ascii_case(b"NX") => {
+                        Condition::Absent
+                    }
+                    Condition::Always | Condition::Present
+                        if option.eq_ignore_ascii_case(b"XX") =>
+                    {
+                        Condition::Present
+                    }
+                    Condition::Always if option.eq_ignore_ascii_case(b"IFEQ") => {
+                        Condition::Equal(options.next()?)
+                    }
+                    _ => return None,
+                };
+            }
+        }
+        Some(found)
+    }
+
+    /// Whether SET may set, and the old value as a reply if it was asked for.
+    fn judge(
+        &self,
+        cx: &Reader<'_>,
+        key: &[u8],
+    ) -> Result<(bool, Option<Reply<'static>>), WrongType> {
+        let looks = self.get || matches!(self.condition, Condition::Equal(_));
+        let old = if looks { cx.string(key)? } else { None };
+        let allowed = match self.condition {
+            Condition::Always => true,
+            Condition::Absent => !cx.exists(key),
+            Condition::Present => cx.exists(key),
+            Condition::Equal(wanted) => {
+                old.is_some_and(|old| old.len() == wanted.len() && *old.bytes() == *wanted)
+            }
+        };
+        Ok((allowed, self.get.then(|| owned(old))))
+    }
+}
+
+fn set(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let (key, value) = (args.at(1), args.at(2));
+    if args.len() == 3 {
+        return store(cx, key, value, Deadline::Clear);
+    }
+    let Some(options) = Options::parse(args) else {
+        return Reply::error(SYNTAX);
+    };
+    let deadline = match options.expiry.map(|expiry| expiry.deadline_ms(cx.now_ms())) {
+        Some(Ok(deadline)) => Deadline::At(deadline),
+        Some(Err(bad)) => return bad.reply("ERR invalid expire time in 'set' command"),
+        None if options.keep => Deadline::Keep,
+        None => Deadline::Clear,
+    };
+    let Ok((allowed, old)) = options.judge(&cx.reader(), key) else {
+        return Reply::WRONG_TYPE;
+    };
+    let reply = if allowed { store(cx, key, value, deadline) } else { Reply::Null };
+    old.unwrap_or(reply)
+}
+
+/// Sets the value, tells who listens, and answers OK.
+fn store(cx: &mut Writer<'_>, key: &[u8], value: &[u8], deadline: Deadline) -> Reply<'static> {
+    cx.set_string(key, value, deadline);
+    cx.notify(b'$', "set", key);
+    if matches!(deadline, Deadline::At(_)) {
+        cx.notify(b'g', "expire", key);
+    }
+    Reply::OK
+}
+
+/// Whether the command uses `IFEQ`. An option's argument that reads so is an error anyway.
+fn compares(_: &Reader<'_>, args: Args<'_>) -> bool {
+    args.from(3).iter().any(|option| option.eq_ignore_ascii_case(b"IFEQ"))
+}
+
+fn set_absolute(_: &Keyspace, stamp: &Stamp, args: Args<'_>) -> Option<Vec<Vec<u8>>> {
+    if args.len() < 5 {
+        return None;
+    }
+    let options = Options::parse(args)?;
+    let expiry = options.expiry.filter(|expiry| expiry.is_relative())?;
+    let deadline = expiry.deadline_ms(stamp.now_ms).ok()?;
+    let mut words = vec![b"SET".to_vec(), args.at(1).to_vec(), args.at(2).to_vec()];
+    match options.condition {
+        Condition::Always => {}
+        Condition::Absent => words.push(b"NX".to_vec()),
+        Condition::Present => words.push(b"XX".to_vec()),
+        Condition::Equal(wanted) => words.extend([b"IFEQ".to_vec(), wanted.to_vec()]),
+    }
+    if options.get {
+        words.push(b"GET".to_vec());
+    }
+    push_deadline(&mut words, deadline);
+    Some(words)
+}
+
+pub(super) const SETNX: Spec = Spec::write(
+    meta(
+        "SETNX",
+        Arity::Exactly(3),
+        Keys::At(1),
+        FAST_GROWTH,
+        ("1.0.0", "Sets the string at a key if there is none."),
+    ),
+    Logged::Plain,
+    setnx,
+);
+
+fn setnx(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let absent = !cx.reader().exists(args.at(1));
+    if absent {
+        store(cx, args.at(1), args.at(2), Deadline::Clear);
+    }
+    Reply::Int(i64::from(absent))
+}
+
+pub(super) const SETEX: Spec = Spec::write(
+    meta(
+        "SETEX",
+        Arity::Exactly(4),
+        Keys::At(1),
+        Flags::DENYOOM,
+        ("2.0.0", "Sets the string at a key and how many seconds it has."),
+    ),
+    Logged::Rewrite(|_, stamp, args| set_until(stamp, Unit::Seconds, args)),
+    |cx, args| {
+        set_for(cx, Unit::Seconds, args)
+            .unwrap_or_else(|bad| bad.reply("ERR invalid expire time in 'setex' command"))
+    },
+);
+
+pub(super) const PSETEX: Spec = Spec::write(
+    meta(
+        "PSETEX",
+        Arity::Exactly(4),
+        Keys::At(1),
+        Flags::DENYOOM,
+        ("2.6.0", "Sets the string at a key and how many milliseconds it has."),
+    ),
+    Logged::Rewrite(|_, stamp, args| set_until(stamp, Unit::Milliseconds, args)),
+    |cx, args| {
+        set_for(cx, Unit::Milliseconds, args)
+            .unwrap_or_else(|bad| bad.reply("ERR invalid expire time in 'psetex' command"))
+    },
+);
+
+fn set_for(
+    cx: &mut Writer<'_>,
+    unit: Unit,
+    args: Args<'_>,
+) -> Result<Reply<'static>, super::expiry::BadExpiry> {
+    let deadline = Expiry::new(unit, args.at(2)).deadline_ms(cx.now_ms())?;
+    Ok(store(cx, args.at(1), args.at(3), Deadline::At(deadline)))
+}
+
+fn set_until(stamp: &Stamp, unit: Unit, args: Args<'_>) -> Option<Vec<Vec<u8>>> {
+    let deadline = Expiry::new(unit, args.at(2)).deadline_ms(stamp.now_ms).ok()?;
+    let mut words = vec![b"SET".to_vec(), args.at(1).to_vec(), args.at(3).to_vec()];
+    push_deadline(&mut words, deadline);
+    Some(words)
+}
+
+pub(super) const GETSET: Spec = Spec::write(
+    meta(
+        "GETSET",
+        Arity::Exactly(3),
+        Keys::At(1),
+        FAST_GROWTH,
+        ("1.0.0", "Sets the string at a key and returns the one before."),
+    ),
+    Logged::Plain,
+    getset,
+);
+
+fn getset(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let old = match cx.reader().string(args.at(1)) {
+        Ok(old) => owned(old),
+        Err(WrongType) => return Reply::WRONG_TYPE,
+    };
+    store(cx, args.at(1), args.at(2), Deadline::Clear);
+    old
+}
+
+/// Keys and values in turn.
+const PAIRS: Keys = Keys::Range { first: 1, last: -1, step: 2 };
+
+pub(super) const MSET: Spec = Spec::write(
+    meta(
+        "MSET",
+        Arity::AtLeast(3),
+        PAIRS,
+        Flags::DENYOOM,
+        ("1.0.1", "Sets the strings at one or more keys."),
+    ),
+    Logged::Plain,
+    mset,
+);
+
+fn mset(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    if args.len().is_multiple_of(2) {
+        return Reply::error("ERR wrong number of arguments for 'mset' command");
+    }
+    store_pairs(cx, args)
+}
+
+pub(super) const MSETNX: Spec = Spec::write(
+    meta(
+        "MSETNX",
+        Arity::AtLeast(3),
+        PAIRS,
+        Flags::DENYOOM,
+        ("1.0.1", "Sets the strings at one or more keys if none of the keys exists."),
+    ),
+    Logged::Plain,
+    msetnx,
+);
+
+fn msetnx(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    if args.len().is_multiple_of(2) {
+        return Reply::error("ERR wrong number of arguments for 'msetnx' command");
+    }
+    let reader = cx.reader();
+    if args.from(1).iter().step_by(2).any(|key| reader.exists(key)) {
+        return Reply::Int(0);
+    }
+    store_pairs(cx, args);
+    Reply::Int(1)
+}
+
+fn store_pairs(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let mut words = args.from(1).iter();
+    while let (Some(key), Some(value)) = (words.next(), words.next()) {
+        store(cx, key, value, Deadline::Clear);
+    }
+    Reply::OK
+}

@@ -1,0 +1,199 @@
+//! A bench for handlers: commands in, replies out as text, on two bare keyspaces.
+//!
+//! The first keyspace gets each command as it came, the second in the form in which it is logged;
+//! reply and digest must agree after every command, so every test here also tests the rewriting.
+
+use super::super::FAMILIES;
+use crate::spec::{Logged, Run};
+use crate::{Effect, Effects, Keyspace, Reader, Spec, Stamp, Writer};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use quorate_resp::{Args, Reply, Span};
+
+/// Where the bench's clock stands at the start, Unix milliseconds.
+pub(in crate::cmd) const START_MS: u64 = 1_700_000_000_000;
+
+/// Two keyspaces that must stay the same.
+pub(in crate::cmd) struct Bench {
+    direct: Keyspace,
+    logged: Keyspace,
+    index: u64,
+    /// The clock.
+    pub(in crate::cmd) now_ms: u64,
+    /// Keyspace events since the last look, as `class:event:key`.
+    events: Vec<String>,
+    /// The last command as it was logged, if that was not as it came.
+    rewritten: Option<Vec<Vec<u8>>>,
+}
+
+impl Bench {
+    pub(in crate::cmd) fn new() -> Self {
+        let keyspace = || {
+            let mut keyspace = Keyspace::new([1, 2]);
+            assert_eq!(keyspace.set_setting("notify-keyspace-events", "KEA"), Ok(()));
+            assert_eq!(keyspace.set_setting("proto-max-bulk-len", "1048576"), Ok(()));
+            keyspace
+        };
+        Self {
+            direct: keyspace(),
+            logged: keyspace(),
+            index: 0,
+            now_ms: START_MS,
+            events: Vec::new(),
+            rewritten: None,
+        }
+    }
+
+    /// Runs a command and prints the reply on one line, much as redis-cli does. Words are parted by
+    /// blanks; within one, `\xNN` is a byte, `\s` a blank, and `""` stands for the empty word.
+    pub(in crate::cmd) fn run(&mut self, line: &str) -> String {
+        let words: Vec<Vec<u8>> = line.split_whitespace().map(unescape).collect();
+        self.run_words(&words)
+    }
+
+    pub(in crate::cmd) fn run_words(&mut self, words: &[Vec<u8>]) -> String {
+        self.index += 1;
+        let stamp = Stamp { now_ms: self.now_ms, seed: self.index };
+        let mut effects = Effects::default();
+        let mut ignored = Effects::default();
+        self.rewritten = with_args(words, |args| match row(args).logged {
+            Logged::Rewrite(rewrite) | Logged::HiddenIf(_, Some(rewrite)) => {
+                rewrite(&self.direct, &stamp, args)
+            }
+            _ => None,
+        });
+        let reply = run_on(&mut self.direct, stamp, self.index, words, &mut effects);
+        let form = self.rewritten.as_deref().unwrap_or(words);
+        let other = run_on(&mut self.logged, stamp, self.index, form, &mut ignored);
+        assert_eq!(reply, other, "the logged form answers something else");
+        assert_eq!(
+            self.direct.digest(),
+            self.logged.digest(),
+            "the logged form does something else"
+        );
+        assert_eq!(effects.list, ignored.list, "the logged form tells something else");
+        self.events.extend(effects.list.iter().map(|effect| {
+            let Effect::Notify { class, event, key, .. } = effect;
+            format!("{}:{event}:{}", char::from(*class), String::from_utf8_lossy(key))
+        }));
+        reply
+    }
+
+    /// The last command as it was logged.
+    pub(in crate::cmd) fn logged(&self) -> String {
+        let words = self.rewritten.as_ref().map(|words| words.join(&b' '));
+        words.map_or("as it came".into(), |words| String::from_utf8_lossy(&words).into_owned())
+    }
+
+    /// Runs commands and compares the replies.
+    pub(in crate::cmd) fn check(&mut self, transcript: &[(&str, &str)]) {
+        for (line, expected) in transcript {
+            assert_eq!(&self.run(line), expected, "{line}");
+        }
+    }
+
+    /// Events since the last call.
+    pub(in crate::cmd) fn events(&mut self) -> String {
+        core::mem::take(&mut self.events).join(" ")
+    }
+
+    /// The deadline of a key that is there and has one.
+    pub(in crate::cmd) fn deadline_ms(&self, key: &str) -> Option<u64> {
+        let reader = Reader { keyspace: &self.direct, db: crate::Db(0), seed: 0, clock_ms: 0 };
+        reader.deadline_ms(key.as_bytes()).flatten()
+    }
+
+    /// Whether a command would be armoured in the log.
+    pub(in crate::cmd) fn is_hidden(&self, line: &str) -> bool {
+        let words: Vec<Vec<u8>> = line.split_whitespace().map(unescape).collect();
+        let reader = Reader { keyspace: &self.direct, db: crate::Db(0), seed: 0, clock_ms: 0 };
+        with_args(&words, |args| match row(args).logged {
+            Logged::HiddenIf(differs, _) => differs(&reader, args),
+            _ => false,
+        })
+    }
+
+    /// The cost estimate of a command.
+    pub(in crate::cmd) fn cost_ns(&self, line: &str) -> u64 {
+        let words: Vec<Vec<u8>> = line.split_whitespace().map(unescape).collect();
+        with_args(&words, |args| {
+            row(args).cost_ns.map_or(0, |cost| cost(&self.direct, crate::Db(0), args))
+        })
+    }
+}
+
+fn run_on(
+    keyspace: &mut Keyspace,
+    stamp: Stamp,
+    index: u64,
+    words: &[Vec<u8>],
+    effects: &mut Effects,
+) -> String {
+    keyspace.begin_entry(index, stamp.now_ms);
+    with_args(words, |args| match row(args).run {
+        Run::Read(read) => {
+            show(&read(&Reader { keyspace, db: crate::Db(0), seed: stamp.seed, clock_ms: 0 }, args))
+        }
+        Run::Write(write) => {
+            show(&write(&mut Writer { keyspace, db: crate::Db(0), stamp, index, effects }, args))
+        }
+    })
+}
+
+fn row(args: Args<'_>) -> &'static Spec {
+    let named = |row: &&Spec| row.meta.name.as_bytes().eq_ignore_ascii_case(args.at(0));
+    match FAMILIES.iter().copied().flatten().find(named) {
+        Some(row) => row,
+        None => panic!("no row for {:?}", args.at(0)),
+    }
+}
+
+fn with_args<T>(words: &[Vec<u8>], run: impl FnOnce(Args<'_>) -> T) -> T {
+    let mut buffer = Vec::new();
+    let mut spans = Vec::new();
+    for word in words {
+        let start = buffer.len() as u32;
+        buffer.extend_from_slice(word);
+        spans.push(Span { start, end: buffer.len() as u32 });
+    }
+    run(Args::new(&buffer, &spans))
+}
+
+fn unescape(word: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = if word == "\"\"" { "" } else { word };
+    while let Some(first) = rest.chars().next() {
+        if let Some(hex) = rest.strip_prefix("\\x").and_then(|hex| hex.get(..2)) {
+            bytes.push(u8::from_str_radix(hex, 16).unwrap_or(b'?'));
+            rest = rest.get(4..).unwrap_or("");
+        } else if let Some(behind) = rest.strip_prefix("\\s") {
+            bytes.push(b' ');
+            rest = behind;
+        } else {
+            bytes.extend(first.encode_utf8(&mut [0; 4]).bytes());
+            rest = rest.get(first.len_utf8()..).unwrap_or("");
+        }
+    }
+    bytes
+}
+
+fn show(reply: &Reply<'_>) -> String {
+    match reply {
+        Reply::Simple(text) => String::from(&**text),
+        Reply::Error(text) => format!("-{text}"),
+        Reply::Int(value) => format!("{value}"),
+        Reply::Bulk(bytes) => format!("\"{}\"", bytes.escape_ascii()),
+        Reply::Chunks(pieces) => format!("\"{}\"", pieces.concat().escape_ascii()),
+        Reply::Null => String::from("nil"),
+        Reply::Array(items) => {
+            format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(" "))
+        }
+        Reply::Map(pairs) => {
+            let pair =
+                |(key, value): &(Reply<'_>, Reply<'_>)| format!("{}: {}", show(key), show(value));
+            format!("{{{}}}", pairs.iter().map(pair).collect::<Vec<_>>().join(" "))
+        }
+        other => format!("{other:?}"),
+    }
+}

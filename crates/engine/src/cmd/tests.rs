@@ -1,0 +1,122 @@
+//! The table: its rows are well-formed, and every name is found, in any case, by any way.
+
+use super::{FAMILIES, all, check, lookup, resolve};
+use crate::{Keys, Logged, RunFn};
+use bytes::BytesMut;
+use quorate_resp::{Limits, Parser, Reply, write_command};
+use std::string::String;
+use std::vec::Vec;
+
+/// Runs `test` with the arguments of a command line that has no quotes.
+fn with_args<T>(line: &str, test: impl FnOnce(quorate_resp::Args<'_>) -> T) -> T {
+    let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+    let mut bytes = BytesMut::new();
+    write_command(&mut bytes, words.into_iter());
+    let mut parser = Parser::default();
+    parser.parse(&bytes, &Limits::stored()).unwrap();
+    test(parser.args(&bytes))
+}
+
+fn error(line: &str) -> String {
+    with_args(line, |args| match check(args) {
+        Err(Reply::Error(text)) => text.into_owned(),
+        other => panic!("{line}: {:?}", other.map(|spec| spec.meta.name)),
+    })
+}
+
+#[test]
+fn rows_are_well_formed() {
+    let mut names: Vec<&str> = all().map(|spec| spec.meta.name).collect();
+    let rows = names.len();
+    assert_eq!(rows, FAMILIES.iter().map(|family| family.len()).sum::<usize>());
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), rows, "a name is used twice");
+    for spec in all() {
+        let meta = &spec.meta;
+        let name = meta.name;
+        assert_eq!(name, name.to_ascii_uppercase());
+        assert!(name.len() <= super::NAME_BYTES_HASHED, "{name}");
+        let summary = meta.summary;
+        assert!(summary.ends_with('.') && !summary.ends_with(".."), "{name}: {summary}");
+        assert!(summary.starts_with(|first: char| first.is_ascii_uppercase()), "{name}");
+        assert!((10..=100).contains(&summary.len()), "{name}: {summary}");
+        assert!(meta.since.split('.').count() == 3, "{name}");
+        let least = meta.arity.number().unsigned_abs() as usize;
+        let words = if name.contains('|') { 2 } else { 1 };
+        assert!(least >= words, "{name}");
+        let first = match meta.keys {
+            Keys::None => words,
+            Keys::At(at) => usize::from(at),
+            Keys::Range { first, last, step } => {
+                assert!(step > 0, "{name}");
+                assert!(last < 0 || usize::try_from(last).unwrap() < least, "{name}");
+                usize::from(first)
+            }
+            Keys::Counted { count } => usize::from(count),
+        };
+        let keyless = meta.keys == Keys::None;
+        assert!(first >= words && (keyless || first < least), "{name}: keys outside the arity");
+        let is_read = matches!(spec.run, RunFn::Read(_));
+        assert_eq!(is_read, matches!(spec.logged, Logged::Never), "{name}");
+    }
+}
+
+#[test]
+fn every_name_is_found() {
+    for spec in all() {
+        let name = spec.meta.name;
+        assert!(core::ptr::eq(lookup(name.as_bytes()).unwrap(), spec));
+        let lower = name.to_ascii_lowercase();
+        assert_eq!(lookup(lower.as_bytes()).unwrap().meta.name, name);
+        let found = with_args(&lower.replace('|', " "), resolve);
+        assert_eq!(found.unwrap().meta.name, name);
+    }
+    assert!(lookup(b"").is_none());
+    assert!(lookup(b"DELX").is_none());
+    assert!(lookup(&[b'D'; 100]).is_none());
+    assert!(with_args("OBJECT|HELP", resolve).is_none());
+}
+
+#[test]
+fn what_cannot_run_is_refused_in_redis_words() {
+    assert_eq!(error("del"), "ERR wrong number of arguments for 'del' command");
+    assert_eq!(error("Ttl a b"), "ERR wrong number of arguments for 'ttl' command");
+    assert_eq!(error("object"), "ERR wrong number of arguments for 'object' command");
+    assert_eq!(
+        error("OBJECT encoding"),
+        "ERR wrong number of arguments for 'object|encoding' command"
+    );
+    assert_eq!(error("object foo x"), "ERR unknown subcommand 'foo'. Try OBJECT HELP.");
+    assert_eq!(error("foo"), "ERR unknown command 'foo', with args beginning with: ");
+    assert_eq!(
+        error("foo bar \0x"),
+        "ERR unknown command 'foo', with args beginning with: 'bar' '' "
+    );
+    let long = std::format!("foo {} tail", "x".repeat(200));
+    let shown = std::format!("'{}' ", "x".repeat(128));
+    assert_eq!(error(&long).split_once(": ").unwrap().1, shown);
+    // The server's own commands do not exist for clients.
+    assert!(error("quorate.spin 1").starts_with("ERR unknown command 'quorate.spin'"));
+}
+
+#[test]
+fn keys_are_where_the_row_says() {
+    let keys = |line: &str| {
+        with_args(line, |args| {
+            let spec = resolve(args).unwrap();
+            spec.meta.keys.positions(args).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(keys("DEL a b c"), [1, 2, 3]);
+    assert_eq!(keys("COPY a b REPLACE"), [1, 2]);
+    assert_eq!(keys("OBJECT ENCODING a"), [2]);
+    assert_eq!(keys("SCAN 0"), [] as [usize; 0]);
+    let of =
+        |keys: Keys, line: &str| with_args(line, |args| keys.positions(args).collect::<Vec<_>>());
+    assert_eq!(of(Keys::Range { first: 2, last: -1, step: 1 }, "BITOP AND d s"), [2, 3]);
+    assert_eq!(of(Keys::Range { first: 1, last: -1, step: 2 }, "MSET a 1 b 2"), [1, 3]);
+    assert_eq!(of(Keys::Counted { count: 1 }, "X 2 a b c"), [2, 3]);
+    assert_eq!(of(Keys::Counted { count: 1 }, "X 9 a"), [2]);
+    assert_eq!(of(Keys::Counted { count: 1 }, "X -1 a"), [] as [usize; 0]);
+}

@@ -1,0 +1,376 @@
+//! What handlers call: reading through [`Reader`], changing through [`Writer`].
+//!
+//! Expired keys are invisible here. Every change ends in the keyspace's one mutation point
+//! (`change`), which keeps revision, digest, expiry index and counters in step.
+
+use super::change::garbage;
+use super::chunks::CHUNK;
+use super::digest::next_random;
+use super::{Db, Deadline, Entry, Garbage, Site, WrongType};
+use crate::{Effect, Reader, Writer};
+use alloc::borrow::Cow;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use quorate_resp::Reply;
+
+/// `OBJECT ENCODING` of a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StrEncoding {
+    /// `int`
+    Int,
+    /// `embstr`
+    Embstr,
+    /// `raw`
+    Raw,
+}
+
+impl StrEncoding {
+    /// What Redis makes of a value that is set: `int` for a canonical signed 64-bit number,
+    /// `embstr` up to 44 bytes.
+    pub(crate) fn of(value: &[u8]) -> Self {
+        const EMBSTR_MAX: usize = 44;
+        if is_int(value) {
+            Self::Int
+        } else if value.len() <= EMBSTR_MAX {
+            Self::Embstr
+        } else {
+            Self::Raw
+        }
+    }
+}
+
+/// Whether the bytes are exactly what printing some `i64` gives.
+fn is_int(value: &[u8]) -> bool {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    match digits {
+        [b'0'] => digits.len() == value.len(),
+        [b'1'..=b'9', rest @ ..] if rest.len() < 19 && rest.iter().all(u8::is_ascii_digit) => {
+            // Up to 18 digits always fit; 19 are compared as text, because they have the same
+            // length.
+            let max: &[u8] = if digits.len() == value.len() {
+                b"9223372036854775807"
+            } else {
+                b"9223372036854775808"
+            };
+            digits.len() < 19 || digits <= max
+        }
+        _ => false,
+    }
+}
+
+/// A string value where it lies: one piece, or chunks when it is large.
+#[derive(Clone, Copy, Debug)]
+pub struct StrRef<'a> {
+    /// The whole value, unless it lies in chunks.
+    packed: &'a [u8],
+    /// All but the last are [`CHUNK`] long.
+    chunks: &'a [Arc<Vec<u8>>],
+    len: usize,
+    encoding: StrEncoding,
+}
+
+impl<'a> StrRef<'a> {
+    fn new(entry: &'a Entry) -> Self {
+        let (packed, chunks) = entry.bytes();
+        let (chunks, len) = chunks.map_or((&[][..], packed.len()), |c| (c.list(), c.len()));
+        Self { packed, chunks, len, encoding: entry.encoding() }
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it is the empty string.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The whole value; borrowed unless it lies in chunks.
+    pub fn bytes(&self) -> Cow<'a, [u8]> {
+        self.range(0, self.len)
+    }
+
+    /// Bytes `start..end`, clamped to the value; borrowed when they lie in one piece.
+    pub fn range(&self, start: usize, end: usize) -> Cow<'a, [u8]> {
+        let end = end.min(self.len);
+        let start = start.min(end);
+        if self.chunks.is_empty() {
+            return Cow::Borrowed(self.packed.get(start..end).unwrap_or_default());
+        }
+        let mut pieces = (start / CHUNK..end.div_ceil(CHUNK)).map(|number| {
+            let base = number * CHUNK;
+            let within = start.saturating_sub(base)..(end - base).min(CHUNK);
+            self.chunks.get(number).and_then(|chunk| chunk.get(within)).unwrap_or_default()
+        });
+        let first = pieces.next().unwrap_or_default();
+        if first.len() == end - start {
+            return Cow::Borrowed(first);
+        }
+        let mut whole = Vec::with_capacity(end - start);
+        whole.extend_from_slice(first);
+        pieces.for_each(|piece| whole.extend_from_slice(piece));
+        Cow::Owned(whole)
+    }
+
+    /// The pieces in order, none of them empty.
+    pub fn pieces(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let packed = Some(self.packed).filter(|piece| !piece.is_empty());
+        packed.into_iter().chain(self.chunks.iter().map(|chunk| chunk.as_slice()))
+    }
+
+    /// The byte at `at`, or 0 beyond the end (bitmaps read zeros there).
+    pub fn byte(&self, at: usize) -> u8 {
+        let byte = if self.chunks.is_empty() {
+            self.packed.get(at)
+        } else {
+            self.chunks.get(at / CHUNK).and_then(|chunk| chunk.get(at % CHUNK))
+        };
+        byte.copied().unwrap_or_default()
+    }
+
+    /// The value as a reply: `Bulk` or `Chunks`, no copy.
+    pub fn reply(&self) -> Reply<'a> {
+        if self.chunks.is_empty() {
+            Reply::bulk(self.packed)
+        } else {
+            Reply::Chunks(self.pieces().collect())
+        }
+    }
+
+    /// How `OBJECT ENCODING` calls it.
+    pub fn encoding(&self) -> StrEncoding {
+        self.encoding
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn visible(&self, key: &[u8]) -> Option<&'a Entry> {
+        let entry = self.keyspace.entry(self.db, key)?;
+        entry.visible(self.now_ms()).then_some(entry)
+    }
+
+    /// Whether the key is there (and not expired).
+    pub fn exists(&self, key: &[u8]) -> bool {
+        self.visible(key).is_some()
+    }
+
+    /// The string at `key`.
+    pub fn string(&self, key: &[u8]) -> Result<Option<StrRef<'a>>, WrongType> {
+        Ok(self.visible(key).map(StrRef::new))
+    }
+
+    /// Redis's name of the type at `key` (`string`, …), `None` when absent.
+    pub fn type_name(&self, key: &[u8]) -> Option<&'static str> {
+        self.visible(key).map(|_| "string")
+    }
+
+    /// `None`: absent. `Some(None)`: no deadline. Else the deadline in Unix milliseconds.
+    pub fn deadline_ms(&self, key: &[u8]) -> Option<Option<u64>> {
+        self.visible(key).map(Entry::deadline)
+    }
+
+    /// Cluster time, Unix milliseconds: what TTLs are measured against.
+    pub fn now_ms(&self) -> u64 {
+        self.keyspace.now_ms()
+    }
+
+    /// Keys of the database; expired ones count until they are removed, as in Redis.
+    pub fn key_count(&self) -> u64 {
+        self.keyspace.database(self.db).table.len()
+    }
+
+    /// Keys at or after `cursor` in (slot, keyed hash) order, visible ones only, until at least
+    /// `count` keys were looked at (all keys of one hash come together). Returns the next cursor, 0
+    /// at the end. The guarantee of SCAN: a key that is there throughout is given; cursors hold
+    /// across replicas.
+    pub fn scan(&self, cursor: u64, count: usize, visit: &mut dyn FnMut(&'a [u8])) -> u64 {
+        let Ok(slot) = usize::try_from(cursor >> 32) else { return 0 };
+        let mut last = None;
+        for (seen, found) in
+            self.keyspace.database(self.db).table.walk(slot, cursor as u32).enumerate()
+        {
+            let at = u64::from(found.slot) << 32 | u64::from(found.hash);
+            if seen >= count.max(1) && last != Some(at) {
+                return at;
+            }
+            last = Some(at);
+            if found.entry.visible(self.now_ms()) {
+                visit(found.entry.key());
+            }
+        }
+        0
+    }
+
+    /// Every visible key of the database, in scan order.
+    pub fn keys(&self, visit: &mut dyn FnMut(&'a [u8])) {
+        self.scan(0, usize::MAX, visit);
+    }
+
+    /// A key picked by `seed`, near-uniformly; `None` when the database is empty, or as good as
+    /// that: all but a few of its keys are expired and not removed yet.
+    pub fn random_key(&self) -> Option<&'a [u8]> {
+        /// So many picks may meet expired keys before the first visible one is taken.
+        const TRIES: usize = 100;
+        /// So many keys are walked then. Nearly all are expired, and about to be removed.
+        const WALK: usize = 10_000;
+        let table = &self.keyspace.database(self.db).table;
+        let mut seed = self.seed;
+        let picked = (0..TRIES).filter_map(|_| table.pick(&mut seed));
+        let walked = table.walk(0, 0).take(WALK).map(|found| found.entry);
+        picked.chain(walked).find(|entry| entry.visible(self.now_ms())).map(Entry::key)
+    }
+
+    /// Bytes the key takes with its value, as counted (MEMORY USAGE).
+    pub fn usage_bytes(&self, key: &[u8]) -> Option<u64> {
+        self.visible(key).map(Entry::cost)
+    }
+}
+
+impl Writer<'_> {
+    fn site<'k>(&self, db: Db, key: &'k [u8]) -> Site<'k> {
+        self.keyspace.site(db, key, self.index)
+    }
+
+    fn discard(&mut self, garbage: Option<Garbage>) {
+        self.effects.garbage.extend(garbage);
+    }
+
+    /// The same database for reading.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader {
+            keyspace: self.keyspace,
+            db: self.db,
+            seed: self.stamp.seed,
+            clock_ms: self.stamp.now_ms,
+        }
+    }
+
+    /// Cluster time of this entry, Unix milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        self.stamp.now_ms
+    }
+
+    /// Sets a string, whatever was there. The encoding is decided here as Redis does (`int`,
+    /// `embstr`, `raw`). A deadline that is already past removes the key instead (no: callers
+    /// check; here it is stored as given).
+    pub fn set_string(&mut self, key: &[u8], value: &[u8], deadline: Deadline) {
+        let site = self.site(self.db, key);
+        let old = self.keyspace.store(&site, value, StrEncoding::of(value), deadline);
+        self.discard(old);
+    }
+
+    /// Overwrites bytes from `offset` on, zero-filling a gap, creating the key; keeps the deadline;
+    /// the value becomes `raw`. Returns the new length. Callers have checked the limit. No bytes:
+    /// nothing changes.
+    pub fn write_at(
+        &mut self,
+        key: &[u8],
+        offset: usize,
+        bytes: &[u8],
+    ) -> Result<usize, WrongType> {
+        self.write(key, Some(offset), bytes)
+    }
+
+    /// Appends, creating the key (encoded as if it were set); keeps the deadline; a value that was
+    /// there becomes `raw`. Returns the new length.
+    pub fn append(&mut self, key: &[u8], bytes: &[u8]) -> Result<usize, WrongType> {
+        self.write(key, None, bytes)
+    }
+
+    fn write(
+        &mut self,
+        key: &[u8],
+        offset: Option<usize>,
+        bytes: &[u8],
+    ) -> Result<usize, WrongType> {
+        if bytes.is_empty() && offset.is_some() {
+            return Ok(self.reader().string(key)?.map_or(0, |string| string.len()));
+        }
+        let site = self.site(self.db, key);
+        let (length, old) = self.keyspace.write(&site, offset, bytes);
+        self.discard(old);
+        Ok(length)
+    }
+
+    /// Removes the key. False when it was absent, or expired (then it is removed all the same).
+    /// Large values go to `effects.garbage`.
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        let site = self.site(self.db, key);
+        let Some(entry) = self.keyspace.take(&site) else { return false };
+        let visible = entry.visible(self.keyspace.now_ms());
+        self.discard(garbage(entry));
+        visible
+    }
+
+    /// Removes the key if its deadline is past at cluster time. False when it was absent, or is not
+    /// due.
+    pub fn expire(&mut self, key: &[u8]) -> bool {
+        let due = self.keyspace.is_due(self.db, key, self.keyspace.now_ms());
+        if due {
+            self.remove(key);
+        }
+        due
+    }
+
+    /// Sets or clears the deadline. False when the key is absent.
+    pub fn set_deadline(&mut self, key: &[u8], deadline_ms: Option<u64>) -> bool {
+        let site = self.site(self.db, key);
+        self.keyspace.change_deadline(&site, deadline_ms)
+    }
+
+    /// Moves value and deadline to (`db`, `to`), replacing what is there. False when `from` is
+    /// absent.
+    pub fn move_key(&mut self, from: &[u8], db: Db, to: &[u8]) -> bool {
+        if !self.reader().exists(from) {
+            return false;
+        }
+        let (from, to) = (self.site(self.db, from), self.site(db, to));
+        let Some(entry) = self.keyspace.take(&from) else { return false };
+        let old = self.keyspace.put_moved(&from, &to, entry);
+        self.discard(old);
+        true
+    }
+
+    /// Copies value and deadline (sharing chunks) to (`db`, `to`), replacing what is there. False
+    /// when absent.
+    pub fn copy_key(&mut self, from: &[u8], db: Db, to: &[u8]) -> bool {
+        let (from, to) = (self.site(self.db, from), self.site(db, to));
+        let Some(entry) = self.keyspace.copied(&from, &to) else { return false };
+        let old = self.keyspace.put_copied(&from, &to, entry);
+        self.discard(old);
+        true
+    }
+
+    /// Empties one database or all; everything goes to `effects.garbage`. Returns how many keys
+    /// went.
+    pub fn flush(&mut self, db: Option<Db>) -> u64 {
+        let (first, last) = db.map_or((0, Db::COUNT - 1), |db| (db.0, db.0));
+        let mut count = 0;
+        for number in first..=last {
+            let (keys, old) = self.keyspace.empty(Db(number), self.index);
+            self.discard(old);
+            count += keys;
+        }
+        count
+    }
+
+    /// Exchanges two databases.
+    pub fn swap_db(&mut self, one: Db, other: Db) {
+        self.keyspace.exchange(one, other, self.index);
+    }
+
+    /// Notes a keyspace event, if `notify-keyspace-events` asks for its class (Redis's class
+    /// letter).
+    pub fn notify(&mut self, class: u8, event: &'static str, key: &[u8]) {
+        if self.keyspace.notify.wants(class) {
+            let effect = Effect::Notify { class, event, db: self.db, key: key.into() };
+            self.effects.list.push(effect);
+        }
+    }
+
+    /// The next random number of this command, from the entry's seed.
+    pub fn random(&mut self) -> u64 {
+        next_random(&mut self.stamp.seed)
+    }
+}

@@ -1,0 +1,283 @@
+//! The one place where the state changes: every change of a key ends in [`Keyspace::settle`], every
+//! other change in [`Keyspace::note`], which `settle` calls too.
+//!
+//! `settle` keeps counted bytes, expiry index, deletion revisions and digest in step with the
+//! table. The functions above it touch the table and say what was there before and what is there
+//! now.
+
+use super::digest::{self, Digest};
+use super::hash::Point;
+use super::record::{Entry, Head};
+use super::{Database, Db, Deadline, Garbage, Keyspace, StrEncoding, Waste};
+use alloc::boxed::Box;
+
+/// The key to be changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site<'k> {
+    pub(crate) db: Db,
+    pub(crate) key: &'k [u8],
+    /// Where the key lies.
+    pub(crate) at: Point,
+    /// Log index of the change: the key's revision.
+    pub(crate) index: u64,
+}
+
+/// What a change is called in the digest. Part of the format.
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Set = 1,
+    Write = 2,
+    Remove = 3,
+    Deadline = 4,
+    Move = 5,
+    Copy = 6,
+    Flush = 7,
+    Exchange = 8,
+    Setting = 9,
+    Level = 10,
+}
+
+/// What the counters and the expiry index must know of an entry.
+#[derive(Clone, Copy, Debug)]
+struct Facts {
+    cost: u64,
+    deadline: Option<u64>,
+}
+
+impl Facts {
+    fn of(entry: &Entry) -> Self {
+        Self { cost: entry.cost(), deadline: entry.deadline() }
+    }
+}
+
+impl Keyspace {
+    pub(super) fn site<'k>(&self, db: Db, key: &'k [u8], index: u64) -> Site<'k> {
+        Site { db, key, at: Point::of(self.hash_key, key), index }
+    }
+
+    /// Sets a string, whatever was there. Gives back what has to be dropped.
+    pub(super) fn store(
+        &mut self,
+        site: &Site<'_>,
+        value: &[u8],
+        encoding: StrEncoding,
+        deadline: Deadline,
+    ) -> Option<Garbage> {
+        let now_ms = self.now_ms;
+        let table = &mut self.database_mut(site.db).table;
+        let mut found = table.get_mut(site.at, site.key);
+        let before = found.as_deref().map(Facts::of);
+        let deadline = match deadline {
+            Deadline::Keep => {
+                before.and_then(|facts| facts.deadline).filter(|&deadline| now_ms <= deadline)
+            }
+            Deadline::Clear => None,
+            Deadline::At(at_ms) => Some(at_ms),
+        };
+        let head = Head { encoding, revision: site.index, deadline };
+        let in_place = found.as_deref_mut().is_some_and(|entry| entry.overwrite(head, value));
+        let (after, old) = if let (true, Some(entry)) = (in_place, &found) {
+            (Facts::of(entry), None)
+        } else {
+            let entry = Entry::string(head, site.key, value);
+            let after = Facts::of(&entry);
+            let old = match found {
+                Some(place) => Some(core::mem::replace(place, entry)),
+                None => table.insert(site.at, entry),
+            };
+            (after, old)
+        };
+        let element = digest::of(value);
+        self.settle(Op::Set, site, element, (before, Some(after)));
+        old.and_then(garbage)
+    }
+
+    /// Writes bytes into a string at `offset`, or at its end; creates it. Gives back its length.
+    pub(super) fn write(
+        &mut self,
+        site: &Site<'_>,
+        offset: Option<usize>,
+        bytes: &[u8],
+    ) -> (usize, Option<Garbage>) {
+        let now_ms = self.now_ms;
+        let table = &mut self.database_mut(site.db).table;
+        let found = table.get_mut(site.at, site.key);
+        let before = found.as_deref().map(Facts::of);
+        let (after, length, at, old) = match found {
+            Some(entry) if entry.visible(now_ms) => {
+                let at = offset.unwrap_or(entry.len());
+                let head = Head {
+                    encoding: StrEncoding::Raw,
+                    revision: site.index,
+                    deadline: entry.deadline(),
+                };
+                entry.write_at(head, at, bytes);
+                (Facts::of(entry), entry.len(), at, None)
+            }
+            _ => {
+                let encoding = match offset {
+                    Some(_) => StrEncoding::Raw,
+                    None => StrEncoding::of(bytes),
+                };
+                let head = Head { encoding, revision: site.index, deadline: None };
+                let at = offset.unwrap_or(0);
+                let mut entry = Entry::string(head, site.key, &[]);
+                entry.write_at(head, at, bytes);
+                (Facts::of(&entry), entry.len(), at, table.insert(site.at, entry))
+            }
+        };
+        let mut element = Digest(at as u64);
+        element.bytes(bytes);
+        self.settle(Op::Write, site, element.0, (before, Some(after)));
+        (length, old.and_then(garbage))
+    }
+
+    /// Takes a key out, expired or not.
+    pub(super) fn take(&mut self, site: &Site<'_>) -> Option<Entry> {
+        let entry = self.database_mut(site.db).table.remove(site.at, site.key)?;
+        self.settle(Op::Remove, site, 0, (Some(Facts::of(&entry)), None));
+        Some(entry)
+    }
+
+    /// Sets or clears the deadline of a key that is there and not expired.
+    pub(super) fn change_deadline(&mut self, site: &Site<'_>, deadline: Option<u64>) -> bool {
+        let now_ms = self.now_ms;
+        let table = &mut self.database_mut(site.db).table;
+        let found = table.get_mut(site.at, site.key).filter(|entry| entry.visible(now_ms));
+        let Some(entry) = found else { return false };
+        let before = Facts::of(entry);
+        entry.set_head(Head { revision: site.index, deadline, ..entry.head() });
+        let after = Facts::of(entry);
+        self.settle(Op::Deadline, site, 0, (Some(before), Some(after)));
+        true
+    }
+
+    /// Puts at `to` what was taken from `from`, under its own deadline.
+    pub(super) fn put_moved(
+        &mut self,
+        from: &Site<'_>,
+        to: &Site<'_>,
+        entry: Entry,
+    ) -> Option<Garbage> {
+        let head = Head { revision: to.index, ..entry.head() };
+        self.put(Op::Move, from, to, entry.renamed(head, to.key))
+    }
+
+    /// Copies a key that is there and not expired; `None` if it is not.
+    pub(super) fn copied(&self, from: &Site<'_>, to: &Site<'_>) -> Option<Entry> {
+        let entry = self.database(from.db).table.get(from.at, from.key)?;
+        let head = Head { revision: to.index, ..entry.head() };
+        entry.visible(self.now_ms).then(|| entry.copy(head, to.key))
+    }
+
+    /// Puts at `to` what was copied from `from`.
+    pub(super) fn put_copied(
+        &mut self,
+        from: &Site<'_>,
+        to: &Site<'_>,
+        entry: Entry,
+    ) -> Option<Garbage> {
+        self.put(Op::Copy, from, to, entry)
+    }
+
+    fn put(&mut self, op: Op, from: &Site<'_>, to: &Site<'_>, entry: Entry) -> Option<Garbage> {
+        let after = Facts::of(&entry);
+        let old = self.database_mut(to.db).table.insert(to.at, entry);
+        let mut element = Digest(from.db.number() as u64);
+        element.bytes(from.key);
+        self.settle(op, to, element.0, (old.as_ref().map(Facts::of), Some(after)));
+        old.and_then(garbage)
+    }
+
+    /// Empties a database at once, however large: it leaves whole.
+    pub(super) fn empty(&mut self, db: Db, index: u64) -> (u64, Option<Garbage>) {
+        let count = self.database(db).table.len();
+        if count == 0 {
+            return (0, None);
+        }
+        let database = core::mem::take(self.database_mut(db));
+        self.revisions.flush(db, index);
+        self.note(Op::Flush, db, &[], [count, 0, index]);
+        (count, Some(Garbage(Waste::Database(Box::new(database)))))
+    }
+
+    /// Exchanges two databases with their expiry.
+    pub(super) fn exchange(&mut self, one: Db, other: Db, index: u64) {
+        if one.number() == other.number() {
+            return;
+        }
+        self.databases.swap(one.number(), other.number());
+        self.revisions.exchange(one, index);
+        self.revisions.exchange(other, index);
+        self.note(Op::Exchange, one, &[], [other.number() as u64, 0, index]);
+    }
+
+    pub(super) fn note_setting(&mut self, name: &str, value: &str) {
+        let value = digest::of(value.as_bytes());
+        self.note(Op::Setting, Db(0), name.as_bytes(), [value, 0, self.applied_index]);
+    }
+
+    pub(super) fn note_level(&mut self, level: u32) {
+        self.note(Op::Level, Db(0), &[], [u64::from(level), 0, self.applied_index]);
+    }
+
+    /// The mutation point of keys. `change` is what was at the key and what is there now.
+    fn settle(
+        &mut self,
+        op: Op,
+        site: &Site<'_>,
+        element: u64,
+        (before, after): (Option<Facts>, Option<Facts>),
+    ) {
+        let database = self.database_mut(site.db);
+        let cost = |facts: Option<Facts>| facts.map_or(0, |facts| facts.cost);
+        database.used = (database.used + cost(after)).saturating_sub(cost(before));
+        let (old, new) = (before.and_then(|f| f.deadline), after.and_then(|f| f.deadline));
+        if old != new {
+            if let Some(deadline) = old {
+                database.expiry.remove(deadline, site.key);
+            }
+            if let Some(deadline) = new {
+                database.expiry.insert(deadline, site.key);
+            }
+        }
+        if after.is_none() {
+            self.revisions.delete(site.db, site.at, site.index);
+        }
+        let deadline = new.map_or(0, |deadline| deadline.wrapping_add(1));
+        self.note(op, site.db, site.key, [element, deadline, site.index]);
+    }
+
+    /// Folds a change into the digest.
+    fn note(&mut self, op: Op, db: Db, key: &[u8], [element, deadline, index]: [u64; 3]) {
+        self.digest.word(op as u64 | (db.number() as u64) << 8);
+        self.digest.bytes(key);
+        self.digest.word(element);
+        self.digest.word(deadline);
+        self.digest.word(index);
+    }
+}
+
+/// What has to be dropped elsewhere; a packed record is freed here and now.
+pub(super) fn garbage(entry: Entry) -> Option<Garbage> {
+    match entry {
+        Entry::Packed(_) => None,
+        Entry::Large(_) => Some(Garbage(Waste::Entry(entry))),
+    }
+}
+
+impl Database {
+    /// Puts a key as a snapshot gives it. False if it is there already.
+    pub(crate) fn restore(&mut self, at: Point, entry: Entry) -> bool {
+        let facts = Facts::of(&entry);
+        if self.table.get(at, entry.key()).is_some() {
+            return false;
+        }
+        if let Some(deadline) = facts.deadline {
+            self.expiry.insert(deadline, entry.key());
+        }
+        self.used += facts.cost;
+        self.table.insert(at, entry);
+        true
+    }
+}

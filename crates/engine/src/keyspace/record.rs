@@ -1,0 +1,424 @@
+//! One key with its value: a single heap block ("record") for nearly all, chunks beside it for
+//! large values.
+//!
+//! ```text
+//! flags 1 | revision 6, little-endian | [deadline 8] | key length, LEB128 | key | value
+//! ```
+//! A key of 16 bytes with a value of 16 costs 40 bytes here, 24 for the [`Entry`] with its hash.
+//! Records are built by this file alone, so reading one cannot fail; where a length would not fit,
+//! the answer is empty rather than a panic.
+
+use super::StrEncoding;
+use super::chunks::Chunks;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// Strings longer than this lie in chunks. Depends on the length alone, never on history.
+pub(crate) const PACKED_MAX: usize = super::chunks::CHUNK;
+
+/// Bits of the flags byte. The lowest three are the type; string is 0.
+const TYPE: u8 = 0b0000_0111;
+/// Two bits of encoding.
+const ENCODING: u8 = 0b0001_1000;
+const ENCODING_SHIFT: u32 = 3;
+/// Eight bytes of deadline follow the revision.
+const DEADLINE: u8 = 0b0010_0000;
+/// Reserved for the key-by-key freeze: set when the running snapshot has this key already.
+const FROZEN: u8 = 0b0100_0000;
+
+const REVISION: usize = 1;
+const REVISION_BYTES: usize = 6;
+const AFTER_REVISION: usize = REVISION + REVISION_BYTES;
+
+/// A key in its page. Sixteen bytes.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// Head, key and value in one block.
+    Packed(Box<[u8]>),
+    /// Head and key in one block, the value apart.
+    Large(Box<Large>),
+}
+
+const _: () = assert!(size_of::<Entry>() == 16, "a page pays for every byte of it");
+
+/// An entry whose value does not lie in its record.
+#[derive(Debug)]
+pub(crate) struct Large {
+    /// A record whose value is empty.
+    head: Box<[u8]>,
+    value: Value,
+}
+
+/// A value apart from its record.
+#[derive(Debug)]
+pub(crate) enum Value {
+    /// A string over 64 KiB.
+    Str(Chunks),
+}
+
+/// What a record says besides key and value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// How a string is called by `OBJECT ENCODING`.
+    pub(crate) encoding: StrEncoding,
+    /// Log index of the last change; 48 bits are kept.
+    pub(crate) revision: u64,
+    /// Unix milliseconds.
+    pub(crate) deadline: Option<u64>,
+}
+
+impl Entry {
+    /// A string entry.
+    pub(crate) fn string(head: Head, key: &[u8], value: &[u8]) -> Self {
+        if value.len() > PACKED_MAX {
+            return Self::large(head, key, Chunks::new(value));
+        }
+        Self::Packed(build(head, key, value))
+    }
+
+    fn large(head: Head, key: &[u8], chunks: Chunks) -> Self {
+        Self::Large(Box::new(Large { head: build(head, key, &[]), value: Value::Str(chunks) }))
+    }
+
+    /// The same value under another head and key; chunks are shared.
+    pub(crate) fn copy(&self, head: Head, key: &[u8]) -> Self {
+        match self {
+            Self::Packed(record) => Self::Packed(build(head, key, value(record))),
+            Self::Large(large) => match &large.value {
+                Value::Str(chunks) => Self::large(head, key, chunks.clone()),
+            },
+        }
+    }
+
+    /// The same value under another head and key; nothing is copied but the record.
+    pub(crate) fn renamed(self, head: Head, key: &[u8]) -> Self {
+        match self {
+            Self::Packed(_) => self.copy(head, key),
+            Self::Large(mut large) => {
+                large.head = build(head, key, &[]);
+                Self::Large(large)
+            }
+        }
+    }
+
+    /// Whether the key is there at `now_ms`. Redis keeps it alive in the very millisecond of its
+    /// deadline.
+    pub(crate) fn visible(&self, now_ms: u64) -> bool {
+        self.deadline().is_none_or(|deadline| now_ms <= deadline)
+    }
+
+    fn record(&self) -> &[u8] {
+        match self {
+            Self::Packed(record) => record,
+            Self::Large(large) => &large.head,
+        }
+    }
+
+    fn record_mut(&mut self) -> &mut Box<[u8]> {
+        match self {
+            Self::Packed(record) => record,
+            Self::Large(large) => &mut large.head,
+        }
+    }
+
+    /// Reads a byte of the record, so that it is in the processor's cache.
+    pub(crate) fn touch(&self) -> u8 {
+        flags(self.record())
+    }
+
+    /// The key.
+    pub(crate) fn key(&self) -> &[u8] {
+        key(self.record())
+    }
+
+    /// Encoding, revision and deadline.
+    pub(crate) fn head(&self) -> Head {
+        let record = self.record();
+        Head {
+            encoding: encoding(flags(record)),
+            revision: revision(record),
+            deadline: deadline(record),
+        }
+    }
+
+    /// Log index of the last change.
+    pub(crate) fn revision(&self) -> u64 {
+        revision(self.record())
+    }
+
+    /// Deadline, Unix milliseconds.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        deadline(self.record())
+    }
+
+    /// How a string is encoded.
+    pub(crate) fn encoding(&self) -> StrEncoding {
+        encoding(flags(self.record()))
+    }
+
+    /// A string's bytes: what lies in the record, and what lies in chunks (one of them is empty).
+    pub(crate) fn bytes(&self) -> (&[u8], Option<&Chunks>) {
+        match self {
+            Self::Packed(record) => (value(record), None),
+            Self::Large(large) => match &large.value {
+                Value::Str(chunks) => (&[], Some(chunks)),
+            },
+        }
+    }
+
+    /// Length of a string in bytes.
+    pub(crate) fn len(&self) -> usize {
+        match self.bytes() {
+            (_, Some(chunks)) => chunks.len(),
+            (packed, None) => packed.len(),
+        }
+    }
+
+    /// Bytes as counted for `maxmemory`: the block rounded as allocators do, and this entry's share
+    /// of its page.
+    pub(crate) fn cost(&self) -> u64 {
+        /// Entry and hash, the page's slack and its own share of a list.
+        const IN_PAGE: usize = 28;
+        /// The box between the entry and its chunks.
+        const LARGE: usize = 64;
+        /// The expiry index: its share of a tree node and the block of its own copy of the key.
+        const EXPIRY: usize = 64;
+        let block = self.record().len().next_multiple_of(16);
+        let apart = match self.bytes().1 {
+            Some(chunks) => LARGE + chunks.len() + chunks.list().len() * 48,
+            None => 0,
+        };
+        let expiry = if self.deadline().is_some() { EXPIRY + self.key().len() } else { 0 };
+        (IN_PAGE + block + apart + expiry) as u64
+    }
+
+    /// Replaces value and head in place when the record keeps its length, so that no memory moves.
+    /// False: nothing happened, the caller builds a new entry.
+    pub(crate) fn overwrite(&mut self, head: Head, value: &[u8]) -> bool {
+        let Self::Packed(record) = self else { return false };
+        let at = value_at(record);
+        if has_deadline(record) != head.deadline.is_some() {
+            return false;
+        }
+        match record.get_mut(at..) {
+            Some(place) if place.len() == value.len() => place.copy_from_slice(value),
+            _ => return false,
+        }
+        write_head(record, head);
+        true
+    }
+
+    /// Changes revision and deadline, keeping the value.
+    pub(crate) fn set_head(&mut self, head: Head) {
+        let record = self.record_mut();
+        if has_deadline(record) == head.deadline.is_some() {
+            write_head(record, head);
+        } else {
+            *record = build(head, key(record), value(record));
+        }
+    }
+
+    /// Writes bytes at `offset`, zero-filling a gap; in place where the value does not grow.
+    /// The head's deadline must be as present as it was: a write inside a value keeps it.
+    pub(crate) fn write_at(&mut self, head: Head, offset: usize, bytes: &[u8]) {
+        self.set_head(head);
+        let end = offset + bytes.len();
+        match self {
+            Self::Large(large) => match &mut large.value {
+                Value::Str(chunks) => chunks.write_at(offset, bytes),
+            },
+            Self::Packed(record) => {
+                let at = value_at(record);
+                if at + end <= record.len() {
+                    if let Some(place) = record.get_mut(at + offset..at + end) {
+                        place.copy_from_slice(bytes);
+                    }
+                } else if end <= PACKED_MAX {
+                    let mut grown = core::mem::take(record).into_vec();
+                    grown.reserve_exact((at + end).saturating_sub(grown.len()));
+                    grown.resize(at + offset, 0);
+                    grown.extend_from_slice(bytes);
+                    *record = grown.into_boxed_slice();
+                } else {
+                    let mut chunks = Chunks::new(value(record));
+                    chunks.write_at(offset, bytes);
+                    *self = Self::large(head, key(record), chunks);
+                }
+            }
+        }
+    }
+}
+
+/// Builds a record in one exact allocation.
+fn build(head: Head, key: &[u8], value: &[u8]) -> Box<[u8]> {
+    let deadline = if head.deadline.is_some() { 8 } else { 0 };
+    let prefix = AFTER_REVISION + deadline + varint_len(key.len());
+    let mut record = Vec::with_capacity(prefix + key.len() + value.len());
+    record.extend_from_slice(&[0; AFTER_REVISION]);
+    if let Some(at_ms) = head.deadline {
+        record.extend_from_slice(&at_ms.to_le_bytes());
+    }
+    let mut rest = key.len();
+    while rest >= 0x80 {
+        record.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    record.push(rest as u8);
+    record.extend_from_slice(key);
+    record.extend_from_slice(value);
+    let mut record = record.into_boxed_slice();
+    write_head(&mut record, head);
+    record
+}
+
+/// Writes the head of a record that has, or has not, room for the deadline as `head` wants it.
+fn write_head(record: &mut [u8], head: Head) {
+    let Some((fixed, rest)) = record.split_first_chunk_mut::<AFTER_REVISION>() else { return };
+    let [flags, revision @ ..] = fixed;
+    let encoding = match head.encoding {
+        StrEncoding::Int => 0,
+        StrEncoding::Embstr => 1,
+        StrEncoding::Raw => 2,
+    };
+    let deadline = if head.deadline.is_some() { DEADLINE } else { 0 };
+    *flags = *flags & (TYPE | FROZEN) | encoding << ENCODING_SHIFT | deadline;
+    for (to, from) in revision.iter_mut().zip(head.revision.to_le_bytes()) {
+        *to = from;
+    }
+    if let (Some(at_ms), Some(place)) = (head.deadline, rest.first_chunk_mut::<8>()) {
+        *place = at_ms.to_le_bytes();
+    }
+}
+
+fn varint_len(value: usize) -> usize {
+    ((usize::BITS - (value | 1).leading_zeros()) as usize).div_ceil(7)
+}
+
+fn flags(record: &[u8]) -> u8 {
+    record.first().copied().unwrap_or_default()
+}
+
+fn has_deadline(record: &[u8]) -> bool {
+    flags(record) & DEADLINE != 0
+}
+
+fn encoding(flags: u8) -> StrEncoding {
+    match (flags & ENCODING) >> ENCODING_SHIFT {
+        0 => StrEncoding::Int,
+        1 => StrEncoding::Embstr,
+        _ => StrEncoding::Raw,
+    }
+}
+
+fn revision(record: &[u8]) -> u64 {
+    let Some([_, bytes @ ..]) = record.first_chunk::<AFTER_REVISION>() else { return 0 };
+    bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+}
+
+fn deadline(record: &[u8]) -> Option<u64> {
+    if !has_deadline(record) {
+        return None;
+    }
+    let bytes = record.get(AFTER_REVISION..)?.first_chunk::<8>()?;
+    Some(u64::from_le_bytes(*bytes))
+}
+
+/// Where the key begins and how long it is.
+fn key_place(record: &[u8]) -> (usize, usize) {
+    let mut at = AFTER_REVISION + if has_deadline(record) { 8 } else { 0 };
+    let mut length = 0;
+    let mut shift = 0;
+    loop {
+        let byte = record.get(at).copied().unwrap_or_default();
+        at += 1;
+        length |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 || shift > 56 {
+            return (at, length);
+        }
+    }
+}
+
+fn key(record: &[u8]) -> &[u8] {
+    let (at, length) = key_place(record);
+    record.get(at..at + length).unwrap_or_default()
+}
+
+fn value_at(record: &[u8]) -> usize {
+    let (at, length) = key_place(record);
+    at + length
+}
+
+fn value(record: &[u8]) -> &[u8] {
+    record.get(value_at(record)..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyspace::tests::cases;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    fn flat(entry: &Entry) -> Vec<u8> {
+        let (packed, chunks) = entry.bytes();
+        let mut flat = packed.to_vec();
+        for chunk in chunks.map_or(&[][..], Chunks::list) {
+            flat.extend_from_slice(chunk);
+        }
+        assert_eq!(flat.len(), entry.len());
+        assert_eq!(matches!(entry, Entry::Large(_)), flat.len() > PACKED_MAX);
+        flat
+    }
+
+    fn any_head() -> impl Strategy<Value = Head> {
+        let encoding =
+            prop::sample::select(vec![StrEncoding::Int, StrEncoding::Embstr, StrEncoding::Raw]);
+        (encoding, 0..1_u64 << 48, any::<Option<u64>>())
+            .prop_map(|(encoding, revision, deadline)| Head { encoding, revision, deadline })
+    }
+
+    #[test]
+    fn a_small_record_is_small() {
+        let head = Head { encoding: StrEncoding::Raw, revision: 1, deadline: None };
+        let Entry::Packed(record) = Entry::string(head, &[b'k'; 16], &[b'v'; 16]) else {
+            panic!("a short value must be packed")
+        };
+        assert_eq!(record.len(), 40);
+    }
+
+    proptest! {
+        #![proptest_config(cases(200))]
+        #[test]
+        fn what_goes_in_comes_out(
+            heads in prop::collection::vec(any_head(), 2),
+            key_len in prop::sample::select(vec![0, 1, 16, 127, 128, 16_383, 16_384, 70_000]),
+            value_len in prop::sample::select(vec![0, 1, 44, 4000, 65_536, 65_537, 200_000]),
+            (offset, length) in (0..140_000_usize, 0..70_000_usize),
+        ) {
+            let key = vec![b'k'; key_len];
+            let mut model = vec![b'v'; value_len];
+            let mut entry = Entry::string(heads[0], &key, &model);
+            prop_assert_eq!(entry.head(), heads[0]);
+            prop_assert!(entry.key() == key && flat(&entry) == model);
+
+            entry.set_head(heads[1]);
+            prop_assert_eq!(entry.head(), heads[1]);
+            prop_assert!(entry.key() == key && flat(&entry) == model);
+
+            let before = entry.copy(heads[0], b"other");
+            let bytes = vec![b'w'; length];
+            let offset = if length == 0 { offset.min(model.len()) } else { offset };
+            entry.write_at(heads[1], offset, &bytes);
+            prop_assert!(flat(&before) == model && before.key() == b"other");
+            model.resize(model.len().max(offset + length), 0);
+            model[offset..offset + length].copy_from_slice(&bytes);
+            prop_assert!(entry.key() == key && flat(&entry) == model && entry.head() == heads[1]);
+
+            let done = entry.overwrite(heads[0], &vec![b'x'; model.len()]);
+            let same = heads[0].deadline.is_some() == heads[1].deadline.is_some();
+            prop_assert_eq!(done, same && model.len() <= PACKED_MAX);
+            prop_assert_eq!(entry.head(), if done { heads[0] } else { heads[1] });
+        }
+    }
+}

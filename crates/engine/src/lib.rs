@@ -1,0 +1,37 @@
+//! The data engine: `state = fold(apply, log)`, and every data command of Redis on that state.
+//!
+//! Deterministic by construction: no clock, no randomness, no threads, no disk (`no_std` +
+//! `alloc`). Time and seed arrive with each entry. A write is sealed once on the leader
+//! ([`seal()`]) and applied on every replica ([`apply()`]); a read runs on `&Keyspace`
+//! ([`read()`]).
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod apply;
+mod armour;
+mod batch;
+pub mod cmd;
+mod context;
+pub mod glob;
+mod keyspace;
+pub mod number;
+mod plan;
+mod seal;
+mod settings;
+mod snapshot;
+mod spec;
+
+pub use apply::{Applied, Outcome, apply};
+pub use batch::{Decoded, Run, decode};
+pub use context::{Effect, Effects, Reader, Stamp, Writer};
+pub use keyspace::{Db, Deadline, Garbage, Keyspace, StrEncoding, StrRef, WrongType};
+pub use plan::{Plan, read};
+pub use seal::{Refusal, SealLimits, Sealed, seal};
+pub use settings::{SettingError, Settings};
+pub use snapshot::{SnapshotError, SnapshotFacts};
+pub use spec::{
+    Arity, Flags, Group, Keys, Logged, Meta, ReadFn, RewriteFn, Run as RunFn, Spec, WriteFn,
+};

@@ -1,0 +1,171 @@
+//! How the replies of an entry are made: the plan that sealing leaves behind and apply follows.
+//!
+//! A plan stays in the memory of the replica that sealed; it is never logged. It knows where each
+//! session's run begins, which commands of the payload answer whom, which reads ride along, and
+//! what was refused at once.
+
+use crate::{Db, Keyspace, Reader, RunFn, cmd};
+use alloc::vec::Vec;
+use bytes::{Bytes, BytesMut};
+use core::slice;
+use quorate_resp::{Args, Limits, Parsed, Parser, Proto, Reply};
+
+/// How the replies of an entry are made. Kept in the leader's memory under the entry's log id,
+/// never logged.
+#[derive(Debug, Default)]
+pub struct Plan {
+    steps: Vec<Step>,
+}
+
+/// One step of a plan.
+#[derive(Debug)]
+enum Step {
+    /// What follows belongs to the next run, which has this database and wants this protocol.
+    Run(Db, Proto),
+    /// The next so many commands of the payload (expiries apart) answer the current run.
+    Logged(u32),
+    /// A read that rides along: canonical RESP, answered here.
+    Read(Bytes),
+    /// The reply is already known (a refusal, a wrong arity).
+    Known(Reply<'static>),
+}
+
+impl Plan {
+    /// Answers a plan whose payload was empty (reads and refusals only): one element for each run.
+    pub fn answer(&self, keyspace: &Keyspace, seed: u64) -> Result<Vec<Bytes>, &'static str> {
+        Answers::new(self, seed).finish(keyspace)
+    }
+
+    pub(crate) fn run(&mut self, db: Db, proto: Proto) {
+        self.steps.push(Step::Run(db, proto));
+    }
+
+    pub(crate) fn logged(&mut self) {
+        match self.steps.last_mut() {
+            Some(Step::Logged(count)) => *count += 1,
+            _ => self.steps.push(Step::Logged(1)),
+        }
+    }
+
+    pub(crate) fn read(&mut self, command: Bytes) {
+        self.steps.push(Step::Read(command));
+    }
+
+    pub(crate) fn known(&mut self, reply: Reply<'static>) {
+        self.steps.push(Step::Known(reply));
+    }
+}
+
+/// Runs one read (`args` names a command whose row says `Run::Read`) and writes its reply.
+pub fn read(reader: &Reader<'_>, args: Args<'_>, proto: Proto, out: &mut BytesMut) {
+    match cmd::resolve(args) {
+        Some(spec) if !spec.meta.arity.fits(args.len()) => {
+            cmd::wrong_arity(spec.meta.name).encode(proto, out);
+        }
+        Some(spec) => match spec.run {
+            RunFn::Read(run) => run(reader, args).encode(proto, out),
+            RunFn::Write(_) => {
+                Reply::error("ERR internal: a write came as a read").encode(proto, out);
+            }
+        },
+        None => cmd::unknown(args).encode(proto, out),
+    }
+}
+
+/// Follows a plan while its entry is applied, and collects the encoded replies.
+#[derive(Debug)]
+pub(crate) struct Answers<'p> {
+    steps: slice::Iter<'p, Step>,
+    /// Commands of the current `Logged` step that are still to come.
+    logged: u32,
+    /// The current run; `None` before the first.
+    run: Option<(Db, Proto)>,
+    /// Replies of the current run so far.
+    out: BytesMut,
+    done: Vec<Bytes>,
+    parser: Parser,
+    seed: u64,
+}
+
+impl<'p> Answers<'p> {
+    pub(crate) fn new(plan: &'p Plan, seed: u64) -> Self {
+        Self {
+            steps: plan.steps.iter(),
+            logged: 0,
+            run: None,
+            out: BytesMut::with_capacity(plan.steps.len() * 16),
+            done: Vec::new(),
+            parser: Parser::default(),
+            seed,
+        }
+    }
+
+    /// Called before the next command of the payload runs: answers what stands in front of it.
+    pub(crate) fn before_logged(&mut self, keyspace: &Keyspace) -> Result<(), &'static str> {
+        self.advance(keyspace)?;
+        self.logged =
+            self.logged.checked_sub(1).ok_or("the plan has fewer commands than the payload")?;
+        Ok(())
+    }
+
+    /// Takes the reply of the command that ran.
+    pub(crate) fn reply(&mut self, reply: &Reply<'_>) {
+        reply.encode(self.proto(), &mut self.out);
+    }
+
+    /// Answers what stands behind the last command; gives the replies of each run.
+    pub(crate) fn finish(mut self, keyspace: &Keyspace) -> Result<Vec<Bytes>, &'static str> {
+        self.advance(keyspace)?;
+        if self.logged > 0 {
+            return Err("the plan has more commands than the payload");
+        }
+        self.close();
+        Ok(self.done)
+    }
+
+    /// Goes on to the next logged command or to the end.
+    fn advance(&mut self, keyspace: &Keyspace) -> Result<(), &'static str> {
+        while self.logged == 0 {
+            match self.steps.next() {
+                None => break,
+                Some(Step::Logged(count)) => self.logged = *count,
+                Some(Step::Run(db, proto)) => {
+                    self.close();
+                    self.run = Some((*db, *proto));
+                }
+                Some(Step::Read(command)) => self.ride(keyspace, command)?,
+                Some(Step::Known(reply)) => self.reply(reply),
+            }
+        }
+        Ok(())
+    }
+
+    fn ride(&mut self, keyspace: &Keyspace, command: &[u8]) -> Result<(), &'static str> {
+        let Ok(Parsed::Command { .. }) = self.parser.parse(command, &Limits::stored()) else {
+            return Err("the plan holds a malformed read");
+        };
+        self.seed = mix(self.seed);
+        let (db, proto) = self.run.unwrap_or_default();
+        let reader = Reader { keyspace, db, seed: self.seed, clock_ms: 0 };
+        read(&reader, self.parser.args(command), proto, &mut self.out);
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if self.run.take().is_some() {
+            self.done.push(self.out.split().freeze());
+        }
+    }
+
+    fn proto(&self) -> Proto {
+        self.run.unwrap_or_default().1
+    }
+}
+
+/// The next of a chain of seeds (the finisher of splitmix64).
+pub(crate) fn mix(seed: u64) -> u64 {
+    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}

@@ -1,0 +1,358 @@
+//! Sealing: the leader's one look at a batch before it becomes an entry. Pure.
+//!
+//! It parses the runs, refuses what may not run, rewrites what must be absolute, puts expiries in
+//! front, and notes how each reply is to be made. It is called with everything earlier applied, and
+//! never changes the keyspace.
+//!
+//! Expiry is explicit in the log because Redis does not expire keys while it loads an AOF: every
+//! due key that a command could meet is removed at the head of the payload, so that a replay sees
+//! what apply sees.
+
+use crate::batch::{Payload, parse_db};
+use crate::{Db, Flags, Keyspace, Logged, Plan, Reader, Run, RunFn, Spec, Stamp, cmd};
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use quorate_resp::{Args, Limits, Parsed, Parser, Reply, parse_int};
+
+/// Why a command is refused before it is logged: definite, nothing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// `maxmemory` is reached and the command may grow memory.
+    OutOfMemory,
+    /// The disk is full: no write is accepted until space returns.
+    DiskFull,
+}
+
+impl Refusal {
+    /// What the client hears.
+    #[cold]
+    pub fn reply(self) -> Reply<'static> {
+        Reply::error(match self {
+            Refusal::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
+            Refusal::DiskFull => {
+                "MISCONF The disk is full: no write is accepted until space returns. Reads go on."
+            }
+        })
+    }
+}
+
+/// What limits a batch at this moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SealLimits {
+    /// Refuse every write with this (disk full).
+    pub refuse_writes: Option<Refusal>,
+    /// Most expired keys to remove besides those the batch names.
+    pub expire_max: usize,
+}
+
+/// A sealed batch.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The entry's payload. Empty: nothing has to be logged, the plan can be run at once
+    /// ([`Plan::answer`]).
+    pub payload: Bytes,
+    /// Commands in the payload, expiries counted, `SELECT` not.
+    pub commands: u32,
+    /// How to answer.
+    pub plan: Plan,
+    /// Whether the payload holds something that stock Redis cannot replay exactly.
+    pub inexact: bool,
+    /// Estimated time to apply, nanoseconds.
+    pub cost_ns: u64,
+}
+
+/// Estimated cost of a cheap command, of each of its arguments, and of a removed key, nanoseconds.
+const COMMAND_NS: u64 = 300;
+const ARG_NS: u64 = 100;
+const EXPIRY_NS: u64 = 500;
+
+/// Seals `runs`. With no runs it makes a tick: due keys are removed, cluster time advances. (With
+/// nothing due a tick is empty, since nothing depends on cluster time then.)
+pub fn seal(keyspace: &Keyspace, runs: &[Run], stamp: &Stamp, limits: &SealLimits) -> Sealed {
+    let mut sealer = Sealer::new(keyspace, runs, stamp, limits);
+    let mut parser = Parser::default();
+    for run in runs {
+        sealer.run(&mut parser, run);
+    }
+    sealer.finish()
+}
+
+/// What becomes of one command.
+enum Verdict {
+    Known(Reply<'static>),
+    Read,
+    Plain,
+    Rewritten(Vec<Vec<u8>>),
+    Hidden,
+}
+
+/// Commands of a run that go into the payload as they lie, found and not copied yet.
+#[derive(Default)]
+struct Stretch {
+    start: usize,
+    end: usize,
+    count: u32,
+}
+
+struct Sealer<'a> {
+    keyspace: &'a Keyspace,
+    /// With a clock that does not run behind cluster time.
+    stamp: Stamp,
+    limits: &'a SealLimits,
+    /// Whether any key at all is due, so that keys are worth looking up.
+    any_due: bool,
+    over_memory: bool,
+    /// Due keys that the batch names.
+    named: BTreeSet<(Db, Vec<u8>)>,
+    /// Databases that change places in this batch (a bit each): their due keys all go first.
+    swapped: u16,
+    body: Payload,
+    plan: Plan,
+    inexact: bool,
+    cost_ns: u64,
+}
+
+impl<'a> Sealer<'a> {
+    fn new(keyspace: &'a Keyspace, runs: &[Run], stamp: &Stamp, limits: &'a SealLimits) -> Self {
+        let now_ms = stamp.now_ms.max(keyspace.now_ms());
+        let maxmemory = keyspace.settings().maxmemory;
+        let bytes = runs.iter().map(|run| run.commands.len() + 32).sum();
+        Self {
+            keyspace,
+            stamp: Stamp { now_ms, ..*stamp },
+            limits,
+            any_due: keyspace.next_deadline_ms().is_some_and(|deadline| deadline < now_ms),
+            over_memory: maxmemory > 0 && keyspace.used_bytes() > maxmemory,
+            named: BTreeSet::new(),
+            swapped: 0,
+            body: Payload::with_capacity(bytes),
+            plan: Plan::default(),
+            inexact: false,
+            cost_ns: 0,
+        }
+    }
+
+    fn run(&mut self, parser: &mut Parser, run: &Run) {
+        self.plan.run(run.db, run.proto);
+        let limits = Limits::stored();
+        let mut stretch = Stretch::default();
+        let mut at = 0;
+        for done in 0..run.count {
+            let rest = run.commands.get(at..).unwrap_or(&[]);
+            let Ok(Parsed::Command { len, canonical: true }) = parser.parse(rest, &limits) else {
+                self.malformed(run, run.count - done);
+                break;
+            };
+            let (start, end) = (at, at + len);
+            at = end;
+            let args = parser.args(rest);
+            match self.judge(run.db, args) {
+                Verdict::Plain => {
+                    if stretch.end != start {
+                        self.copy(run, &mut stretch);
+                        stretch.start = start;
+                    }
+                    stretch.end = end;
+                    stretch.count += 1;
+                    self.plan.logged();
+                }
+                Verdict::Read => self.plan.read(run.commands.slice(start..end)),
+                Verdict::Known(reply) => self.plan.known(reply),
+                Verdict::Rewritten(args) => {
+                    self.copy(run, &mut stretch);
+                    self.body.command(run.db, &args);
+                    self.plan.logged();
+                }
+                Verdict::Hidden => {
+                    self.copy(run, &mut stretch);
+                    self.body.hidden(run.db, run.commands.get(start..end).unwrap_or(&[]));
+                    self.plan.logged();
+                }
+            }
+        }
+        self.copy(run, &mut stretch);
+    }
+
+    /// Copies what has been found so far.
+    fn copy(&mut self, run: &Run, stretch: &mut Stretch) {
+        let found = core::mem::take(stretch);
+        if let (1.., Some(bytes)) = (found.count, run.commands.get(found.start..found.end)) {
+            self.body.plain(run.db, bytes, found.count);
+        }
+    }
+
+    /// A run that is not what its session promised: our own fault. Every command is answered all
+    /// the same; there cannot be more commands than bytes.
+    #[cold]
+    fn malformed(&mut self, run: &Run, left: u32) {
+        let left = left.min(u32::try_from(run.commands.len()).unwrap_or(u32::MAX)).max(1);
+        for _ in 0..left {
+            self.plan
+                .known(Reply::error("ERR internal: the command did not arrive as it was sent"));
+        }
+    }
+
+    fn judge(&mut self, db: Db, args: Args<'_>) -> Verdict {
+        let Some(spec) = cmd::resolve(args) else {
+            return Verdict::Known(cmd::unknown(args));
+        };
+        if !spec.meta.arity.fits(args.len()) {
+            return Verdict::Known(cmd::wrong_arity(spec.meta.name));
+        }
+        if let RunFn::Write(_) = spec.run
+            && let Some(refusal) = self.refusal(spec.meta.flags)
+        {
+            return Verdict::Known(refusal.reply());
+        }
+        self.cost_ns = self.cost_ns.saturating_add(self.cost(spec, db, args));
+        if self.any_due {
+            self.note_due(spec, db, args);
+        }
+        if let RunFn::Read(_) = spec.run {
+            return Verdict::Read;
+        }
+        let verdict = self.form(spec, db, args);
+        // The server's own commands change no key: without them the data is still exact.
+        let is_data = !spec.meta.flags.has(Flags::INTERNAL);
+        self.inexact |= is_data && matches!(verdict, Verdict::Hidden);
+        verdict
+    }
+
+    fn refusal(&self, flags: Flags) -> Option<Refusal> {
+        self.limits.refuse_writes.or_else(|| {
+            (self.over_memory && flags.has(Flags::DENYOOM)).then_some(Refusal::OutOfMemory)
+        })
+    }
+
+    fn cost(&self, spec: &Spec, db: Db, args: Args<'_>) -> u64 {
+        let cheap = COMMAND_NS + ARG_NS * args.len() as u64;
+        cheap + spec.cost_ns.map_or(0, |cost_ns| cost_ns(self.keyspace, db, args))
+    }
+
+    /// Chooses the form in which a write goes into the log.
+    fn form(&self, spec: &Spec, db: Db, args: Args<'_>) -> Verdict {
+        let rewrite = match spec.logged {
+            Logged::Plain | Logged::Never | Logged::HiddenIf(_, None) => None,
+            Logged::Hidden => return Verdict::Hidden,
+            Logged::Rewrite(rewrite) | Logged::HiddenIf(_, Some(rewrite)) => Some(rewrite),
+        };
+        if let Logged::HiddenIf(differs, _) = spec.logged
+            && differs(&Reader { keyspace: self.keyspace, db, seed: 0, clock_ms: 0 }, args)
+        {
+            return Verdict::Hidden;
+        }
+        let Some(rewrite) = rewrite else {
+            return Verdict::Plain;
+        };
+        // Redis stores a past deadline while it loads, where a running Redis (and we) delete the
+        // key: not exact.
+        let now_ms = self.stamp.now_ms;
+        match rewrite(self.keyspace, &self.stamp, args) {
+            Some(args) if is_past(args.iter().map(Vec::as_slice), now_ms) => Verdict::Hidden,
+            Some(args) => Verdict::Rewritten(args),
+            None if is_past(args.iter(), now_ms) => Verdict::Hidden,
+            None => Verdict::Plain,
+        }
+    }
+
+    /// Notes the due keys that this command could meet.
+    #[cold]
+    fn note_due(&mut self, spec: &Spec, db: Db, args: Args<'_>) {
+        let elsewhere = spec.meta.flags.has(Flags::OTHER_DB);
+        let dbs = if elsewhere { 0..Db::COUNT } else { db.0..db.0 + 1 };
+        for key in spec.meta.keys.positions(args).filter_map(|at| args.get(at)) {
+            for db in dbs.clone().map(Db) {
+                if self.keyspace.is_due(db, key, self.stamp.now_ms) {
+                    self.named.insert((db, key.to_vec()));
+                }
+            }
+        }
+        if elsewhere && spec.meta.flags.has(Flags::KEYSPACE_WIDE) {
+            for db in args.iter().filter_map(parse_db) {
+                self.swapped |= 1 << db.0;
+            }
+        }
+    }
+
+    fn finish(mut self) -> Sealed {
+        let head = self.expiries();
+        let body = match head {
+            Some(mut head) => {
+                head.append(&self.body);
+                head
+            }
+            None => self.body,
+        };
+        Sealed {
+            commands: body.commands(),
+            payload: body.freeze(),
+            plan: self.plan,
+            inexact: self.inexact,
+            cost_ns: self.cost_ns,
+        }
+    }
+
+    /// The removals at the head of the payload: keys that the batch names, all of databases that
+    /// change places, and some others while there is room. None on a full disk: the keys are
+    /// invisible all the same once time is told.
+    fn expiries(&mut self) -> Option<Payload> {
+        if !self.any_due || self.limits.refuse_writes == Some(Refusal::DiskFull) {
+            return None;
+        }
+        let mut chosen = core::mem::take(&mut self.named);
+        let mut room = self.limits.expire_max;
+        for (_, db, key) in self.keyspace.due(self.stamp.now_ms) {
+            let is_swapped = self.swapped & (1 << db.0) != 0;
+            if is_swapped {
+                chosen.insert((db, key.to_vec()));
+            } else if room > 0 {
+                room -= usize::from(chosen.insert((db, key.to_vec())));
+            } else if self.swapped == 0 {
+                break;
+            }
+        }
+        if chosen.is_empty() {
+            return None;
+        }
+        self.cost_ns = self.cost_ns.saturating_add(EXPIRY_NS * chosen.len() as u64);
+        let mut head = Payload::default();
+        for db in (0..Db::COUNT).map(Db) {
+            let keys: Vec<&[u8]> =
+                chosen.iter().filter(|(at, _)| *at == db).map(|(_, key)| key.as_slice()).collect();
+            head.expiry(db, &keys);
+        }
+        Some(head)
+    }
+}
+
+/// Whether a command in its logged form sets a deadline that is past: `PEXPIREAT key ms`, or `EXAT
+/// s`, `PXAT ms` among the options. An argument that only looks like an option makes the answer
+/// true too often, never too rarely.
+fn is_past<'x>(mut args: impl Iterator<Item = &'x [u8]>, now_ms: u64) -> bool {
+    let past = |text: Option<&[u8]>, scale: i64| {
+        text.and_then(parse_int)
+            .is_some_and(|at| at.saturating_mul(scale) <= i64::try_from(now_ms).unwrap_or(i64::MAX))
+    };
+    if args.next().is_some_and(|name| name.eq_ignore_ascii_case(b"PEXPIREAT")) {
+        return past(args.nth(1), 1);
+    }
+    let mut args = args.skip(1).peekable();
+    while let Some(arg) = args.next() {
+        let is = |option: &[u8]| arg.eq_ignore_ascii_case(option);
+        let scale = if is(b"PXAT") {
+            1
+        } else if is(b"EXAT") {
+            1000
+        } else {
+            continue;
+        };
+        if past(args.peek().copied(), scale) {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests;

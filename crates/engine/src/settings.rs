@@ -1,0 +1,145 @@
+//! Settings that the engine reads. They are cluster-wide and logged, because every replica must
+//! read the same.
+//!
+//! The server's settings table knows their defaults, ranges and documentation; this file knows how
+//! their values are read and written, so that the text in the log and in a snapshot is always the
+//! canonical one.
+
+use alloc::string::{String, ToString};
+
+/// Replicated settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `maxmemory` in bytes as the engine counts them; 0 means no limit.
+    pub maxmemory: u64,
+    /// `proto-max-bulk-len`: no string value grows beyond it, in bytes.
+    pub string_bytes_max: u64,
+    /// `notify-keyspace-events` as a string of Redis's class letters, in Redis's canonical order.
+    pub notify: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { maxmemory: 0, string_bytes_max: 512 << 20, notify: String::new() }
+    }
+}
+
+/// A setting that the engine does not have, or a value that it cannot take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingError {
+    /// No such setting here.
+    Unknown,
+    /// Not a value of this setting.
+    Invalid,
+}
+
+impl Settings {
+    /// Names of all settings, as `CONFIG` has them.
+    pub const NAMES: [&str; 3] = ["maxmemory", "proto-max-bulk-len", "notify-keyspace-events"];
+
+    /// Changes one setting. Numbers are plain bytes here: units such as `mb` are resolved before a
+    /// change is logged.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), SettingError> {
+        let number = || value.parse().map_err(|_| SettingError::Invalid);
+        match name {
+            "maxmemory" => self.maxmemory = number()?,
+            "proto-max-bulk-len" => self.string_bytes_max = number()?,
+            "notify-keyspace-events" => {
+                self.notify = NotifyMask::parse(value).ok_or(SettingError::Invalid)?.print();
+            }
+            _ => return Err(SettingError::Unknown),
+        }
+        Ok(())
+    }
+
+    /// One setting as text.
+    pub fn get(&self, name: &str) -> Option<String> {
+        match name {
+            "maxmemory" => Some(self.maxmemory.to_string()),
+            "proto-max-bulk-len" => Some(self.string_bytes_max.to_string()),
+            "notify-keyspace-events" => Some(self.notify.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Classes of keyspace events, one bit a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct NotifyMask(u32);
+
+/// The classes in Redis's canonical order. `A` stands for the first ten.
+const LETTERS: &[u8; 14] = b"g$lshzxetdnKEm";
+const ALL: u32 = (1 << 10) - 1;
+const CHANNELS: u32 = 0b11 << 11;
+
+impl NotifyMask {
+    /// Reads the letters in any order; `None` if one is unknown.
+    pub(crate) fn parse(letters: &str) -> Option<Self> {
+        letters.bytes().try_fold(Self(0), |mask, letter| {
+            let bits = if letter == b'A' { ALL } else { bit(letter)? };
+            Some(Self(mask.0 | bits))
+        })
+    }
+
+    /// The letters as `CONFIG GET` shows them. (Redis forgets `n` beside `A`; we do not.)
+    pub(crate) fn print(self) -> String {
+        let all = self.0 & ALL == ALL;
+        let shown = if all { self.0 & !ALL } else { self.0 };
+        let letters = LETTERS.iter().filter(|&&letter| bit(letter).is_some_and(|b| shown & b != 0));
+        let first = all.then_some('A');
+        first.into_iter().chain(letters.map(|&letter| char::from(letter))).collect()
+    }
+
+    /// Whether events of a class are wanted, and on some channel.
+    pub(crate) fn wants(self, class: u8) -> bool {
+        self.0 & CHANNELS != 0 && bit(class).is_some_and(|bit| self.0 & bit != 0)
+    }
+}
+
+fn bit(letter: u8) -> Option<u32> {
+    LETTERS.iter().position(|&other| other == letter).map(|at| 1 << at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notify_classes_print_in_redis_order() {
+        for (given, shown) in [
+            ("", ""),
+            ("KEA", "AKE"),
+            ("Ex", "xE"),
+            ("mzhg$lsxetdKE", "AKEm"),
+            ("Ktl$", "$ltK"),
+            ("nAE", "AnE"),
+        ] {
+            let mut settings = Settings::default();
+            settings.set("notify-keyspace-events", given).unwrap();
+            assert_eq!(settings.notify, shown, "{given}");
+            let again = NotifyMask::parse(shown).unwrap();
+            assert_eq!(again.print(), shown);
+        }
+        let refused = Settings::default().set("notify-keyspace-events", "Kq");
+        assert_eq!(refused, Err(SettingError::Invalid));
+    }
+
+    #[test]
+    fn an_event_needs_its_class_and_a_channel() {
+        let wants = |letters, class| NotifyMask::parse(letters).unwrap().wants(class);
+        assert!(wants("KA", b'x') && wants("E$", b'$') && wants("En", b'n'));
+        assert!(!wants("A", b'x') && !wants("E$", b'g') && !wants("KEA", b'n'));
+    }
+
+    #[test]
+    fn every_name_can_be_read_and_written() {
+        let mut settings = Settings::default();
+        for name in Settings::NAMES {
+            let text = settings.get(name).unwrap();
+            assert_eq!(settings.set(name, &text), Ok(()));
+        }
+        assert_eq!(settings, Settings::default());
+        assert_eq!(settings.set("maxmemory", "-1"), Err(SettingError::Invalid));
+        assert_eq!(settings.set("appendfsync", "no"), Err(SettingError::Unknown));
+    }
+}

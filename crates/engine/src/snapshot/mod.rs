@@ -1,0 +1,84 @@
+//! A snapshot is an RDB 10 file; Raft's facts and what RDB cannot say travel in AUX fields.
+//!
+//! This is the basic form: written whole and read whole. Redis 7.0 loads it and `redis-check-rdb`
+//! passes it. AUX fields stand in front (facts of the caller, then those of the state), and behind
+//! each slot's keys one with what RDB has no place for: their revisions. A state read back is
+//! indistinguishable from the one written. See `docs/formats.md`.
+
+mod crc64;
+mod lzf;
+mod read;
+#[cfg(test)]
+mod tests;
+mod text;
+mod write;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// What a snapshot says besides the data: names and printable values of AUX fields, given by
+/// consensus (`quorate-last-log-id`, `quorate-membership`, …). Opaque to the engine.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct SnapshotFacts {
+    /// Name and value; printable ASCII.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Why bytes are not a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SnapshotError {
+    /// The file is cut or a field is malformed; says what and at which byte.
+    Malformed(&'static str, usize),
+    /// CRC64 does not match.
+    Checksum,
+    /// A value of a type that this build cannot hold.
+    UnsupportedType(u8),
+}
+
+/// Opcodes and encodings of RDB, as far as they occur.
+mod code {
+    pub(super) const MAGIC: &[u8; 5] = b"REDIS";
+    pub(super) const SLOT_INFO: u8 = 244;
+    pub(super) const IDLE: u8 = 248;
+    pub(super) const FREQ: u8 = 249;
+    pub(super) const AUX: u8 = 250;
+    pub(super) const RESIZE_DB: u8 = 251;
+    pub(super) const EXPIRE_MS: u8 = 252;
+    pub(super) const EXPIRE_S: u8 = 253;
+    pub(super) const SELECT_DB: u8 = 254;
+    pub(super) const END: u8 = 255;
+    pub(super) const STRING: u8 = 0;
+    pub(super) const LEN_32: u8 = 0x80;
+    pub(super) const LEN_64: u8 = 0x81;
+    pub(super) const INT_8: u8 = 0xc0;
+    pub(super) const INT_16: u8 = 0xc1;
+    pub(super) const INT_32: u8 = 0xc2;
+    pub(super) const LZF: u8 = 0xc3;
+}
+
+/// AUX fields of the state. All begin alike, so that they cannot be taken for the caller's.
+mod field {
+    /// Of every field below.
+    pub(super) const PREFIX: &str = "quorate.";
+    /// Version of these fields. A file that has it is one of ours and is read strictly.
+    pub(super) const FORMAT: &str = "quorate.format";
+    pub(super) const HASH_KEY: &str = "quorate.hash-key";
+    pub(super) const TIME: &str = "quorate.time-ms";
+    pub(super) const INDEX: &str = "quorate.index";
+    pub(super) const DIGEST: &str = "quorate.digest";
+    pub(super) const LEVEL: &str = "quorate.level";
+    /// Followed by the setting's name.
+    pub(super) const SETTING: &str = "quorate.setting.";
+    /// Per database: floors of absent and of present keys' revisions.
+    pub(super) const FLOORS: &str = "quorate.floors";
+    /// Deletion buckets: distance to the one before, revision. May occur many times.
+    pub(super) const GONE: &str = "quorate.gone";
+    /// For each key since the last: age (applied index less revision) times two, plus one if its
+    /// string is `raw` where its length and digits would not say so.
+    pub(super) const KEYS: &str = "quorate.keys";
+}
+
+/// The format that this build writes and reads.
+const FORMAT: u64 = 1;
+/// Most keys, or buckets, that one AUX field speaks of.
+const FIELD_ITEMS_MAX: usize = 4096;

@@ -1,0 +1,246 @@
+//! One command, one row: everything the server must know about a command stands in its [`Spec`].
+//!
+//! Legend. `arity` counts the command's name. `keys` says which arguments are keys, for routing,
+//! ACL, sealing and COMMAND. `group` is Redis's documentation group. `run` is the function; its
+//! type says whether it can write. `logged` is the form a write takes in the log, which must stay
+//! an append-only file that Redis 7.0 replays exactly.
+
+use crate::{Db, Keyspace, Reader, Stamp, Writer};
+use alloc::vec::Vec;
+use quorate_resp::{Args, Reply, parse_int};
+
+/// A read: it sees a shared keyspace and cannot change it.
+pub type ReadFn = for<'a> fn(&Reader<'a>, Args<'a>) -> Reply<'a>;
+/// A write: run at apply, on every replica, with the same inputs. Total: it never panics, whatever
+/// the arguments.
+pub type WriteFn = fn(&mut Writer<'_>, Args<'_>) -> Reply<'static>;
+/// Rewrites a command to the form that goes into the log (relative TTLs become absolute). `None`:
+/// log it as it came (for example because its arguments are wrong and apply will answer the error).
+pub type RewriteFn = fn(&Keyspace, &Stamp, Args<'_>) -> Option<Vec<Vec<u8>>>;
+
+/// The function of a data command.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// Served under a shared lock; never logged.
+    Read(ReadFn),
+    /// Logged and applied.
+    Write(WriteFn),
+}
+
+/// How many arguments a command takes, its name included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// Exactly so many.
+    Exactly(u8),
+    /// So many or more.
+    AtLeast(u8),
+}
+
+/// Which arguments are keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// None.
+    None,
+    /// One, at this position.
+    At(u8),
+    /// From `first` to `last` (negative: counted from the end, -1 is the last argument), every
+    /// `step`-th.
+    Range {
+        /// Position of the first key.
+        first: u8,
+        /// Position of the last key; negative counts from the end.
+        last: i8,
+        /// Distance between two keys.
+        step: u8,
+    },
+    /// A count of keys at `count`, then so many keys right behind it.
+    Counted {
+        /// Position of the count.
+        count: u8,
+    },
+}
+
+impl Arity {
+    /// Whether a command of `len` arguments, name included, has enough and not too many.
+    pub const fn fits(self, len: usize) -> bool {
+        match self {
+            Arity::Exactly(count) => len == count as usize,
+            Arity::AtLeast(count) => len >= count as usize,
+        }
+    }
+
+    /// As COMMAND prints it: negative for "so many or more".
+    pub const fn number(self) -> i64 {
+        match self {
+            Arity::Exactly(count) => count as i64,
+            Arity::AtLeast(count) => -(count as i64),
+        }
+    }
+}
+
+impl Keys {
+    /// Positions of the keys of one command. Arguments that fit no command (a count that is no
+    /// number) have none.
+    pub fn positions(self, args: Args<'_>) -> impl Iterator<Item = usize> + use<> {
+        let (first, past, step) = match self {
+            Keys::None => (0, 0, 1),
+            Keys::At(at) => (usize::from(at), usize::from(at) + 1, 1),
+            Keys::Range { first, last, step } => {
+                let past = match usize::try_from(last) {
+                    Ok(last) => last + 1,
+                    Err(_) => (args.len() + 1).saturating_sub(usize::from(last.unsigned_abs())),
+                };
+                (usize::from(first), past, usize::from(step))
+            }
+            Keys::Counted { count } => {
+                let first = usize::from(count) + 1;
+                let keys = parse_int(args.at(usize::from(count))).unwrap_or(0);
+                let keys = usize::try_from(keys).unwrap_or(0);
+                (first, first.saturating_add(keys), 1)
+            }
+        };
+        (first..past.min(args.len())).step_by(step.max(1))
+    }
+}
+
+/// Redis's documentation group; the ACL category follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// `string`
+    String,
+    /// `bitmap`
+    Bitmap,
+    /// `generic`
+    Generic,
+    /// `connection` (handled by the server)
+    Connection,
+    /// `server` (handled by the server)
+    Server,
+    /// `cluster` (handled by the server)
+    Cluster,
+    /// `transactions` (handled by the server)
+    Transactions,
+}
+
+/// Facts about a command as a bit set, with Redis's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(pub u16);
+
+impl Flags {
+    /// Nothing special.
+    pub const NONE: Flags = Flags(0);
+    /// Constant or logarithmic time.
+    pub const FAST: Flags = Flags(1);
+    /// May grow memory: refused with `-OOM` when `maxmemory` is reached.
+    pub const DENYOOM: Flags = Flags(1 << 1);
+    /// For administrators.
+    pub const ADMIN: Flags = Flags(1 << 2);
+    /// Allowed before authentication.
+    pub const NO_AUTH: Flags = Flags(1 << 3);
+    /// Allowed while the data set loads.
+    pub const LOADING: Flags = Flags(1 << 4);
+    /// Allowed on a replica with stale data.
+    pub const STALE: Flags = Flags(1 << 5);
+    /// Names no keys but may touch any (FLUSHALL, SWAPDB): nothing may ride in front of it
+    /// unguarded.
+    pub const KEYSPACE_WIDE: Flags = Flags(1 << 6);
+    /// Not recorded in SLOWLOG.
+    pub const SKIP_SLOWLOG: Flags = Flags(1 << 7);
+    /// Redis marks it `@dangerous`.
+    pub const DANGEROUS: Flags = Flags(1 << 8);
+    /// Its arguments are secrets: never shown in SLOWLOG, MONITOR or logs.
+    pub const SECRET: Flags = Flags(1 << 9);
+
+    /// Its keys may lie in another database too (MOVE, COPY … DB): sealing looks for due keys in
+    /// all of them.
+    pub const OTHER_DB: Flags = Flags(1 << 10);
+    /// Made by the server, never taken from a client (`QUORATE.CONFIG`). For a client it does not
+    /// exist.
+    pub const INTERNAL: Flags = Flags(1 << 11);
+
+    /// Both sets.
+    #[must_use]
+    pub const fn and(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is set.
+    pub const fn has(self, other: Flags) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// What is known about a command whoever runs it (the engine or the server).
+#[derive(Clone, Copy, Debug)]
+pub struct Meta {
+    /// Upper-case name; `PARENT|SUB` for a subcommand.
+    pub name: &'static str,
+    /// Arguments, name included.
+    pub arity: Arity,
+    /// Positions of keys.
+    pub keys: Keys,
+    /// Documentation group.
+    pub group: Group,
+    /// Facts.
+    pub flags: Flags,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Version of Redis that introduced it.
+    pub since: &'static str,
+}
+
+/// How a write stands in the log (DESIGN: the log is a *correct* AOF).
+#[derive(Clone, Copy)]
+pub enum Logged {
+    /// A read; never logged.
+    Never,
+    /// As it came: Redis 7.0 replays it to the same state.
+    Plain,
+    /// Rewritten by this function when sealed.
+    Rewrite(RewriteFn),
+    /// Armoured in `#` lines, because Redis 7.0 does not know it. The manifest says `inexact` until
+    /// the next base.
+    Hidden,
+    /// Plain or rewritten, except when this says that Redis 7.0 would make something else of it:
+    /// then armoured. It uses an option that is newer; or it is refused here for a limit that Redis
+    /// does not apply to the append-only file it loads. The reader shows what is applied already.
+    HiddenIf(fn(&Reader<'_>, Args<'_>) -> bool, Option<RewriteFn>),
+}
+
+/// One row of the table.
+#[derive(Clone, Copy)]
+pub struct Spec {
+    /// Facts shared with server commands.
+    pub meta: Meta,
+    /// The function.
+    pub run: Run,
+    /// The form in the log.
+    pub logged: Logged,
+    /// Estimated cost of one run in nanoseconds from the arguments alone, for commands that can be
+    /// long (work above 1 ms leaves the event loop). `None`: cheap.
+    pub cost_ns: Option<fn(&Keyspace, Db, Args<'_>) -> u64>,
+}
+
+impl Spec {
+    /// The row of a read.
+    pub const fn read(meta: Meta, run: ReadFn) -> Self {
+        Self { meta, run: Run::Read(run), logged: Logged::Never, cost_ns: None }
+    }
+
+    /// The row of a write.
+    pub const fn write(meta: Meta, logged: Logged, run: WriteFn) -> Self {
+        Self { meta, run: Run::Write(run), logged, cost_ns: None }
+    }
+
+    /// The same row with an estimate of its cost.
+    #[must_use]
+    pub const fn costing(mut self, cost_ns: fn(&Keyspace, Db, Args<'_>) -> u64) -> Self {
+        self.cost_ns = Some(cost_ns);
+        self
+    }
+
+    /// Whether the command may change the keyspace.
+    pub const fn is_write(&self) -> bool {
+        matches!(self.run, Run::Write(_))
+    }
+}

@@ -1,0 +1,219 @@
+//! Redis itself judges our snapshots: `redis-check-rdb` passes them, `redis-server` serves the same
+//! keys from them, and we read what it saves.
+//!
+//! Needs the tools of Redis 7.0 in the path; without them these tests fail. The server listens on a
+//! socket in a directory of its own and is ready when it says so.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "Redis's own programs are the judge here; the engine under test still sees bytes alone"
+)]
+
+use quorate_engine::{Db, Deadline, Effects, Keyspace, Reader, SnapshotFacts, Stamp, Writer};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Far enough away that no key expires while the test runs.
+const FUTURE_MS: u64 = 4_000_000_000_000;
+
+/// A directory that goes with its owner.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let unique = format!("quorate-engine-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(unique);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A process that ends with its owner.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A `redis-server` on `dump.rdb` of a directory.
+struct Redis {
+    _process: Running,
+    replies: BufReader<UnixStream>,
+}
+
+impl Redis {
+    fn start(dir: &Path) -> Self {
+        let socket = dir.join("socket");
+        let spawned = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--dbfilename", "dump.rdb", "--unixsocket"])
+            .arg(&socket)
+            .arg("--dir")
+            .arg(dir)
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut process = Running(spawned.expect("redis-server 7.0 must be installed"));
+        let log = BufReader::new(process.0.stdout.take().unwrap());
+        let mut seen = String::new();
+        for line in log.lines().map(Result::unwrap) {
+            if line.contains("ready to accept connections") {
+                let replies = BufReader::new(UnixStream::connect(socket).unwrap());
+                return Self { _process: process, replies };
+            }
+            writeln!(seen, "{line}").unwrap();
+        }
+        panic!("redis-server did not start:\n{seen}");
+    }
+
+    /// One command, one reply: the bytes of a string, or the line of anything else.
+    fn call(&mut self, arguments: &[&[u8]]) -> Option<Vec<u8>> {
+        let mut request = format!("*{}\r\n", arguments.len()).into_bytes();
+        for argument in arguments {
+            request.extend(format!("${}\r\n", argument.len()).bytes());
+            request.extend_from_slice(argument);
+            request.extend(b"\r\n");
+        }
+        self.replies.get_mut().write_all(&request).unwrap();
+        let mut line = String::new();
+        self.replies.read_line(&mut line).unwrap();
+        let line = line.trim_end();
+        assert!(!line.starts_with('-'), "{line}");
+        let Some(length) = line.strip_prefix('$') else { return Some(line.as_bytes().to_vec()) };
+        let length: usize = length.parse().ok()?;
+        let mut bytes = vec![0; length + 2];
+        self.replies.read_exact(&mut bytes).unwrap();
+        bytes.truncate(length);
+        Some(bytes)
+    }
+}
+
+/// Database, key, value, deadline.
+type Shape = (u8, Vec<u8>, Vec<u8>, Option<u64>);
+
+/// Key and value of every shape that RDB writes in its own way, with and without a deadline.
+fn shapes() -> Vec<Shape> {
+    let mut shapes = Vec::new();
+    let numbers = ["0", "-1", "127", "128", "-129", "32768", "-2147483648", "2147483648", "007"];
+    for (db, number) in (0..).zip(numbers) {
+        shapes.push((db, format!("{{slot}}{number}").into_bytes(), number.into(), None));
+        shapes.push((db, number.into(), format!("value of {number}").into(), Some(FUTURE_MS)));
+    }
+    for (at, length) in [0, 63, 64, 16_383, 16_384, 65_536, 65_537, 300_000].into_iter().enumerate()
+    {
+        let key = vec![b'k'; length / 10 + at];
+        let bytes: Vec<u8> = (0..length).map(|byte| (byte * 31 / 7) as u8).collect();
+        shapes.push((15, [&key[..], b"a"].concat(), bytes, Some(FUTURE_MS + at as u64)));
+        shapes.push((15, [&key[..], b"b"].concat(), vec![b'z'; length], None));
+    }
+    shapes
+}
+
+fn state() -> Keyspace {
+    let mut keyspace = Keyspace::new([3, 4]);
+    let mut effects = Effects::default();
+    let mut write = |db: u8, act: &dyn Fn(&mut Writer<'_>)| {
+        let index = keyspace.applied_index() + 1;
+        keyspace.begin_entry(index, 1_700_000_000_000);
+        let stamp = Stamp { now_ms: keyspace.now_ms(), seed: 0 };
+        let effects = &mut effects;
+        act(&mut Writer { keyspace: &mut keyspace, db: Db(db), stamp, index, effects });
+    };
+    for (db, key, value, deadline) in shapes() {
+        let deadline = deadline.map_or(Deadline::Clear, Deadline::At);
+        write(db, &|writer| writer.set_string(&key, &value, deadline));
+    }
+    write(0, &|writer| writer.set_string(b"expired", b"1", Deadline::At(1_600_000_000_000)));
+    write(0, &|writer| writer.set_string(b"removed", b"1", Deadline::Clear));
+    write(0, &|writer| assert!(writer.remove(b"removed")));
+    keyspace
+}
+
+fn facts() -> SnapshotFacts {
+    let fields = [("quorate-last-log-id", "1-2-34"), ("quorate-membership", "[1,2,3]")];
+    let owned = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    SnapshotFacts { fields: owned.to_vec() }
+}
+
+#[test]
+fn redis_serves_what_we_write() {
+    let scratch = Scratch::new("write");
+    let path = scratch.0.join("dump.rdb");
+    let mut file = std::fs::File::create(&path).unwrap();
+    state().write_snapshot(&facts(), &mut |piece| file.write_all(piece).unwrap());
+
+    let checked = Command::new("redis-check-rdb").arg(&path).output();
+    let checked = checked.expect("redis-check-rdb 7.0 must be installed");
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.success(), "{said}");
+    let deadlines = shapes().iter().filter(|(.., deadline)| deadline.is_some()).count();
+    let (keys, deadlines) = (shapes().len() + 1, deadlines + 1);
+    for line in [
+        "Checksum OK".to_owned(),
+        format!("{keys} keys read"),
+        format!("{deadlines} expires"),
+        "1 already expired".to_owned(),
+    ] {
+        assert!(said.contains(&line), "{line} is missing from:\n{said}");
+    }
+
+    let mut redis = Redis::start(&scratch.0);
+    let mut counts = [0; 16];
+    for (db, key, value, deadline) in shapes() {
+        redis.call(&[b"SELECT", db.to_string().as_bytes()]);
+        assert!(redis.call(&[b"GET", &key]).as_ref() == Some(&value), "{db} {}", key.len());
+        let told = redis.call(&[b"PEXPIRETIME", &key]).unwrap();
+        let want = deadline.map_or_else(|| ":-1".to_owned(), |at_ms| format!(":{at_ms}"));
+        assert_eq!(String::from_utf8_lossy(&told), want);
+        counts[usize::from(db)] += 1;
+    }
+    for (db, count) in counts.into_iter().enumerate() {
+        redis.call(&[b"SELECT", db.to_string().as_bytes()]);
+        let told = redis.call(&[b"DBSIZE"]).unwrap();
+        assert_eq!(String::from_utf8_lossy(&told), format!(":{count}"), "database {db}");
+    }
+}
+
+#[test]
+fn we_read_what_redis_saves() {
+    let scratch = Scratch::new("read");
+    let mut redis = Redis::start(&scratch.0);
+    for (db, key, value, deadline) in shapes() {
+        redis.call(&[b"SELECT", db.to_string().as_bytes()]);
+        redis.call(&[b"SET", &key, &value]);
+        if let Some(at_ms) = deadline {
+            redis.call(&[b"PEXPIREAT", &key, at_ms.to_string().as_bytes()]);
+        }
+    }
+    redis.call(&[b"SAVE"]);
+    let file = std::fs::read(scratch.0.join("dump.rdb")).unwrap();
+    assert!(file.len() < 600_000, "Redis has compressed the long runs");
+    let (keyspace, facts) = Keyspace::read_snapshot(&file).unwrap();
+    assert_eq!(facts, SnapshotFacts::default());
+    let mut count = 0;
+    for (db, key, value, deadline) in shapes() {
+        let reader = Reader { keyspace: &keyspace, db: Db(db), seed: 0, clock_ms: 0 };
+        let string = reader.string(&key).unwrap().unwrap();
+        assert!(string.bytes() == value, "{db} {}", key.len());
+        assert_eq!(reader.deadline_ms(&key), Some(deadline));
+        count += 1;
+    }
+    let kept: u64 = Db::all().map(|db| keyspace.stats(db).0).sum();
+    assert_eq!(kept, count);
+}

@@ -1,0 +1,401 @@
+//! Properties of sealing and applying, on a soup of commands, options and edge numbers.
+//!
+//! Whatever clients send, nothing panics, every command has one reply, replicas agree, an expired
+//! key is never seen, and the log alone, read by something that never expires a key (Redis while it
+//! loads), gives the same keys.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, with the place"
+)]
+
+use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
+use quorate_engine::{
+    Applied, Db, Decoded, Flags, Keyspace, Reader, Run, SealLimits, Sealed, Stamp, apply, cmd,
+    decode, seal,
+};
+use quorate_resp::{Limits, Parser, Proto, decode_reply, write_command};
+
+const NOW: u64 = 1_900_000_000_000;
+/// Few databases and keys, so that commands meet.
+const DBS: [&str; 3] = ["0", "1", "2"];
+const KEYS: [&str; 5] = ["a", "b", "{t}c", "", "k\r\n\u{1}"];
+const WORDS: [&str; 40] = [
+    "NX",
+    "XX",
+    "GT",
+    "LT",
+    "EX",
+    "PX",
+    "EXAT",
+    "PXAT",
+    "KEEPTTL",
+    "GET",
+    "REPLACE",
+    "DB",
+    "MATCH",
+    "COUNT",
+    "TYPE",
+    "ASYNC",
+    "SYNC",
+    "PERSIST",
+    "BIT",
+    "BYTE",
+    "AND",
+    "NOT",
+    "OVERFLOW",
+    "SAT",
+    "FAIL",
+    "INCRBY",
+    "SET",
+    "u8",
+    "i64",
+    "#1",
+    "IDX",
+    "LEN",
+    "WITHMATCHLEN",
+    "MINMATCHLEN",
+    "IFEQ",
+    "SAMPLES",
+    "string",
+    "*",
+    "[^a",
+    "",
+];
+const NUMBERS: [&str; 22] = [
+    "0",
+    "1",
+    "-1",
+    "2",
+    "7",
+    "8",
+    "10",
+    "15",
+    "16",
+    "63",
+    "64",
+    "100",
+    "4294967295",
+    "4294967296",
+    "-9223372036854775808",
+    "9223372036854775807",
+    "9223372036854775808",
+    "1.5",
+    "nan",
+    "1900000000",
+    "1900000000050",
+    "3e-7",
+];
+/// What real clients send: `K` a key, `N` a number, `D` a database, `V` any text, `M` milliseconds.
+const TEMPLATES: [&str; 40] = [
+    "SET K V",
+    "SET K V PX M",
+    "SET K V PX M NX",
+    "SET K V KEEPTTL",
+    "SET K V PXAT A",
+    "SET K N",
+    "SETEX K N V",
+    "SETNX K V",
+    "GET K",
+    "GETEX K PX M",
+    "GETEX K PXAT A",
+    "GETDEL K",
+    "APPEND K V",
+    "INCR K",
+    "INCRBYFLOAT K 1.5",
+    "MSET K V K V",
+    "MSETNX K V K V",
+    "SETRANGE K 3 V",
+    "SETBIT K 77 1",
+    "BITOP OR K K K",
+    "DEL K K",
+    "UNLINK K",
+    "EXISTS K K",
+    "TYPE K",
+    "RENAME K K",
+    "RENAMENX K K",
+    "COPY K K",
+    "COPY K K DB D REPLACE",
+    "MOVE K D",
+    "SWAPDB D D",
+    "FLUSHDB",
+    "EXPIRE K N",
+    "PEXPIRE K M",
+    "PEXPIRE K M NX",
+    "PEXPIRE K M GT",
+    "PEXPIREAT K A",
+    "PEXPIREAT K A LT",
+    "PERSIST K",
+    "SCAN 0 COUNT 3",
+    "RANDOMKEY",
+];
+
+type Command = Vec<Vec<u8>>;
+
+fn pick(from: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    prop::sample::select(from).prop_map(|text| text.as_bytes().to_vec())
+}
+
+fn text() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        pick(&KEYS),
+        pick(&WORDS),
+        pick(&NUMBERS),
+        prop::collection::vec(any::<u8>(), 0..70),
+    ]
+}
+
+/// Any command's name with any arguments.
+fn soup() -> impl Strategy<Value = Command> {
+    let names: Vec<&str> = cmd::all()
+        .filter(|spec| !spec.meta.flags.has(Flags::INTERNAL))
+        .map(|spec| spec.meta.name)
+        .collect();
+    let name = prop::sample::select(names);
+    (name, prop::collection::vec(text(), 0..7)).prop_map(|(name, args)| {
+        let words = name.split('|').map(|word| word.as_bytes().to_vec());
+        words.chain(args).collect()
+    })
+}
+
+/// A command that is probably right.
+fn sensible() -> impl Strategy<Value = Command> {
+    let slots = prop::collection::vec(any::<u16>(), 8);
+    (prop::sample::select(&TEMPLATES[..]), slots, prop::collection::vec(any::<u8>(), 0..70))
+        .prop_map(|(template, slots, value)| {
+            let mut slots = slots.into_iter().map(usize::from);
+            let fill = |word: &str| {
+                let slot = slots.next().unwrap_or(0);
+                match word {
+                    "K" => KEYS[slot % KEYS.len()].as_bytes().to_vec(),
+                    "N" => NUMBERS[slot % NUMBERS.len()].as_bytes().to_vec(),
+                    "D" => DBS[slot % DBS.len()].as_bytes().to_vec(),
+                    "V" => value.clone(),
+                    "M" => (slot % 60).to_string().into_bytes(),
+                    "A" => (NOW + slot as u64 % 200 - 20).to_string().into_bytes(),
+                    word => word.as_bytes().to_vec(),
+                }
+            };
+            template.split(' ').map(fill).collect()
+        })
+}
+
+#[derive(Clone, Debug)]
+struct Batch {
+    /// Milliseconds since the batch before.
+    later_ms: u64,
+    expire_max: usize,
+    runs: Vec<(u8, bool, Vec<Command>)>,
+}
+
+fn batches(command: impl Strategy<Value = Command>) -> impl Strategy<Value = Vec<Batch>> {
+    let run = (0..DBS.len() as u8, any::<bool>(), prop::collection::vec(command, 0..6));
+    let batch = (0..40_u64, 0..3_usize, prop::collection::vec(run, 0..4));
+    let batch = batch.prop_map(|(later_ms, expire_max, runs)| Batch { later_ms, expire_max, runs });
+    prop::collection::vec(batch, 1..14)
+}
+
+fn run((db, is_resp3, commands): &(u8, bool, Vec<Command>)) -> Run {
+    let mut bytes = BytesMut::new();
+    for command in commands {
+        write_command(&mut bytes, command.iter().map(Vec::as_slice));
+    }
+    let proto = if *is_resp3 { Proto::Resp3 } else { Proto::Resp2 };
+    Run { db: Db(*db), proto, commands: bytes.freeze(), count: commands.len() as u32 }
+}
+
+/// Values stay small, or the soup would fill memory with zeros.
+fn empty() -> Keyspace {
+    let mut keyspace = Keyspace::new([3, 4]);
+    keyspace.set_setting("proto-max-bulk-len", "4096").unwrap();
+    keyspace.set_setting("notify-keyspace-events", "KEA").unwrap();
+    keyspace
+}
+
+/// A leader, a follower, and what a reader of the log makes of it.
+struct World {
+    leader: Keyspace,
+    follower: Keyspace,
+    /// Applies the same commands at time zero, expiries as plain `UNLINK`: nothing ever expires.
+    replay: Keyspace,
+    now_ms: u64,
+    index: u64,
+    /// Whether the log alone still says everything.
+    exact: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        let replay = empty();
+        Self { leader: empty(), follower: empty(), replay, now_ms: NOW, index: 0, exact: true }
+    }
+
+    fn step(&mut self, batch: &Batch) {
+        self.now_ms += batch.later_ms;
+        let stamp = Stamp { now_ms: self.now_ms, seed: self.index };
+        let runs: Vec<Run> = batch.runs.iter().map(run).collect();
+        let limits = SealLimits { refuse_writes: None, expire_max: batch.expire_max };
+        let sealed = seal(&self.leader, &runs, &stamp, &limits);
+        let replies = if sealed.payload.is_empty() {
+            sealed.plan.answer(&self.leader, 1).unwrap()
+        } else {
+            self.log(&sealed, stamp)
+        };
+        assert_eq!(replies.len(), runs.len());
+        for (run, replies) in runs.iter().zip(&replies) {
+            check_replies(replies, run.count);
+        }
+        self.check_expiry();
+    }
+
+    fn log(&mut self, sealed: &Sealed, stamp: Stamp) -> Vec<Bytes> {
+        self.index += 1;
+        self.exact &= !sealed.inexact;
+        let at = Applied { index: self.index, stamp };
+        let outcome = apply(&mut self.leader, at, &sealed.payload, Some(&sealed.plan)).unwrap();
+        let silent = apply(&mut self.follower, at, &sealed.payload, None).unwrap();
+        assert!(silent.replies.is_empty());
+        assert_eq!(silent.effects.list, outcome.effects.list);
+        assert_eq!(self.leader.digest(), self.follower.digest());
+        let at = Applied { index: self.index, stamp: Stamp { now_ms: 0, ..stamp } };
+        apply(&mut self.replay, at, &without_marks(&sealed.payload), None).unwrap();
+        outcome.replies
+    }
+
+    /// No read shows a key whose deadline is past.
+    fn check_expiry(&self) {
+        let now_ms = self.leader.now_ms();
+        for db in 0..DBS.len() as u8 {
+            let reader = Reader { keyspace: &self.leader, db: Db(db), seed: 5, clock_ms: 0 };
+            for key in KEYS.map(str::as_bytes) {
+                let is_there = reader.exists(key);
+                assert!(!is_there || !self.leader.is_due(Db(db), key, now_ms));
+                assert_eq!(is_there, reader.type_name(key).is_some());
+                assert_eq!(is_there, reader.deadline_ms(key).is_some());
+            }
+            reader.keys(&mut |key| assert!(reader.exists(key)));
+            assert!(reader.random_key().is_none_or(|key| reader.exists(key)));
+        }
+    }
+
+    /// The log alone gives the same keys, but for those that are due and that time will end.
+    fn check_replay(&self) {
+        if !self.exact {
+            return;
+        }
+        let now_ms = self.leader.now_ms();
+        for db in (0..DBS.len() as u8).map(Db) {
+            let here = Reader { keyspace: &self.leader, db, seed: 0, clock_ms: 0 };
+            let there = Reader { keyspace: &self.replay, db, seed: 0, clock_ms: 0 };
+            let mut keys = Vec::new();
+            here.keys(&mut |key| keys.push(key.to_vec()));
+            for key in &keys {
+                let value = |reader: &Reader<'_>| {
+                    reader.string(key).unwrap().map(|value| value.bytes().into_owned())
+                };
+                assert_eq!(value(&here), value(&there), "{key:?}");
+                assert_eq!(here.deadline_ms(key), there.deadline_ms(key), "{key:?}");
+            }
+            there.keys(&mut |key| {
+                let is_due = self.replay.is_due(db, key, now_ms);
+                assert!(is_due || here.exists(key), "{key:?} lives on in {db:?} of the replay");
+            });
+        }
+    }
+}
+
+/// Exactly so many whole replies, and nothing behind them.
+fn check_replies(mut bytes: &[u8], count: u32) {
+    for _ in 0..count {
+        let (_, used) = decode_reply(bytes).unwrap().expect("a reply for every command");
+        bytes = &bytes[used..];
+    }
+    assert!(bytes.is_empty());
+}
+
+/// The commands of a payload, expiries like any other.
+fn without_marks(payload: &[u8]) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    for found in decode(payload) {
+        let Decoded::Command(db, bytes, _) = found.unwrap() else { continue };
+        let number = db.0.to_string();
+        write_command(&mut out, [b"SELECT".as_slice(), number.as_bytes()].into_iter());
+        out.extend_from_slice(bytes);
+    }
+    out.to_vec()
+}
+
+fn live(batches: &[Batch]) {
+    let mut world = World::new();
+    for batch in batches {
+        world.step(batch);
+    }
+    world.check_replay();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn replicas_and_the_log_agree(batches in batches(sensible())) {
+        live(&batches);
+    }
+
+    #[test]
+    fn any_soup_is_served(batches in batches(prop_oneof![soup(), sensible()])) {
+        live(&batches);
+    }
+
+    #[test]
+    fn a_damaged_payload_is_an_error_or_another_payload(
+        batches in batches(sensible()),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut leader = empty();
+        for (number, batch) in batches.iter().enumerate() {
+            let stamp = Stamp { now_ms: NOW + number as u64 * 20, seed: 0 };
+            let runs: Vec<Run> = batch.runs.iter().map(run).collect();
+            let limits = SealLimits { refuse_writes: None, expire_max: 2 };
+            let sealed = seal(&leader, &runs, &stamp, &limits);
+            if sealed.payload.is_empty() {
+                continue;
+            }
+            let at = Applied { index: number as u64, stamp };
+            let mut damaged = sealed.payload.to_vec();
+            for (place, byte) in &damage {
+                let place = place.index(damaged.len());
+                damaged[place] = *byte;
+            }
+            let _ = apply(&mut empty(), at, &damaged, None);
+            let _ = apply(&mut empty(), at, &sealed.payload[..cut.index(damaged.len())], None);
+            apply(&mut leader, at, &sealed.payload, Some(&sealed.plan)).unwrap();
+        }
+    }
+
+    #[test]
+    fn any_bytes_as_a_run_are_answered(
+        commands in prop::collection::vec(any::<u8>(), 0..200), count in 0..9_u32,
+    ) {
+        let runs = [Run { db: Db(0), proto: Proto::Resp2, commands: Bytes::from(commands), count }];
+        let stamp = Stamp { now_ms: NOW, seed: 0 };
+        let sealed = seal(&empty(), &runs, &stamp, &SealLimits::default());
+        let at = Applied { index: 1, stamp };
+        apply(&mut empty(), at, &sealed.payload, Some(&sealed.plan)).unwrap();
+    }
+}
+
+/// The soup must not be so wrong that it is all refused.
+#[test]
+fn the_templates_are_commands() {
+    for template in TEMPLATES {
+        let words: Vec<&[u8]> = template.split(' ').map(str::as_bytes).collect();
+        let mut bytes = BytesMut::new();
+        write_command(&mut bytes, words.into_iter());
+        let mut parser = Parser::default();
+        parser.parse(&bytes, &Limits::stored()).unwrap();
+        assert!(cmd::check(parser.args(&bytes)).is_ok(), "{template}");
+    }
+}
