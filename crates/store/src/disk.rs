@@ -1,0 +1,205 @@
+//! The disk as the store sees it: a small trait, so that the same code runs on a disk that loses
+//! what was not synced.
+//!
+//! [`OsDisk`] is the real one; tests and the simulation use `FakeDisk`. Nothing above this file
+//! calls `std::fs`, but for `facts`, whose library brings its own files.
+
+use rustix::fs::{Advice, FlockOperation};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Pieces the kernel takes in one `pwritev` (`IOV_MAX`).
+const PIECES_MAX: usize = 1024;
+
+/// An open file. All positions in bytes. Methods take `&self`: a file may be read while it is
+/// written.
+pub trait DiskFile: Send + Sync + 'static {
+    /// Reads at `offset` into `into`; returns how many bytes there were (fewer only at the end of
+    /// the file).
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all pieces one behind the other, starting at `offset`.
+    fn write_at(&self, pieces: &[&[u8]], offset: u64) -> io::Result<()>;
+    /// Makes everything written durable (`fdatasync`).
+    fn sync(&self) -> io::Result<()>;
+    /// Length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether it has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        self.len().map(|len| len == 0)
+    }
+    /// Cuts or extends the file.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+}
+
+/// A directory tree. Paths are relative to its root, with `/`.
+pub trait Disk: Clone + Send + Sync + 'static {
+    /// Its files.
+    type File: DiskFile;
+    /// Opens an existing file for reading and writing.
+    fn open(&self, path: &str) -> io::Result<Self::File>;
+    /// Creates a file, or empties it if it exists.
+    fn create(&self, path: &str) -> io::Result<Self::File>;
+    /// Names in a directory (not its subdirectories' names), sorted; empty when the directory does
+    /// not exist.
+    fn list(&self, dir: &str) -> io::Result<Vec<String>>;
+    /// Creates a directory and its parents.
+    fn create_dir(&self, dir: &str) -> io::Result<()>;
+    /// Renames a file, replacing the target.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &str) -> io::Result<()>;
+    /// Makes names in a directory durable (`fsync` of the directory).
+    fn sync_dir(&self, dir: &str) -> io::Result<()>;
+    /// Bytes free for this process.
+    fn free_bytes(&self) -> io::Result<u64>;
+    /// Takes the directory's lock for as long as the returned guard lives; `WouldBlock` when
+    /// another holds it.
+    fn lock(&self) -> io::Result<Box<dyn Send + Sync>>;
+}
+
+/// The operating system's disk below one root directory (created 0700, files 0600).
+#[derive(Clone, Debug)]
+pub struct OsDisk {
+    root: Arc<PathBuf>,
+}
+
+impl OsDisk {
+    /// Uses `root`, which is created if needed.
+    pub fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = root.into();
+        make_private_dir(&root)?;
+        Ok(Self { root: Arc::new(root) })
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+}
+
+/// Creates a directory and its parents, for this user alone.
+fn make_private_dir(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+impl Disk for OsDisk {
+    type File = File;
+
+    fn open(&self, path: &str) -> io::Result<File> {
+        let file = options().open(self.at(path))?;
+        // After a failed fsync the kernel keeps pages that never reached the disk and calls them
+        // clean. Forget clean pages before reading, so that recovery sees what the disk has and not
+        // what memory still believes.
+        let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+        Ok(file)
+    }
+
+    fn create(&self, path: &str) -> io::Result<File> {
+        options().create(true).truncate(true).open(self.at(path))
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        let listing = match std::fs::read_dir(self.at(dir)) {
+            Ok(listing) => listing,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for item in listing {
+            let item = item?;
+            if !item.file_type()?.is_dir() {
+                names.push(item.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn create_dir(&self, dir: &str) -> io::Result<()> {
+        make_private_dir(&self.at(dir))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.at(from), self.at(to))
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        std::fs::remove_file(self.at(path))
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        File::open(self.at(dir))?.sync_all()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let facts = rustix::fs::statvfs(&*self.root)?;
+        Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
+    }
+
+    fn lock(&self) -> io::Result<Box<dyn Send + Sync>> {
+        let file = options().create(true).truncate(false).open(self.at("lock"))?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Box::new(file))
+    }
+}
+
+impl DiskFile for File {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match FileExt::read_at(self, rest, offset + done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, pieces: &[&[u8]], mut offset: u64) -> io::Result<()> {
+        for group in pieces.chunks(PIECES_MAX) {
+            let mut slices: Vec<IoSlice<'_>> =
+                group.iter().map(|piece| IoSlice::new(piece)).collect();
+            let mut rest = slices.as_mut_slice();
+            IoSlice::advance_slices(&mut rest, 0);
+            while !rest.is_empty() {
+                match rustix::io::pwritev(self, rest, offset) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(count) => {
+                        offset += count as u64;
+                        IoSlice::advance_slices(&mut rest, count);
+                    }
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.metadata().map(|facts| facts.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        File::set_len(self, len)
+    }
+}

@@ -1,0 +1,180 @@
+//! Small facts in `facts/` (sled): identity and snapshot catalogue. Each value carries version and
+//! CRC and is written as insert, flush, `fdatasync` through a second descriptor, because sled's own
+//! flush is not durable.
+//!
+//! Nothing here is the only copy: the log's records repeat the identity and the manifest lists the
+//! snapshots. So when sled cannot read its files (it panics on some damage) they are moved aside
+//! and built anew. Votes and entries never live here.
+
+use crate::{SnapshotFile, StoreError};
+use std::fs::File;
+use std::io::{Error, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+/// Version of the values' layout.
+const VERSION: u8 = 1;
+const IDENTITY: &str = "identity";
+const SNAPSHOTS: &str = "snapshots";
+
+/// Who this replica is. Drawn once per data directory; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster, 128 random bits; `None` until it is known.
+    pub cluster: Option<u128>,
+    /// This replica, random and not 0.
+    pub node: u64,
+    /// Starts of this replica; raised at every start.
+    pub incarnation: u64,
+}
+
+/// The facts of one data directory.
+#[derive(Debug)]
+pub struct Facts {
+    db: sled::Db,
+    /// A second descriptor of sled's data file: `fdatasync` works on the file, whoever opened it.
+    file: File,
+}
+
+impl Facts {
+    /// Opens `root/facts`, rebuilding it when sled cannot read it. `fallback` is what the log's
+    /// records say of the identity, if anything; the log wins over `facts/`. `draw` gives random
+    /// bits for a fresh directory.
+    pub fn open(
+        root: &Path,
+        fallback: Option<Identity>,
+        draw: &mut dyn FnMut() -> u64,
+    ) -> Result<(Self, Identity), StoreError> {
+        let dir = root.join("facts");
+        // Release builds abort on a panic, so an open that never came back is seen at the next
+        // start.
+        let opening = root.join("facts.opening");
+        let before = File::options().write(true).create_new(true).open(&opening);
+        let opened = match before {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.exists() => {
+                Err(Error::other("opening it did not end the last time"))
+            }
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => Self::open_dir(&dir),
+        };
+        let facts = match opened {
+            Ok(facts) => facts,
+            Err(error) if !dir.exists() => return Err(error.into()),
+            Err(error) => {
+                let aside = aside(root)?;
+                let aside_name = aside.display();
+                tracing::warn!(%error, %aside_name, "facts/ is unreadable: moved aside");
+                std::fs::rename(&dir, &aside)?;
+                Self::open_dir(&dir).map_err(StoreError::Io)?
+            }
+        };
+        std::fs::remove_file(&opening)?;
+        File::open(&dir)?.sync_all()?;
+        File::open(root)?.sync_all()?;
+        let kept = facts.identity();
+        let mut identity = match (fallback, kept) {
+            // The same replica: starts may be counted in either.
+            (Some(log), Some(kept)) if log.node == kept.node => Identity {
+                cluster: log.cluster.or(kept.cluster),
+                node: log.node,
+                incarnation: log.incarnation.max(kept.incarnation),
+            },
+            (Some(known), _) | (None, Some(known)) => known,
+            (None, None) => {
+                let node = std::iter::repeat_with(draw).find(|node| *node != 0).unwrap_or(1);
+                Identity { cluster: None, node, incarnation: 0 }
+            }
+        };
+        identity.incarnation += 1;
+        facts.set_identity(identity)?;
+        Ok((facts, identity))
+    }
+
+    fn open_dir(dir: &Path) -> Result<Self, Error> {
+        // sled panics on some kinds of damage (spacejam/sled#1387).
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let db = sled::Config::new()
+                .path(dir)
+                .cache_capacity(1 << 20)
+                .segment_size(64 << 10)
+                .flush_every_ms(None)
+                .open()?;
+            // Reads everything once, so that damage shows here and not later.
+            db.iter().try_for_each(|item| item.map(|_| ()))?;
+            Ok(db)
+        }));
+        let db = match opened {
+            Ok(Ok(db)) => db,
+            Ok(Err(sled::Error::Io(error))) => return Err(error),
+            Ok(Err(error)) => return Err(Error::new(ErrorKind::InvalidData, error.to_string())),
+            Err(_) => return Err(Error::new(ErrorKind::InvalidData, "sled panicked")),
+        };
+        let file = File::options().read(true).write(true).open(dir.join("db"))?;
+        Ok(Self { db, file })
+    }
+
+    /// Keeps the identity durably.
+    pub fn set_identity(&self, identity: Identity) -> Result<(), StoreError> {
+        let mut value = vec![u8::from(identity.cluster.is_some())];
+        value.extend_from_slice(&identity.cluster.unwrap_or(0).to_le_bytes());
+        value.extend_from_slice(&identity.node.to_le_bytes());
+        value.extend_from_slice(&identity.incarnation.to_le_bytes());
+        self.put(IDENTITY, &value)
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        let value = self.get(IDENTITY)?;
+        let (known, rest) = value.split_first()?;
+        let (cluster, rest) = rest.split_first_chunk::<16>()?;
+        let (node, rest) = rest.split_first_chunk::<8>()?;
+        let incarnation = rest.first_chunk::<8>()?;
+        let cluster = (*known == 1).then(|| u128::from_le_bytes(*cluster));
+        let (node, incarnation) = (u64::from_le_bytes(*node), u64::from_le_bytes(*incarnation));
+        Some(Identity { cluster, node, incarnation })
+    }
+
+    /// Keeps a copy of the snapshot catalogue, newest first. For people and tools: the manifest is
+    /// what counts.
+    pub fn set_snapshots(&self, snapshots: &[SnapshotFile]) -> Result<(), StoreError> {
+        let line = |file: &SnapshotFile| {
+            format!("{}.{} {} {}\n", file.last.term, file.last.index, file.bytes, file.path)
+        };
+        let text: String = snapshots.iter().map(line).collect();
+        self.put(SNAPSHOTS, text.as_bytes())
+    }
+
+    /// The copy of the snapshot catalogue, one line each: last id, bytes, path.
+    pub fn snapshots(&self) -> Option<String> {
+        String::from_utf8(self.get(SNAPSHOTS)?).ok()
+    }
+
+    /// Writes a value as version, CRC32C of the rest, the rest; returns when it is on disk.
+    fn put(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        let mut framed = vec![VERSION];
+        framed.extend_from_slice(&crc32c::crc32c(value).to_le_bytes());
+        framed.extend_from_slice(value);
+        let written = self.db.insert(key, framed).and_then(|_| self.db.flush());
+        written.map_err(|error| StoreError::Io(Error::other(error.to_string())))?;
+        self.file.sync_data()?;
+        Ok(())
+    }
+
+    fn get(&self, key: &str) -> Option<Vec<u8>> {
+        let framed = self.db.get(key).ok()??;
+        let (version, rest) = framed.split_first()?;
+        let (sum, value) = rest.split_first_chunk::<4>()?;
+        let good = *version == VERSION && u32::from_le_bytes(*sum) == crc32c::crc32c(value);
+        good.then(|| value.to_vec())
+    }
+}
+
+/// A free name for unreadable facts.
+fn aside(root: &Path) -> Result<PathBuf, Error> {
+    (1..10_000)
+        .map(|number| root.join(format!("facts.unreadable.{number}")))
+        .find(|path| !path.exists())
+        .ok_or_else(|| ErrorKind::AlreadyExists.into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! Changing the manifest: a new base, the segments that follow it, what may go.
+//!
+//! The promise kept here is that base and listed segments hold every entry once. Usually the base
+//! ends where a segment ends (a cut), and listing later segments is enough; else the entries behind
+//! the base are copied to a fresh segment, which is part of the log only when the manifest lists
+//! it. A crash at any step leaves the old list or the new one.
+
+use crate::disk::{Disk, DiskFile};
+use crate::encode::{encode, room_for};
+use crate::log::{EntryKind, Shared};
+use crate::manifest::{Base, DIR, Manifest, base_path, segment_path, temporary_path};
+use crate::queue::{Spot, What};
+use crate::record::{LINE, Place};
+use crate::segment::{Segment, create_filled, size_for};
+use crate::writer::{Tip, Writer};
+use crate::{LogId, StoreError};
+use std::io::ErrorKind;
+
+impl<D: Disk> Writer<D> {
+    /// Makes `base` the manifest's base, followed by segments that hold only entries behind it. The
+    /// base's file is complete and durable already.
+    pub(crate) fn rebase(&mut self, shared: &Shared<D>, base: Base) -> Result<(), StoreError> {
+        self.flush(shared)?;
+        self.try_rebase(shared, base).map_err(|error| self.give_up(shared, error))
+    }
+
+    fn try_rebase(&mut self, shared: &Shared<D>, base: Base) -> Result<(), StoreError> {
+        let (of_last, of_next, inexact_last) = {
+            let inner = shared.inner();
+            let holds = |index| inner.spots.get(index).map(|spot| spot.segment);
+            (holds(base.last.index), holds(base.last.index + 1), inner.inexact_last)
+        };
+        let mut manifest = Manifest {
+            base: Some(base),
+            kept: self.manifest.base,
+            // Only the newest inexact entry is known; anything between it and the base may be
+            // inexact.
+            inexact_since: inexact_last
+                .filter(|last| *last > base.last.index)
+                .map(|_| base.last.index + 1),
+            segments: Vec::new(),
+        };
+        let start = match (of_last, of_next) {
+            (Some(last), Some(next)) if last < next => last + 1,
+            (Some(last), None) => {
+                if last == self.active.number {
+                    self.roll(shared, 0)?;
+                }
+                last + 1
+            }
+            (None, Some(next)) if self.starts.get(&next) == Some(&Some(base.last)) => next,
+            _ => return self.rebase_with_copies(shared, manifest),
+        };
+        // Never back: older segments may hold entries that were copied further up and are not
+        // blanked there.
+        let listed = self.manifest.segments.first().copied().unwrap_or(0);
+        manifest.segments = self.listed_from(start.max(listed));
+        // Were the first record of a listed segment lost, the log would go on in a segment that is
+        // not listed.
+        self.sync_active(shared)?;
+        manifest.store(&self.disk)?;
+        self.take_manifest(shared, manifest)
+    }
+
+    fn last_index(&self) -> u64 {
+        self.standing.last.map_or(0, |last| last.index)
+    }
+
+    /// Numbers of the segments from `first` on, the prepared one included.
+    fn listed_from(&self, first: u32) -> Vec<u32> {
+        let next = self.next.as_ref().map(|next| next.number);
+        self.starts.range(first..).map(|(number, _)| *number).chain(next).collect()
+    }
+
+    fn take_manifest(&mut self, shared: &Shared<D>, manifest: Manifest) -> Result<(), StoreError> {
+        let gone = self.manifest.kept;
+        let kept = [manifest.base, manifest.kept].map(|base| base.map(|base| base.number));
+        self.manifest = manifest;
+        {
+            let mut inner = shared.inner();
+            inner.inexact_since = self.manifest.inexact_since;
+            inner.written_since_purge = 0;
+        }
+        if let Some(old) = gone.filter(|old| !kept.contains(&Some(old.number))) {
+            self.disk.remove(&base_path(old.number))?;
+        }
+        self.drop_segments(shared)
+    }
+
+    /// The segment that holds the base's last entry holds later ones too (or none of ours: an
+    /// install). Those go, copied, to a fresh segment, which becomes part of the log only when the
+    /// manifest lists it.
+    fn rebase_with_copies(
+        &mut self,
+        shared: &Shared<D>,
+        mut manifest: Manifest,
+    ) -> Result<(), StoreError> {
+        self.sync_active(shared)?;
+        let base = manifest.base.map_or(LogId::default(), |base| base.last);
+        let mut standing = self.standing;
+        let mut copies = Vec::new();
+        if base.index <= self.last_index() {
+            standing.last = Some(base);
+            copies = crate::read::read(shared, base.index + 1, self.last_index() + 1, usize::MAX)?;
+        }
+        let number = self.next.as_ref().map_or(self.active.number, |next| next.number) + 1;
+        let copies: Vec<What> = copies.into_iter().map(What::Entry).collect();
+        let room = copies.iter().map(room_for).sum();
+        let bytes = size_for(room, self.options.segment_bytes);
+        let file = create_filled(&self.disk, "rebase", bytes)?;
+        let segment = Segment { number, bytes, file };
+        let mut tip = self.begin(&segment, true, standing)?;
+        let spots = self.copy(&segment, &mut tip, &copies)?;
+        self.disk.rename(&temporary_path("rebase"), &segment_path(number))?;
+        self.disk.sync_dir(DIR)?;
+        manifest.segments = vec![number];
+        manifest.store(&self.disk)?;
+        if let Some(next) = self.next.take() {
+            self.disk.remove(&segment_path(next.number))?;
+        }
+        self.enter(shared, segment, tip, standing.last);
+        {
+            let mut inner = shared.inner();
+            for (index, spot) in spots {
+                inner.spots.set(index, spot);
+            }
+        }
+        self.dirty = false;
+        self.tip.synced = self.tip.seq - 1;
+        self.take_manifest(shared, manifest)
+    }
+
+    /// Writes entries again behind `tip` of a segment that is not part of the log yet, and syncs
+    /// it.
+    fn copy(
+        &mut self,
+        segment: &Segment<D::File>,
+        tip: &mut Tip,
+        copies: &[What],
+    ) -> Result<Vec<(u64, Spot)>, StoreError> {
+        let mut spots = Vec::with_capacity(copies.len());
+        for what in copies {
+            let place = Place { segment: segment.number, offset: tip.at };
+            self.heads.clear();
+            let length = encode(what, place, tip, &self.options, &mut self.heads);
+            let What::Entry(entry) = what else { continue };
+            let verbatim = entry.kind == EntryKind::Commands;
+            let payload: &[u8] = if verbatim { &entry.payload } else { &[] };
+            segment.file.write_at(&[&self.heads, payload], place.offset)?;
+            let spot = Spot { segment: place.segment, length, offset: place.offset };
+            spots.push((entry.id.index, spot));
+        }
+        if tip.at % LINE as u64 == LINE as u64 - 1 {
+            segment.file.write_at(&[b"#"], tip.at)?;
+        }
+        segment.file.sync().map_err(StoreError::Io)?;
+        Ok(spots)
+    }
+
+    /// Removes segments, oldest first, that lie below the manifest's and hold nothing that is not
+    /// purged.
+    pub(crate) fn drop_segments(&mut self, shared: &Shared<D>) -> Result<(), StoreError> {
+        let listed = self.manifest.segments.first().copied().unwrap_or(0);
+        let purged = self.standing.purged.map(|purged| purged.index);
+        loop {
+            let mut starts = self.starts.iter();
+            let (Some((&oldest, _)), Some((_, start))) = (starts.next(), starts.next()) else {
+                break;
+            };
+            if oldest >= listed || start.map(|start| start.index) > purged {
+                break;
+            }
+            // One after the other, each durably: a hole in the row would look like damage.
+            match self.disk.remove(&segment_path(oldest)) {
+                Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                outcome => outcome?,
+            }
+            self.disk.sync_dir(DIR)?;
+            self.starts.remove(&oldest);
+            shared.inner().segments.remove(&oldest);
+        }
+        Ok(())
+    }
+
+    /// See [`crate::Log::mark_inexact`].
+    pub(crate) fn note_inexact(
+        &mut self,
+        shared: &Shared<D>,
+        since: u64,
+    ) -> Result<(), StoreError> {
+        shared.inner().check()?;
+        if self.manifest.inexact_since.is_none_or(|known| since < known) {
+            let manifest = Manifest { inexact_since: Some(since), ..self.manifest.clone() };
+            if let Err(error) = manifest.store(&self.disk) {
+                return Err(self.give_up(shared, error));
+            }
+            self.manifest = manifest;
+        }
+        shared.inner().inexact_since = self.manifest.inexact_since;
+        Ok(())
+    }
+}

@@ -1,0 +1,276 @@
+//! Opening a log: scan, then finish what a crash interrupted, so that the directory is exactly what
+//! a log that was never interrupted would have left.
+//!
+//! Finished here: a torn tail is cut (refilled with `#` lines), half-blanked payloads are blanked,
+//! files that never became part of the log are removed. Damage to anything that was acknowledged is
+//! refused, never repaired.
+
+use crate::StoreError;
+use crate::disk::{Disk, DiskFile};
+use crate::encode::encode_segment_head;
+use crate::log::{Log, LogOptions, Recovered, Shared};
+use crate::manifest::{
+    DIR, Listing, Manifest, foreign, manifest_path, segment_path, temporary_path,
+};
+use crate::queue::Inner;
+use crate::record::filler;
+use crate::scan::{Found, scan, segment_head};
+use crate::segment::{SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_of};
+use crate::writer::{Tip, Writer, blank_payload};
+use std::collections::{BTreeMap, VecDeque};
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::{Arc, Condvar, Mutex};
+
+/// Bytes written at once while refilling.
+const REFILL_STEP: u64 = 1 << 20;
+
+/// See [`Log::open`].
+pub(crate) fn open<D: Disk>(
+    disk: D,
+    options: LogOptions,
+) -> Result<(Log<D>, Recovered), StoreError> {
+    let lock = take_lock(&disk)?;
+    disk.create_dir(DIR)?;
+    let group = Some(options.group);
+    let mended = if let Some(mended) = recover(&disk, group)? {
+        mended
+    } else {
+        create_first(&disk, &options)?;
+        recover(&disk, group)?.ok_or_else(|| foreign(DIR))?
+    };
+    let found = &mended.found;
+    let recovered = Recovered {
+        vote: found.standing.vote,
+        committed: found.standing.committed,
+        purged: found.standing.purged,
+        last: found.standing.last,
+        torn_bytes: found.torn_bytes,
+        stamp_ms: found.standing.stamp_ms,
+        identity: found.standing.identity,
+    };
+    Ok((assemble(disk, options, mended, lock)?, recovered))
+}
+
+/// A log whose files are in order.
+pub(crate) struct Mended<D: Disk> {
+    pub(crate) found: Found,
+    pub(crate) manifest: Manifest,
+    /// The segments of the stream.
+    open: Open<D>,
+}
+
+/// Scans and mends the log of a directory; `None` when there is none.
+pub(crate) fn recover<D: Disk>(
+    disk: &D,
+    group: Option<u32>,
+) -> Result<Option<Mended<D>>, StoreError> {
+    let (manifest, segments) = settle(disk)?;
+    if segments.is_empty() {
+        return Ok(None);
+    }
+    let found = scan(disk, &segments, group, None)?;
+    if found.torn_bytes > 0 {
+        tracing::warn!(bytes = found.torn_bytes, "cut a torn tail off the log");
+    }
+    let open = mend(disk, &found)?;
+    let manifest = mend_manifest(disk, &manifest, &segments, &found)?;
+    Ok(Some(Mended { found, manifest, open }))
+}
+
+pub(crate) fn take_lock<D: Disk>(disk: &D) -> Result<Box<dyn Send + Sync>, StoreError> {
+    disk.lock().map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock => {
+            StoreError::Locked("another process uses this data directory".to_owned())
+        }
+        _ => error.into(),
+    })
+}
+
+/// Reads directory and manifest, and removes what never became part of the log.
+fn settle<D: Disk>(disk: &D) -> Result<(Manifest, Vec<u32>), StoreError> {
+    let listing = Listing::read(disk)?;
+    let manifest = Manifest::load(disk)?;
+    for path in &listing.temporary {
+        disk.remove(path)?;
+    }
+    let missing = |what: &str| {
+        StoreError::Corrupt(format!(
+            "{DIR}/: {what}. Restore the directory, or move it aside and let the node join again \
+             as a new one"
+        ))
+    };
+    let Some(manifest) = manifest else {
+        if !listing.bases.is_empty() {
+            return Err(missing(&format!("{} is missing", manifest_path())));
+        }
+        return Ok((Manifest::default(), listing.segments));
+    };
+    if let Some(number) = manifest.segments.iter().find(|number| !listing.segments.contains(number))
+    {
+        return Err(missing(&format!("{} is missing", segment_path(*number))));
+    }
+    if manifest.segments.is_empty() {
+        return Err(missing("the manifest lists no segment"));
+    }
+    let mut segments = Vec::new();
+    let newest = manifest.segments.last().copied().unwrap_or(0);
+    for number in listing.segments {
+        // A segment of copies counts only once the manifest lists it.
+        if number > newest && is_rebased(disk, number)? {
+            disk.remove(&segment_path(number))?;
+            disk.sync_dir(DIR)?;
+        } else {
+            segments.push(number);
+        }
+    }
+    let known = [manifest.base, manifest.kept].map(|base| base.map(|base| base.number));
+    for number in listing.bases.iter().filter(|number| !known.contains(&Some(**number))) {
+        disk.remove(&crate::manifest::base_path(*number))?;
+    }
+    Ok((manifest, segments))
+}
+
+fn is_rebased<D: Disk>(disk: &D, number: u32) -> Result<bool, StoreError> {
+    let mut bytes = vec![0; SEGMENT_HEAD_MAX as usize];
+    let count = disk.open(&segment_path(number))?.read_at(&mut bytes, 0)?;
+    bytes.truncate(count);
+    Ok(segment_head(&bytes, number).is_some_and(|(_, head)| head.rebased))
+}
+
+/// Makes the first segment of a fresh directory. Its first record is durable before it gets its
+/// name.
+fn create_first<D: Disk>(disk: &D, options: &LogOptions) -> Result<(), StoreError> {
+    let bytes = size_of(1, options.segment_bytes);
+    let file = create_filled(disk, "first", bytes)?;
+    let head = SegmentHead { number: 1, bytes, rebased: false, standing: Standing::default() };
+    let mut tip = Tip { at: 0, chain: 0, seq: 1, synced: 0 };
+    file.write_at(&[&encode_segment_head(&head, &mut tip, options.group)], 0)?;
+    file.sync()?;
+    disk.rename(&temporary_path("first"), &segment_path(1))?;
+    disk.sync_dir(DIR)?;
+    let manifest = Manifest { segments: vec![1], ..Manifest::default() };
+    manifest.store(disk)?;
+    disk.sync_dir("")?;
+    Ok(())
+}
+
+type Open<D> = BTreeMap<u32, Arc<Segment<<D as Disk>::File>>>;
+
+/// Opens the segments of the stream and repairs what a crash left half done.
+fn mend<D: Disk>(disk: &D, found: &Found) -> Result<Open<D>, StoreError> {
+    let mut open = BTreeMap::new();
+    for (&number, &bytes) in &found.sizes {
+        let file = disk.open(&segment_path(number))?;
+        open.insert(number, Arc::new(Segment { number, bytes, file }));
+    }
+    let get = |number: u32| open.get(&number).ok_or_else(|| foreign(&segment_path(number)));
+    for (number, from) in &found.refills {
+        let segment = get(*number)?;
+        let mut at = *from;
+        while at < segment.bytes {
+            let take = (segment.bytes - at).min(REFILL_STEP - at % REFILL_STEP);
+            segment.file.write_at(&[&filler(at, take as usize)], at)?;
+            at += take;
+        }
+        segment.file.sync()?;
+    }
+    for spot in &found.void {
+        // Its segment may be gone already, with everything in it.
+        if let Some(segment) = open.get(&spot.segment) {
+            blank_payload(segment, *spot)?;
+            segment.file.sync()?;
+        }
+    }
+    let active = get(found.active)?;
+    if let Some(tip) = found.tip {
+        // The `#` that keeps a newline from standing alone may not have reached the disk.
+        active.file.write_at(&[&filler(tip.at, 1)], tip.at)?;
+    }
+    // Everything found may still be in memory only; from here on it counts as durable.
+    active.file.sync()?;
+    Ok(open)
+}
+
+/// Brings the manifest in line with the stream, then removes segments that hold nothing.
+fn mend_manifest<D: Disk>(
+    disk: &D,
+    manifest: &Manifest,
+    segments: &[u32],
+    found: &Found,
+) -> Result<Manifest, StoreError> {
+    let next = found.active + 1;
+    let keep_next = manifest.segments.contains(&next) && found.pristine.contains(&next);
+    let first = manifest.segments.first().copied().unwrap_or(0);
+    let mut wanted: Vec<u32> = found.starts.range(first..).map(|(number, _)| *number).collect();
+    wanted.extend(keep_next.then_some(next));
+    let mended = Manifest { segments: wanted, ..manifest.clone() };
+    if mended != *manifest {
+        mended.store(disk)?;
+    }
+    for number in segments {
+        if !(found.starts.contains_key(number) || keep_next && *number == next) {
+            disk.remove(&segment_path(*number))?;
+            disk.sync_dir(DIR)?;
+        }
+    }
+    Ok(mended)
+}
+
+fn assemble<D: Disk>(
+    disk: D,
+    options: LogOptions,
+    mended: Mended<D>,
+    lock: Box<dyn Send + Sync>,
+) -> Result<Log<D>, StoreError> {
+    let Mended { found, manifest, open } = mended;
+    let nothing = || foreign(DIR);
+    let active = open.get(&found.active).ok_or_else(nothing)?.clone();
+    let tip = found.tip.ok_or_else(nothing)?;
+    let number = found.active + 1;
+    let next = if manifest.segments.contains(&number) {
+        let file = disk.open(&segment_path(number))?;
+        Some(Segment { number, bytes: file.len()?, file })
+    } else {
+        None
+    };
+    let mut inner = Inner::new(options.cache_bytes);
+    inner.spots = found.spots;
+    inner.segments = open;
+    inner.vote = found.standing.vote;
+    inner.committed = found.standing.committed;
+    inner.purged = found.standing.purged;
+    inner.last = found.standing.last;
+    inner.inexact_since = manifest.inexact_since;
+    inner.inexact_last = manifest.inexact_since.and(found.standing.last).map(|last| last.index);
+    inner.prepared = next.is_some();
+    inner.mark_due = true;
+    inner.active_bytes = tip.at;
+    let writer = Writer {
+        disk: disk.clone(),
+        options: options.clone(),
+        active,
+        tip,
+        sealed: found.sealed,
+        dirty: false,
+        next,
+        standing: found.standing,
+        starts: found.starts,
+        manifest,
+        batch: VecDeque::new(),
+        heads: Vec::new(),
+    };
+    let shared = Shared {
+        disk,
+        options,
+        inner: Mutex::new(inner),
+        writer: Mutex::new(writer),
+        preparing: Mutex::new(()),
+        queued: Condvar::new(),
+        rolled: Condvar::new(),
+        full: AtomicBool::new(false),
+        full_asked: AtomicU32::new(0),
+        _lock: lock,
+    };
+    Ok(Log { shared: Arc::new(shared) })
+}

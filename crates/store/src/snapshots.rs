@@ -1,0 +1,173 @@
+//! Snapshot files beside the log: written aside, synced, renamed, listed in the manifest as its
+//! base.
+//!
+//! The catalogue is the manifest's: the newest snapshot is the base of the append-only file, the
+//! one before it is kept beside it in case the newest turns out damaged. What a snapshot holds is
+//! not this room's business.
+
+use crate::disk::DiskFile;
+use crate::manifest::{Base, DIR, Listing, Manifest, base_path, temporary_path};
+use crate::{Disk, Log, LogId, StoreError};
+use std::io::{Error, ErrorKind};
+use std::sync::{Mutex, PoisonError};
+
+/// Bytes gathered before they are written.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// One complete snapshot on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotFile {
+    /// Last entry it covers.
+    pub last: LogId,
+    /// Path below the data directory.
+    pub path: String,
+    /// Length in bytes.
+    pub bytes: u64,
+}
+
+/// The snapshots of one data directory.
+#[derive(Debug)]
+pub struct Snapshots<D: Disk> {
+    disk: D,
+    /// Newest first, at most two.
+    catalogue: Mutex<Vec<Base>>,
+}
+
+/// What a snapshot's writer is given to write into.
+pub type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), StoreError>;
+
+impl<D: Disk> Snapshots<D> {
+    /// Opens the catalogue: what the manifest and the directory show. Open the log first.
+    pub fn open(disk: D) -> Result<Self, StoreError> {
+        let manifest = Manifest::load(&disk)?.unwrap_or_default();
+        let mut catalogue = Vec::new();
+        for base in [manifest.base, manifest.kept].into_iter().flatten() {
+            match disk.open(&base_path(base.number)).and_then(|file| file.len()) {
+                Ok(bytes) if bytes == base.bytes => catalogue.push(base),
+                outcome => {
+                    let path = base_path(base.number);
+                    tracing::error!(%path, ?outcome, "a snapshot is missing or not whole");
+                }
+            }
+        }
+        if catalogue.is_empty() && manifest.base.is_some() {
+            return Err(StoreError::Corrupt(format!(
+                "{DIR}/: no snapshot is there in full. Move the data directory \
+                 aside and let the node join again as a new one"
+            )));
+        }
+        Ok(Self { disk, catalogue: Mutex::new(catalogue) })
+    }
+
+    /// The newest complete snapshot.
+    pub fn newest(&self) -> Option<SnapshotFile> {
+        self.all().into_iter().next()
+    }
+
+    /// All complete snapshots, newest first. The second is for the day the first proves damaged.
+    pub fn all(&self) -> Vec<SnapshotFile> {
+        let catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = |base: &Base| SnapshotFile {
+            last: base.last,
+            path: base_path(base.number),
+            bytes: base.bytes,
+        };
+        catalogue.iter().map(file).collect()
+    }
+
+    /// Writes a snapshot: `write` is called once with a sink; file and directory are synced and the
+    /// manifest names it as the base, with the log rolled so that base and segments never hold an
+    /// entry twice, before this returns.
+    pub fn write(
+        &self,
+        log: &Log<D>,
+        last: LogId,
+        write: &mut dyn FnMut(Sink<'_>) -> Result<(), StoreError>,
+    ) -> Result<SnapshotFile, StoreError> {
+        // Held throughout: one snapshot at a time.
+        let mut catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+        if catalogue.first().is_some_and(|newest| newest.last.index > last.index) {
+            let why = "a snapshot must not be older than the newest one";
+            return Err(StoreError::Io(Error::new(ErrorKind::InvalidInput, why)));
+        }
+        let listed = Listing::read(&self.disk)?.bases.last().copied().unwrap_or(0);
+        let known = catalogue.first().map_or(0, |base| base.number);
+        let number = listed.max(known) + 1;
+        let aside = temporary_path("base");
+        let (bytes, crc) = self.fill(&aside, write).inspect_err(|_| {
+            let _ = self.disk.remove(&aside);
+        })?;
+        let base = Base { number, last, bytes, crc };
+        let path = base_path(number);
+        self.disk.rename(&aside, &path)?;
+        self.disk.sync_dir(DIR)?;
+        let outcome = log.shared.writer().rebase(&log.shared, base);
+        if let Err(error) = outcome {
+            let _ = self.disk.remove(&path);
+            return Err(error);
+        }
+        catalogue.insert(0, base);
+        catalogue.truncate(2);
+        Ok(SnapshotFile { last, path, bytes })
+    }
+
+    /// Writes the file under its temporary name and syncs it; returns length and checksum.
+    fn fill(
+        &self,
+        path: &str,
+        write: &mut dyn FnMut(Sink<'_>) -> Result<(), StoreError>,
+    ) -> Result<(u64, u32), StoreError> {
+        let file = self.disk.create(path)?;
+        let (mut bytes, mut crc) = (0_u64, 0);
+        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+        write(&mut |piece| {
+            buffer.extend_from_slice(piece);
+            if buffer.len() >= BUFFER_BYTES {
+                file.write_at(&[&buffer], bytes)?;
+                bytes += buffer.len() as u64;
+                crc = crc32c::crc32c_append(crc, &buffer);
+                buffer.clear();
+            }
+            Ok(())
+        })?;
+        file.write_at(&[&buffer], bytes)?;
+        bytes += buffer.len() as u64;
+        crc = crc32c::crc32c_append(crc, &buffer);
+        file.sync()?;
+        Ok((bytes, crc))
+    }
+
+    /// Reads a whole snapshot file, verified.
+    pub fn read(&self, file: &SnapshotFile) -> Result<Vec<u8>, StoreError> {
+        let known = {
+            let catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+            catalogue.iter().find(|base| base_path(base.number) == file.path).copied()
+        };
+        read_verified(&self.disk, &known.ok_or_else(|| unusable(&file.path))?)
+    }
+}
+
+/// Reads a snapshot whole; [`StoreError::Corrupt`] unless it is as it was written.
+pub(crate) fn read_verified<D: Disk>(disk: &D, base: &Base) -> Result<Vec<u8>, StoreError> {
+    let path = base_path(base.number);
+    let file = match disk.open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(unusable(&path)),
+        outcome => outcome?,
+    };
+    if file.len()? != base.bytes {
+        return Err(unusable(&path));
+    }
+    let mut bytes = vec![0; base.bytes as usize];
+    let count = file.read_at(&mut bytes, 0)?;
+    if count as u64 != base.bytes || crc32c::crc32c(&bytes) != base.crc {
+        return Err(unusable(&path));
+    }
+    Ok(bytes)
+}
+
+fn unusable(path: &str) -> StoreError {
+    StoreError::Corrupt(format!(
+        "{path} is damaged or no longer listed; use the snapshot before it, \
+         or fetch one from a peer"
+    ))
+}
