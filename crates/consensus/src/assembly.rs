@@ -1,0 +1,156 @@
+//! Putting a replica together: the state from its snapshot, the parts that openraft asks for, and
+//! openraft's settings.
+
+use crate::bootstrap::guard::Guard;
+use crate::clock::Clock;
+use crate::core::{Settings, Storage};
+use crate::env::Env;
+use crate::log;
+use crate::machine::Machine;
+use crate::node::StartError;
+use crate::queue::{Proposed, Queue};
+use crate::raft::{Config, SnapshotMeta};
+use crate::reads::Reads;
+use crate::shared::{Applied, Failure, Figures, Office, Shared};
+use crate::snapshot::{self, Kept};
+use crate::tail::Tail;
+use openraft::SnapshotPolicy;
+use quorate_engine::{Effects, Keyspace};
+use quorate_store::Snapshots;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use tokio::sync::{RwLock, mpsc};
+
+/// What openraft is built from.
+pub(crate) struct Parts<E: Env> {
+    pub(crate) shared: Arc<Shared<E>>,
+    pub(crate) storage: log::Storage<E>,
+    pub(crate) machine: Machine<E>,
+}
+
+/// Loads the newest snapshot and puts the parts together; the log is replayed by openraft.
+pub(crate) async fn assemble<E: Env>(
+    env: E,
+    settings: Settings,
+    storage: Storage<E>,
+    effects: mpsc::UnboundedSender<Effects>,
+) -> Result<Parts<E>, StartError> {
+    let Storage { log, recovered, snapshots } = storage;
+    let snapshots = Arc::new(snapshots);
+    let loaded = load(&env, settings.cluster, &snapshots).await?;
+    let clock = Clock::default();
+    clock.remember(recovered.stamp_ms.max(loaded.keyspace.now_ms()));
+    let writer = env.log_writer(log.clone());
+    let node = settings.me.node;
+    let shared = Arc::new(Shared {
+        clock,
+        keyspace: Arc::new(RwLock::new(loaded.keyspace)),
+        applied: Applied::default(),
+        tail: Arc::new(Tail::new(recovered.last.map_or(0, |id| id.index))),
+        writer,
+        snapshots,
+        kept: Mutex::new(loaded.kept),
+        queue: Queue::default(),
+        proposed: Proposed::default(),
+        reads: Reads::default(),
+        way: Mutex::default(),
+        office: Mutex::new(Office::default()),
+        guard: Guard::new(node, settings.me.name.clone()),
+        heard: Mutex::default(),
+        effects,
+        raft: OnceLock::new(),
+        failure: Failure::default(),
+        figures: Figures::default(),
+        log,
+        settings,
+        env,
+    });
+    let storage =
+        log::Storage::<E>::new(shared.log.clone(), shared.writer.clone(), shared.tail.clone());
+    let machine = Machine::new(shared.clone(), loaded.meta);
+    Ok(Parts { shared, storage, machine })
+}
+
+/// openraft's settings. Each that is not a matter of taste says why it is as it is.
+pub(crate) fn raft_config(settings: &Settings) -> Result<openraft::Config, StartError> {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let config = openraft::Config {
+        cluster_name: format!("{:032x}", settings.cluster),
+        heartbeat_interval: ms(settings.heartbeat),
+        election_timeout_min: ms(settings.election_min),
+        election_timeout_max: ms(settings.election_max),
+        // A restarted leader must be elected anew. With openraft's default it resumes its term, and
+        // where its last entries were on its followers' disks but not yet on its own, it gives
+        // their log ids to other entries: the replicas then differ for ever, and nobody notices.
+        enable_leader_restore: Some(false),
+        enable_pre_vote: Some(true),
+        // Snapshots are made at cuts, which the leader logs by bytes; purging keeps bytes, not
+        // entries.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        purge_batch_size: 256,
+        // Requests are bounded by bytes, in the log reader.
+        max_payload_entries: 1024,
+        replication_lag_threshold: 1000,
+        api_channel_size: Some(4096),
+        backoff: "50ms 100ms 200ms ...500ms".to_owned(),
+        ..openraft::Config::default()
+    };
+    config.validate().map_err(|error| StartError(format!("the time-outs do not fit: {error}")))
+}
+
+/// The hash key of a new cluster's keyspace: drawn from the cluster's id, which was drawn at random
+/// once.
+fn hash_key(cluster: u128) -> [u64; 2] {
+    [(cluster >> 64) as u64, cluster as u64]
+}
+
+/// The state as of the newest snapshot, or an empty one.
+struct Loaded<E: Env> {
+    keyspace: Keyspace,
+    meta: SnapshotMeta<Config<E>>,
+    kept: Option<Kept<E>>,
+}
+
+async fn load<E: Env>(
+    env: &E,
+    cluster: u128,
+    snapshots: &Arc<Snapshots<E::Disk>>,
+) -> Result<Loaded<E>, StartError> {
+    let Some(file) = snapshots.newest() else {
+        let keyspace = Keyspace::new(hash_key(cluster));
+        return Ok(Loaded { keyspace, meta: SnapshotMeta::<Config<E>>::default(), kept: None });
+    };
+    let (from, of) = (snapshots.clone(), file.clone());
+    let read = env.heavy(move || {
+        let bytes = from.read(&of).map_err(|error| error.to_string())?;
+        snapshot::decode::<E>(&bytes, cluster)
+    });
+    let (keyspace, meta) =
+        read.await.map_err(|error| StartError(format!("{}: {error}", file.path)))?;
+    tracing::info!(path = %file.path, index = file.last.index, "snapshot loaded");
+    Ok(Loaded { keyspace, meta: meta.clone(), kept: Some(Kept { file, meta }) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto as pb;
+
+    #[test]
+    fn a_restarted_leader_never_resumes_its_term() {
+        let settings = Settings {
+            cluster: 1,
+            me: pb::Member::default(),
+            incarnation: 1,
+            heartbeat: Duration::from_millis(75),
+            election_min: Duration::from_millis(250),
+            election_max: Duration::from_millis(400),
+            write_timeout: Duration::from_secs(2),
+            snapshot_log_bytes: 1 << 20,
+        };
+        let config = raft_config(&settings).map_err(|error| error.0);
+        let switches = config.map(|c| (c.enable_leader_restore, c.enable_pre_vote));
+        assert_eq!(switches, Ok((Some(false), Some(true))));
+    }
+}

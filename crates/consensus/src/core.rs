@@ -1,0 +1,268 @@
+//! A replica behind its seams: Raft, proposer, forwarder, read gate and clock on one [`Env`].
+//!
+//! Started once the cluster is known (by bootstrap, by adoption, or from disk). `Node` wraps it for
+//! the server; bootstrap calls [`Core::initialize`] and [`Core::join`]; the peer port calls its
+//! [`Service`], behind bootstrap's own service, which answers Hello, Adopt and Join.
+
+use crate::assembly::{Parts, assemble, raft_config};
+use crate::env::Env;
+use crate::network::Network;
+use crate::node::{Answer, NotApplied, ReadError, Role, StartError};
+use crate::proto as pb;
+use crate::queue::{End, Slot, Work};
+use crate::raft::Raft;
+use crate::shared::{Shared, lock};
+use crate::transport::{Request, Response, Service, TransportError};
+use crate::{office, proposer, reads, wire};
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use quorate_engine::{Effects, Keyspace, Run};
+use quorate_store::{Log, Recovered, Snapshots};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{RwLockReadGuard, mpsc, oneshot};
+
+/// What a replica is told at its start.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The cluster.
+    pub(crate) cluster: u128,
+    /// This replica: node id and addresses, as they stand in the membership.
+    pub(crate) me: pb::Member,
+    /// Starts of this replica.
+    pub(crate) incarnation: u64,
+    /// Heartbeat interval.
+    pub(crate) heartbeat: Duration,
+    /// Election time-out, least.
+    pub(crate) election_min: Duration,
+    /// Election time-out, most.
+    pub(crate) election_max: Duration,
+    /// How long a write that was definitely not appended is held and re-routed.
+    pub(crate) write_timeout: Duration,
+    /// Log bytes after which a snapshot is taken.
+    pub(crate) snapshot_log_bytes: u64,
+}
+
+/// The opened data directory.
+pub(crate) struct Storage<E: Env> {
+    /// The log.
+    pub(crate) log: Log<E::Disk>,
+    /// What opening it found.
+    pub(crate) recovered: Recovered,
+    /// The snapshots.
+    pub(crate) snapshots: Snapshots<E::Disk>,
+}
+
+/// A member and whether it votes.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    /// Who.
+    pub(crate) member: pb::Member,
+    /// Whether it votes.
+    pub(crate) voter: bool,
+}
+
+/// What became of a request to join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// It is a voter now (or was already).
+    Voter,
+    /// This replica does not lead; the leader, if known.
+    NotLeader(Option<u64>),
+    /// Refused, or not now; says why.
+    Refused(String),
+}
+
+/// A running replica. Clones share it.
+pub(crate) struct Core<E: Env> {
+    pub(crate) shared: Arc<Shared<E>>,
+    raft: Raft<E>,
+}
+
+impl<E: Env> Clone for Core<E> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), raft: self.raft.clone() }
+    }
+}
+
+impl<E: Env> Core<E> {
+    /// Loads the newest snapshot, replays the log up to the last commit known, starts Raft.
+    pub(crate) async fn start(
+        env: E,
+        settings: Settings,
+        storage: Storage<E>,
+        effects: mpsc::UnboundedSender<Effects>,
+    ) -> Result<Self, StartError> {
+        let config = raft_config(&settings)?;
+        Self::start_with(env, settings, storage, effects, config).await
+    }
+
+    /// As [`Core::start`], with openraft's settings as given: the simulation breaks them on
+    /// purpose.
+    pub(crate) async fn start_with(
+        env: E,
+        settings: Settings,
+        storage: Storage<E>,
+        effects: mpsc::UnboundedSender<Effects>,
+        config: openraft::Config,
+    ) -> Result<Self, StartError> {
+        let node = settings.me.node;
+        let Parts { shared, storage, machine } = assemble(env, settings, storage, effects).await?;
+        let network = Network(shared.clone());
+        let raft = Raft::<E>::build(node, Arc::new(config), network, storage, machine).await;
+        let raft = raft.map_err(|error| StartError(format!("Raft does not start: {error}")))?;
+        // Set before it runs: from here on cuts make snapshots and peers are answered.
+        let _ = shared.raft.set(raft.clone());
+        raft.run();
+        Shared::<E>::spawn(office::watch(shared.clone(), raft.clone()));
+        Shared::<E>::spawn(office::keep_house(shared.clone()));
+        Shared::<E>::spawn(reads::run(shared.clone()));
+        Shared::<E>::spawn(proposer::run(shared.clone()));
+        Ok(Self { shared, raft })
+    }
+
+    /// Whether there is a membership in the log or in the snapshot: this replica belongs to a
+    /// cluster.
+    pub(crate) fn is_initialized(&self) -> bool {
+        !self.members().is_empty()
+    }
+
+    /// The membership as it stands in this replica's log.
+    pub(crate) fn members(&self) -> Vec<Seat> {
+        self.seats()
+    }
+
+    /// The leader, if one is known.
+    pub(crate) fn leader(&self) -> Option<u64> {
+        lock(&self.shared.office).leader.as_ref().map(|leader| leader.node)
+    }
+
+    /// Raft's handle, for the parts of this type in other files.
+    pub(crate) fn raft(&self) -> &Raft<E> {
+        &self.raft
+    }
+
+    /// Hands over a run with at least one write. Runs of one caller keep their order.
+    pub(crate) fn submit(&self, run: Run) -> oneshot::Receiver<Answer> {
+        let (slot, answer) = oneshot::channel();
+        self.shared.queue.push(Work::Run(run), Slot::Local(slot), self.shared.env.elapsed());
+        answer
+    }
+
+    /// A linearizable view.
+    pub(crate) async fn read(&self) -> Result<RwLockReadGuard<'_, Keyspace>, ReadError> {
+        self.shared.reads.barrier().await?;
+        Ok(self.shared.keyspace.read().await)
+    }
+
+    /// Whatever is applied now.
+    pub(crate) async fn peek(&self) -> RwLockReadGuard<'_, Keyspace> {
+        self.shared.keyspace.read().await
+    }
+
+    /// The leader's clock as known here; 0 when nothing was heard of one.
+    pub(crate) fn clock_ms(&self) -> u64 {
+        if lock(&self.shared.office).role == Role::Leader {
+            return self.shared.leader_clock();
+        }
+        self.shared.clock.known(self.shared.env.elapsed()).unwrap_or(0)
+    }
+
+    /// Whether this replica has its state and knows a leader.
+    pub(crate) fn is_ready(&self) -> bool {
+        let office = lock(&self.shared.office).clone();
+        office.leader.is_some()
+            && (office.role != Role::Leader || self.shared.applied.term() == office.term)
+    }
+
+    /// Has the leader log a cut and waits for this replica's snapshot of it.
+    pub(crate) async fn snapshot(&self) -> Result<u64, String> {
+        let shared = &self.shared;
+        let (slot, cut) = oneshot::channel();
+        shared.queue.push(Work::Cut, Slot::Index(slot), shared.env.elapsed());
+        let index = match cut.await {
+            Ok(Ok(index)) => index,
+            Ok(Err(why)) => return Err(format!("no cut was logged: {why:?}")),
+            Err(_) => return Err("stopping".to_owned()),
+        };
+        let made = async {
+            loop {
+                let kept = lock(&shared.kept).as_ref().map(|kept| kept.file.last.index);
+                if kept >= Some(index) {
+                    return;
+                }
+                Shared::<E>::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let made = Shared::<E>::within(Duration::from_mins(10), made).await;
+        made.map(|()| index).ok_or_else(|| "the snapshot takes too long".to_owned())
+    }
+
+    /// Resolves with the reason when this process must stop.
+    pub(crate) async fn failed(&self) -> String {
+        self.shared.failure.wait().await
+    }
+
+    /// Hands over, answers what is pending, syncs the log, stops.
+    pub(crate) async fn shutdown(&self) {
+        let shared = &self.shared;
+        if let Err(why) = self.hand_over().await {
+            tracing::debug!(%why, "leadership is not handed over");
+        }
+        for item in shared.queue.close() {
+            item.slot.answer(End::NotApplied(NotApplied::Stopping));
+        }
+        shared.reads.close();
+        if self.raft.shutdown().await.is_err() {
+            tracing::warn!("Raft ended with a panic");
+        }
+        for item in shared.proposed.take_all().into_iter().flat_map(|batch| batch.items) {
+            item.slot.answer(End::Uncertain);
+        }
+        let writer = shared.writer.clone();
+        shared.env.heavy(move || writer.stop()).await;
+    }
+}
+
+/// Answers Heartbeat, Vote, Transfer, `ReadIndex`, the streams and snapshots. Hello, Adopt and Join
+/// are refused here: bootstrap's service answers them before it comes to this.
+impl<E: Env> Service for Core<E> {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, String>> {
+        Box::pin(self.shared.serve(request))
+    }
+
+    fn append_stream(
+        &self,
+        input: BoxStream<'static, Result<pb::AppendRequest, TransportError>>,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::AppendResponse>, String>> {
+        Box::pin(self.shared.clone().serve_appends(input))
+    }
+
+    fn forward_stream(
+        &self,
+        input: BoxStream<'static, Result<pb::ForwardRequest, TransportError>>,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, String>> {
+        Box::pin(self.shared.clone().serve_forwards(input))
+    }
+
+    fn snapshot(
+        &self,
+        input: BoxStream<'static, Result<pb::SnapshotChunk, TransportError>>,
+    ) -> BoxFuture<'_, Result<pb::SnapshotResponse, String>> {
+        Box::pin(self.shared.clone().serve_snapshot(input))
+    }
+}
+
+impl<E: Env> Core<E> {
+    /// Founds the cluster with these voters. Exactly one replica calls it, once; a repeated call is
+    /// `Ok`.
+    pub(crate) async fn initialize(&self, members: Vec<pb::Member>) -> Result<(), String> {
+        use openraft::errors::{InitializeError, RaftError};
+        let members: BTreeMap<u64, _> = members.into_iter().map(wire::peer).collect();
+        match self.raft.initialize(members).await {
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Raft between the replicas: one straight way for writes, one for reads.
+//!
+//! A write: `Node::submit` → proposer (local) or forwarder (to the leader) → `engine::seal` → one
+//! log entry → store and peers in parallel → commit → apply → answer. A read: `Node::read` → read
+//! gate (one `ReadIndex` round for all that wait) → shared lock on the keyspace. Only this room
+//! names openraft and the generated peer types. It never sees a client socket and never a command's
+//! name.
+
+mod assembly;
+mod bootstrap;
+mod clock;
+mod core;
+mod env;
+mod forward;
+mod grpc;
+mod host;
+mod log;
+mod machine;
+mod network;
+mod node;
+mod office;
+mod proposer;
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
+mod proto;
+mod queue;
+mod raft;
+mod reads;
+mod service;
+mod shared;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+mod snapshot;
+mod status;
+mod tail;
+mod transport;
+mod wire;
+
+pub use node::{
+    Answer, KeyspaceGuard, MemberStatus, Node, NotApplied, Options, ReadError, Role, StartError,
+    Status,
+};

@@ -1,0 +1,229 @@
+//! Apply: openraft's state machine on the keyspace. The only writer of the keyspace.
+//!
+//! Entries arrive in log order. Commands are applied under the write lock; on the replica that
+//! sealed them, the plan (taken from [`Proposed`](crate::queue::Proposed) by term and seed) makes
+//! the replies, which go straight to the sessions. Long work runs off the event loop. Memory is
+//! volatile: after a restart it is snapshot plus log.
+
+use crate::env::Env;
+use crate::queue::{End, Work};
+use crate::raft::{Config, Data, DataKind, Entry, LogId, SnapshotMeta, StoredMembership};
+use crate::shared::{Shared, lock};
+use crate::snapshot::{self, Builder, Content, Parked, Received};
+use futures::{Stream, TryStreamExt};
+use openraft::EntryPayload;
+use openraft::alias::SnapshotOf;
+use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot};
+use quorate_engine::{Applied, Effects, Outcome, Stamp};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// See the module.
+pub(crate) struct Machine<E: Env> {
+    shared: Arc<Shared<E>>,
+    last: Option<LogId<Config<E>>>,
+    membership: StoredMembership<Config<E>>,
+    parked: Option<Parked<E>>,
+}
+
+impl<E: Env> Machine<E> {
+    /// A machine whose keyspace is as of `meta`.
+    pub(crate) fn new(shared: Arc<Shared<E>>, meta: SnapshotMeta<Config<E>>) -> Self {
+        let SnapshotMeta::<Config<E>> { last_log_id, last_membership } = meta;
+        if let Some(id) = last_log_id {
+            shared.applied.set(id.leader_id.term, id.index);
+        }
+        Self { shared, last: last_log_id, membership: last_membership, parked: None }
+    }
+
+    fn meta(&self) -> SnapshotMeta<Config<E>> {
+        SnapshotMeta::<Config<E>> {
+            last_log_id: self.last,
+            last_membership: self.membership.clone(),
+        }
+    }
+
+    async fn apply_entry(&mut self, entry: Entry<Config<E>>) -> Result<(), io::Error> {
+        let id = entry.log_id;
+        self.last = Some(id);
+        match entry.payload {
+            EntryPayload::Blank => self.shared.applied.set(id.leader_id.term, id.index),
+            EntryPayload::Membership(membership) => {
+                self.membership = openraft::StoredMembership::new(Some(id), membership);
+                self.shared.applied.set(id.leader_id.term, id.index);
+            }
+            EntryPayload::Normal(data) => match data.kind {
+                DataKind::Commands => self.apply_commands(id, data).await?,
+                DataKind::Cut => self.apply_cut(id, &data).await,
+            },
+        }
+        Ok(())
+    }
+
+    async fn apply_commands(&self, id: LogId<Config<E>>, data: Data) -> Result<(), io::Error> {
+        let shared = &self.shared;
+        let term = id.leader_id.term;
+        let (plan, items) = match shared.proposed.take(term, data.seed) {
+            Some(batch) => (Some(batch.plan), batch.items),
+            None => (None, Vec::new()),
+        };
+        if data.is_inexact() {
+            let marked = shared.log.mark_inexact(id.index);
+            marked.map_err(|error| io::Error::other(error.to_string()))?;
+        }
+        let at = Applied { index: id.index, stamp: Stamp { now_ms: data.now_ms, seed: data.seed } };
+        let outcome = if data.is_heavy() {
+            let mut keyspace = shared.keyspace.clone().write_owned().await;
+            let work = move || {
+                let done = quorate_engine::apply(&mut keyspace, at, &data.payload, plan.as_ref());
+                done.map_err(str::to_owned)
+            };
+            shared.env.heavy(work).await
+        } else {
+            let mut keyspace = shared.keyspace.write().await;
+            let done = quorate_engine::apply(&mut keyspace, at, &data.payload, plan.as_ref());
+            done.map_err(str::to_owned)
+        };
+        let Outcome { replies, effects } = outcome.map_err(|what| {
+            let text = format!("entry {id} cannot be applied: {what}");
+            shared.failure.set(text.clone());
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        })?;
+        shared.applied.set(term, id.index);
+        let mut replies = replies.into_iter();
+        for item in items {
+            let reply = match item.work {
+                Work::Run(_) => replies.next().unwrap_or_default(),
+                Work::Tick | Work::Cut => bytes::Bytes::new(),
+            };
+            item.slot.answer(End::Applied(id.index, reply));
+        }
+        self.send(effects);
+        Ok(())
+    }
+
+    /// Garbage is dropped by the server, off this path.
+    fn send(&self, effects: Effects) {
+        if !effects.list.is_empty() || !effects.garbage.is_empty() {
+            let _ = self.shared.effects.send(effects);
+        }
+    }
+
+    /// Encodes the state as it is now, beside the event loop, for the builder to write.
+    async fn park(&mut self) {
+        let keyspace = self.shared.keyspace.clone().read_owned().await;
+        let (cluster, meta) = (self.shared.settings.cluster, self.meta());
+        let of = meta.clone();
+        let work = move || snapshot::encode::<E>(&keyspace, cluster, of);
+        self.shared.figures.snapshot_busy.store(1, Ordering::Relaxed);
+        let bytes = self.shared.env.heavy(work).await;
+        self.parked = Some(Parked { meta, bytes: bytes.into() });
+    }
+
+    async fn apply_cut(&mut self, id: LogId<Config<E>>, data: &Data) {
+        let (term, index) = (id.leader_id.term, id.index);
+        // While the log is replayed at a start there is no Raft yet, and a snapshot of an old cut
+        // is of no use.
+        if let Some(raft) = self.shared.raft().cloned() {
+            self.park().await;
+            // Not from here: Raft may be waiting for this very task.
+            Shared::<E>::spawn(async move {
+                if let Err(error) = raft.trigger().snapshot().await {
+                    tracing::debug!(%error, "no snapshot: Raft has stopped");
+                }
+            });
+        }
+        self.shared.applied.set(term, index);
+        for item in self.shared.proposed.take(term, data.seed).into_iter().flat_map(|b| b.items) {
+            item.slot.answer(End::Applied(index, bytes::Bytes::new()));
+        }
+    }
+}
+
+impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
+    type SnapshotData = Content<E>;
+    type SnapshotBuilder = Builder<E>;
+
+    async fn applied_state(
+        &mut self,
+    ) -> Result<(Option<LogId<Config<E>>>, StoredMembership<Config<E>>), io::Error> {
+        Ok((self.last, self.membership.clone()))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
+    where
+        Strm: Stream<Item = Result<EntryResponder<Config<E>>, io::Error>> + Unpin + Send,
+    {
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let blank = matches!(entry.payload, EntryPayload::Blank);
+            self.apply_entry(entry).await?;
+            if blank {
+                // A new leader may seal now.
+                self.shared.queue.wake();
+            }
+            if let Some(responder) = responder {
+                responder.send(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder<E>> {
+        if self.parked.is_none() && force {
+            self.park().await;
+        }
+        let parked = self.parked.take()?;
+        Some(Builder { shared: self.shared.clone(), parked: Some(parked) })
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder<E> {
+        Builder { shared: self.shared.clone(), parked: self.parked.take() }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta<Config<E>>,
+        content: Content<E>,
+    ) -> Result<(), io::Error> {
+        let (snapshots, log) = (self.shared.snapshots.clone(), self.shared.log.clone());
+        let (of, cluster) = (meta.clone(), self.shared.settings.cluster);
+        let installed = self
+            .shared
+            .env
+            .heavy(move || {
+                let Received { bytes, keyspace } = match content {
+                    Content::Received(received) => *received,
+                    Content::Kept(file, kept) => {
+                        let bytes = kept.read(&file).map_err(|error| error.to_string())?;
+                        let (keyspace, _) = snapshot::decode::<E>(&bytes, cluster)?;
+                        Received { bytes, keyspace }
+                    }
+                };
+                let file = snapshot::write::<E>(&snapshots, &log, &of, &bytes);
+                Ok::<_, String>((file.map_err(|error| error.to_string())?, keyspace))
+            })
+            .await;
+        let (file, keyspace) = installed.map_err(io::Error::other)?;
+        let old = std::mem::replace(&mut *self.shared.keyspace.write().await, keyspace);
+        self.last = meta.last_log_id;
+        self.membership = meta.last_membership.clone();
+        self.shared.keep(file, meta.clone());
+        if let Some(id) = meta.last_log_id {
+            self.shared.applied.set(id.leader_id.term, id.index);
+            tracing::info!(index = id.index, "snapshot installed");
+        }
+        self.shared.env.heavy(move || drop(old)).await;
+        Ok(())
+    }
+
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> Result<Option<SnapshotOf<Config<E>, Content<E>>>, io::Error> {
+        let kept = lock(&self.shared.kept);
+        Ok(kept.as_ref().map(|kept| Snapshot {
+            meta: kept.meta.clone(),
+            snapshot: Content::Kept(kept.file.clone(), self.shared.snapshots.clone()),
+        }))
+    }
+}

@@ -1,0 +1,469 @@
+//! What the server sees of a replica.
+
+use crate::bootstrap::{Bootstrap, Ground, Local};
+use crate::core::{Core, Settings, Storage};
+use crate::grpc::{GrpcTransport, serve};
+use crate::host::{Host, random};
+use crate::proto as pb;
+use crate::shared::{Failure, MAX_LEVEL, lock};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use quorate_engine::{Effects, Keyspace, Refusal, Run};
+use quorate_store::{Facts, Identity, Log, LogOptions, OsDisk, Snapshots};
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, RwLock, mpsc, oneshot};
+
+/// How a replica is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Data directory.
+    pub dir: PathBuf,
+    /// Where peers reach this process.
+    pub peer_bind: SocketAddr,
+    /// The entry of `peers` that is this replica, `host:port`; its stable name.
+    pub peer_address: String,
+    /// Where clients reach this replica, told to peers (`raft_leader`, redirects).
+    pub resp_address: String,
+    /// The static peer list, the same on every replica; one entry or empty: a cluster of one.
+    pub peers: Vec<String>,
+    /// Shared secret of the peer port (HMAC-free bearer, compared in constant time), if set.
+    pub peer_secret: Option<String>,
+    /// Heartbeat interval (default 75 ms).
+    pub heartbeat: Duration,
+    /// Election time-out, least (default 250 ms).
+    pub election_min: Duration,
+    /// Election time-out, most (default 400 ms).
+    pub election_max: Duration,
+    /// How long a write that was definitely not appended is held and re-routed (default 2 s).
+    pub write_timeout: Duration,
+    /// Log bytes after which a snapshot is taken (default 256 MiB).
+    pub snapshot_log_bytes: u64,
+    /// Bytes of one log segment (default 64 MiB).
+    pub segment_bytes: u64,
+    /// False only with `--unsafe-no-fsync`.
+    pub fsync: bool,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub enum Answer {
+    /// Applied (or refused command by command): the replies of all its commands, encoded, in order.
+    Replies(Bytes),
+    /// Definitely not appended; nothing happened.
+    NotApplied(NotApplied),
+    /// Appended, and then the leadership, the time or this process ran out: it may or may not be
+    /// applied.
+    Uncertain,
+}
+
+/// Why a run was definitely not applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotApplied {
+    /// No leader was found within the write time-out.
+    NoLeader,
+    /// Refused by the leader before it was logged.
+    Refused(Refusal),
+    /// Too many bytes wait already.
+    Overloaded,
+    /// The process is stopping.
+    Stopping,
+}
+
+/// Why a linearizable read cannot be answered now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// No quorum confirmed a read index in time.
+    NoQuorum,
+    /// The state is not loaded yet.
+    Loading,
+    /// The process is stopping.
+    Stopping,
+}
+
+/// Why a replica does not start; the text says what to do.
+#[derive(Debug)]
+pub struct StartError(pub String);
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A replica's office.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Role {
+    /// Leader.
+    Leader,
+    /// Candidate.
+    Candidate,
+    /// Follower.
+    #[default]
+    Follower,
+    /// Learner: replicates, has no vote yet.
+    Learner,
+}
+
+/// One member as this replica sees it.
+#[derive(Clone, Debug, Default)]
+pub struct MemberStatus {
+    /// Node id.
+    pub node: u64,
+    /// RESP address.
+    pub resp_address: String,
+    /// Peer address.
+    pub peer_address: String,
+    /// Whether it votes.
+    pub voter: bool,
+    /// On the leader: last index known to be on its disk.
+    pub matched: Option<u64>,
+    /// On the leader: whether it answered within the last election time-out.
+    pub live: bool,
+}
+
+/// Figures for INFO, ROLE, WAIT and metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Cluster id, 32 hexadecimal digits; empty before bootstrap.
+    pub cluster: String,
+    /// Node id.
+    pub node: u64,
+    /// Incarnation.
+    pub incarnation: u64,
+    /// Office.
+    pub role: Role,
+    /// Term.
+    pub term: u64,
+    /// RESP address of the leader, if known.
+    pub leader: Option<String>,
+    /// Whether this replica leads and a quorum answered lately, or follows a leader heard of
+    /// lately.
+    pub healthy: bool,
+    /// Last entry in the log.
+    pub last_log_index: u64,
+    /// Last committed.
+    pub commit_index: u64,
+    /// Last applied.
+    pub applied_index: u64,
+    /// Last snapshot.
+    pub snapshot_index: u64,
+    /// Last purged.
+    pub purged_index: u64,
+    /// Members.
+    pub members: Vec<MemberStatus>,
+    /// Digest of the applied state.
+    pub state_digest: u64,
+    /// Cluster time of the applied state, Unix milliseconds.
+    pub cluster_time_ms: u64,
+    /// Entries proposed here, and commands in them.
+    pub proposed: (u64, u64),
+    /// Rounds of the read gate, and reads they released.
+    pub read_rounds: (u64, u64),
+    /// Greatest lateness of a heartbeat sent by this leader, milliseconds.
+    pub heartbeat_late_ms_max: u64,
+    /// Log bytes on disk.
+    pub log_bytes: u64,
+    /// `fdatasync` calls, median and 99th percentile in microseconds.
+    pub fsync: (u64, u64, u64),
+    /// Whether writes are refused because the disk is full.
+    pub disk_full: bool,
+    /// Whether a snapshot is being made, and Unix seconds of the last one.
+    pub snapshot: (bool, u64),
+}
+
+/// Shared access to the applied state. Never hold it across an `await`.
+#[derive(Debug)]
+pub struct KeyspaceGuard<'a>(tokio::sync::RwLockReadGuard<'a, Keyspace>);
+
+impl Deref for KeyspaceGuard<'_> {
+    type Target = Keyspace;
+    fn deref(&self) -> &Keyspace {
+        &self.0
+    }
+}
+
+/// A running replica. Clones share it.
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("node", &self.inner.identity.node).finish_non_exhaustive()
+    }
+}
+
+struct Inner {
+    identity: Identity,
+    /// Set once the cluster is known and the state loaded.
+    core: OnceLock<Core<Host>>,
+    /// What is shown before.
+    empty: RwLock<Keyspace>,
+    failure: Failure,
+    stop: Notify,
+    tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
+}
+
+/// What bootstrap finds beneath it.
+struct HostGround {
+    host: Host,
+    options: Options,
+    me: pb::Member,
+    facts: Facts,
+    log: Log<OsDisk>,
+    identity: Mutex<Identity>,
+    storage: Mutex<Option<Storage<Host>>>,
+    effects: mpsc::UnboundedSender<Effects>,
+}
+
+impl Ground for HostGround {
+    type Replica = Core<Host>;
+    type Transport = GrpcTransport;
+
+    fn transport(&self) -> &GrpcTransport {
+        crate::env::Env::transport(&self.host)
+    }
+
+    fn keep_cluster(&self, cluster: u128) -> Result<(), String> {
+        let mut identity = lock(&self.identity);
+        let known = Identity { cluster: Some(cluster), ..*identity };
+        // The log's record wins over `facts/`, so it comes first.
+        self.log.set_identity(known).map_err(|error| error.to_string())?;
+        self.facts.set_identity(known).map_err(|error| error.to_string())?;
+        *identity = known;
+        Ok(())
+    }
+
+    fn open(&self, cluster: u128) -> BoxFuture<'_, Result<Core<Host>, String>> {
+        let storage = lock(&self.storage).take();
+        let options = &self.options;
+        let settings = Settings {
+            cluster,
+            me: self.me.clone(),
+            incarnation: lock(&self.identity).incarnation,
+            heartbeat: options.heartbeat,
+            election_min: options.election_min,
+            election_max: options.election_max,
+            write_timeout: options.write_timeout,
+            snapshot_log_bytes: options.snapshot_log_bytes,
+        };
+        let (host, effects) = (self.host.clone(), self.effects.clone());
+        Box::pin(async move {
+            let storage = storage.ok_or("the replica was started before")?;
+            Core::start(host, settings, storage, effects).await.map_err(|error| error.0)
+        })
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(time))
+    }
+
+    fn random(&self) -> u64 {
+        random()
+    }
+}
+
+/// The opened directory and who it says this replica is.
+fn open(options: &Options) -> Result<(Storage<Host>, Facts, Identity), StartError> {
+    let failed =
+        |error: &dyn std::fmt::Display| StartError(format!("{}: {error}", options.dir.display()));
+    let disk = OsDisk::new(options.dir.clone()).map_err(|error| failed(&error))?;
+    let log_options = LogOptions {
+        segment_bytes: options.segment_bytes,
+        cache_bytes: 64 << 20,
+        reserve_bytes: (256 << 20).max(options.segment_bytes * 2),
+        fsync: options.fsync,
+        group: 0,
+    };
+    let (log, recovered) = Log::open(disk.clone(), log_options).map_err(|error| failed(&error))?;
+    if recovered.torn_bytes > 0 {
+        tracing::warn!(bytes = recovered.torn_bytes, "the log's torn tail was cut");
+    }
+    let snapshots = Snapshots::open(disk).map_err(|error| failed(&error))?;
+    let known = recovered.identity;
+    let (facts, identity) =
+        Facts::open(&options.dir, known, &mut random).map_err(|error| failed(&error))?;
+    log.set_identity(identity).map_err(|error| failed(&error))?;
+    Ok((Storage { log, recovered, snapshots }, facts, identity))
+}
+
+impl Node {
+    /// Opens the data directory, replays the log, starts the peer port, finds or founds the cluster
+    /// in the background. `effects` receives what apply asks the server to carry out.
+    pub async fn start(
+        options: Options,
+        effects: mpsc::UnboundedSender<Effects>,
+    ) -> Result<Self, StartError> {
+        let opening = options.clone();
+        let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
+        let (storage, facts, identity) =
+            opened.map_err(|error| StartError(error.to_string()))??;
+        let me = pb::Member {
+            node: identity.node,
+            peer_address: options.peer_address.clone(),
+            resp_address: options.resp_address.clone(),
+            name: options.peer_address.clone(),
+        };
+        let local = Local::new(me.clone(), identity.incarnation, MAX_LEVEL, &options.peers);
+        let local = local.map_err(StartError)?;
+        let bound = TcpListener::bind(options.peer_bind).await;
+        let listener = bound.map_err(|error| {
+            StartError(format!("the peer port {} cannot be opened: {error}", options.peer_bind))
+        })?;
+        let secret = options.peer_secret.clone();
+        let ground = HostGround {
+            host: Host::new(GrpcTransport::new(secret.as_deref())),
+            options,
+            me,
+            facts,
+            log: storage.log.clone(),
+            identity: Mutex::new(identity),
+            storage: Mutex::new(Some(storage)),
+            effects,
+        };
+        let bootstrap = Bootstrap::new(local, identity.cluster, ground);
+        let inner = Arc::new(Inner {
+            identity,
+            core: OnceLock::new(),
+            empty: RwLock::new(Keyspace::new([0; 2])),
+            failure: Failure::default(),
+            stop: Notify::new(),
+            tasks: Mutex::default(),
+        });
+        let tasks = vec![
+            tokio::spawn(listen(inner.clone(), listener, bootstrap.clone(), secret)),
+            tokio::spawn(follow(inner.clone(), bootstrap.clone())),
+            tokio::spawn(find_cluster(inner.clone(), bootstrap)),
+        ];
+        *lock(&inner.tasks) = tasks;
+        Ok(Self { inner })
+    }
+
+    fn core(&self) -> Option<&Core<Host>> {
+        self.inner.core.get()
+    }
+
+    /// Hands over a run with at least one write. Runs of one caller keep their order.
+    pub fn submit(&self, run: Run) -> oneshot::Receiver<Answer> {
+        if let Some(core) = self.core() {
+            return core.submit(run);
+        }
+        let (told, answer) = oneshot::channel();
+        let _ = told.send(Answer::NotApplied(NotApplied::NoLeader));
+        answer
+    }
+
+    /// A linearizable view: what it shows includes every write that was acknowledged before this
+    /// call.
+    pub async fn read(&self) -> Result<KeyspaceGuard<'_>, ReadError> {
+        match self.core() {
+            Some(core) => core.read().await.map(KeyspaceGuard),
+            None => Err(ReadError::Loading),
+        }
+    }
+
+    /// Whatever is applied here now (stale reads, INFO).
+    pub async fn peek(&self) -> KeyspaceGuard<'_> {
+        KeyspaceGuard(match self.core() {
+            Some(core) => core.peek().await,
+            None => self.inner.empty.read().await,
+        })
+    }
+
+    /// The leader's clock as known here, Unix milliseconds; 0 when nothing was heard of one.
+    /// Remaining times are counted from it, since cluster time stands still while nothing is
+    /// written.
+    pub fn clock_ms(&self) -> u64 {
+        self.core().map_or(0, Core::clock_ms)
+    }
+
+    /// Figures.
+    pub fn status(&self) -> Status {
+        if let Some(core) = self.core() {
+            return core.status();
+        }
+        let Identity { cluster, node, incarnation } = self.inner.identity;
+        let cluster = cluster.map_or(String::new(), |cluster| format!("{cluster:032x}"));
+        Status { cluster, node, incarnation, ..Status::default() }
+    }
+
+    /// Whether this replica has its state and knows a leader (`quorate ping`, `-LOADING`).
+    pub fn is_ready(&self) -> bool {
+        self.core().is_some_and(Core::is_ready)
+    }
+
+    /// Has the leader log a cut and waits for this replica's snapshot of it. The error says why
+    /// not.
+    pub async fn snapshot(&self) -> Result<u64, String> {
+        match self.core() {
+            Some(core) => core.snapshot().await,
+            None => Err("the state is not loaded yet".to_owned()),
+        }
+    }
+
+    /// Hands leadership to an up-to-date voter, if this replica leads and there is one.
+    pub async fn hand_over(&self) -> Result<(), String> {
+        match self.core() {
+            Some(core) => core.hand_over().await,
+            None => Err("this replica does not lead".to_owned()),
+        }
+    }
+
+    /// Hands over, answers what is pending, syncs the log, stops.
+    pub async fn shutdown(&self) {
+        if let Some(core) = self.core() {
+            core.shutdown().await;
+        }
+        self.inner.stop.notify_waiters();
+        let tasks = std::mem::take(&mut *lock(&self.inner.tasks));
+        for task in tasks {
+            task.abort();
+        }
+    }
+
+    /// Resolves with the reason when this process must stop (failed sync, corrupt log, divergence).
+    pub async fn failed(&self) -> String {
+        self.inner.failure.wait().await
+    }
+}
+
+/// Serves the peer port.
+async fn listen(
+    inner: Arc<Inner>,
+    listener: TcpListener,
+    bootstrap: Arc<Bootstrap<HostGround>>,
+    secret: Option<String>,
+) {
+    let stopper = inner.clone();
+    let stop = async move { stopper.stop.notified().await };
+    if let Err(error) = serve(listener, bootstrap, secret.as_deref(), stop).await {
+        inner.failure.set(format!("the peer port has failed: {error}"));
+    }
+}
+
+/// Takes the core over as soon as bootstrap has started it, and tells when it fails.
+async fn follow(inner: Arc<Inner>, bootstrap: Arc<Bootstrap<HostGround>>) {
+    let mut replica = bootstrap.replica();
+    let core = match replica.wait_for(Option::is_some).await {
+        Ok(core) => core.clone(),
+        Err(_) => return,
+    };
+    let Some(core) = core else { return };
+    let _ = inner.core.set(core.clone());
+    let reason = core.failed().await;
+    inner.failure.set(reason);
+}
+
+async fn find_cluster(inner: Arc<Inner>, bootstrap: Arc<Bootstrap<HostGround>>) {
+    if let Err(reason) = bootstrap.run().await {
+        inner.failure.set(reason);
+    }
+}

@@ -1,0 +1,153 @@
+//! Who leads, and the small recurring duties: the watcher and the housekeeper of a replica.
+
+use crate::env::Env;
+use crate::node::{NotApplied, Role};
+use crate::proposer::PROPOSAL_MAX;
+use crate::queue::{End, Slot, Work};
+use crate::raft::{Config, Raft};
+use crate::reads::tick_due;
+use crate::shared::{Office, Route, Shared, lock};
+use crate::wire;
+use openraft::ServerState;
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::Fatal;
+use openraft::metrics::RaftServerMetrics;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How often the housekeeper looks.
+const PERIOD: Duration = Duration::from_millis(100);
+/// Every so many looks it looks at the disk.
+const DISK_EVERY: u32 = 10;
+
+fn office<E: Env>(metrics: &RaftServerMetrics<Config<E>>) -> Office {
+    let role = match metrics.state {
+        ServerState::Leader => Role::Leader,
+        ServerState::Candidate => Role::Candidate,
+        ServerState::Follower => Role::Follower,
+        ServerState::Learner | ServerState::Shutdown => Role::Learner,
+    };
+    let leader = metrics.current_leader.and_then(|node| {
+        let peer = metrics.membership_config.get_node(&node)?;
+        Some(wire::member(node, peer))
+    });
+    Office { term: metrics.vote.leader_id.term, role, leader }
+}
+
+/// Keeps the office up to date; when Raft ends, says why.
+pub(crate) async fn watch<E: Env>(shared: Arc<Shared<E>>, raft: Raft<E>) {
+    let mut changes = raft.server_metrics();
+    loop {
+        let (now, voters) = {
+            let metrics = changes.borrow_and_update();
+            (office::<E>(&metrics), metrics.membership_config.voter_ids().count())
+        };
+        let leads = now.role == Role::Leader;
+        let before = std::mem::replace(&mut *lock(&shared.office), now.clone());
+        if before != now {
+            let leader = now.leader.as_ref().map_or("none", |leader| leader.name.as_str());
+            tracing::info!(term = now.term, role = ?now.role, leader, "office");
+        }
+        shared.writer.lead(leads && voters > 1);
+        shared.queue.wake();
+        if changes.changed().await.is_err() {
+            break;
+        }
+    }
+    let state = raft.metrics().borrow_watched().running_state.clone();
+    match state {
+        Ok(()) | Err(Fatal::Stopped) => {}
+        Err(fatal) => shared.failure.set(fatal.to_string()),
+    }
+}
+
+/// Gives up what was held too long, ticks when something is due, cuts and purges the log.
+pub(crate) async fn keep_house<E: Env>(shared: Arc<Shared<E>>) {
+    let mut tick: Option<oneshot::Receiver<_>> = None;
+    let mut cut: Option<oneshot::Receiver<_>> = None;
+    let mut purged = 0;
+    let mut round = 0_u32;
+    let (mut seen, mut rested) = (0, true);
+    while !shared.queue.is_closed() {
+        Shared::<E>::sleep(PERIOD).await;
+        give_up_held(&shared);
+        let applied = shared.applied.index();
+        if std::mem::replace(&mut seen, applied) != applied {
+            rested = false;
+        } else if !std::mem::replace(&mut rested, true) {
+            shared.writer.rest();
+        }
+        round = round.wrapping_add(1);
+        let look_at_disk = round.is_multiple_of(DISK_EVERY);
+        if look_at_disk {
+            purge(&shared, &mut purged).await;
+        }
+        if !matches!(shared.route(), Route::Lead(_)) {
+            continue;
+        }
+        if is_over(&mut tick) && tick_due(&shared).await {
+            tick = Some(ask(&shared, Work::Tick));
+        }
+        if look_at_disk && is_over(&mut cut) && cut_due(&shared) {
+            cut = Some(ask(&shared, Work::Cut));
+        }
+    }
+}
+
+fn ask<E: Env>(shared: &Shared<E>, work: Work) -> oneshot::Receiver<Result<u64, NotApplied>> {
+    let (slot, done) = oneshot::channel();
+    shared.queue.push(work, Slot::Index(slot), shared.env.elapsed());
+    done
+}
+
+fn is_over<T>(pending: &mut Option<oneshot::Receiver<T>>) -> bool {
+    match pending {
+        None => true,
+        Some(done) => !matches!(done.try_recv(), Err(oneshot::error::TryRecvError::Empty)),
+    }
+}
+
+fn give_up_held<E: Env>(shared: &Shared<E>) {
+    let now = shared.env.elapsed();
+    // Behind a proposal that is under way (long work, say) the queue will move. Without one, what
+    // waits was refused for want of a leader or of a quorum.
+    let limit = if shared.proposed.is_empty() {
+        shared.settings.write_timeout
+    } else {
+        shared.settings.write_timeout.max(PROPOSAL_MAX) * 2
+    };
+    for item in shared.queue.take_if(|item| item.since + limit < now) {
+        item.slot.answer(End::NotApplied(NotApplied::NoLeader));
+    }
+    let way = lock(&shared.way).clone();
+    if let (Some(way), Some(since)) = (way, now.checked_sub(PROPOSAL_MAX * 2)) {
+        way.expire(since);
+    }
+}
+
+/// Enough was written since the last snapshot, and none is being made.
+fn cut_due<E: Env>(shared: &Shared<E>) -> bool {
+    let busy = shared.figures.snapshot_busy.load(Ordering::Relaxed) != 0;
+    !busy && shared.log.stats().bytes_since_purge >= shared.settings.snapshot_log_bytes
+}
+
+/// Purges what a snapshot covers, but for the last bytes, which keep a follower that paused from
+/// needing a snapshot.
+async fn purge<E: Env>(shared: &Shared<E>, purged: &mut u64) {
+    let Some(covered) = lock(&shared.kept).as_ref().map(|kept| kept.file.last.index) else {
+        return;
+    };
+    if covered <= *purged {
+        return;
+    }
+    let keep = shared.settings.snapshot_log_bytes / 4;
+    let Some(upto) = shared.tail.index_before(keep).map(|index| index.min(covered)) else {
+        return;
+    };
+    let Some(raft) = shared.raft() else { return };
+    if raft.trigger().purge_log(upto).await.is_ok() {
+        *purged = upto;
+    }
+}

@@ -1,0 +1,266 @@
+//! The way in: what peers ask of this replica, checked and given to Raft.
+//!
+//! Every unary request and the first message of every stream carries an envelope, which is checked
+//! before anything else. What a peer sends is validated before openraft sees it: openraft trusts
+//! its callers and would panic.
+
+use crate::env::Env;
+use crate::forward::work_from;
+use crate::node::NotApplied;
+use crate::node::Role;
+use crate::proto as pb;
+use crate::queue::{End, Remote, Slot};
+use crate::raft::{Config, Raft, SnapshotMeta};
+use crate::shared::{Shared, lock};
+use crate::snapshot::{self, Content, Received};
+use crate::transport::{Request, Response, TransportError};
+use crate::wire;
+use futures::stream::{self, BoxStream, Stream, StreamExt};
+use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest};
+use openraft::storage::Snapshot;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::mpsc;
+
+/// Answers given to a follower in one message at most.
+const ANSWERS_MAX: usize = 4096;
+
+type Incoming<T> = BoxStream<'static, Result<T, TransportError>>;
+
+impl<E: Env> Shared<E> {
+    fn running(&self) -> Result<&Raft<E>, String> {
+        self.raft().ok_or_else(|| "this replica is still starting".to_owned())
+    }
+
+    fn hear_clock(&self, clock_ms: u64) {
+        if clock_ms != 0 {
+            self.clock.hear(clock_ms, self.env.elapsed());
+        }
+    }
+
+    /// Heartbeat, Vote, Transfer, `ReadIndex`.
+    pub(crate) async fn serve(&self, request: Request) -> Result<Response, String> {
+        match request {
+            Request::Heartbeat(request) => self.serve_heartbeat(request).await,
+            Request::Vote(request) => self.serve_vote(request).await,
+            Request::Transfer(request) => self.serve_transfer(request).await,
+            Request::ReadIndex(request) => {
+                let from = self.check(request.envelope.as_ref())?;
+                Ok(Response::ReadIndex(self.read_index(from).await))
+            }
+            Request::Hello(_) | Request::Adopt(_) | Request::Join(_) => {
+                Err("not answered here".to_owned())
+            }
+        }
+    }
+
+    async fn serve_heartbeat(&self, request: pb::AppendRequest) -> Result<Response, String> {
+        self.check(request.envelope.as_ref())?;
+        let clock_ms = request.clock_ms;
+        let request = wire::append_from_pb::<E::Rt>(request).map_err(|what| what.0.to_owned())?;
+        let one = stream::once(futures::future::ready(request));
+        let mut answers = Box::pin(self.running()?.stream_append(one));
+        let answer = answers.next().await.ok_or("no answer")?;
+        let answer = answer.map_err(|error| error.to_string())?;
+        self.hear_clock(clock_ms);
+        Ok(Response::Heartbeat(wire::append_result_to_pb::<E::Rt>(&answer)))
+    }
+
+    async fn serve_vote(&self, request: pb::VoteRequest) -> Result<Response, String> {
+        self.check(request.envelope.as_ref())?;
+        let rpc =
+            wire::vote_request_from_pb::<E::Rt>(&request).map_err(|what| what.0.to_owned())?;
+        let raft = self.running()?;
+        let answer = if request.pre_vote { raft.pre_vote(rpc).await } else { raft.vote(rpc).await };
+        let answer = answer.map_err(|error| error.to_string())?;
+        let clock = self.clock.known(self.env.elapsed());
+        Ok(Response::Vote(pb::VoteResponse {
+            vote: Some(wire::vote_to_pb::<E::Rt>(&answer.vote)),
+            granted: answer.vote_granted,
+            last: answer.last_log_id.map(wire::log_id_to_pb::<E::Rt>),
+            clock_ms: clock.unwrap_or(0),
+            clock_known: clock.is_some(),
+        }))
+    }
+
+    async fn serve_transfer(&self, request: pb::TransferRequest) -> Result<Response, String> {
+        self.check(request.envelope.as_ref())?;
+        let from = wire::vote_from_pb::<E::Rt>(request.from_leader);
+        let from = from.map_err(|what| what.0.to_owned())?;
+        let last = request.last.map(wire::log_id_from_pb::<E::Rt>);
+        let rpc = TransferLeaderRequest::<Config<E>>::new(from, request.to, last);
+        let done = self.running()?.handle_transfer_leader(rpc).await;
+        match done {
+            Ok(Ok(())) => Ok(Response::Transfer(pb::TransferResponse {})),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Appends, until either side ends.
+    pub(crate) async fn serve_appends(
+        self: Arc<Self>,
+        mut input: Incoming<pb::AppendRequest>,
+    ) -> Result<BoxStream<'static, pb::AppendResponse>, String> {
+        let Some(Ok(first)) = input.next().await else {
+            return Err("a stream without a message".to_owned());
+        };
+        self.check(first.envelope.as_ref())?;
+        let raft = self.running()?.clone();
+        let requests = self.clone().appends(first, input);
+        let answers = raft.stream_append(requests);
+        let answers = answers.scan((), |(), answer| {
+            futures::future::ready(match answer {
+                Ok(answer) => Some(wire::append_result_to_pb::<E::Rt>(&answer)),
+                Err(error) => {
+                    tracing::debug!(%error, "append stream ended");
+                    None
+                }
+            })
+        });
+        Ok(answers.boxed())
+    }
+
+    /// Checked requests; ends at the first that makes no sense.
+    fn appends(
+        self: Arc<Self>,
+        first: pb::AppendRequest,
+        input: Incoming<pb::AppendRequest>,
+    ) -> impl Stream<Item = AppendEntriesRequest<Config<E>>> + Send + 'static {
+        stream::once(futures::future::ready(Ok(first))).chain(input).scan((), move |(), request| {
+            let checked = request.ok().and_then(|request| {
+                let clock_ms = request.clock_ms;
+                match wire::append_from_pb::<E::Rt>(request) {
+                    Ok(request) => {
+                        self.hear_clock(clock_ms);
+                        Some(request)
+                    }
+                    Err(what) => {
+                        tracing::error!(what = what.0, "malformed append from the leader");
+                        None
+                    }
+                }
+            });
+            futures::future::ready(checked)
+        })
+    }
+
+    /// Runs that a follower forwards, and their answers in whatever order they come.
+    pub(crate) async fn serve_forwards(
+        self: Arc<Self>,
+        mut input: Incoming<pb::ForwardRequest>,
+    ) -> Result<BoxStream<'static, pb::ForwardResponse>, String> {
+        let Some(Ok(first)) = input.next().await else {
+            return Err("a stream without a message".to_owned());
+        };
+        let from = self.check(first.envelope.as_ref())?;
+        let fenced = self.fence(from, first.stream)?;
+        let (answers, given) = mpsc::unbounded_channel();
+        let this = self.clone();
+        let requests = stream::once(futures::future::ready(Ok(first))).chain(input);
+        Self::spawn(async move { this.take_forwarded(requests.boxed(), &answers, &fenced).await });
+        let responses = stream::unfold(given, |mut given| async move {
+            let mut answers = Vec::new();
+            if given.recv_many(&mut answers, ANSWERS_MAX).await == 0 {
+                return None;
+            }
+            Some((pb::ForwardResponse { answers }, given))
+        });
+        Ok(responses.boxed())
+    }
+
+    /// Makes this stream the one that counts for the peer; what came on older ones and is not
+    /// sealed is dropped.
+    fn fence(&self, from: u64, stream: u64) -> Result<Arc<AtomicBool>, String> {
+        let mut heard = lock(&self.heard);
+        let peer = heard.entry(from).or_default();
+        if stream <= peer.stream {
+            return Err(format!("forward stream {stream} of node {from} is not its newest"));
+        }
+        peer.stream = stream;
+        let fenced = Arc::new(AtomicBool::new(false));
+        if let Some(older) = peer.fenced.replace(fenced.clone()) {
+            older.store(true, Ordering::Release);
+        }
+        Ok(fenced)
+    }
+
+    async fn take_forwarded(
+        &self,
+        mut input: Incoming<pb::ForwardRequest>,
+        answers: &mpsc::UnboundedSender<pb::ForwardAnswer>,
+        fenced: &Arc<AtomicBool>,
+    ) {
+        loop {
+            let request = match input.next().await {
+                Some(Ok(request)) => request,
+                // Half-closed: the follower still listens for answers.
+                None => return,
+                // Broken: nobody listens, and whoever sent these holds them for uncertain.
+                Some(Err(_)) => return fenced.store(true, Ordering::Release),
+            };
+            for run in request.runs {
+                let remote =
+                    Remote { id: run.id, answers: answers.clone(), fenced: fenced.clone() };
+                match work_from(run, Slot::Remote(remote)) {
+                    Ok((work, slot)) if self.leads() => {
+                        self.queue.push(work, slot, self.env.elapsed());
+                    }
+                    Ok((_, slot)) | Err(slot) => {
+                        slot.answer(End::NotApplied(NotApplied::NoLeader));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether this replica leads, as far as it knows.
+    pub(crate) fn leads(&self) -> bool {
+        lock(&self.office).role == Role::Leader
+    }
+
+    /// Receives a snapshot whole, decodes it beside the event loop, and lets Raft install it.
+    pub(crate) async fn serve_snapshot(
+        self: Arc<Self>,
+        mut input: Incoming<pb::SnapshotChunk>,
+    ) -> Result<pb::SnapshotResponse, String> {
+        use pb::snapshot_chunk::Part;
+        let Some(Ok(pb::SnapshotChunk { part: Some(Part::Head(head)), .. })) = input.next().await
+        else {
+            return Err("a snapshot without a head".to_owned());
+        };
+        self.check(head.envelope.as_ref())?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = input.next().await {
+            let chunk = chunk.map_err(|error| format!("{error:?}"))?;
+            let Some(Part::Data(data)) = chunk.part else {
+                return Err("a second head".to_owned());
+            };
+            if crc32c::crc32c(&data) != chunk.crc {
+                return Err("a damaged chunk".to_owned());
+            }
+            if bytes.len() as u64 + data.len() as u64 > head.bytes {
+                return Err("more bytes than the head says".to_owned());
+            }
+            bytes.extend_from_slice(&data);
+        }
+        if bytes.len() as u64 != head.bytes {
+            return Err("the snapshot ends early".to_owned());
+        }
+        let cluster = self.settings.cluster;
+        let decoded = self.env.heavy(move || {
+            let (keyspace, meta) = snapshot::decode::<E>(&bytes, cluster)?;
+            Ok::<_, String>((Received { bytes, keyspace }, meta))
+        });
+        let (received, meta) = decoded.await?;
+        if meta.last_log_id != head.last.map(wire::log_id_from_pb::<E::Rt>) {
+            return Err("head and snapshot differ".to_owned());
+        }
+        let vote = wire::vote_from_pb::<E::Rt>(head.vote).map_err(|what| what.0.to_owned())?;
+        let meta: SnapshotMeta<Config<E>> = meta;
+        let snapshot = Snapshot { meta, snapshot: Content::Received(Box::new(received)) };
+        let installed = self.running()?.install_full_snapshot(vote, snapshot).await;
+        let installed = installed.map_err(|error| error.to_string())?;
+        Ok(pb::SnapshotResponse { vote: Some(wire::vote_to_pb::<E::Rt>(&installed.vote)) })
+    }
+}

@@ -1,0 +1,256 @@
+//! What the parts of a replica have in common. Each field has one writer, named beside it.
+
+use crate::bootstrap::guard::{Guard, Needs, WIRE_VERSION, cluster_bytes};
+use crate::clock::Clock;
+use crate::core::Settings;
+use crate::env::{Env, LogWriter};
+use crate::forward::Way;
+use crate::proto as pb;
+use crate::queue::{Proposed, Queue};
+use crate::raft::Raft;
+use crate::reads::Reads;
+use crate::snapshot::Kept;
+use crate::tail::Tail;
+use openraft::AsyncRuntime;
+use quorate_engine::{Effects, Keyspace};
+use quorate_store::{Log, Snapshots};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, RwLock, mpsc};
+
+/// Greatest feature level this build supports.
+pub(crate) const MAX_LEVEL: u64 = 1;
+
+/// See the module.
+pub(crate) struct Shared<E: Env> {
+    pub(crate) env: E,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    /// Written by apply (`machine`) alone.
+    pub(crate) keyspace: Arc<RwLock<Keyspace>>,
+    pub(crate) applied: Applied,
+    pub(crate) log: Log<E::Disk>,
+    pub(crate) tail: Arc<Tail>,
+    pub(crate) writer: Arc<dyn LogWriter>,
+    pub(crate) snapshots: Arc<Snapshots<E::Disk>>,
+    /// The newest snapshot; written by `snapshot` and `machine`.
+    pub(crate) kept: Mutex<Option<Kept<E>>>,
+    pub(crate) queue: Queue,
+    pub(crate) proposed: Proposed,
+    pub(crate) reads: Reads,
+    /// What is on its way to the leader; written by `forward`.
+    pub(crate) way: Mutex<Option<Arc<Way>>>,
+    /// Written by the watcher (`office`).
+    pub(crate) office: Mutex<Office>,
+    pub(crate) guard: Guard,
+    /// Greatest incarnation heard of each peer, and the number of its newest forward stream;
+    /// written by `service`.
+    pub(crate) heard: Mutex<BTreeMap<u64, Heard>>,
+    pub(crate) effects: mpsc::UnboundedSender<Effects>,
+    pub(crate) raft: OnceLock<Raft<E>>,
+    pub(crate) failure: Failure,
+    pub(crate) figures: Figures,
+}
+
+/// What is known of a peer from its messages.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) incarnation: u64,
+    pub(crate) stream: u64,
+    pub(crate) fenced: Option<Arc<std::sync::atomic::AtomicBool>>,
+}
+
+/// Who leads, as this replica sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Office {
+    pub(crate) term: u64,
+    pub(crate) role: crate::node::Role,
+    /// The leader and where it is reached.
+    pub(crate) leader: Option<pb::Member>,
+}
+
+/// Where writes and read barriers go at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// This replica leads and has applied its term's first entry.
+    Lead(u64),
+    /// To this leader.
+    Follow(crate::transport::PeerId),
+    /// Nowhere yet.
+    Wait,
+}
+
+/// Figures that no other part counts.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) entries: AtomicU64,
+    pub(crate) commands: AtomicU64,
+    pub(crate) rounds: AtomicU64,
+    pub(crate) reads: AtomicU64,
+    pub(crate) heartbeat_late_ms_max: AtomicU64,
+    /// Batches sealed by this process; makes seeds unique.
+    pub(crate) batches: AtomicU64,
+    /// Forward streams opened by this process.
+    pub(crate) streams: AtomicU64,
+    /// Unix seconds of the last snapshot, and whether one is being made (1).
+    pub(crate) snapshot_at: AtomicU64,
+    pub(crate) snapshot_busy: AtomicU64,
+}
+
+/// How far this replica has applied.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    index: AtomicU64,
+    /// Term of the last entry applied. A leader may seal once it is its own term: everything
+    /// earlier is applied.
+    term: AtomicU64,
+    changed: Notify,
+}
+
+impl Applied {
+    /// Everything up to this entry is applied. Called by apply alone.
+    pub(crate) fn set(&self, term: u64, index: u64) {
+        self.term.store(term, Ordering::Release);
+        self.index.store(index, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn index(&self) -> u64 {
+        self.index.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn term(&self) -> u64 {
+        self.term.load(Ordering::Acquire)
+    }
+
+    /// Resolves when `index` is applied.
+    pub(crate) async fn reached(&self, index: u64) {
+        loop {
+            let changed = self.changed.notified();
+            if self.index() >= index {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+/// Why this process must stop.
+#[derive(Debug, Default)]
+pub(crate) struct Failure {
+    reason: OnceLock<String>,
+    set: Notify,
+}
+
+impl Failure {
+    /// The first reason counts.
+    pub(crate) fn set(&self, reason: String) {
+        if self.reason.set(reason).is_ok() {
+            self.set.notify_waiters();
+        }
+    }
+
+    /// The reason, if there is one.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn get(&self) -> Option<&str> {
+        self.reason.get().map(String::as_str)
+    }
+
+    /// Resolves with the reason.
+    pub(crate) async fn wait(&self) -> String {
+        loop {
+            let set = self.set.notified();
+            if let Some(reason) = self.reason.get() {
+                return reason.clone();
+            }
+            set.await;
+        }
+    }
+}
+
+impl<E: Env> Shared<E> {
+    /// The envelope of a message to a peer.
+    pub(crate) fn envelope(&self, to: u64) -> pb::Envelope {
+        pb::Envelope {
+            cluster: cluster_bytes(Some(self.settings.cluster)),
+            from: self.settings.me.node,
+            to,
+            incarnation: self.settings.incarnation,
+            wire_version: WIRE_VERSION,
+            group: 0,
+            max_level: MAX_LEVEL,
+        }
+    }
+
+    /// Refuses a message that is not for this replica, or not from a replica that may speak. Gives
+    /// its sender.
+    pub(crate) fn check(&self, envelope: Option<&pb::Envelope>) -> Result<u64, String> {
+        self.guard.check(Some(self.settings.cluster), envelope, Needs::Member)?;
+        let Some(envelope) = envelope else { return Err("no envelope".to_owned()) };
+        let mut heard = lock(&self.heard);
+        let peer = heard.entry(envelope.from).or_default();
+        if envelope.incarnation > peer.incarnation {
+            // It has started again and counts its streams from the beginning.
+            peer.incarnation = envelope.incarnation;
+            peer.stream = 0;
+        }
+        Ok(envelope.from)
+    }
+
+    /// Where writes and read barriers go now.
+    pub(crate) fn route(&self) -> Route {
+        let office = lock(&self.office);
+        if office.role == crate::node::Role::Leader {
+            return if self.applied.term() == office.term {
+                Route::Lead(office.term)
+            } else {
+                Route::Wait
+            };
+        }
+        match &office.leader {
+            Some(leader) if leader.node != self.settings.me.node => {
+                Route::Follow(crate::transport::PeerId {
+                    node: leader.node,
+                    address: leader.peer_address.clone(),
+                })
+            }
+            _ => Route::Wait,
+        }
+    }
+
+    /// The cluster clock as the leader tells it: never behind what is applied.
+    pub(crate) fn leader_clock(&self) -> u64 {
+        self.clock.lead(self.env.elapsed(), self.env.wall_ms())
+    }
+
+    /// Raft, once it is started.
+    pub(crate) fn raft(&self) -> Option<&Raft<E>> {
+        self.raft.get()
+    }
+
+    /// Spawns a task.
+    pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+        drop(E::Rt::spawn(task));
+    }
+
+    /// Waits.
+    pub(crate) async fn sleep(duration: Duration) {
+        E::Rt::sleep(duration).await;
+    }
+
+    /// Puts a limit on a wait; `None` when it was reached.
+    pub(crate) async fn within<T: Send>(
+        limit: Duration,
+        future: impl Future<Output = T> + Send,
+    ) -> Option<T> {
+        E::Rt::timeout(limit, future).await.ok()
+    }
+}
+
+/// Locks; a panic elsewhere does not make the value useless (and ends the process in production).
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

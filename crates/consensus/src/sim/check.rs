@@ -1,0 +1,208 @@
+//! What must hold, checked as answers come in: see [`Checks`].
+
+use super::Report;
+use super::env::now;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Lines of trace that are kept.
+const TRACE_MAX: usize = 20_000;
+/// How long a lock is taken for.
+pub(crate) const LOCK_MS: u64 = 300;
+/// What a lock may end early by: the clock's pull of 500 ppm, and rounding to milliseconds.
+const EARLY_MAX: Duration = Duration::from_millis(3);
+
+/// The clients' answers and the replicas' states against what a single correct server could have
+/// given.
+#[derive(Debug, Default)]
+pub(crate) struct Checks {
+    state: Mutex<State>,
+    /// Prints what happens as it happens.
+    loud: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    report: Report,
+    failed: Option<String>,
+    /// INCRs begun, and the greatest value any answer showed.
+    incrs_begun: u64,
+    floor: u64,
+    /// Every value an INCR was answered with.
+    values: BTreeSet<u64>,
+    /// Keys whose SET was acknowledged.
+    acknowledged: BTreeSet<String>,
+    /// When the last lock that was granted was asked for; `None` after a cold start.
+    locked_since: Option<Duration>,
+    leaders: BTreeMap<u64, String>,
+    digests: BTreeMap<u64, (u64, String)>,
+}
+
+/// What a client knew when it asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) at: Duration,
+    floor: u64,
+}
+
+impl Checks {
+    pub(crate) fn new(loud: bool) -> Self {
+        Self { state: Mutex::default(), loud }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        let mut state: MutexGuard<'_, State> =
+            self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = state.report.trace.len();
+        let result = work(&mut state);
+        if self.loud {
+            state.report.trace.iter().skip(before).for_each(|line| eprintln!("{line}"));
+        }
+        result
+    }
+
+    pub(crate) fn note(&self, line: &str) {
+        self.with(|state| state.note(line));
+    }
+
+    pub(crate) fn fail(&self, what: String) {
+        self.with(|state| state.fail(what));
+    }
+
+    pub(crate) fn verdict(&self) -> Result<(), String> {
+        self.with(|state| state.failed.clone().map_or(Ok(()), Err))
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.with(|state| state.failed.is_some())
+    }
+
+    pub(crate) fn trace(&self) -> Vec<String> {
+        self.with(|state| state.report.trace.clone())
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        self.with(|state| Report { terms: state.leaders.len() as u64, ..state.report.clone() })
+    }
+
+    pub(crate) fn crashed(&self) {
+        self.with(|state| state.report.crashes += 1);
+    }
+
+    /// Everything was down at once: wall clocks count, and they are seconds apart.
+    pub(crate) fn cold_start(&self) {
+        self.with(|state| state.locked_since = None);
+    }
+
+    /// A question is asked now.
+    pub(crate) fn ask(&self, is_incr: bool) -> Asked {
+        self.with(|state| {
+            state.incrs_begun += u64::from(is_incr);
+            Asked { at: now(), floor: state.floor }
+        })
+    }
+
+    pub(crate) fn incremented(&self, asked: Asked, value: u64, who: &str) {
+        self.with(|state| {
+            state.report.operations.0 += 1;
+            state.note(&format!("{who} INCR -> {value}"));
+            if value <= asked.floor {
+                state.fail(format!("{who}: INCR gave {value} after {} had been seen", asked.floor));
+            }
+            if !state.values.insert(value) {
+                state.fail(format!("{who}: INCR gave {value} twice"));
+            }
+            state.see(value, who);
+        });
+    }
+
+    pub(crate) fn read(&self, asked: Asked, value: u64, who: &str) {
+        self.with(|state| {
+            state.report.operations.1 += 1;
+            state.note(&format!("{who} GET -> {value}"));
+            if value < asked.floor {
+                state.fail(format!("{who}: read {value} after {} had been seen", asked.floor));
+            }
+            state.see(value, who);
+        });
+    }
+
+    pub(crate) fn set(&self, key: &str, who: &str) {
+        self.with(|state| {
+            state.report.operations.0 += 1;
+            state.note(&format!("{who} SET {key}"));
+            state.acknowledged.insert(key.to_owned());
+        });
+    }
+
+    pub(crate) fn locked(&self, asked: Asked, who: &str) {
+        self.with(|state| {
+            state.note(&format!("{who} took the lock"));
+            if let Some(since) = state.locked_since {
+                let held = since + Duration::from_millis(LOCK_MS);
+                if now() + EARLY_MAX < held {
+                    state.fail(format!("{who}: the lock was taken again before its time was up"));
+                }
+            }
+            state.locked_since = Some(asked.at);
+        });
+    }
+
+    pub(crate) fn uncertain(&self, who: &str) {
+        self.with(|state| {
+            state.report.operations.2 += 1;
+            state.note(&format!("{who} uncertain"));
+        });
+    }
+
+    /// A replica says that it leads.
+    pub(crate) fn leads(&self, term: u64, who: &str) {
+        self.with(|state| {
+            let first = state.leaders.entry(term).or_insert_with(|| who.to_owned()).clone();
+            if first != who {
+                state.fail(format!("{who} and {first} both lead term {term}"));
+            }
+        });
+    }
+
+    /// A replica's state after an entry.
+    pub(crate) fn state(&self, index: u64, digest: u64, who: &str) {
+        self.with(|state| {
+            let entry = state.digests.entry(index).or_insert_with(|| (digest, who.to_owned()));
+            if entry.0 != digest {
+                let other = entry.1.clone();
+                state.fail(format!("{who} and {other} differ after entry {index}"));
+            }
+        });
+    }
+
+    pub(crate) fn acknowledged(&self) -> BTreeSet<String> {
+        self.with(|state| state.acknowledged.clone())
+    }
+
+    pub(crate) fn floor(&self) -> u64 {
+        self.with(|state| state.floor)
+    }
+}
+
+impl State {
+    fn note(&mut self, line: &str) {
+        if self.report.trace.len() < TRACE_MAX {
+            let at = now().as_micros();
+            self.report.trace.push(format!("{at:>10} {line}"));
+        }
+    }
+
+    fn fail(&mut self, what: String) {
+        self.note(&format!("VIOLATION {what}"));
+        self.failed.get_or_insert(what);
+    }
+
+    fn see(&mut self, value: u64, who: &str) {
+        self.floor = self.floor.max(value);
+        if value > self.incrs_begun {
+            self.fail(format!("{who}: saw {value}, but only {} were begun", self.incrs_begun));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The clients of a simulated cluster: they count, set and lock at random replicas, and have every
+//! answer checked.
+
+use super::check::LOCK_MS;
+use super::cluster::{Cluster, HOSTS, Running};
+use super::net::Random;
+use super::rt::SimRt;
+use crate::node::Answer;
+use bytes::Bytes;
+use openraft::AsyncRuntime;
+use quorate_engine::{Db, Keyspace, Reader, Run};
+use quorate_resp::Proto;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How many there are.
+const CLIENTS: u64 = 5;
+/// A client gives an answer up after this: its replica died, or the answer is lost.
+const ANSWER_MAX: Duration = Duration::from_secs(12);
+/// The counter's key.
+const COUNTER: &str = "counter";
+
+/// The running clients.
+pub(crate) struct Clients {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<<SimRt as AsyncRuntime>::JoinHandle<()>>,
+}
+
+impl Clients {
+    /// Lets each finish what it does.
+    pub(crate) async fn end(self) {
+        self.stop.store(true, Ordering::Release);
+        for task in self.tasks {
+            let _ = task.await;
+        }
+    }
+}
+
+/// Starts them.
+pub(crate) fn start(cluster: &Cluster, seed: u64) -> Clients {
+    let stop = Arc::new(AtomicBool::new(false));
+    let tasks = (0..CLIENTS).map(|number| {
+        let client = Client {
+            cluster: cluster.clone(),
+            random: Random::new(seed ^ (number + 1) << 40),
+            name: format!("c{number}"),
+            sets: 0,
+        };
+        SimRt::spawn(client.work(stop.clone()))
+    });
+    Clients { tasks: tasks.collect(), stop }
+}
+
+/// The counter as a state shows it.
+pub(crate) fn counter(keyspace: &Keyspace) -> u64 {
+    let reader = Reader { keyspace, db: Db(0), seed: 0, clock_ms: 0 };
+    let value = reader.string(COUNTER.as_bytes()).ok().flatten();
+    let text = value.map(|value| value.bytes().into_owned()).unwrap_or_default();
+    String::from_utf8_lossy(&text).parse().unwrap_or(0)
+}
+
+fn command(words: &[&str]) -> Run {
+    let mut text = format!("*{}\r\n", words.len());
+    for word in words {
+        let _ = write!(text, "${}\r\n{word}\r\n", word.len());
+    }
+    Run { db: Db(0), proto: Proto::Resp2, commands: Bytes::from(text), count: 1 }
+}
+
+struct Client {
+    cluster: Cluster,
+    random: Random,
+    name: String,
+    sets: u64,
+}
+
+impl Client {
+    async fn work(mut self, stop: Arc<AtomicBool>) {
+        while !stop.load(Ordering::Acquire) && !self.cluster.checks.has_failed() {
+            let pause = if self.random.one_in(20) { 200_000 } else { 6000 };
+            SimRt::sleep(Duration::from_micros(self.random.below(pause))).await;
+            let at = usize::try_from(self.random.below(HOSTS as u64)).unwrap_or(0);
+            let Some(running) = self.cluster.running(at) else { continue };
+            match self.random.below(10) {
+                0..4 => self.increment(&running).await,
+                4..7 => self.read(&running).await,
+                7..9 => self.set(&running).await,
+                _ => self.take_lock(&running).await,
+            }
+        }
+    }
+
+    /// The reply, if there was a definite one.
+    async fn submit(&self, running: &Running, words: &[&str]) -> Option<Bytes> {
+        let answer = running.core.submit(command(words));
+        match SimRt::timeout(ANSWER_MAX, answer).await {
+            Ok(Ok(Answer::Replies(replies))) => Some(replies),
+            Ok(Ok(Answer::NotApplied(_))) => None,
+            Ok(Ok(Answer::Uncertain) | Err(_)) | Err(_) => {
+                self.cluster.checks.uncertain(&self.name);
+                None
+            }
+        }
+    }
+
+    fn who(&self, running: &Running) -> String {
+        format!("{}@{}", self.name, running.name)
+    }
+
+    async fn increment(&self, running: &Running) {
+        let checks = &self.cluster.checks;
+        let asked = checks.ask(true);
+        let Some(reply) = self.submit(running, &["INCR", COUNTER]).await else { return };
+        let text = String::from_utf8_lossy(&reply);
+        match text.strip_prefix(':').and_then(|rest| rest.trim_end().parse().ok()) {
+            Some(value) => checks.incremented(asked, value, &self.who(running)),
+            None => checks.fail(format!("INCR was answered {text:?}")),
+        }
+    }
+
+    async fn read(&self, running: &Running) {
+        let checks = &self.cluster.checks;
+        let asked = checks.ask(false);
+        let value = match SimRt::timeout(ANSWER_MAX, running.core.read()).await {
+            Ok(Ok(keyspace)) => counter(&keyspace),
+            Ok(Err(_)) | Err(_) => return,
+        };
+        checks.read(asked, value, &self.who(running));
+    }
+
+    async fn set(&mut self, running: &Running) {
+        self.sets += 1;
+        let key = format!("{}:{}", self.name, self.sets);
+        let value = "v".repeat(usize::try_from(self.random.below(600)).unwrap_or(0) + 1);
+        let reply = self.submit(running, &["SET", &key, &value]).await;
+        match reply.as_deref() {
+            Some(b"+OK\r\n") => self.cluster.checks.set(&key, &self.who(running)),
+            Some(other) => self.cluster.checks.fail(format!("SET was answered {other:?}")),
+            None => {}
+        }
+    }
+
+    async fn take_lock(&self, running: &Running) {
+        let checks = &self.cluster.checks;
+        let asked = checks.ask(false);
+        let time = LOCK_MS.to_string();
+        let words = ["SET", "lock", self.name.as_str(), "NX", "PX", time.as_str()];
+        match self.submit(running, &words).await.as_deref() {
+            Some(b"+OK\r\n") => checks.locked(asked, &self.who(running)),
+            Some(b"$-1\r\n") | None => {}
+            Some(other) => checks.fail(format!("the lock was answered {other:?}")),
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Three simulated hosts: starting, killing, restarting and judging their replicas.
+
+use super::Faults;
+use super::check::Checks;
+use super::env::SimEnv;
+use super::net::{Net, Random, SimTransport};
+use super::rt::{Process, SimRt};
+use crate::assembly::raft_config;
+use crate::core::{Core, Settings, Storage};
+use crate::node::Role;
+use crate::proto as pb;
+use openraft::AsyncRuntime;
+use quorate_engine::{Db, Reader};
+use quorate_store::{FakeDisk, Log, LogOptions, Snapshots};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Replicas.
+pub(crate) const HOSTS: usize = 3;
+/// How often states are compared.
+const LOOK: Duration = Duration::from_millis(20);
+/// Within this after everything healed, every replica must serve again.
+const HEAL_MAX: Duration = Duration::from_secs(20);
+
+/// The hosts and what connects them; clones share it.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    pub(crate) net: Net,
+    pub(crate) checks: Arc<Checks>,
+    faults: Faults,
+    id: u128,
+    hosts: Arc<Mutex<Vec<Host>>>,
+}
+
+struct Host {
+    member: pb::Member,
+    disk: FakeDisk,
+    random: Arc<Mutex<Random>>,
+    wall_skew_ms: i64,
+    incarnation: u64,
+    running: Option<Running>,
+}
+
+/// A replica that runs.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) name: String,
+    pub(crate) process: Process,
+    pub(crate) core: Core<SimEnv>,
+}
+
+impl Cluster {
+    /// Surroundings and directory of a lone replica.
+    #[cfg(test)]
+    pub(crate) fn lone(seed: u64) -> Option<(SimEnv, FakeDisk, Settings)> {
+        let checks = Arc::new(Checks::new(false));
+        Self::new(seed, Faults::default(), checks).surroundings(0)
+    }
+
+    pub(crate) fn new(seed: u64, faults: Faults, checks: Arc<Checks>) -> Self {
+        let mut random = Random::new(seed);
+        let host = |index: usize| Host {
+            member: pb::Member {
+                node: random.next() | 1,
+                peer_address: format!("n{index}"),
+                resp_address: format!("r{index}"),
+                name: format!("n{index}"),
+            },
+            disk: FakeDisk::new(random.next() | 1),
+            random: Arc::new(Mutex::new(Random::new(random.next()))),
+            wall_skew_ms: i64::try_from(random.below(20_000)).unwrap_or(0) - 10_000,
+            incarnation: 0,
+            running: None,
+        };
+        let hosts: Vec<Host> = (0..HOSTS).map(host).collect();
+        let id = u128::from(random.next()) << 64 | u128::from(random.next());
+        let net = Net::new(random.next());
+        Self { net, checks, faults, id, hosts: Arc::new(Mutex::new(hosts)) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Host>> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The replica on a host, if it runs.
+    pub(crate) fn running(&self, at: usize) -> Option<Running> {
+        self.lock().get(at).and_then(|host| host.running.clone())
+    }
+
+    pub(crate) fn name(at: usize) -> String {
+        format!("n{at}")
+    }
+
+    pub(crate) fn disk(&self, at: usize) -> Option<FakeDisk> {
+        self.lock().get(at).map(|host| host.disk.clone())
+    }
+
+    /// The host whose replica leads the newest term, as far as its replica knows.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let leading = |at: usize| {
+            let status = self.running(at)?.core.status();
+            (status.role == Role::Leader).then_some((status.term, at))
+        };
+        (0..HOSTS).filter_map(leading).max().map(|(_, at)| at)
+    }
+
+    /// What the next replica on a host starts with; `None` where one runs.
+    fn surroundings(&self, at: usize) -> Option<(SimEnv, FakeDisk, Settings)> {
+        let mut hosts = self.lock();
+        let host = hosts.get_mut(at).filter(|host| host.running.is_none())?;
+        host.incarnation += 1;
+        let env = SimEnv {
+            transport: SimTransport { net: self.net.clone(), address: Self::name(at) },
+            random: host.random.clone(),
+            wall_skew_ms: host.wall_skew_ms,
+            skip_vote_sync: self.faults.skip_vote_sync,
+        };
+        let settings = Settings {
+            cluster: self.id,
+            me: host.member.clone(),
+            incarnation: host.incarnation,
+            heartbeat: Duration::from_millis(75),
+            election_min: Duration::from_millis(250),
+            election_max: Duration::from_millis(400),
+            write_timeout: Duration::from_secs(2),
+            snapshot_log_bytes: 48 << 10,
+        };
+        Some((env, host.disk.clone(), settings))
+    }
+
+    /// Opens a host's directory, as every start does.
+    pub(crate) fn open(disk: FakeDisk) -> Result<Storage<SimEnv>, String> {
+        open(disk).map_err(|error| error.to_string())
+    }
+
+    /// Starts the replica of a host.
+    pub(crate) async fn start(&self, at: usize) -> Result<(), String> {
+        let process = Process::default();
+        let Some((env, disk, settings)) = self.surroundings(at) else { return Ok(()) };
+        let storage = Self::open(disk).map_err(|error| format!("n{at} does not open: {error}"))?;
+        self.check_vote(at, &storage)?;
+        let mut config = raft_config(&settings).map_err(|error| error.0)?;
+        if self.faults.leader_restore {
+            config.enable_leader_restore = Some(true);
+        }
+        let (effects, _nobody) = mpsc::unbounded_channel();
+        let (done, started) = oneshot::channel();
+        process.enter(|| {
+            drop(SimRt::spawn(async move {
+                let core = Core::start_with(env, settings, storage, effects, config).await;
+                let _ = done.send(core);
+            }));
+        });
+        let core = started.await.map_err(|_| format!("n{at} died while it started"))?;
+        let core = core.map_err(|error| format!("n{at} does not start: {error}"))?;
+        let name = Self::name(at);
+        self.checks.note(&format!("{name} started"));
+        self.net.attach(&name, Arc::new(core.clone()), process.clone());
+        if let Some(host) = self.lock().get_mut(at) {
+            host.running = Some(Running { name, process, core });
+        }
+        Ok(())
+    }
+
+    /// The vote a host has given word of must have outlived whatever happened since.
+    fn check_vote(&self, at: usize, storage: &Storage<SimEnv>) -> Result<(), String> {
+        let Some(given) = self.net.vote_of(&Self::name(at)) else { return Ok(()) };
+        let kept = storage.recovered.vote.map_or((0, 0), |vote| (vote.term, vote.voted_for));
+        if kept.0 > given.0 || kept == given {
+            return Ok(());
+        }
+        Err(format!(
+            "n{at} had voted in term {} and came back with a vote of term {}",
+            given.0, kept.0
+        ))
+    }
+
+    /// Ends a replica at once. With a power cut, its disk forgets what was not synced.
+    pub(crate) fn kill(&self, at: usize, power_cut: bool) {
+        let Some(running) = self.lock().get_mut(at).and_then(|host| host.running.take()) else {
+            return;
+        };
+        self.checks.note(&format!(
+            "{} killed{}",
+            running.name,
+            if power_cut { ", power cut" } else { "" }
+        ));
+        self.checks.crashed();
+        self.net.detach(&running.name);
+        running.process.kill();
+        if let Some(disk) = self.disk(at) {
+            if power_cut { disk.crash() } else { disk.kill() }
+        }
+        if (0..HOSTS).all(|other| self.running(other).is_none()) {
+            self.checks.cold_start();
+        }
+    }
+
+    /// Ends a replica and gives its host an empty disk: what starts there is another node of the
+    /// same name.
+    #[cfg(test)]
+    pub(crate) fn wipe(&self, at: usize) -> Option<pb::Member> {
+        self.kill(at, true);
+        self.net.forget_vote(&Self::name(at));
+        let mut hosts = self.lock();
+        let host = hosts.get_mut(at)?;
+        host.member.node ^= 2;
+        host.disk = FakeDisk::new(host.member.node);
+        host.incarnation = 0;
+        Some(host.member.clone())
+    }
+
+    /// Starts all and founds the cluster; from then on states are compared all the time.
+    pub(crate) async fn found(&self) -> Result<(), String> {
+        for at in 0..HOSTS {
+            self.start(at).await?;
+        }
+        let members = self.lock().iter().map(|host| host.member.clone()).collect();
+        let first = self.running(0).ok_or("the first host does not run")?;
+        first.core.initialize(members).await?;
+        let this = self.clone();
+        drop(SimRt::spawn(async move {
+            loop {
+                this.look();
+                SimRt::sleep(LOOK).await;
+            }
+        }));
+        Ok(())
+    }
+
+    /// Compares what the replicas show.
+    fn look(&self) {
+        for at in 0..HOSTS {
+            let Some(running) = self.running(at) else { continue };
+            let status = running.core.status();
+            if status.role == Role::Leader {
+                self.checks.leads(status.term, &running.name);
+            }
+            if let Ok(keyspace) = running.core.shared.keyspace.try_read() {
+                let (index, digest) = (keyspace.applied_index(), keyspace.digest());
+                self.checks.state(index, digest, &running.name);
+            }
+        }
+    }
+
+    /// Ends all trouble and waits until every replica serves.
+    pub(crate) async fn heal(&self) -> Result<(), String> {
+        self.checks.note("everything heals");
+        self.net.heal();
+        self.net.set_rough(false);
+        for at in 0..HOSTS {
+            if let Some(running) = self.running(at)
+                && running.core.shared.failure.get().is_some()
+            {
+                self.kill(at, false);
+            }
+            self.start(at).await?;
+        }
+        for at in 0..HOSTS {
+            let serving = async {
+                while let Some(running) = self.running(at) {
+                    if running.core.read().await.is_ok() {
+                        return;
+                    }
+                    SimRt::sleep(LOOK).await;
+                }
+            };
+            let healed = SimRt::timeout(HEAL_MAX, serving).await;
+            healed.map_err(|_| format!("n{at} does not serve {HEAL_MAX:?} after healing"))?;
+        }
+        Ok(())
+    }
+
+    /// Everything acknowledged must be on every replica, and their logs must be the same.
+    pub(crate) async fn judge(&self) -> Result<(), String> {
+        for at in 0..HOSTS {
+            let running = self.running(at).ok_or_else(|| format!("n{at} does not run"))?;
+            let keyspace = running.core.read().await;
+            let keyspace = keyspace.map_err(|error| format!("n{at} does not read: {error:?}"))?;
+            let reader = Reader { keyspace: &keyspace, db: Db(0), seed: 0, clock_ms: 0 };
+            for key in self.checks.acknowledged() {
+                if !reader.exists(key.as_bytes()) {
+                    return Err(format!("{key} was acknowledged and is not on n{at}"));
+                }
+            }
+            let counted = super::clients::counter(&keyspace);
+            if counted < self.checks.floor() {
+                return Err(format!("n{at} counts {counted}, but more was seen"));
+            }
+        }
+        self.look();
+        self.compare_logs()?;
+        self.checks.verdict()
+    }
+
+    fn compare_logs(&self) -> Result<(), String> {
+        let logs: Vec<_> = (0..HOSTS)
+            .filter_map(|at| self.running(at))
+            .map(|running| (running.core.status().applied_index, running.core.shared.log.clone()))
+            .collect();
+        let end = logs.iter().map(|(applied, _)| *applied).min().unwrap_or(0) + 1;
+        let purged = logs.iter().filter_map(|(_, log)| log.bounds().0).map(|id| id.index + 1).max();
+        let first = purged.unwrap_or(0);
+        let mut entries = Vec::new();
+        for (at, (_, log)) in logs.iter().enumerate() {
+            let read = log.read(first, end, usize::MAX);
+            entries.push(read.map_err(|error| format!("n{at} cannot read its log: {error}"))?);
+        }
+        if entries.windows(2).all(|pair| pair.first() == pair.last()) {
+            return Ok(());
+        }
+        Err(format!("the logs differ between entries {first} and {end}"))
+    }
+}
+
+fn open(disk: FakeDisk) -> Result<Storage<SimEnv>, quorate_store::StoreError> {
+    let options = LogOptions {
+        segment_bytes: 64 << 10,
+        cache_bytes: 32 << 10,
+        reserve_bytes: 0,
+        fsync: true,
+        group: 0,
+    };
+    let (log, recovered) = Log::open(disk.clone(), options)?;
+    let snapshots = Snapshots::open(disk)?;
+    Ok(Storage { log, recovered, snapshots })
+}

@@ -1,0 +1,141 @@
+//! Trouble: crashes, power cuts, cut links, rough links, hand-overs and snapshots at seeded
+//! moments.
+
+use super::cluster::{Cluster, HOSTS};
+use super::net::Random;
+use super::rt::SimRt;
+use openraft::AsyncRuntime;
+use std::time::Duration;
+
+/// How many things happen in a run.
+const EVENTS: u64 = 16;
+/// At most so many milliseconds between two of them.
+const PAUSE_MS: u64 = 1200;
+/// A disk that was told to fail does so within so many operations.
+const CUT_WITHIN_OPS: u64 = 6;
+
+/// Makes trouble for a while.
+pub(crate) async fn trouble(cluster: &Cluster, seed: u64) -> Result<(), String> {
+    let mut random = Random::new(seed ^ 0x7a0b);
+    for _ in 0..EVENTS {
+        pause(&mut random, PAUSE_MS).await;
+        cluster.checks.verdict()?;
+        let at = pick(cluster, &mut random);
+        match random.below(20) {
+            0..7 => crash(cluster, &mut random, at, true).await?,
+            7..9 => crash(cluster, &mut random, at, false).await?,
+            9 => power_cut_within_a_write(cluster, &mut random, at).await?,
+            10 => power_cut_after_a_vote(cluster, &mut random).await?,
+            11 => crash_all(cluster, &mut random).await?,
+            12..15 => isolate(cluster, &mut random, at),
+            15..17 => {
+                cluster.checks.note("links heal");
+                cluster.net.heal();
+            }
+            17 => cluster.net.set_rough(random.one_in(2)),
+            18 => hand_over(cluster, at).await,
+            _ => snapshot(cluster, at),
+        }
+    }
+    Ok(())
+}
+
+async fn pause(random: &mut Random, ms: u64) {
+    SimRt::sleep(Duration::from_micros(random.below(ms * 1000))).await;
+}
+
+/// A host; half of the time the leader's.
+fn pick(cluster: &Cluster, random: &mut Random) -> usize {
+    let any = usize::try_from(random.below(HOSTS as u64)).unwrap_or(0);
+    if random.one_in(2) { cluster.leader().unwrap_or(any) } else { any }
+}
+
+/// Often within the lease of the others, sometimes long after.
+async fn rest_before_start(random: &mut Random) {
+    let ms = if random.one_in(2) { 150 } else { 2500 };
+    pause(random, ms).await;
+}
+
+async fn crash(
+    cluster: &Cluster,
+    random: &mut Random,
+    at: usize,
+    power_cut: bool,
+) -> Result<(), String> {
+    cluster.kill(at, power_cut);
+    rest_before_start(random).await;
+    cluster.start(at).await
+}
+
+/// The power goes while bytes are on their way to the disk.
+async fn power_cut_within_a_write(
+    cluster: &Cluster,
+    random: &mut Random,
+    at: usize,
+) -> Result<(), String> {
+    if let Some(disk) = cluster.disk(at) {
+        disk.cut_at(disk.ops() + 1 + random.below(CUT_WITHIN_OPS));
+    }
+    pause(random, 50).await;
+    crash(cluster, random, at, true).await
+}
+
+/// The leader dies, and the power of a replica that votes for the next goes soon after it has said
+/// so.
+async fn power_cut_after_a_vote(cluster: &Cluster, random: &mut Random) -> Result<(), String> {
+    if let Some(leader) = cluster.leader() {
+        cluster.kill(leader, true);
+    }
+    let next = SimRt::timeout(Duration::from_secs(2), cluster.net.next_voter()).await;
+    if let Ok(voter) = next {
+        pause(random, 2).await;
+        if let Some(voter) = (0..HOSTS).find(|at| Cluster::name(*at) == voter) {
+            cluster.kill(voter, true);
+        }
+    }
+    for at in 0..HOSTS {
+        pause(random, 300).await;
+        cluster.start(at).await?;
+    }
+    Ok(())
+}
+
+async fn crash_all(cluster: &Cluster, random: &mut Random) -> Result<(), String> {
+    for at in 0..HOSTS {
+        cluster.kill(at, true);
+    }
+    for at in 0..HOSTS {
+        pause(random, 300).await;
+        cluster.start(at).await?;
+    }
+    Ok(())
+}
+
+/// Cuts a host off: from the others, towards the others, or both.
+fn isolate(cluster: &Cluster, random: &mut Random, at: usize) {
+    let ways = random.below(3);
+    let host = Cluster::name(at);
+    cluster.checks.note(&format!("{host} cut off, way {ways}"));
+    for other in (0..HOSTS).filter(|other| *other != at).map(Cluster::name) {
+        if ways != 1 {
+            cluster.net.cut(&host, &other);
+        }
+        if ways != 0 {
+            cluster.net.cut(&other, &host);
+        }
+    }
+}
+
+async fn hand_over(cluster: &Cluster, at: usize) {
+    if let Some(running) = cluster.running(at) {
+        let result = running.core.hand_over().await;
+        cluster.checks.note(&format!("{} hands over: {result:?}", running.name));
+    }
+}
+
+fn snapshot(cluster: &Cluster, at: usize) {
+    if let Some(running) = cluster.running(at) {
+        cluster.checks.note(&format!("{} asked for a snapshot", running.name));
+        drop(SimRt::spawn(async move { drop(running.core.snapshot().await) }));
+    }
+}

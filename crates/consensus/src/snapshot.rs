@@ -1,0 +1,213 @@
+//! Snapshots: what Raft must know of one, how one is written, and how it is read back.
+//!
+//! A snapshot is made at a cut, an entry that all replicas apply at the same point. Apply encodes
+//! the state right there (off the event loop); then the builder writes the bytes through the store
+//! and Raft may purge the log behind it. Raft's facts travel in the snapshot's own fields, so that
+//! a file alone is enough to start from.
+
+use crate::env::Env;
+use crate::raft::{Config, LogId, SnapshotMeta, log_id};
+use crate::shared::{Shared, lock};
+use crate::wire;
+use bytes::Bytes;
+use openraft::alias::SnapshotOf;
+use openraft::storage::{RaftSnapshotBuilder, Snapshot};
+use quorate_engine::{Keyspace, SnapshotFacts};
+use quorate_store::{Log, SnapshotFile, Snapshots, StoreError};
+use std::fmt::Write;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Bytes handed to the disk at once.
+const WRITE_BYTES: usize = 256 << 10;
+
+const CLUSTER: &str = "quorate-cluster";
+const LAST: &str = "quorate-last-log-id";
+const MEMBERSHIP: &str = "quorate-membership";
+const MEMBERSHIP_AT: &str = "quorate-membership-log-id";
+
+/// A snapshot as it travels through openraft: a handle.
+pub(crate) enum Content<E: Env> {
+    /// On a disk.
+    Kept(SnapshotFile, Arc<Snapshots<E::Disk>>),
+    /// Received from the leader, checked and decoded, not yet on disk.
+    Received(Box<Received>),
+}
+
+/// See [`Content::Received`].
+pub(crate) struct Received {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) keyspace: Keyspace,
+}
+
+/// The newest snapshot on disk.
+pub(crate) struct Kept<E: Env> {
+    pub(crate) file: SnapshotFile,
+    pub(crate) meta: SnapshotMeta<Config<E>>,
+}
+
+/// What a snapshot's fields say about Raft.
+pub(crate) struct Facts<E: Env> {
+    pub(crate) cluster: u128,
+    pub(crate) meta: SnapshotMeta<Config<E>>,
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |c: u8| char::from(c).to_digit(16).map(|d| d as u8);
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| match pair {
+            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+            _ => None,
+        })
+        .collect()
+}
+
+fn id_text<E: Env>(id: Option<LogId<Config<E>>>) -> String {
+    id.map_or(String::new(), |id| format!("{}.{}", id.leader_id.term, id.index))
+}
+
+fn id_from_text<E: Env>(text: &str) -> Result<Option<LogId<Config<E>>>, wire::Malformed> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = |text: &str| text.parse().map_err(|_| wire::Malformed("log id"));
+    let (term, index) = text.split_once('.').ok_or(wire::Malformed("log id"))?;
+    Ok(Some(log_id::<E::Rt>(number(term)?, number(index)?)))
+}
+
+impl<E: Env> Facts<E> {
+    /// As fields of a snapshot file.
+    pub(crate) fn to_fields(&self) -> SnapshotFacts {
+        let field = |name: &str, value: String| (name.to_owned(), value);
+        let membership = wire::membership_to_bytes(self.meta.last_membership.membership());
+        SnapshotFacts {
+            fields: vec![
+                field(CLUSTER, format!("{:032x}", self.cluster)),
+                field(LAST, id_text::<E>(self.meta.last_log_id)),
+                field(MEMBERSHIP_AT, id_text::<E>(*self.meta.last_membership.log_id())),
+                field(MEMBERSHIP, hex(&membership)),
+            ],
+        }
+    }
+
+    /// From the fields of a snapshot file; the error names what is missing or malformed.
+    pub(crate) fn from_fields(facts: &SnapshotFacts) -> Result<Self, String> {
+        let field = |name: &str| {
+            let found = facts.fields.iter().find(|(field, _)| field == name);
+            found.map(|(_, value)| value.as_str()).ok_or(format!("the snapshot has no {name}"))
+        };
+        let malformed = |name: &str| format!("the snapshot's {name} is malformed");
+        let cluster = u128::from_str_radix(field(CLUSTER)?, 16).map_err(|_| malformed(CLUSTER))?;
+        let last_log_id = id_from_text::<E>(field(LAST)?).map_err(|_| malformed(LAST))?;
+        let at = id_from_text::<E>(field(MEMBERSHIP_AT)?).map_err(|_| malformed(MEMBERSHIP_AT))?;
+        let bytes = unhex(field(MEMBERSHIP)?).ok_or_else(|| malformed(MEMBERSHIP))?;
+        let last_membership =
+            wire::stored_membership::<E::Rt>(at, &bytes).map_err(|_| malformed(MEMBERSHIP))?;
+        let meta = SnapshotMeta::<Config<E>> { last_log_id, last_membership };
+        Ok(Self { cluster, meta })
+    }
+}
+
+/// Encodes the state with what Raft must know.
+pub(crate) fn encode<E: Env>(
+    keyspace: &Keyspace,
+    cluster: u128,
+    meta: SnapshotMeta<Config<E>>,
+) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let fields = Facts::<E> { cluster, meta }.to_fields();
+    keyspace.write_snapshot(&fields, &mut |piece| bytes.extend_from_slice(piece));
+    bytes
+}
+
+/// Decodes and checks that it belongs to this cluster.
+pub(crate) fn decode<E: Env>(
+    bytes: &[u8],
+    cluster: u128,
+) -> Result<(Keyspace, SnapshotMeta<Config<E>>), String> {
+    let (keyspace, fields) =
+        Keyspace::read_snapshot(bytes).map_err(|error| format!("snapshot: {error:?}"))?;
+    let facts = Facts::<E>::from_fields(&fields)?;
+    if facts.cluster != cluster {
+        return Err("the snapshot belongs to another cluster".to_owned());
+    }
+    Ok((keyspace, facts.meta))
+}
+
+/// Writes encoded bytes as the newest snapshot.
+pub(crate) fn write<E: Env>(
+    snapshots: &Snapshots<E::Disk>,
+    log: &Log<E::Disk>,
+    meta: &SnapshotMeta<Config<E>>,
+    bytes: &[u8],
+) -> Result<SnapshotFile, StoreError> {
+    let last = meta.last_log_id.map(wire::log_id_to_store::<E::Rt>).unwrap_or_default();
+    snapshots.write(log, last, &mut |sink| bytes.chunks(WRITE_BYTES).try_for_each(&mut *sink))
+}
+
+/// What apply froze at a cut.
+pub(crate) struct Parked<E: Env> {
+    pub(crate) meta: SnapshotMeta<Config<E>>,
+    pub(crate) bytes: Bytes,
+}
+
+/// Writes what was parked.
+pub(crate) struct Builder<E: Env> {
+    pub(crate) shared: Arc<Shared<E>>,
+    pub(crate) parked: Option<Parked<E>>,
+}
+
+impl<E: Env> RaftSnapshotBuilder<Config<E>> for Builder<E> {
+    type SnapshotData = Content<E>;
+
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf<Config<E>, Content<E>>, io::Error> {
+        let Some(Parked { meta, bytes }) = self.parked.take() else {
+            return Err(io::Error::other("a snapshot was asked for without a cut"));
+        };
+        let (snapshots, log) = (self.shared.snapshots.clone(), self.shared.log.clone());
+        let (of, length) = (meta.clone(), bytes.len());
+        let written =
+            self.shared.env.heavy(move || write::<E>(&snapshots, &log, &of, &bytes)).await;
+        self.shared.figures.snapshot_busy.store(0, Ordering::Relaxed);
+        let file = written.map_err(|error| io::Error::other(error.to_string()))?;
+        tracing::info!(index = file.last.index, bytes = length, "snapshot written");
+        Ok(self.shared.keep(file, meta))
+    }
+}
+
+impl<E: Env> Shared<E> {
+    /// Notes the newest snapshot on disk.
+    pub(crate) fn keep(
+        &self,
+        file: SnapshotFile,
+        meta: SnapshotMeta<Config<E>>,
+    ) -> SnapshotOf<Config<E>, Content<E>> {
+        let content = Content::Kept(file.clone(), self.snapshots.clone());
+        let snapshot = Snapshot { meta: meta.clone(), snapshot: content };
+        *lock(&self.kept) = Some(Kept { file, meta });
+        self.figures.snapshot_at.store(self.env.wall_ms() / 1000, Ordering::Relaxed);
+        snapshot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_goes_both_ways() {
+        assert_eq!(unhex(&hex(&[0, 1, 0xab, 0xff])), Some(vec![0, 1, 0xab, 0xff]));
+        assert_eq!(unhex("abc"), None);
+        assert_eq!(unhex("zz"), None);
+        assert_eq!(unhex(""), Some(vec![]));
+    }
+}

@@ -1,0 +1,141 @@
+//! Members, figures and the hand-over of leadership: what a replica tells about itself and its
+//! cluster. How its membership changes is in `bootstrap`.
+
+use crate::core::{Core, Seat};
+use crate::env::Env;
+use crate::node::{MemberStatus, Role, Status};
+use crate::raft::Config;
+use crate::shared::{Shared, lock};
+use crate::wire;
+use openraft::Instant;
+use openraft::async_runtime::WatchReceiver;
+use openraft::metrics::RaftMetrics;
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long a hand-over may take.
+const HAND_OVER_MAX: Duration = Duration::from_secs(2);
+
+impl<E: Env> Core<E> {
+    /// Raft's figures.
+    pub(crate) fn metrics(&self) -> RaftMetrics<Config<E>> {
+        // Cloned at once: holding the reference would hold up Raft.
+        self.raft().metrics().borrow_watched().clone()
+    }
+
+    /// The membership as it stands in this replica's log.
+    pub(crate) fn seats(&self) -> Vec<Seat> {
+        let metrics = self.metrics();
+        let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
+        let nodes = metrics.membership_config.nodes();
+        nodes
+            .map(|(id, node)| Seat { member: wire::member(*id, node), voter: voters.contains(id) })
+            .collect()
+    }
+
+    /// Time since a member answered this leader; `None`: it leads not, or the member never
+    /// answered.
+    fn silence(metrics: &RaftMetrics<Config<E>>, node: u64) -> Option<Duration> {
+        let heartbeat = metrics.heartbeat.as_ref()?;
+        heartbeat.get(&node)?.as_ref().map(|at| at.elapsed())
+    }
+
+    /// Time since a member answered this leader; `None`: it leads not, or the member never
+    /// answered.
+    pub(crate) fn silence_of(&self, node: u64) -> Option<Duration> {
+        Self::silence(&self.metrics(), node)
+    }
+
+    /// Figures.
+    pub(crate) fn status(&self) -> Status {
+        let metrics = self.metrics();
+        let shared = &self.shared;
+        let office = lock(&shared.office).clone();
+        let load = |figure: &std::sync::atomic::AtomicU64| figure.load(Ordering::Relaxed);
+        let log = shared.log.stats();
+        let figures = &shared.figures;
+        let (digest, now_ms) = match shared.keyspace.try_read() {
+            Ok(keyspace) => (keyspace.digest(), keyspace.now_ms()),
+            // Long work holds the keyspace; figures do not wait for it.
+            Err(_) => (0, 0),
+        };
+        let acked = metrics.last_quorum_acked.as_ref().map(|at| at.elapsed());
+        let healthy = match office.role {
+            Role::Leader => {
+                metrics.membership_config.voter_ids().count() == 1
+                    || acked.is_some_and(|age| age < shared.settings.election_max * 2)
+            }
+            _ => office.leader.is_some(),
+        };
+        Status {
+            cluster: format!("{:032x}", shared.settings.cluster),
+            node: shared.settings.me.node,
+            incarnation: shared.settings.incarnation,
+            role: office.role,
+            term: office.term,
+            leader: office.leader.map(|leader| leader.resp_address),
+            healthy,
+            last_log_index: metrics.last_log_index.unwrap_or(0),
+            commit_index: metrics.local_committed.map_or(0, |id| id.index),
+            applied_index: shared.applied.index(),
+            snapshot_index: lock(&shared.kept).as_ref().map_or(0, |kept| kept.file.last.index),
+            purged_index: metrics.purged.map_or(0, |id| id.index),
+            members: self.member_status(&metrics),
+            state_digest: digest,
+            cluster_time_ms: now_ms,
+            proposed: (load(&figures.entries), load(&figures.commands)),
+            read_rounds: (load(&figures.rounds), load(&figures.reads)),
+            heartbeat_late_ms_max: load(&figures.heartbeat_late_ms_max),
+            log_bytes: log.bytes,
+            fsync: (log.syncs, log.sync_us.0, log.sync_us.1),
+            disk_full: shared.log.is_full(),
+            snapshot: (load(&figures.snapshot_busy) != 0, load(&figures.snapshot_at)),
+        }
+    }
+
+    fn member_status(&self, metrics: &RaftMetrics<Config<E>>) -> Vec<MemberStatus> {
+        let me = self.shared.settings.me.node;
+        let live_within = self.shared.settings.election_max;
+        let status = |Seat { member, voter }: Seat| {
+            let matched = metrics.replication.as_ref().and_then(|all| all.get(&member.node));
+            let live = Self::silence(metrics, member.node).is_some_and(|age| age < live_within);
+            MemberStatus {
+                node: member.node,
+                live: live || member.node == me,
+                matched: matched.map(|id| id.map_or(0, |id| id.index)),
+                resp_address: member.resp_address,
+                peer_address: member.peer_address,
+                voter,
+            }
+        };
+        self.seats().into_iter().map(status).collect()
+    }
+
+    /// Hands leadership to an up-to-date voter, if this replica leads and there is one.
+    pub(crate) async fn hand_over(&self) -> Result<(), String> {
+        let metrics = self.metrics();
+        let me = self.shared.settings.me.node;
+        if !self.shared.leads() {
+            return Err("this replica does not lead".to_owned());
+        }
+        let live_within = self.shared.settings.election_max;
+        let matched = |node: u64| metrics.replication.as_ref()?.get(&node)?.map(|id| id.index);
+        let heir = metrics
+            .membership_config
+            .voter_ids()
+            .filter(|node| *node != me)
+            .filter(|node| Self::silence(&metrics, *node).is_some_and(|age| age < live_within))
+            .max_by_key(|node| matched(*node));
+        let heir = heir.ok_or("no other voter answers")?;
+        let asked = self.raft().trigger().transfer_leader(heir).await;
+        asked.map_err(|error| error.to_string())?;
+        let gone = async {
+            while self.leader().is_none_or(|leader| leader == me) {
+                Shared::<E>::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let done = Shared::<E>::within(HAND_OVER_MAX, gone).await;
+        done.ok_or_else(|| "no other replica has taken over in time".to_owned())
+    }
+}
