@@ -1,0 +1,72 @@
+//! What a session needs of a replica: a seam with two implementations.
+//!
+//! The one that counts is [`Node`], Raft and all. The other lives in the tests and applies directly
+//! to an engine in this process, so that the whole client surface is tested on real sockets without
+//! a cluster.
+
+use quorate_consensus::{Answer, KeyspaceGuard, Node, ReadError, Status};
+use quorate_engine::{Keyspace, Run};
+use std::future::Future;
+use std::ops::Deref;
+
+/// A replica as sessions see it. Clones share it.
+pub(crate) trait Backend: Clone + Send + Sync + 'static {
+    /// Shared access to the applied state; never held across an `await`.
+    type Guard<'a>: Deref<Target = Keyspace>
+    where
+        Self: 'a;
+
+    /// Hands over a run with at least one write.
+    fn submit(&self, run: Run) -> impl Future<Output = Answer> + Send;
+    /// A linearizable view.
+    fn read(&self) -> impl Future<Output = Result<Self::Guard<'_>, ReadError>> + Send;
+    /// Whatever is applied here now.
+    fn peek(&self) -> impl Future<Output = Self::Guard<'_>> + Send;
+    /// The leader's clock as known here, Unix milliseconds; 0 when nothing was heard of one.
+    fn clock_ms(&self) -> u64;
+    /// Figures.
+    fn status(&self) -> Status;
+    /// Whether this replica has its state and knows a leader.
+    fn is_ready(&self) -> bool;
+    /// Takes a snapshot; its log index, or why not.
+    fn snapshot(&self) -> impl Future<Output = Result<u64, String>> + Send;
+    /// Hands leadership to another voter, if this replica leads.
+    fn hand_over(&self) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+impl Backend for Node {
+    type Guard<'a> = KeyspaceGuard<'a>;
+
+    async fn submit(&self, run: Run) -> Answer {
+        // A dropped sender means that the outcome was lost on the way, not that nothing happened.
+        Self::submit(self, run).await.unwrap_or(Answer::Uncertain)
+    }
+
+    fn read(&self) -> impl Future<Output = Result<Self::Guard<'_>, ReadError>> + Send {
+        Self::read(self)
+    }
+
+    fn peek(&self) -> impl Future<Output = Self::Guard<'_>> + Send {
+        Self::peek(self)
+    }
+
+    fn clock_ms(&self) -> u64 {
+        Self::clock_ms(self)
+    }
+
+    fn status(&self) -> Status {
+        Self::status(self)
+    }
+
+    fn is_ready(&self) -> bool {
+        Self::is_ready(self)
+    }
+
+    fn snapshot(&self) -> impl Future<Output = Result<u64, String>> + Send {
+        Self::snapshot(self)
+    }
+
+    fn hand_over(&self) -> impl Future<Output = Result<(), String>> + Send {
+        Self::hand_over(self)
+    }
+}

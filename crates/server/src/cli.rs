@@ -1,0 +1,189 @@
+//! The command line: which tool is meant, and what it is told.
+//!
+//! Settings are given as in Redis: `--name value …`, where values go on until the next word that
+//! begins with `--`; a first word without dashes is the configuration file.
+
+use crate::settings::{Settings, parse_file};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str =
+    "Quorate: a Redis-compatible server. Every acknowledged write is on a majority's disks.
+
+  quorate server [FILE] [--name value …]   run one node
+  quorate dev [--port P] [--nodes N] [--dir D]
+                                           run a cluster on this machine (3 nodes: 6379, 6380, 6381)
+  quorate ping [--host H] [--port P] [--password PW]
+                                           exit 0 when the node answers and is ready
+  quorate log print DIR                    show the log of a stopped node, record by record
+  quorate check DIR [--repair]             verify a stopped node's data directory
+  quorate help settings                    describe every setting
+  quorate --version
+
+A server's most wanted settings: --port 6379 --bind 127.0.0.1 --dir ./data --peer-port 16379
+  --peers HOST1:PEERPORT,HOST2:PEERPORT,HOST3:PEERPORT   (the same list on every node)
+Every setting may also come from the environment: QUORATE_MAXCLIENTS=500.
+";
+
+/// Names and values as given.
+pub(crate) type Pairs = Vec<(String, String)>;
+
+/// Runs what the words ask for.
+pub(crate) fn run(words: &[String]) -> ExitCode {
+    let outcome = match words.first().map(String::as_str) {
+        Some("server") => server(words.get(1..).unwrap_or(&[])),
+        Some("dev") => options(words).and_then(|pairs| crate::dev::run(&pairs)),
+        Some("ping") => options(words).and_then(|pairs| crate::ping::run(&pairs)),
+        Some("log") if words.get(1).is_some_and(|word| word == "print") => {
+            directory(words.get(2)).and_then(|dir| crate::tools::print_log(&dir))
+        }
+        Some("check") => {
+            let repair = words.iter().any(|word| word == "--repair");
+            let dir = words.iter().skip(1).find(|word| !word.starts_with("--"));
+            directory(dir).and_then(|dir| crate::tools::check(&dir, repair))
+        }
+        Some("help") if words.get(1).is_some_and(|word| word == "settings") => {
+            print(&crate::settings::page());
+            Ok(())
+        }
+        Some("help" | "--help" | "-h") => {
+            print(USAGE);
+            Ok(())
+        }
+        Some("version" | "--version" | "-v" | "-V") => {
+            let (version, redis) = (env!("CARGO_PKG_VERSION"), crate::command::REDIS_VERSION);
+            print(&format!("quorate {version} (speaks Redis {redis})\n"));
+            Ok(())
+        }
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            complain(&why);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// To standard output; a closed pipe is nobody's error.
+pub(crate) fn print(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// To standard error.
+pub(crate) fn complain(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
+}
+
+fn directory(word: Option<&String>) -> Result<PathBuf, String> {
+    let dir = PathBuf::from(word.ok_or("which data directory?")?);
+    if dir.is_dir() { Ok(dir) } else { Err(format!("{} is no directory", dir.display())) }
+}
+
+fn server(words: &[String]) -> Result<(), String> {
+    let environment = std::env::vars().filter_map(|(name, value)| {
+        let name = name.strip_prefix("QUORATE_")?;
+        Some((name.to_ascii_lowercase().replace('_', "-"), value))
+    });
+    crate::serve::run(settings(words, environment.collect())?)
+}
+
+/// The words behind a tool's name as pairs.
+fn options(words: &[String]) -> Result<Pairs, String> {
+    let (file, pairs) = flags(words.get(1..).unwrap_or(&[]))?;
+    match file {
+        Some(word) => Err(format!("'{word}' is not understood; try quorate help")),
+        None => Ok(pairs),
+    }
+}
+
+/// File, environment and flags, in rising order of precedence.
+pub(crate) fn settings(words: &[String], environment: Pairs) -> Result<Settings, String> {
+    let (file, flags) = flags(words)?;
+    let mut pairs = Vec::new();
+    if let Some(file) = &file {
+        let text = std::fs::read_to_string(file).map_err(|why| format!("{file}: {why}"))?;
+        pairs.extend(parse_file(&text).map_err(|why| format!("{file}: {why}"))?);
+    }
+    for (name, value) in environment {
+        // Other tools may have variables that begin alike; only ours count.
+        if crate::settings::find(&name).is_some() {
+            pairs.push((name, value));
+        }
+    }
+    pairs.extend(flags);
+    let file = file.map(|file| std::path::absolute(&file).unwrap_or_else(|_| file.into()));
+    Settings::from_pairs(&pairs, file)
+}
+
+/// A file in front, then `--name value …`.
+fn flags(words: &[String]) -> Result<(Option<String>, Pairs), String> {
+    let mut words = words.iter().peekable();
+    let file = words.next_if(|word| !word.starts_with("--")).cloned();
+    let mut pairs: Pairs = Vec::new();
+    while let Some(word) = words.next() {
+        let Some(name) = word.strip_prefix("--") else {
+            return Err(format!("'{word}' is not understood; settings are given as --name value"));
+        };
+        // `--name=value` and `--name value` in one word are meant too.
+        if let Some((name, value)) = name.split_once(['=', ' ']) {
+            pairs.push((name.to_owned(), value.trim().trim_matches('\'').to_owned()));
+            continue;
+        }
+        let mut values: Vec<&str> = Vec::new();
+        while let Some(value) = words.next_if(|word| !word.starts_with("--")) {
+            values.push(value);
+        }
+        let switch = name == "unsafe-no-fsync" && values.is_empty();
+        if values.is_empty() && !switch && name != "save" {
+            return Err(format!("'--{name}' needs a value"));
+        }
+        let value = if switch { "yes".to_owned() } else { values.join(" ") };
+        pairs.push((name.to_owned(), value));
+    }
+    Ok((file, pairs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn flags_are_read_as_redis_reads_them() {
+        let (file, pairs) = flags(&words(
+            "my.conf --port 7000 --bind 127.0.0.1 ::1 --unsafe-no-fsync --dir=/tmp/x --save",
+        ))
+        .unwrap_or_default();
+        assert_eq!(file.as_deref(), Some("my.conf"));
+        let shown: Vec<String> =
+            pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            shown,
+            ["port=7000", "bind=127.0.0.1 ::1", "unsafe-no-fsync=yes", "dir=/tmp/x", "save="]
+        );
+        assert!(flags(&words("--port")).is_err());
+        assert!(flags(&words("--port 1 --loglevel")).is_err());
+    }
+
+    #[test]
+    fn flags_win_over_the_environment() {
+        let environment = vec![
+            ("maxclients".to_owned(), "5".to_owned()),
+            ("timeout".to_owned(), "9".to_owned()),
+            ("no-such".to_owned(), "1".to_owned()),
+        ];
+        let settings = settings(&words("--maxclients 7"), environment);
+        let shown = settings.map(|it| (it.get("maxclients"), it.get("timeout"), it.get("port")));
+        assert_eq!(shown, Ok(("7".to_owned(), "9".to_owned(), "6379".to_owned())));
+        let wrong = super::settings(&words("--maxclients many"), Vec::new());
+        assert!(wrong.is_err_and(|why| why.contains("maxclients")));
+        assert!(super::settings(&words("--nonsense 1"), Vec::new()).is_err());
+    }
+}

@@ -1,0 +1,253 @@
+//! Who is connected: what CLIENT LIST shows, and the means to reach a session from outside.
+//!
+//! A session publishes its figures here once a batch with relaxed stores. Others reach it
+//! by [`Peer::signal`]: a bit set and the task woken; the session looks at the bits whenever it
+//! waits for its socket.
+
+use bytes::BytesMut;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
+
+use Ordering::{AcqRel, Acquire, Relaxed};
+
+/// Close the connection as soon as the session looks.
+pub(crate) const KILL: u8 = 1;
+/// Give idle buffers back.
+pub(crate) const SHRINK: u8 = 1 << 1;
+/// Something lies in the outbox.
+pub(crate) const PUSH: u8 = 1 << 2;
+/// Finish what is there, then close.
+pub(crate) const FINISH: u8 = 1 << 3;
+
+/// Bytes of pushes that may wait for one client; beyond it the client is closed.
+const OUTBOX_BYTES_MAX: usize = 32 << 20;
+
+/// Names a client gave itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) name: String,
+    pub(crate) library: String,
+    pub(crate) version: String,
+}
+
+/// One connected client, as everybody may see it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) id: u64,
+    pub(crate) address: SocketAddr,
+    pub(crate) local: SocketAddr,
+    pub(crate) fd: i32,
+    pub(crate) since: Instant,
+    pub(crate) names: Mutex<Names>,
+    pub(crate) authenticated: AtomicBool,
+    pub(crate) monitor: AtomicBool,
+    pub(crate) no_evict: AtomicBool,
+    pub(crate) no_touch: AtomicBool,
+    pub(crate) resp3: AtomicBool,
+    pub(crate) readonly: AtomicBool,
+    pub(crate) db: AtomicU8,
+    /// Registry id of the last command; `u16::MAX` before the first.
+    pub(crate) command: AtomicU16,
+    /// Milliseconds from `since` to the last batch.
+    pub(crate) active_ms: AtomicU64,
+    pub(crate) input: AtomicUsize,
+    pub(crate) input_capacity: AtomicUsize,
+    pub(crate) output: AtomicUsize,
+    signals: AtomicU8,
+    waker: Mutex<Option<Waker>>,
+    outbox: Mutex<BytesMut>,
+}
+
+impl Peer {
+    fn new(id: u64, address: SocketAddr, local: SocketAddr, fd: i32) -> Self {
+        Self {
+            id,
+            address,
+            local,
+            fd,
+            since: Instant::now(),
+            names: Mutex::default(),
+            authenticated: AtomicBool::new(false),
+            monitor: AtomicBool::new(false),
+            no_evict: AtomicBool::new(false),
+            no_touch: AtomicBool::new(false),
+            resp3: AtomicBool::new(false),
+            readonly: AtomicBool::new(false),
+            db: AtomicU8::new(0),
+            command: AtomicU16::new(u16::MAX),
+            active_ms: AtomicU64::new(0),
+            input: AtomicUsize::new(0),
+            input_capacity: AtomicUsize::new(0),
+            output: AtomicUsize::new(0),
+            signals: AtomicU8::new(0),
+            waker: Mutex::default(),
+            outbox: Mutex::default(),
+        }
+    }
+
+    /// Names for reading and changing.
+    pub(crate) fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets a bit and wakes the session.
+    pub(crate) fn signal(&self, bit: u8) {
+        self.signals.fetch_or(bit, AcqRel);
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The session's side: takes what was signalled. One load when there is nothing.
+    pub(crate) fn take_signals(&self) -> u8 {
+        if self.signals.load(Acquire) == 0 { 0 } else { self.signals.swap(0, AcqRel) }
+    }
+
+    /// The session's side: whom to wake. A task's wakers are equal, so once is enough.
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
+    }
+
+    /// Leaves bytes for the session to send between replies.
+    pub(crate) fn push(&self, bytes: &[u8]) {
+        let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = outbox.len().saturating_add(bytes.len()) > OUTBOX_BYTES_MAX;
+        if !full {
+            outbox.extend_from_slice(bytes);
+        }
+        drop(outbox);
+        self.signal(if full { KILL } else { PUSH });
+    }
+
+    /// The session's side: what was left.
+    pub(crate) fn take_outbox(&self) -> BytesMut {
+        std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Seconds since the last batch.
+    pub(crate) fn idle_s(&self) -> u64 {
+        let now_ms = self.since.elapsed().as_millis() as u64;
+        now_ms.saturating_sub(self.active_ms.load(Relaxed)) / 1000
+    }
+
+    /// `N`ormal, m`O`nitor, `e` no-evict, `T` no-touch, `r`eadonly.
+    fn flags(&self) -> String {
+        let bits = [
+            (&self.monitor, 'O'),
+            (&self.no_evict, 'e'),
+            (&self.no_touch, 'T'),
+            (&self.readonly, 'r'),
+        ];
+        let text: String =
+            bits.iter().filter_map(|(bit, letter)| bit.load(Relaxed).then_some(*letter)).collect();
+        if text.is_empty() { "N".to_owned() } else { text }
+    }
+
+    /// The line of CLIENT LIST, in Redis's form.
+    pub(crate) fn line(&self, command: &str) -> String {
+        let names = self.names().clone();
+        let capacity = self.input_capacity.load(Relaxed);
+        let input = self.input.load(Relaxed);
+        let output = self.output.load(Relaxed);
+        let mut text = String::with_capacity(320);
+        let _ = write!(
+            text,
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 \
+             ssub=0 multi=-1 qbuf={input} qbuf-free={} argv-mem={input} multi-mem=0 rbs=16384 \
+             rbp=0 obl=0 oll=0 omem={output} tot-mem={} events=r cmd={} user=default redir=-1 \
+             resp={} lib-name={} lib-ver={}",
+            self.id,
+            self.address,
+            self.local,
+            self.fd,
+            names.name,
+            self.since.elapsed().as_secs(),
+            self.idle_s(),
+            self.flags(),
+            self.db.load(Relaxed),
+            capacity.saturating_sub(input),
+            capacity + output + size_of::<Self>(),
+            if command.is_empty() { "NULL" } else { command },
+            if self.resp3.load(Relaxed) { 3 } else { 2 },
+            names.library,
+            names.version,
+        );
+        text
+    }
+}
+
+/// All connected clients.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
+    next_id: AtomicU64,
+    count: AtomicUsize,
+    monitors: AtomicUsize,
+    /// Most at once since the start.
+    pub(crate) peak: AtomicUsize,
+}
+
+impl Clients {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Peer>>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a client. Ids rise and are never reused.
+    pub(crate) fn add(&self, address: SocketAddr, local: SocketAddr, fd: i32) -> Arc<Peer> {
+        let id = self.next_id.fetch_add(1, Relaxed) + 1;
+        let peer = Arc::new(Peer::new(id, address, local, fd));
+        self.lock().insert(id, Arc::clone(&peer));
+        let count = self.count.fetch_add(1, Relaxed) + 1;
+        self.peak.fetch_max(count, Relaxed);
+        peer
+    }
+
+    /// Removes a client whose session ended.
+    pub(crate) fn remove(&self, peer: &Peer) {
+        self.set_monitor(peer, false);
+        if self.lock().remove(&peer.id).is_some() {
+            self.count.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Turns a client into a monitor, or back.
+    pub(crate) fn set_monitor(&self, peer: &Peer, monitor: bool) {
+        match (peer.monitor.swap(monitor, Relaxed), monitor) {
+            (false, true) => _ = self.monitors.fetch_add(1, Relaxed),
+            (true, false) => _ = self.monitors.fetch_sub(1, Relaxed),
+            _ => {}
+        }
+    }
+
+    /// Whether anybody monitors.
+    pub(crate) fn any_monitor(&self) -> bool {
+        self.monitors.load(Relaxed) > 0
+    }
+
+    /// How many are connected.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
+    /// How many of them are not authenticated. Counted on demand: only asked when a password is
+    /// set.
+    pub(crate) fn unauthenticated(&self) -> usize {
+        self.lock().values().filter(|peer| !peer.authenticated.load(Relaxed)).count()
+    }
+
+    /// All of them, by rising id.
+    pub(crate) fn all(&self) -> Vec<Arc<Peer>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// The client with this id.
+    pub(crate) fn get(&self, id: u64) -> Option<Arc<Peer>> {
+        self.lock().get(&id).cloned()
+    }
+}

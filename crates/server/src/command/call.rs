@@ -1,0 +1,109 @@
+//! What a handler gets: the session's state and what all sessions share.
+
+use crate::clients::Peer;
+use crate::registry::Entry;
+use crate::settings::Tuned;
+use crate::shared::Shared;
+use quorate_engine::Db;
+use quorate_resp::Proto;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Which replies a client wants (`CLIENT REPLY`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// All.
+    #[default]
+    Off,
+    /// Not the one of the next command.
+    Next,
+    /// None until `CLIENT REPLY ON`.
+    On,
+}
+
+/// Which reads a client wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Linearizable.
+    #[default]
+    Exact,
+    /// Whatever is applied here (`READONLY`).
+    Stale,
+}
+
+/// A session's own state.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) db: Db,
+    pub(crate) proto: Proto,
+    pub(crate) authenticated: bool,
+    pub(crate) silence: Silence,
+    pub(crate) mode: Mode,
+    /// Encoded RESP3 attributes to send before the next reply.
+    pub(crate) preface: Vec<u8>,
+    /// Close once what was answered is sent.
+    pub(crate) closing: bool,
+    /// The settings in force when the session last looked.
+    pub(crate) tuned: Arc<Tuned>,
+}
+
+impl Client {
+    /// A client that has just come. It is authenticated when there is no password.
+    pub(crate) fn new(peer: Arc<Peer>, shared: &Shared) -> Self {
+        let tuned = shared.tuned();
+        let mut client = Self {
+            peer,
+            db: Db(0),
+            proto: Proto::Resp2,
+            authenticated: false,
+            silence: Silence::Off,
+            mode: Mode::Exact,
+            preface: Vec::new(),
+            closing: false,
+            tuned,
+        };
+        let open = client.tuned.password.is_none();
+        client.set_authenticated(open);
+        client
+    }
+
+    /// Notes whether the client is known.
+    pub(crate) fn set_authenticated(&mut self, authenticated: bool) {
+        self.authenticated = authenticated;
+        self.peer.authenticated.store(authenticated, Relaxed);
+    }
+
+    /// Chooses the database.
+    pub(crate) fn select(&mut self, db: Db) {
+        self.db = db;
+        self.peer.db.store(db.0, Relaxed);
+    }
+
+    /// Chooses the protocol.
+    pub(crate) fn speak(&mut self, proto: Proto) {
+        self.proto = proto;
+        self.peer.resp3.store(proto == Proto::Resp3, Relaxed);
+    }
+
+    /// Chooses which reads it wants.
+    pub(crate) fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+        self.peer.readonly.store(mode == Mode::Stale, Relaxed);
+    }
+
+    /// Whether the client is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.peer.address.ip().to_canonical().is_loopback()
+    }
+}
+
+/// One call of a server command.
+pub(crate) struct Call<'a> {
+    /// What all sessions share.
+    pub(crate) shared: &'a Shared,
+    /// The session's state.
+    pub(crate) client: &'a mut Client,
+    /// The command.
+    pub(crate) entry: &'static Entry,
+}

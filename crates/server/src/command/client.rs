@@ -1,0 +1,258 @@
+//! `CLIENT …`: who is connected to this node, and what a connection says about itself.
+
+use super::{Call, Row, Run, Silence, bulk, error, exactly, int, is, kill, least, not_an_integer};
+use super::{syntax_error, text};
+use crate::clients::Peer;
+use crate::shared::Pause;
+use quorate_engine::{Flags, Group};
+use quorate_resp::{Args, Reply};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+/// Bytes of a name; far more than anybody needs, little enough to list ten thousand.
+const NAME_BYTES_MAX: usize = 512;
+/// The longest pause, in milliseconds.
+const PAUSE_MS_MAX: i64 = 24 * 3600 * 1000;
+
+const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
+
+/// The row.
+pub(super) const COMMANDS: &[Row] =
+    &[Row::parent("CLIENT", SUBS, "Looks at connections and changes them.")
+        .group(Group::Connection)
+        .since("2.4.0")];
+
+const fn sub(
+    name: &'static str,
+    arity: quorate_engine::Arity,
+    run: Run,
+    text: &'static str,
+) -> Row {
+    Row::new(name, arity, run, text).group(Group::Connection)
+}
+
+const SUBS: &[Row] = &[
+    sub("CLIENT|ID", exactly(2), Run::Here(id), "Answers the connection's id."),
+    sub("CLIENT|INFO", exactly(2), Run::Here(info), "Describes the connection."),
+    sub("CLIENT|LIST", least(2), Run::Here(list), "Lists connections.").flags(ADMIN),
+    sub("CLIENT|KILL", least(3), Run::Here(kill::kill), "Closes connections.").flags(ADMIN),
+    sub("CLIENT|SETNAME", exactly(3), Run::Here(set_name), "Names the connection."),
+    sub("CLIENT|GETNAME", exactly(2), Run::Here(get_name), "Answers the connection's name."),
+    sub("CLIENT|SETINFO", exactly(4), Run::Here(set_info), "Says which library the client uses.")
+        .since("7.2.0"),
+    sub("CLIENT|REPLY", exactly(3), Run::Here(reply), "Says which replies the client wants."),
+    sub("CLIENT|PAUSE", least(3), Run::Here(pause), "Holds commands back for a while.")
+        .flags(ADMIN),
+    sub("CLIENT|UNPAUSE", exactly(2), Run::Here(unpause), "Ends a pause.").flags(ADMIN),
+    sub(
+        "CLIENT|NO-EVICT",
+        exactly(3),
+        Run::Here(no_evict),
+        "Notes a wish that has no effect here.",
+    )
+    .flags(ADMIN),
+    sub(
+        "CLIENT|NO-TOUCH",
+        exactly(3),
+        Run::Here(no_touch),
+        "Notes a wish that has no effect here.",
+    ),
+    sub("CLIENT|GETREDIR", exactly(2), Run::Here(get_redir), "Answers -1: no tracking."),
+    sub(
+        "CLIENT|TRACKINGINFO",
+        exactly(2),
+        Run::Here(tracking_info),
+        "Answers that tracking is off.",
+    ),
+    sub("CLIENT|TRACKING", least(3), Run::Here(tracking), "Turns client-side caching on or off."),
+    sub("CLIENT|CACHING", exactly(3), Run::Here(caching), "Is an error without tracking."),
+    sub("CLIENT|UNBLOCK", least(3), Run::Here(unblock), "Wakes a blocked client.").flags(ADMIN),
+];
+
+/// A name as Redis accepts it: printable, without spaces.
+pub(super) fn sound_name(name: &[u8]) -> Result<String, Reply<'static>> {
+    let sound = name.iter().all(|byte| (b'!'..=b'~').contains(byte));
+    if sound && name.len() <= NAME_BYTES_MAX {
+        return Ok(text(name).into_owned());
+    }
+    Err(Reply::error("ERR Client names cannot contain spaces, newlines or special characters."))
+}
+
+fn id(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    Reply::Int(call.client.peer.id as i64)
+}
+
+fn line(call: &Call<'_>, peer: &Peer) -> String {
+    peer.line(call.shared.command_name(peer.command.load(Relaxed)))
+}
+
+fn info(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    let line = line(call, &call.client.peer);
+    Reply::Verbatim(*b"txt", format!("{line}\n").into_bytes().into())
+}
+
+fn list(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    let mut wanted: Option<Vec<u64>> = None;
+    match (args.get(2), args.len()) {
+        (None, _) => {}
+        (Some(word), 4) if is(word, "TYPE") => match kill::class(args.at(3)) {
+            Ok(kill::Class::Normal) => {}
+            Ok(_) => wanted = Some(Vec::new()),
+            Err(refusal) => return refusal,
+        },
+        (Some(word), 4..) if is(word, "ID") => {
+            let mut ids = Vec::new();
+            for arg in args.from(3).iter() {
+                match int(arg).and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0) {
+                    Some(id) => ids.push(id),
+                    None => return Reply::error("ERR Invalid client ID"),
+                }
+            }
+            wanted = Some(ids);
+        }
+        _ => return syntax_error(),
+    }
+    let mut lines = String::new();
+    for peer in call.shared.clients.all() {
+        if wanted.as_ref().is_none_or(|ids| ids.contains(&peer.id)) {
+            lines.push_str(&line(call, &peer));
+            lines.push('\n');
+        }
+    }
+    Reply::Verbatim(*b"txt", lines.into_bytes().into())
+}
+
+fn set_name(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    match sound_name(args.at(2)) {
+        Ok(name) => {
+            call.client.peer.names().name = name;
+            Reply::OK
+        }
+        Err(refusal) => refusal,
+    }
+}
+
+fn get_name(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    let name = call.client.peer.names().name.clone();
+    if name.is_empty() { Reply::Null } else { bulk(name) }
+}
+
+fn set_info(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    let (attribute, value) = (args.at(2), args.at(3));
+    let library = is(attribute, "LIB-NAME");
+    if !library && !is(attribute, "LIB-VER") {
+        let attribute = text(attribute);
+        return error(format!("ERR Unrecognized option '{attribute}'"));
+    }
+    let Ok(value) = sound_name(value) else {
+        let attribute = text(attribute).to_ascii_lowercase();
+        return error(format!(
+            "ERR {attribute} cannot contain spaces, newlines or special characters."
+        ));
+    };
+    let mut names = call.client.peer.names();
+    if library {
+        names.library = value;
+    } else {
+        names.version = value;
+    }
+    Reply::OK
+}
+
+fn reply(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    call.client.silence = match args.at(2) {
+        word if is(word, "ON") => Silence::Off,
+        word if is(word, "OFF") => Silence::On,
+        word if is(word, "SKIP") && call.client.silence == Silence::Off => Silence::Next,
+        word if is(word, "SKIP") => return Reply::OK,
+        _ => return syntax_error(),
+    };
+    Reply::OK
+}
+
+fn pause(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    let all = match args.get(3) {
+        None => true,
+        Some(word) if is(word, "ALL") && args.len() == 4 => true,
+        Some(word) if is(word, "WRITE") && args.len() == 4 => false,
+        Some(_) => return Reply::error("ERR CLIENT PAUSE mode must be WRITE or ALL"),
+    };
+    let ms = match int(args.at(2)) {
+        Some(ms @ 0..=PAUSE_MS_MAX) => ms as u64,
+        Some(i64::MIN..0) => return Reply::error("ERR timeout is negative"),
+        _ => return Reply::error("ERR timeout is not an integer or out of range"),
+    };
+    let mut until = Instant::now() + Duration::from_millis(ms);
+    let mut all = all;
+    if let Some(old) = call.shared.pause() {
+        // As in Redis: a second pause never shortens or weakens the first.
+        until = until.max(old.until);
+        all |= old.all;
+    }
+    call.shared.set_pause(Some(Pause { until, all }));
+    Reply::OK
+}
+
+fn unpause(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    call.shared.set_pause(None);
+    Reply::OK
+}
+
+/// `ON` or `OFF`.
+fn switch(word: &[u8]) -> Option<bool> {
+    if is(word, "ON") { Some(true) } else { is(word, "OFF").then_some(false) }
+}
+
+fn no_evict(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    let Some(on) = switch(args.at(2)) else { return syntax_error() };
+    call.client.peer.no_evict.store(on, Relaxed);
+    Reply::OK
+}
+
+fn no_touch(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    let Some(on) = switch(args.at(2)) else { return syntax_error() };
+    call.client.peer.no_touch.store(on, Relaxed);
+    Reply::OK
+}
+
+fn get_redir(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    Reply::Int(-1)
+}
+
+fn tracking_info(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    let word = |text: &'static str| Reply::bulk(text.as_bytes());
+    Reply::Map(vec![
+        (word("flags"), Reply::Set(vec![word("off")])),
+        (word("redirect"), Reply::Int(-1)),
+        (word("prefixes"), Reply::Array(Vec::new())),
+    ])
+}
+
+fn tracking(_: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    match switch(args.at(2)) {
+        Some(false) => Reply::OK,
+        Some(true) => Reply::error("ERR client-side caching is not supported by this version"),
+        None => syntax_error(),
+    }
+}
+
+fn caching(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    Reply::error(
+        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or \
+         OPTOUT mode enabled",
+    )
+}
+
+fn unblock(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    let sound = match args.get(3) {
+        None => true,
+        Some(word) => args.len() == 4 && (is(word, "TIMEOUT") || is(word, "ERROR")),
+    };
+    if !sound {
+        return Reply::error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    }
+    let Some(id) = int(args.at(2)) else { return not_an_integer() };
+    // No command blocks in this version, so nobody is ever woken; the id is still checked.
+    let _ = call.shared.clients.get(id as u64);
+    Reply::Int(0)
+}

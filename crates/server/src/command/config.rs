@@ -1,0 +1,195 @@
+//! `CONFIG …`: the settings table seen by clients.
+
+use super::{Call, ConfigChange, Row, Run, Work, bulk, error, exactly, least, text};
+use crate::backend::Backend;
+use crate::settings::{Scope, Setting, When, all, find, merge_output_limits, rewrite_file};
+use crate::shared::Shared;
+use quorate_engine::Flags;
+use quorate_resp::{Args, Reply};
+use std::sync::atomic::Ordering::Relaxed;
+
+const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
+
+/// The row.
+pub(super) const COMMANDS: &[Row] =
+    &[Row::parent("CONFIG", SUBS, "Shows and changes settings.").since("2.0.0")];
+
+const SUBS: &[Row] = &[
+    Row::new("CONFIG|GET", least(3), Run::Here(get), "Shows settings whose names match.")
+        .flags(ADMIN),
+    Row::new("CONFIG|SET", least(4), Run::Ask(set), "Changes settings, all or none.")
+        .flags(ADMIN.and(Flags::SECRET)),
+    Row::new("CONFIG|RESETSTAT", exactly(2), Run::Here(reset), "Sets the statistics to zero.")
+        .flags(ADMIN),
+    Row::new(
+        "CONFIG|REWRITE",
+        exactly(2),
+        Run::Ask(ask_rewrite),
+        "Writes the settings to the configuration file.",
+    )
+    .flags(ADMIN),
+];
+
+fn get(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    let mut pairs: Vec<(&'static str, String)> = Vec::new();
+    for pattern in args.from(2).iter() {
+        let pattern = pattern.to_ascii_lowercase();
+        for row in all() {
+            for name in [Some(row.name), row.alias].into_iter().flatten() {
+                let exact = name.as_bytes() == pattern;
+                let shown = exact || row.when != When::Hidden;
+                let fits = exact || quorate_engine::glob::matches(&pattern, name.as_bytes());
+                if shown && fits && !pairs.iter().any(|(known, _)| *known == name) {
+                    pairs.push((name, call.shared.value(row)));
+                }
+            }
+        }
+    }
+    Reply::Map(pairs.into_iter().map(|(name, value)| (bulk(name), bulk(value))).collect())
+}
+
+fn set(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
+    if !args.len().is_multiple_of(2) {
+        return Err(Reply::error("ERR wrong number of arguments for 'config|set' command"));
+    }
+    let words: Vec<&[u8]> = args.from(2).iter().collect();
+    let mut changes: Vec<ConfigChange> = Vec::with_capacity(words.len() / 2);
+    for pair in words.chunks(2) {
+        let [name, value] = pair else { continue };
+        let name = text(name);
+        let Some(row) = find(&name) else {
+            return Err(error(format!(
+                "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
+            )));
+        };
+        let refused = |why: &str| Err(set_failed(&name, why));
+        if changes.iter().any(|change| change.row.name == row.name) {
+            return refused("duplicate parameter");
+        }
+        let old = call.shared.value(row);
+        let canonical = row.kind.canonical(&text(value));
+        if row.when == When::Start && canonical.as_ref() != Ok(&old) {
+            return refused("can't set immutable config");
+        }
+        let value = match canonical {
+            Ok(value) if row.name == "client-output-buffer-limit" => {
+                merge_output_limits(&old, &value)
+            }
+            Ok(value) => value,
+            Err(why) => return refused(&why),
+        };
+        changes.push(ConfigChange { row, value });
+    }
+    Ok(Work::Configure(changes))
+}
+
+#[cold]
+fn set_failed(name: &str, why: &str) -> Reply<'static> {
+    error(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"))
+}
+
+/// Applies checked changes, all or none: this node's first, then what can fail here, last what goes
+/// through the log.
+pub(super) async fn apply<B: Backend>(
+    node: &B,
+    shared: &Shared,
+    changes: &[ConfigChange],
+) -> Reply<'static> {
+    let local: Vec<(&'static Setting, String)> = changes
+        .iter()
+        .filter(|change| change.row.scope != Scope::Cluster && change.row.when != When::Start)
+        .map(|change| (change.row, change.value.clone()))
+        .collect();
+    let old = shared.settings.replace(&local);
+    let outcome = apply_outside(node, shared, changes).await;
+    if outcome.is_err() {
+        shared.settings.replace(&old);
+    }
+    shared.settings_changed();
+    match outcome {
+        Ok(()) => Reply::OK,
+        Err(refusal) => refusal,
+    }
+}
+
+async fn apply_outside<B: Backend>(
+    node: &B,
+    shared: &Shared,
+    changes: &[ConfigChange],
+) -> Result<(), Reply<'static>> {
+    for change in changes.iter().filter(|change| change.row.name == "port") {
+        let port = change.value.parse::<u16>().unwrap_or(0);
+        if u64::from(port) != shared.port.load(Relaxed) {
+            listen_on(shared, port).await?;
+        }
+    }
+    let mut cluster = Vec::new();
+    for change in changes.iter().filter(|change| change.row.scope == Scope::Cluster) {
+        if shared.value(change.row) != change.value {
+            cluster.push(change);
+        }
+    }
+    for change in &cluster {
+        set_in_cluster(node, change.row.name, &change.value).await?;
+    }
+    if !cluster.is_empty() {
+        // What was just logged is to be seen by the next CONFIG GET on this node.
+        if let Ok(keyspace) = node.read().await {
+            shared.see_cluster(keyspace.settings());
+        }
+    }
+    Ok(())
+}
+
+/// Sets one replicated setting.
+pub(crate) async fn set_in_cluster<B: Backend>(
+    node: &B,
+    name: &str,
+    value: &str,
+) -> Result<(), Reply<'static>> {
+    let args = ["QUORATE.CONFIG", name, value].map(|arg| arg.as_bytes().to_vec());
+    match super::work::through_log(node, &args).await {
+        Reply::Error(line) if line.starts_with("ERR ") => {
+            Err(set_failed(name, line.strip_prefix("ERR ").unwrap_or(&line)))
+        }
+        refusal @ Reply::Error(_) => Err(refusal),
+        _ => Ok(()),
+    }
+}
+
+async fn listen_on(shared: &Shared, port: u16) -> Result<(), Reply<'static>> {
+    const FAILED: &str = "Unable to listen on this port. Check server logs.";
+    let (answer, outcome) = tokio::sync::oneshot::channel();
+    let asked = shared.rebind.send((port, answer)).await.is_ok();
+    match outcome.await {
+        Ok(Ok(())) if asked => Ok(()),
+        Ok(Err(why)) => {
+            tracing::warn!(port, why, "cannot listen there");
+            Err(set_failed("port", FAILED))
+        }
+        _ => Err(set_failed("port", FAILED)),
+    }
+}
+
+fn reset(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    call.shared.stats.reset();
+    Reply::OK
+}
+
+pub(super) fn ask_rewrite(call: &mut Call<'_>, _: Args<'_>) -> Result<Work, Reply<'static>> {
+    if call.shared.settings.file().is_none() {
+        return Err(Reply::error("ERR The server is running without a config file"));
+    }
+    Ok(Work::RewriteConfig)
+}
+
+/// Rewrites the file; small and rare, so it is done in place.
+pub(super) fn rewrite(shared: &Shared) -> Reply<'static> {
+    let Some(file) = shared.settings.file() else {
+        return Reply::error("ERR The server is running without a config file");
+    };
+    match rewrite_file(file, &shared.settings.given()) {
+        Ok(()) => Reply::OK,
+        Err(why) => error(format!("ERR Rewriting config file: {why}")),
+    }
+}

@@ -1,0 +1,270 @@
+//! `DEBUG …`: what Redis's test suite and operators of a test cluster need. Off unless
+//! `enable-debug-command` says so.
+//!
+//! Nothing here can break replication: what would change the state goes through the log, and
+//! `RELOAD` checks that the state survives a snapshot instead of replacing it.
+
+use super::{
+    Call, Client, Row, Run, View, Work, bulk, error, exactly, int, least, not_an_integer, text,
+};
+use crate::settings::Allow;
+use quorate_engine::{Db, Flags, Keyspace, Reader, SnapshotFacts, StrEncoding};
+use quorate_resp::{Args, Proto, Reply};
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// The longest DEBUG SLEEP.
+const SLEEP_S_MAX: f64 = 3600.0;
+
+/// The row.
+pub(super) const COMMANDS: &[Row] =
+    &[Row::parent("DEBUG", SUBS, "Helps with tests. Off by default.").flags(ADMIN)];
+
+const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
+
+const fn sub(
+    name: &'static str,
+    arity: quorate_engine::Arity,
+    run: Run,
+    text: &'static str,
+) -> Row {
+    Row::new(name, arity, run, text).flags(ADMIN)
+}
+
+const SUBS: &[Row] = &[
+    sub(
+        "DEBUG|SLEEP",
+        exactly(3),
+        Run::Ask(sleep),
+        "Answers after so many seconds; others are served meanwhile.",
+    ),
+    sub(
+        "DEBUG|SPIN",
+        exactly(3),
+        Run::Ask(spin),
+        "Keeps the apply of every replica busy for so many steps.",
+    ),
+    sub("DEBUG|ERROR", exactly(3), Run::Here(error_line), "Answers this error."),
+    sub("DEBUG|LOG", exactly(3), Run::Here(log), "Writes a line to the log."),
+    sub("DEBUG|PROTOCOL", exactly(3), Run::Here(protocol), "Answers a reply of this type."),
+    sub("DEBUG|OBJECT", least(3), Run::Look(object, true), "Shows how a key is kept."),
+    sub("DEBUG|DIGEST", exactly(2), Run::Look(digest, true), "Answers a digest of all data."),
+    sub("DEBUG|DIGEST-VALUE", least(2), Run::Look(digest_value, true), "Answers digests of keys."),
+    sub(
+        "DEBUG|RELOAD",
+        least(2),
+        Run::Look(reload, true),
+        "Checks that the state survives a snapshot.",
+    ),
+    sub(
+        "DEBUG|LOADAOF",
+        exactly(2),
+        Run::Look(reload, true),
+        "Checks that the state survives a snapshot.",
+    ),
+    sub(
+        "DEBUG|SET-ACTIVE-EXPIRE",
+        exactly(3),
+        Run::Here(accept),
+        "Is accepted: expired keys are invisible at once.",
+    ),
+    sub(
+        "DEBUG|QUICKLIST-PACKED-THRESHOLD",
+        exactly(3),
+        Run::Here(accept),
+        "Is accepted without effect.",
+    ),
+    sub("DEBUG|JMAP", exactly(2), Run::Here(accept), "Is accepted without effect."),
+    sub("DEBUG|HTSTATS", least(3), Run::Look(table_stats, false), "Counts the keys of a database."),
+    sub(
+        "DEBUG|STRINGMATCH-LEN",
+        exactly(4),
+        Run::Here(string_match),
+        "Matches a pattern against so many letters.",
+    ),
+    sub(
+        "DEBUG|CONFIG-REWRITE-FORCE-ALL",
+        exactly(2),
+        Run::Ask(super::config::ask_rewrite),
+        "Rewrites the configuration file.",
+    ),
+];
+
+/// Whether this client may; the session asks before anything else.
+pub(crate) fn allowed(client: &Client) -> Result<(), Reply<'static>> {
+    let allowed = match client.tuned.debug {
+        Allow::Yes => true,
+        Allow::Local => client.is_local(),
+        Allow::No => false,
+    };
+    if allowed {
+        return Ok(());
+    }
+    Err(Reply::error(
+        "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", \
+         you can run it from a local connection, otherwise you need to set this option in the \
+         configuration file, and then restart the server.",
+    ))
+}
+
+fn sleep(_: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
+    let seconds = text(args.at(2)).parse::<f64>().ok();
+    match seconds.filter(|seconds| (0.0..=SLEEP_S_MAX).contains(seconds)) {
+        Some(seconds) => Ok(Work::Sleep(Duration::from_secs_f64(seconds))),
+        None => Err(Reply::error("ERR value is not a valid float")),
+    }
+}
+
+fn spin(_: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
+    match int(args.at(2)) {
+        Some(0..) => Ok(Work::Log(vec![b"QUORATE.SPIN".to_vec(), args.at(2).to_vec()])),
+        _ => Err(not_an_integer()),
+    }
+}
+
+fn error_line(_: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    error(text(args.at(2)))
+}
+
+fn log(_: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    tracing::warn!("DEBUG LOG: {}", text(args.at(2)));
+    Reply::OK
+}
+
+fn accept(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    Reply::OK
+}
+
+/// A RESP3 attribute, sent in front of a reply.
+const ATTRIBUTE: &[u8] = b"|1\r\n$14\r\nkey-popularity\r\n*2\r\n$7\r\nkey:123\r\n:90\r\n";
+
+fn protocol(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    let numbers = || (0..3).map(Reply::Int).collect::<Vec<_>>();
+    match text(args.at(2)).to_ascii_lowercase().as_str() {
+        "string" => bulk("Hello World"),
+        "integer" => Reply::Int(12345),
+        "double" => Reply::Double(3.25),
+        "null" => Reply::Null,
+        "array" => Reply::Array(numbers()),
+        "set" => Reply::Set(numbers()),
+        "map" => Reply::Map((0..3).map(|n| (Reply::Int(n), Reply::Bool(n == 1))).collect()),
+        "push" => Reply::Push(vec![bulk("server-cpu-usage"), Reply::Int(42)]),
+        "bignum" => Reply::BigNumber("1234567999999999999999999999999999999".to_owned()),
+        "attrib" => {
+            if call.client.proto == Proto::Resp3 {
+                call.client.preface = ATTRIBUTE.to_vec();
+            }
+            bulk("Some real reply following the attribute")
+        }
+        "true" => Reply::Bool(true),
+        "false" => Reply::Bool(false),
+        "verbatim" => Reply::Verbatim(*b"txt", b"This is a verbatim\nstring".as_slice().into()),
+        _ => Reply::error(
+            "ERR Wrong protocol type name. Please use one of the following: \
+             string|integer|double|null|array|set|map|push|verbatim|attrib|true|false|bignum",
+        ),
+    }
+}
+
+fn object(call: &mut Call<'_>, view: &View<'_>, args: Args<'_>) -> Reply<'static> {
+    let reader = Reader { keyspace: view.keyspace, db: call.client.db, seed: 0, clock_ms: 0 };
+    let key = args.at(2);
+    let Some(bytes) = reader.usage_bytes(key) else { return Reply::error("ERR no such key") };
+    let (encoding, len) = match reader.string(key) {
+        Ok(Some(value)) => (encoding_name(value.encoding()), value.len() as u64),
+        _ => (reader.type_name(key).unwrap_or("unknown"), bytes),
+    };
+    let text = format!(
+        "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{len} lru:0 \
+         lru_seconds_idle:0"
+    );
+    Reply::Simple(text.into())
+}
+
+fn encoding_name(encoding: StrEncoding) -> &'static str {
+    match encoding {
+        StrEncoding::Int => "int",
+        StrEncoding::Embstr => "embstr",
+        StrEncoding::Raw => "raw",
+    }
+}
+
+/// Forty hexadecimal digits of a digest, as Redis shows one.
+fn hex(digest: &[u8]) -> String {
+    digest.iter().take(20).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Digest of one key's type and value; zeros when it is absent.
+fn value_digest(reader: &Reader<'_>, key: &[u8]) -> [u8; 32] {
+    let Some(kind) = reader.type_name(key) else { return [0; 32] };
+    let mut digest = Sha256::new();
+    digest.update(kind.as_bytes());
+    if let Ok(Some(value)) = reader.string(key) {
+        value.pieces().for_each(|piece| digest.update(piece));
+    }
+    digest.finalize().into()
+}
+
+/// Independent of the keys' order: the keys' digests are folded with exclusive or.
+fn digest(_: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
+    let mut sum = [0_u8; 32];
+    for number in 0..Db::COUNT {
+        let reader = Reader { keyspace: view.keyspace, db: Db(number), seed: 0, clock_ms: 0 };
+        reader.keys(&mut |key| {
+            let mut one = Sha256::new();
+            one.update([number]);
+            one.update(key.len().to_le_bytes());
+            one.update(key);
+            one.update(value_digest(&reader, key));
+            let deadline = reader.deadline_ms(key).flatten().unwrap_or(0);
+            one.update(deadline.to_le_bytes());
+            sum.iter_mut().zip(one.finalize()).for_each(|(sum, byte)| *sum ^= byte);
+        });
+    }
+    Reply::Simple(hex(&sum).into())
+}
+
+fn digest_value(call: &mut Call<'_>, view: &View<'_>, args: Args<'_>) -> Reply<'static> {
+    let reader = Reader { keyspace: view.keyspace, db: call.client.db, seed: 0, clock_ms: 0 };
+    let digests = args.iter().skip(2).map(|key| bulk(hex(&value_digest(&reader, key))));
+    Reply::Array(digests.collect())
+}
+
+/// Writes a snapshot to memory, reads it back, and compares the digests of the two states.
+fn reload(_: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
+    let mut snapshot = Vec::new();
+    view.keyspace.write_snapshot(&SnapshotFacts::default(), &mut |piece| {
+        snapshot.extend_from_slice(piece);
+    });
+    match Keyspace::read_snapshot(&snapshot) {
+        Ok((state, _)) if state.digest() == view.keyspace.digest() => Reply::OK,
+        Ok(_) => Reply::error("ERR the state read back from a snapshot differs"),
+        Err(why) => error(format!("ERR the snapshot cannot be read back: {why:?}")),
+    }
+}
+
+fn table_stats(_: &mut Call<'_>, view: &View<'_>, args: Args<'_>) -> Reply<'static> {
+    let Some(number) = int(args.at(2)).and_then(|n| u8::try_from(n).ok()) else {
+        return not_an_integer();
+    };
+    if number >= Db::COUNT {
+        return Reply::error("ERR Out of range database");
+    }
+    let (keys, expires, _) = view.keyspace.stats(Db(number));
+    let text = format!("[Dictionary HT]\nkeys: {keys}\n[Expires HT]\nkeys: {expires}\n");
+    Reply::Verbatim(*b"txt", text.into_bytes().into())
+}
+
+fn string_match(_: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    match int(args.at(2)) {
+        Some(count @ 0..=1_000_000) => {
+            let letters = vec![b'a'; count as usize];
+            Reply::Int(i64::from(quorate_engine::glob::matches(args.at(3), &letters)))
+        }
+        _ => not_an_integer(),
+    }
+}

@@ -1,0 +1,344 @@
+//! `INFO`: the node in Redis's sections, and Quorate's own.
+//!
+//! `role` is `master` on every node: each takes writes and linearizable reads, and clients that
+//! look for a master must find one wherever they connect. Who leads stands in the `quorate`
+//! section.
+
+use super::work::replicas;
+use super::{Call, View, is};
+use crate::settings::all;
+use quorate_consensus::{Role, Status};
+use quorate_engine::Db;
+use quorate_resp::{Args, Reply};
+use std::fmt::{Display, Write as _};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The version of Redis whose commands these are; clients check it.
+pub(crate) const REDIS_VERSION: &str = "7.2.5";
+
+/// Writes one section.
+type Section = fn(&mut String, &Facts<'_>);
+
+/// What sections are made of.
+struct Facts<'a> {
+    call: &'a Call<'a>,
+    view: &'a View<'a>,
+    process: crate::process::Figures,
+}
+
+/// Name, writer, and whether it is shown when none is named.
+const SECTIONS: &[(&str, Section, bool)] = &[
+    ("Server", server, true),
+    ("Clients", clients, true),
+    ("Memory", memory, true),
+    ("Persistence", persistence, true),
+    ("Stats", stats, true),
+    ("Replication", replication, true),
+    ("CPU", cpu, true),
+    ("Modules", |_, _| {}, true),
+    ("Commandstats", commandstats, false),
+    ("Errorstats", errorstats, true),
+    ("Latencystats", latencystats, false),
+    ("Cluster", cluster, true),
+    ("Keyspace", keyspace, true),
+    ("Quorate", quorate, true),
+];
+
+/// `INFO [section …]`.
+pub(super) fn info(call: &mut Call<'_>, view: &View<'_>, args: Args<'_>) -> Reply<'static> {
+    let facts = Facts { call, view, process: crate::process::Figures::now() };
+    let mut text = String::with_capacity(4096);
+    for (name, write, by_default) in SECTIONS {
+        let default = args.len() == 1 || args.iter().skip(1).any(|word| is(word, "default"));
+        let all = args.iter().skip(1).any(|word| is(word, "all") || is(word, "everything"));
+        let named = args.iter().skip(1).any(|word| is(word, name));
+        if named || all || (default && *by_default) {
+            if !text.is_empty() {
+                text.push_str("\r\n");
+            }
+            let _ = write!(text, "# {name}\r\n");
+            write(&mut text, &facts);
+        }
+    }
+    Reply::Verbatim(*b"txt", text.into_bytes().into())
+}
+
+fn field(text: &mut String, name: &str, value: impl Display) {
+    let _ = write!(text, "{name}:{value}\r\n");
+}
+
+fn server(text: &mut String, facts: &Facts<'_>) {
+    let shared = facts.call.shared;
+    let uptime_s = shared.started.elapsed().as_secs();
+    field(text, "redis_version", REDIS_VERSION);
+    field(text, "redis_git_sha1", "00000000");
+    field(text, "redis_git_dirty", 0);
+    field(text, "redis_build_id", "0");
+    field(text, "redis_mode", "standalone");
+    field(text, "server_name", "quorate");
+    field(text, "quorate_version", env!("CARGO_PKG_VERSION"));
+    field(text, "os", std::env::consts::OS);
+    field(text, "arch_bits", usize::BITS);
+    field(text, "monotonic_clock", "POSIX clock_gettime");
+    field(text, "multiplexing_api", "epoll");
+    field(text, "process_id", std::process::id());
+    field(text, "process_supervised", "no");
+    field(text, "run_id", &shared.run_id);
+    field(text, "tcp_port", shared.port.load(Relaxed));
+    field(text, "server_time_usec", crate::shared::unix_micros());
+    field(text, "uptime_in_seconds", uptime_s);
+    field(text, "uptime_in_days", uptime_s / 86_400);
+    field(text, "hz", shared.settings.get("hz"));
+    field(text, "configured_hz", shared.settings.get("hz"));
+    let executable = std::env::current_exe().unwrap_or_default();
+    field(text, "executable", executable.display());
+    let file = shared.settings.file().map(|file| file.display().to_string());
+    field(text, "config_file", file.unwrap_or_default());
+    field(text, "io_threads_active", 0);
+}
+
+fn clients(text: &mut String, facts: &Facts<'_>) {
+    let shared = facts.call.shared;
+    let peers = shared.clients.all();
+    let most = |figure: fn(&crate::clients::Peer) -> usize| {
+        peers.iter().map(|peer| figure(peer)).max().unwrap_or(0)
+    };
+    field(text, "connected_clients", shared.clients.count());
+    field(text, "cluster_connections", 0);
+    field(text, "maxclients", shared.tuned().maxclients);
+    field(text, "client_recent_max_input_buffer", most(|peer| peer.input_capacity.load(Relaxed)));
+    field(text, "client_recent_max_output_buffer", most(|peer| peer.output.load(Relaxed)));
+    field(text, "blocked_clients", 0);
+    field(text, "tracking_clients", 0);
+    field(text, "clients_in_timeout_table", 0);
+}
+
+fn memory(text: &mut String, facts: &Facts<'_>) {
+    let used = facts.view.keyspace.used_bytes();
+    let rss = facts.process.rss_bytes;
+    let max = facts.call.shared.cluster().maxmemory;
+    let ratio = if used == 0 { 1.0 } else { rss as f64 / used as f64 };
+    for (name, bytes) in [
+        ("used_memory", used),
+        ("used_memory_rss", rss),
+        ("used_memory_peak", facts.process.rss_peak_bytes),
+        ("used_memory_dataset", used),
+        ("total_system_memory", facts.process.memory_bytes),
+        ("maxmemory", max),
+    ] {
+        field(text, name, bytes);
+        field(text, &format!("{name}_human"), human(bytes));
+    }
+    field(text, "maxmemory_policy", "noeviction");
+    field(text, "mem_fragmentation_ratio", format_args!("{ratio:.2}"));
+    field(text, "mem_allocator", "mimalloc");
+    field(text, "active_defrag_running", 0);
+    field(text, "lazyfree_pending_objects", 0);
+}
+
+/// Bytes as Redis shows them to people.
+pub(super) fn human(bytes: u64) -> String {
+    let units = [(30, "G"), (20, "M"), (10, "K")];
+    match units.iter().find(|(shift, _)| bytes >> shift > 0) {
+        Some((shift, unit)) => format!("{:.2}{unit}", bytes as f64 / f64::from(1_u32 << shift)),
+        None => format!("{bytes}B"),
+    }
+}
+
+fn persistence(text: &mut String, facts: &Facts<'_>) {
+    let (shared, status) = (facts.call.shared, facts.view.status);
+    let (asked, went_well) = *shared.saved.lock().unwrap_or_else(PoisonError::into_inner);
+    let saving = u8::from(shared.saving.load(Relaxed) || status.snapshot.0);
+    let last_status = if went_well { "ok" } else { "err" };
+    field(text, "loading", u8::from(!facts.view.ready && status.applied_index == 0));
+    field(text, "async_loading", 0);
+    field(
+        text,
+        "rdb_changes_since_last_save",
+        status.applied_index - status.snapshot_index.min(status.applied_index),
+    );
+    field(text, "rdb_bgsave_in_progress", saving);
+    field(text, "rdb_last_save_time", asked.max(status.snapshot.1));
+    field(text, "rdb_last_bgsave_status", last_status);
+    field(text, "aof_enabled", 1);
+    field(text, "aof_rewrite_in_progress", saving);
+    field(text, "aof_rewrite_scheduled", 0);
+    field(text, "aof_last_bgrewrite_status", last_status);
+    field(text, "aof_last_write_status", if status.disk_full { "err" } else { "ok" });
+    field(text, "aof_current_size", status.log_bytes);
+    field(text, "aof_pending_bio_fsync", 0);
+    field(text, "aof_delayed_fsync", 0);
+}
+
+fn stats(text: &mut String, facts: &Facts<'_>) {
+    let stats = &facts.call.shared.stats;
+    field(text, "total_connections_received", stats.connections_total.load(Relaxed));
+    field(text, "total_commands_processed", stats.commands_total.load(Relaxed));
+    field(text, "instantaneous_ops_per_sec", stats.ops_per_second.load(Relaxed));
+    field(text, "total_net_input_bytes", stats.bytes_in.load(Relaxed));
+    field(text, "total_net_output_bytes", stats.bytes_out.load(Relaxed));
+    field(text, "rejected_connections", stats.connections_rejected.load(Relaxed));
+    field(text, "sync_full", 0);
+    field(text, "sync_partial_ok", 0);
+    field(text, "sync_partial_err", 0);
+    field(text, "evicted_keys", 0);
+    field(text, "keyspace_hits", stats.hits.load(Relaxed));
+    field(text, "keyspace_misses", stats.misses.load(Relaxed));
+    field(text, "pubsub_channels", 0);
+    field(text, "pubsub_patterns", 0);
+    field(text, "latest_fork_usec", 0);
+    field(text, "total_error_replies", stats.errors_total.load(Relaxed));
+    field(text, "client_query_buffer_limit_disconnections", stats.query_limit_closed.load(Relaxed));
+    field(
+        text,
+        "client_output_buffer_limit_disconnections",
+        stats.output_limit_closed.load(Relaxed),
+    );
+    field(text, "uncertain_replies", stats.uncertain_total.load(Relaxed));
+}
+
+fn replication(text: &mut String, facts: &Facts<'_>) {
+    let status = facts.view.status;
+    field(text, "role", "master");
+    field(text, "connected_slaves", replicas(status).1);
+    if status.role == Role::Leader {
+        let others = status.members.iter().filter(|it| it.node != status.node && it.live);
+        for (at, member) in others.enumerate() {
+            let (host, port) = member.resp_address.rsplit_once(':').unwrap_or(("", "0"));
+            let offset = member.matched.unwrap_or(0);
+            let lag = status.commit_index.saturating_sub(offset).min(1);
+            let line = format!("ip={host},port={port},state=online,offset={offset},lag={lag}");
+            field(text, &format!("slave{at}"), line);
+        }
+    }
+    field(text, "master_failover_state", "no-failover");
+    field(text, "master_replid", replication_id(status));
+    field(text, "master_replid2", "0".repeat(40));
+    field(text, "master_repl_offset", status.commit_index);
+    field(text, "second_repl_offset", -1);
+    field(text, "repl_backlog_active", 0);
+    field(text, "repl_backlog_size", facts.call.shared.settings.get("repl-backlog-size"));
+    field(text, "repl_backlog_first_byte_offset", 0);
+    field(text, "repl_backlog_histlen", 0);
+}
+
+/// The cluster's id, made as long as Redis's.
+fn replication_id(status: &Status) -> String {
+    format!("{:0<40}", status.cluster)
+}
+
+fn cpu(text: &mut String, facts: &Facts<'_>) {
+    let process = &facts.process;
+    field(text, "used_cpu_sys", format_args!("{:.6}", process.system_s));
+    field(text, "used_cpu_user", format_args!("{:.6}", process.user_s));
+    field(text, "used_cpu_sys_children", "0.000000");
+    field(text, "used_cpu_user_children", "0.000000");
+}
+
+fn commandstats(text: &mut String, facts: &Facts<'_>) {
+    let shared = facts.call.shared;
+    for entry in shared.registry.entries() {
+        let Some(stats) = shared.stats.command(entry.id) else { continue };
+        let calls = stats.calls.load(Relaxed);
+        let (rejected, failed) = (stats.rejected.load(Relaxed), stats.failed.load(Relaxed));
+        if calls + rejected + failed == 0 {
+            continue;
+        }
+        let micros = stats.nanos.load(Relaxed) / 1000;
+        let each = if calls == 0 { 0.0 } else { micros as f64 / calls as f64 };
+        let line = format!(
+            "calls={calls},usec={micros},usec_per_call={each:.2},rejected_calls={rejected},\
+             failed_calls={failed}"
+        );
+        field(text, &format!("cmdstat_{}", entry.name), line);
+    }
+}
+
+fn errorstats(text: &mut String, facts: &Facts<'_>) {
+    for (code, count) in facts.call.shared.stats.errors() {
+        field(text, &format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+fn latencystats(text: &mut String, facts: &Facts<'_>) {
+    let shared = facts.call.shared;
+    let tuned = shared.tuned();
+    for entry in shared.registry.entries() {
+        let Some(stats) = shared.stats.command(entry.id) else { continue };
+        let shown: Vec<String> = tuned
+            .percentiles
+            .iter()
+            .filter_map(|p| Some(format!("p{p}={}.000", stats.percentile(*p)?)))
+            .collect();
+        if tuned.latency_tracking && !shown.is_empty() {
+            field(text, &format!("latency_percentiles_usec_{}", entry.name), shown.join(","));
+        }
+    }
+}
+
+fn cluster(text: &mut String, _: &Facts<'_>) {
+    field(text, "cluster_enabled", 0);
+}
+
+fn keyspace(text: &mut String, facts: &Facts<'_>) {
+    for number in 0..Db::COUNT {
+        let (keys, expires, ttl_ms) = facts.view.keyspace.stats(Db(number));
+        if keys > 0 {
+            let line = format!("keys={keys},expires={expires},avg_ttl={ttl_ms}");
+            field(text, &format!("db{number}"), line);
+        }
+    }
+}
+
+fn quorate(text: &mut String, facts: &Facts<'_>) {
+    let status = facts.view.status;
+    let role = match status.role {
+        Role::Leader => "leader",
+        Role::Candidate => "candidate",
+        Role::Follower => "follower",
+        Role::Learner => "learner",
+    };
+    let voters = status.members.iter().filter(|member| member.voter);
+    let voters: Vec<&str> = voters.map(|member| member.resp_address.as_str()).collect();
+    field(text, "quorate_version", env!("CARGO_PKG_VERSION"));
+    field(text, "cluster_id", &status.cluster);
+    field(text, "node_id", status.node);
+    field(text, "incarnation", status.incarnation);
+    field(text, "ready", u8::from(facts.view.ready));
+    field(text, "healthy", u8::from(status.healthy));
+    field(text, "raft_role", role);
+    field(text, "raft_leader", status.leader.as_deref().unwrap_or(""));
+    field(text, "raft_term", status.term);
+    field(text, "raft_last_log_index", status.last_log_index);
+    field(text, "raft_commit_index", status.commit_index);
+    field(text, "raft_applied_index", status.applied_index);
+    field(text, "raft_snapshot_index", status.snapshot_index);
+    field(text, "raft_purged_index", status.purged_index);
+    field(text, "raft_voters", voters.join(","));
+    field(text, "state_digest", format_args!("{:016x}", status.state_digest));
+    field(text, "cluster_time_ms", status.cluster_time_ms);
+    field(text, "proposed_entries", status.proposed.0);
+    field(text, "proposed_commands", status.proposed.1);
+    field(text, "read_rounds", status.read_rounds.0);
+    field(text, "read_rounds_served", status.read_rounds.1);
+    field(text, "heartbeat_late_ms_max", status.heartbeat_late_ms_max);
+    field(text, "log_bytes", status.log_bytes);
+    field(text, "fsync_count", status.fsync.0);
+    field(text, "fsync_usec_p50", status.fsync.1);
+    field(text, "fsync_usec_p99", status.fsync.2);
+    field(text, "disk_full", u8::from(status.disk_full));
+    let given = all().filter(|row| facts.call.shared.settings.is_given(row.name)).count();
+    field(text, "settings_given", given);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::human;
+
+    #[test]
+    fn bytes_for_people_look_as_in_redis() {
+        let shown = [0, 1023, 1024, 1_572_864, 3 << 30].map(human);
+        assert_eq!(shown, ["0B", "1023B", "1.00K", "1.50M", "3.00G"]);
+    }
+}

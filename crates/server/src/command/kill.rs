@@ -1,0 +1,120 @@
+//! `CLIENT KILL` and its filters.
+
+use super::{Call, error, int, is, syntax_error, text};
+use crate::clients::{KILL, Peer};
+use quorate_resp::{Args, Reply};
+
+/// Redis's classes of clients. Everybody is a normal client here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Normal,
+    Other,
+}
+
+/// The class of this name.
+pub(super) fn class(name: &[u8]) -> Result<Class, Reply<'static>> {
+    match name {
+        name if is(name, "normal") => Ok(Class::Normal),
+        name if ["master", "slave", "replica", "pubsub"].iter().any(|word| is(name, word)) => {
+            Ok(Class::Other)
+        }
+        name => Err(error(format!("ERR Unknown client type '{}'", text(name)))),
+    }
+}
+
+/// Who is meant.
+#[derive(Default)]
+struct Filter {
+    id: Option<u64>,
+    address: Option<String>,
+    local: Option<String>,
+    class: Option<Class>,
+    max_age_s: Option<u64>,
+    /// Whether the caller is left alone.
+    skip_me: bool,
+}
+
+impl Filter {
+    fn new() -> Self {
+        Self { skip_me: true, ..Self::default() }
+    }
+
+    fn takes(&self, peer: &Peer, me: u64) -> bool {
+        self.id.is_none_or(|id| id == peer.id)
+            && self.address.as_ref().is_none_or(|text| *text == peer.address.to_string())
+            && self.local.as_ref().is_none_or(|text| *text == peer.local.to_string())
+            && self.class.is_none_or(|class| class == Class::Normal)
+            && self.max_age_s.is_none_or(|age| peer.since.elapsed().as_secs() >= age)
+            && !(self.skip_me && peer.id == me)
+    }
+
+    fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), Reply<'static>> {
+        if is(name, "ID") {
+            let id = int(value).and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
+            self.id = Some(id.ok_or(Reply::error("ERR client-id should be greater than 0"))?);
+        } else if is(name, "TYPE") {
+            self.class = Some(class(value)?);
+        } else if is(name, "ADDR") {
+            self.address = Some(text(value).into_owned());
+        } else if is(name, "LADDR") {
+            self.local = Some(text(value).into_owned());
+        } else if is(name, "MAXAGE") {
+            let age = int(value).and_then(|age| u64::try_from(age).ok()).filter(|age| *age > 0);
+            let refusal = "ERR maxage is not an integer or out of range";
+            self.max_age_s = Some(age.ok_or(Reply::error(refusal))?);
+        } else if is(name, "USER") {
+            if value != b"default" {
+                return Err(error(format!("ERR No such user '{}'", text(value))));
+            }
+        } else if is(name, "SKIPME") {
+            self.skip_me = match value {
+                value if is(value, "yes") => true,
+                value if is(value, "no") => false,
+                _ => return Err(syntax_error()),
+            };
+        } else {
+            return Err(syntax_error());
+        }
+        Ok(())
+    }
+}
+
+/// `CLIENT KILL addr:port` or `CLIENT KILL name value …`.
+pub(super) fn kill(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    let mut filter = Filter::new();
+    let old_style = args.len() == 3;
+    if old_style {
+        filter.address = Some(text(args.at(2)).into_owned());
+        filter.skip_me = false;
+    } else if args.len().is_multiple_of(2) {
+        let options: Vec<&[u8]> = args.from(2).iter().collect();
+        for pair in options.chunks(2) {
+            let [name, value] = pair else { continue };
+            if let Err(refusal) = filter.set(name, value) {
+                return refusal;
+            }
+        }
+    } else {
+        return syntax_error();
+    }
+    let me = call.client.peer.id;
+    let mut killed = 0;
+    for peer in call.shared.clients.all() {
+        if !filter.takes(&peer, me) {
+            continue;
+        }
+        killed += 1;
+        if peer.id == me {
+            // The caller still gets its answer.
+            call.client.closing = true;
+        } else {
+            call.shared.clients.remove(&peer);
+            peer.signal(KILL);
+        }
+    }
+    match (old_style, killed) {
+        (true, 0) => Reply::error("ERR No such client"),
+        (true, _) => Reply::OK,
+        (false, killed) => Reply::Int(killed),
+    }
+}

@@ -1,0 +1,71 @@
+//! `LATENCY …`: histograms of commands; no events are recorded, so the rest answers that there are
+//! none.
+
+use super::{Call, Row, Run, bulk, exactly, least};
+use quorate_engine::Flags;
+use quorate_resp::{Args, Reply};
+use std::sync::atomic::Ordering::Relaxed;
+
+const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
+
+/// The row.
+pub(super) const COMMANDS: &[Row] =
+    &[Row::parent("LATENCY", SUBS, "Shows latencies.").since("2.8.13")];
+
+const SUBS: &[Row] = &[
+    Row::new("LATENCY|HISTOGRAM", least(2), Run::Here(histogram), "Shows latencies of commands.")
+        .flags(ADMIN)
+        .since("7.0.0"),
+    Row::new("LATENCY|LATEST", exactly(2), Run::Here(nothing), "Shows the last events: none.")
+        .flags(ADMIN),
+    Row::new("LATENCY|HISTORY", exactly(3), Run::Here(nothing), "Shows an event's past: none.")
+        .flags(ADMIN),
+    Row::new("LATENCY|RESET", least(2), Run::Here(reset), "Forgets events: none.").flags(ADMIN),
+    Row::new("LATENCY|DOCTOR", exactly(2), Run::Here(doctor), "Explains events: none.")
+        .flags(ADMIN),
+];
+
+fn histogram(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    let registry = call.shared.registry;
+    let named: Vec<u16> = args
+        .iter()
+        .skip(2)
+        .filter_map(|name| registry.find(name))
+        .flat_map(|entry| [entry.id].into_iter().chain(entry.subs.iter().copied()))
+        .collect();
+    let mut commands = Vec::new();
+    for entry in registry.entries() {
+        let wanted = args.len() == 2 || named.contains(&entry.id);
+        let Some(stats) = call.shared.stats.command(entry.id).filter(|_| wanted) else { continue };
+        let mut below = 0;
+        let buckets: Vec<_> = stats
+            .buckets()
+            .into_iter()
+            .map(|(micros, count)| {
+                below += count;
+                (Reply::Int(micros as i64), Reply::Int(below as i64))
+            })
+            .collect();
+        if !buckets.is_empty() {
+            let facts = Reply::Map(vec![
+                (bulk("calls"), Reply::Int(stats.calls.load(Relaxed) as i64)),
+                (bulk("histogram_usec"), Reply::Map(buckets)),
+            ]);
+            commands.push((bulk(entry.name.clone()), facts));
+        }
+    }
+    Reply::Map(commands)
+}
+
+fn nothing(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    Reply::Array(Vec::new())
+}
+
+fn reset(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    Reply::Int(0)
+}
+
+fn doctor(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    let text = "No events are recorded. See LATENCY HISTOGRAM, SLOWLOG and INFO quorate.";
+    Reply::Verbatim(*b"txt", text.as_bytes().into())
+}

@@ -1,0 +1,180 @@
+//! Commands about the node as a whole: time, role, snapshots, stopping.
+
+use super::work::replicas;
+use super::{Call, Row, Run, View, Work, bulk, error, exactly, int, is, least, not_an_integer};
+use super::{syntax_error, text};
+use crate::shared::{Stop, unix_micros};
+use quorate_engine::{Flags, Group};
+use quorate_resp::{Args, Reply};
+use std::sync::PoisonError;
+
+const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
+
+/// The rows.
+pub(super) const COMMANDS: &[Row] = &[
+    Row::new("INFO", least(1), Run::Look(super::info::info, false), "Describes the node.")
+        .flags(Flags::DANGEROUS),
+    Row::new("TIME", exactly(1), Run::Here(time), "Answers the node's wall-clock time.")
+        .flags(Flags::FAST)
+        .since("2.6.0"),
+    Row::new(
+        "ROLE",
+        exactly(1),
+        Run::Look(role, false),
+        "Answers the node's role in Redis's form.",
+    )
+    .flags(Flags::FAST.and(ADMIN))
+    .since("2.8.12"),
+    Row::new("WAIT", exactly(3), Run::Ask(wait), "Answers how many replicas hold the last write.")
+        .group(Group::Generic)
+        .since("3.0.0"),
+    Row::new(
+        "WAITAOF",
+        exactly(4),
+        Run::Look(wait_aof, false),
+        "Answers where the last write is on disk.",
+    )
+    .group(Group::Generic)
+    .since("7.2.0"),
+    Row::new("SAVE", exactly(1), Run::Ask(save), "Makes a snapshot and waits for it.").flags(ADMIN),
+    Row::new("BGSAVE", least(1), Run::Ask(bgsave), "Makes a snapshot in the background.")
+        .flags(ADMIN),
+    Row::new(
+        "BGREWRITEAOF",
+        exactly(1),
+        Run::Ask(bgrewriteaof),
+        "Makes a snapshot, behind which the log is dropped.",
+    )
+    .flags(ADMIN),
+    Row::new(
+        "LASTSAVE",
+        exactly(1),
+        Run::Look(lastsave, false),
+        "Answers when the last snapshot was made.",
+    )
+    .flags(Flags::FAST.and(ADMIN)),
+    Row::new("SHUTDOWN", least(1), Run::Ask(shutdown), "Hands leadership over and stops the node.")
+        .flags(ADMIN),
+    Row::new("FAILOVER", least(1), Run::Ask(failover), "Hands leadership to another voter.")
+        .flags(ADMIN)
+        .since("6.2.0"),
+    Row::new("MONITOR", exactly(1), Run::Here(monitor), "Shows every command this node receives.")
+        .flags(ADMIN),
+    Row::new("LOLWUT", least(1), Run::Here(lolwut), "Answers the version.").since("5.0.0"),
+];
+
+fn time(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    let now = unix_micros();
+    let (seconds, micros) = (now / 1_000_000, now % 1_000_000);
+    Reply::Array(vec![bulk(seconds.to_string()), bulk(micros.to_string())])
+}
+
+/// Every node takes writes, so every node says `master`: clients that look for one find it
+/// anywhere.
+fn role(_: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
+    let status = view.status;
+    let others = status.members.iter().filter(|member| {
+        member.node != status.node
+            && (member.live || status.role != quorate_consensus::Role::Leader)
+    });
+    let replicas = others
+        .map(|member| {
+            let (host, port) = member.resp_address.rsplit_once(':').unwrap_or(("", "0"));
+            let index = member.matched.unwrap_or(status.commit_index).to_string();
+            Reply::Array(vec![bulk(host), bulk(port), bulk(index)])
+        })
+        .collect();
+    let offset = Reply::Int(status.commit_index as i64);
+    Reply::Array(vec![bulk("master"), offset, Reply::Array(replicas)])
+}
+
+/// A count and a timeout in milliseconds, with Redis's errors.
+fn count_and_timeout(count: &[u8], timeout: &[u8]) -> Result<(usize, u64), Reply<'static>> {
+    let count = int(count).ok_or_else(not_an_integer)?;
+    let ms = int(timeout).ok_or(Reply::error("ERR timeout is not an integer or out of range"))?;
+    let ms = u64::try_from(ms).map_err(|_| Reply::error("ERR timeout is negative"))?;
+    Ok((usize::try_from(count).unwrap_or(0), ms))
+}
+
+fn wait(_: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
+    let (count, ms) = count_and_timeout(args.at(1), args.at(2))?;
+    Ok(Work::Wait(count, ms))
+}
+
+/// Acknowledged means synced on a majority: the local log and the replicas that hold the write are
+/// answered at once.
+fn wait_aof(_: &mut Call<'_>, view: &View<'_>, args: Args<'_>) -> Reply<'static> {
+    match int(args.at(1)) {
+        Some(0 | 1) => {}
+        Some(_) => return Reply::error("ERR value is out of range, must be between 0 and 1"),
+        None => return not_an_integer(),
+    }
+    if let Err(refusal) = count_and_timeout(args.at(2), args.at(3)) {
+        return refusal;
+    }
+    Reply::Array(vec![Reply::Int(1), Reply::len(replicas(view.status).0)])
+}
+
+fn save(call: &mut Call<'_>, _: Args<'_>) -> Result<Work, Reply<'static>> {
+    if call.shared.saving.load(std::sync::atomic::Ordering::Relaxed) {
+        return Err(Reply::error("ERR Background save already in progress"));
+    }
+    Ok(Work::Save)
+}
+
+fn bgsave(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
+    match args.get(1) {
+        None => {}
+        Some(word) if args.len() == 2 && is(word, "SCHEDULE") => {}
+        Some(_) => return Err(syntax_error()),
+    }
+    save(call, args)?;
+    Ok(Work::SaveBehind("Background saving started"))
+}
+
+fn bgrewriteaof(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
+    if save(call, args).is_err() {
+        return Err(Reply::error("ERR Background append only file rewriting already in progress"));
+    }
+    Ok(Work::SaveBehind("Background append only file rewriting started"))
+}
+
+fn lastsave(call: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
+    let asked = call.shared.saved.lock().unwrap_or_else(PoisonError::into_inner).0;
+    Reply::Int(asked.max(view.status.snapshot.1) as i64)
+}
+
+fn shutdown(_: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
+    let mut stop = Stop::Orderly;
+    for word in args.from(1).iter() {
+        match word {
+            word if is(word, "NOW") => stop = Stop::Now,
+            word if ["SAVE", "NOSAVE", "FORCE"].iter().any(|known| is(word, known)) => {}
+            word if is(word, "ABORT") && args.len() == 2 => {
+                return Err(Reply::error("ERR No shutdown in progress."));
+            }
+            _ => return Err(syntax_error()),
+        }
+    }
+    Ok(Work::Shutdown(stop))
+}
+
+fn failover(_: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
+    match args.get(1) {
+        None => Ok(Work::HandOver),
+        Some(word) if is(word, "ABORT") => Err(Reply::error("ERR No failover in progress.")),
+        Some(word) => Err(error(format!("ERR FAILOVER option '{}' is not supported", text(word)))),
+    }
+}
+
+fn monitor(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    call.shared.clients.set_monitor(&call.client.peer, true);
+    Reply::OK
+}
+
+fn lolwut(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
+    Reply::Verbatim(
+        *b"txt",
+        format!("Quorate ver. {}\n", env!("CARGO_PKG_VERSION")).into_bytes().into(),
+    )
+}

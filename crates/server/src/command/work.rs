@@ -1,0 +1,163 @@
+//! Work that must be awaited, as data: handlers say what, this file does it.
+
+use super::{Client, bulk, error};
+use crate::backend::Backend;
+use crate::settings::Setting;
+use crate::shared::{Shared, Stop};
+use bytes::BytesMut;
+use quorate_consensus::{Answer, Role, Status};
+use quorate_engine::Run;
+use quorate_resp::{Proto, Reply};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often WAIT looks again.
+const WAIT_STEP: Duration = Duration::from_millis(1);
+/// How long SHUTDOWN waits for somebody else to lead.
+const HAND_OVER_TIME: Duration = Duration::from_secs(5);
+
+/// Something to be awaited.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// SAVE: a snapshot, and then the answer.
+    Save,
+    /// BGSAVE, BGREWRITEAOF: a snapshot in the background; the text is the answer.
+    SaveBehind(&'static str),
+    /// WAIT: until so many replicas hold what is committed, or this many milliseconds (0: for
+    /// ever).
+    Wait(usize, u64),
+    /// CONFIG SET, checked already.
+    Configure(Vec<ConfigChange>),
+    /// CONFIG REWRITE.
+    RewriteConfig,
+    /// DEBUG SLEEP: the answer waits.
+    Sleep(Duration),
+    /// An internal command through the log; its reply is the answer.
+    Log(Vec<Vec<u8>>),
+    /// SHUTDOWN.
+    Shutdown(Stop),
+    /// FAILOVER: hand leadership over.
+    HandOver,
+}
+
+/// One accepted `CONFIG SET` pair; the value is canonical.
+#[derive(Clone, Debug)]
+pub(crate) struct ConfigChange {
+    pub(crate) row: &'static Setting,
+    pub(crate) value: String,
+}
+
+/// Does the work; `None`: there is nothing to answer.
+pub(crate) async fn perform<B: Backend>(
+    work: Work,
+    node: &B,
+    shared: &std::sync::Arc<Shared>,
+    client: &mut Client,
+) -> Option<Reply<'static>> {
+    match work {
+        Work::Save => Some(match save(node, shared).await {
+            Ok(()) => Reply::OK,
+            Err(why) => error(format!("ERR {why}")),
+        }),
+        Work::SaveBehind(text) => {
+            let (node, shared) = (node.clone(), std::sync::Arc::clone(shared));
+            // It notes its outcome itself, for INFO.
+            drop(tokio::spawn(async move { save(&node, &shared).await }));
+            Some(Reply::Simple(text.into()))
+        }
+        Work::Wait(count, ms) => Some(wait(node, count, ms).await),
+        Work::Configure(changes) => Some(super::config::apply(node, shared, &changes).await),
+        Work::RewriteConfig => Some(super::config::rewrite(shared)),
+        Work::Sleep(time) => {
+            tokio::time::sleep(time).await;
+            Some(Reply::OK)
+        }
+        Work::Log(args) => Some(through_log(node, &args).await),
+        Work::HandOver => Some(match node.hand_over().await {
+            Ok(()) => Reply::OK,
+            Err(why) => error(format!("ERR {why}")),
+        }),
+        Work::Shutdown(stop) => {
+            if stop == Stop::Orderly
+                && let Ok(Err(why)) = tokio::time::timeout(HAND_OVER_TIME, node.hand_over()).await
+            {
+                tracing::warn!(why, "stopping without having handed leadership over");
+            }
+            shared.request_stop(stop);
+            client.closing = true;
+            None
+        }
+    }
+}
+
+async fn save<B: Backend>(node: &B, shared: &Shared) -> Result<(), String> {
+    if shared.saving.swap(true, Relaxed) {
+        return Err("Background save already in progress".to_owned());
+    }
+    let outcome = node.snapshot().await;
+    shared.saving.store(false, Relaxed);
+    let mut saved = shared.saved.lock().unwrap_or_else(PoisonError::into_inner);
+    match outcome {
+        Ok(index) => {
+            tracing::info!(index, "snapshot made on request");
+            *saved = (crate::shared::unix_micros() / 1_000_000, true);
+            Ok(())
+        }
+        Err(why) => {
+            tracing::warn!(why, "the requested snapshot failed");
+            saved.1 = false;
+            Err(why)
+        }
+    }
+}
+
+/// Replicas that hold everything committed, besides the leader, and how many of them could.
+///
+/// A follower does not know who holds what; it answers what every acknowledgement has proved: a
+/// majority.
+pub(super) fn replicas(status: &Status) -> (usize, usize) {
+    let voters = status.members.iter().filter(|member| member.voter);
+    if status.role != Role::Leader {
+        let proved = voters.count() / 2;
+        return (proved, proved);
+    }
+    let live: Vec<_> = voters.filter(|member| member.node != status.node && member.live).collect();
+    let hold = live.iter().filter(|member| member.matched >= Some(status.commit_index)).count();
+    (hold, live.len())
+}
+
+/// Writes are acknowledged by a majority anyway, so this rarely waits, and never for a replica that
+/// is down.
+async fn wait<B: Backend>(node: &B, count: usize, ms: u64) -> Reply<'static> {
+    let end = (ms > 0).then(|| Instant::now() + Duration::from_millis(ms));
+    loop {
+        let (hold, live) = replicas(&node.status());
+        if hold >= count.min(live) || end.is_some_and(|end| Instant::now() >= end) {
+            return Reply::len(hold);
+        }
+        tokio::time::sleep(WAIT_STEP).await;
+    }
+}
+
+/// Sends an internal command through the log.
+pub(super) async fn through_log<B: Backend>(node: &B, args: &[Vec<u8>]) -> Reply<'static> {
+    let mut commands = BytesMut::new();
+    quorate_resp::write_command(&mut commands, args.iter().map(Vec::as_slice));
+    let run = Run {
+        db: quorate_engine::Db(0),
+        proto: Proto::Resp2,
+        commands: commands.freeze(),
+        count: 1,
+    };
+    match node.submit(run).await {
+        Answer::Replies(bytes) => match bytes.strip_suffix(b"\r\n").and_then(<[u8]>::split_first) {
+            Some((b'+', line)) => Reply::Simple(super::text(line).into_owned().into()),
+            Some((b'-', line)) => error(super::text(line)),
+            _ => bulk(bytes.to_vec()),
+        },
+        Answer::NotApplied(why) => Reply::error(crate::session::not_applied(&why)),
+        Answer::Uncertain => Reply::error(crate::session::UNCERTAIN),
+    }
+}

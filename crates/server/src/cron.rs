@@ -1,0 +1,55 @@
+//! What has to be done now and then, for all sessions at once: idle clients, idle buffers, rates.
+//!
+//! One timer for the process instead of one for each connection.
+
+use crate::backend::Backend;
+use crate::clients::{KILL, Peer, SHRINK};
+use crate::settings::Tuned;
+use crate::shared::Shared;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Time between two rounds.
+const ROUND: Duration = Duration::from_millis(250);
+/// Seconds a client has to authenticate, when it must.
+const AUTH_S: u64 = 10;
+/// Buffers above this are looked at every round, smaller ones when the client is idle.
+const LARGE_BYTES: usize = 32 << 10;
+
+/// Runs for as long as the process.
+pub(crate) async fn run<B: Backend>(node: B, shared: Arc<Shared>) {
+    let mut ticks = tokio::time::interval(ROUND);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut before = 0;
+    loop {
+        ticks.tick().await;
+        let now = shared.stats.commands_total.load(Relaxed);
+        let rate = now.saturating_sub(before) * 1000 / ROUND.as_millis() as u64;
+        shared.stats.ops_per_second.store(rate, Relaxed);
+        before = now;
+        let tuned = shared.tuned();
+        for peer in shared.clients.all() {
+            tend(&peer, &tuned);
+        }
+        let cluster = node.peek().await.settings().clone();
+        shared.see_cluster(&cluster);
+    }
+}
+
+fn tend(peer: &Peer, tuned: &Tuned) {
+    let idle_s = peer.idle_s();
+    let known = peer.authenticated.load(Relaxed);
+    let late = !known && tuned.password.is_some() && peer.since.elapsed().as_secs() >= AUTH_S;
+    let idle = tuned.timeout_s > 0 && idle_s >= tuned.timeout_s && !peer.monitor.load(Relaxed);
+    if late || idle {
+        peer.signal(KILL);
+        return;
+    }
+    let capacity = peer.input_capacity.load(Relaxed);
+    let waiting = peer.output.load(Relaxed);
+    // The signal also makes the session compare what waits with its soft limit.
+    if capacity > LARGE_BYTES || (capacity > 0 && idle_s >= 2) || waiting > LARGE_BYTES {
+        peer.signal(SHRINK);
+    }
+}

@@ -1,0 +1,210 @@
+//! `quorate dev`: a cluster on this machine with one command, for trying things out.
+//!
+//! Its nodes are child processes of the same binary with a data directory each, kept between runs.
+//! A node that dies (try `kill -9`) is started again after a moment. Ctrl-C stops all of them
+//! cleanly.
+
+use crate::cli::{Pairs, complain, print};
+use crate::ping;
+use crate::serve::DIE_WITH_PARENT;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long the cluster may take to come up.
+const START_TIME: Duration = Duration::from_mins(1);
+/// How long a node may take to stop.
+const STOP_TIME: Duration = Duration::from_secs(15);
+/// Pause before a node that died is started again.
+const RESTART_TIME: Duration = Duration::from_secs(2);
+/// A node that lives shorter than this has a reason, which is shown instead of trying again.
+const LIFE_TIME: Duration = Duration::from_secs(5);
+/// Nodes at most: more would only slow a laptop down.
+const NODES_MAX: u16 = 9;
+
+/// What is to be started.
+struct Plan {
+    port: u16,
+    nodes: u16,
+    dir: PathBuf,
+    /// Settings passed on to every node.
+    others: Pairs,
+}
+
+/// One running node.
+struct Running {
+    number: u16,
+    port: u16,
+    child: Child,
+    since: Instant,
+}
+
+/// Runs the cluster until Ctrl-C.
+pub(crate) fn run(pairs: &Pairs) -> Result<(), String> {
+    let plan = plan(pairs)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|why| why.to_string())?.block_on(cluster(&plan))
+}
+
+fn plan(pairs: &Pairs) -> Result<Plan, String> {
+    let mut plan = Plan { port: 6379, nodes: 3, dir: "quorate-dev".into(), others: Vec::new() };
+    for (name, value) in pairs {
+        let number = || value.parse::<u16>().map_err(|_| format!("--{name} {value} is no number"));
+        match name.as_str() {
+            "port" => plan.port = number()?,
+            "nodes" => plan.nodes = number()?,
+            "dir" => plan.dir = value.into(),
+            _ => plan.others.push((name.clone(), value.clone())),
+        }
+    }
+    if plan.nodes == 0 || plan.nodes > NODES_MAX {
+        return Err(format!("--nodes must be between 1 and {NODES_MAX}"));
+    }
+    if u32::from(plan.port) + 10_000 + u32::from(plan.nodes) > 65_535 {
+        return Err("--port is too large: peers use the port + 10000".to_owned());
+    }
+    Ok(plan)
+}
+
+impl Plan {
+    fn port_of(&self, number: u16) -> u16 {
+        self.port + number - 1
+    }
+
+    fn log_of(&self, number: u16) -> PathBuf {
+        self.dir.join(format!("node{number}.log"))
+    }
+
+    fn start(&self, number: u16) -> Result<Running, String> {
+        let port = self.port_of(number);
+        let dir = self.dir.join(format!("node{number}"));
+        std::fs::create_dir_all(&dir).map_err(|why| format!("{}: {why}", dir.display()))?;
+        let peers: Vec<String> = (1..=self.nodes)
+            .map(|number| format!("127.0.0.1:{}", self.port_of(number) + 10_000))
+            .collect();
+        let executable = std::env::current_exe().map_err(|why| why.to_string())?;
+        let mut command = Command::new(executable);
+        command
+            .arg("server")
+            .args(["--port", &port.to_string()])
+            .args(["--peer-port", &(port + 10_000).to_string()])
+            .args(["--peers", &peers.join(",")])
+            .arg("--dir")
+            .arg(&dir)
+            .arg("--logfile")
+            .arg(self.log_of(number))
+            .env(DIE_WITH_PARENT, "1")
+            .stdin(Stdio::null())
+            // Ctrl-C is for the parent alone, which then stops the nodes.
+            .process_group(0);
+        for (name, value) in &self.others {
+            command.arg(format!("--{name}")).arg(value);
+        }
+        let child = command.spawn().map_err(|why| format!("node {number} cannot start: {why}"))?;
+        Ok(Running { number, port, child, since: Instant::now() })
+    }
+}
+
+async fn cluster(plan: &Plan) -> Result<(), String> {
+    let broken = |why: std::io::Error| format!("signals cannot be caught: {why}");
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
+    let mut running = Vec::new();
+    for number in 1..=plan.nodes {
+        running.push(plan.start(number)?);
+    }
+    print(&format!("Starting {} nodes, data in {} (kept) …\n", plan.nodes, plan.dir.display()));
+    let outcome = tokio::select! {
+        outcome = life(plan, &mut running) => outcome,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    print("\nStopping …\n");
+    stop_all(&mut running).await;
+    print(&format!("Stopped. The data stays in {}.\n", plan.dir.display()));
+    outcome
+}
+
+/// Waits for the cluster to come up, says how to connect, then keeps it running.
+async fn life(plan: &Plan, running: &mut [Running]) -> Result<(), String> {
+    come_up(plan, running).await?;
+    greet(plan);
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        for node in running.iter_mut() {
+            let Ok(Some(status)) = node.child.try_wait() else { continue };
+            if node.since.elapsed() < LIFE_TIME {
+                return Err(died(plan, node.number, status));
+            }
+            print(&format!("Node {} stopped ({status}); starting it again.\n", node.number));
+            tokio::time::sleep(RESTART_TIME).await;
+            *node = plan.start(node.number)?;
+        }
+    }
+}
+
+async fn come_up(plan: &Plan, running: &mut [Running]) -> Result<(), String> {
+    let end = Instant::now() + START_TIME;
+    let mut ready = vec![false; running.len()];
+    while ready.iter().any(|ready| !ready) {
+        for (node, ready) in running.iter_mut().zip(ready.iter_mut()).filter(|(_, ready)| !**ready)
+        {
+            if let Ok(Some(status)) = node.child.try_wait() {
+                return Err(died(plan, node.number, status));
+            }
+            let port = node.port;
+            let asked = tokio::task::spawn_blocking(move || ping::ask("127.0.0.1", port, None));
+            match asked.await {
+                Ok(Ok(state)) => {
+                    *ready = true;
+                    print(&format!("  node {}  127.0.0.1:{port}  {state}\n", node.number));
+                }
+                Ok(Err(why)) if Instant::now() > end => {
+                    return Err(format!("node {} does not come up: {why}", node.number));
+                }
+                _ => {}
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+fn greet(plan: &Plan) {
+    let port = plan.port;
+    let last = plan.port_of(plan.nodes);
+    print(&format!(
+        "Ready. Connect to any port from {port} to {last}:\n\
+         \x20 redis-cli -p {port}\n\
+         \x20 python3 -c \"import redis; print(redis.Redis(port={port}).ping())\"\n\
+         Logs are in {}. Ctrl-C stops the cluster.\n",
+        plan.dir.join("node*.log").display()
+    ));
+}
+
+fn died(plan: &Plan, number: u16, status: std::process::ExitStatus) -> String {
+    let tail = tail(&plan.log_of(number));
+    format!("Node {number} ended ({status}). The end of its log:\n{tail}")
+}
+
+fn tail(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(10);
+    lines.get(from..).unwrap_or(&[]).join("\n")
+}
+
+async fn stop_all(running: &mut [Running]) {
+    for node in running.iter() {
+        let port = node.port;
+        drop(tokio::task::spawn_blocking(move || ping::stop(port)).await);
+    }
+    for node in running.iter_mut() {
+        if tokio::time::timeout(STOP_TIME, node.child.wait()).await.is_err() {
+            complain(&format!("Node {} does not stop; killing it.", node.number));
+            drop(node.child.kill().await);
+        }
+    }
+}

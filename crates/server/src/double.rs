@@ -1,0 +1,137 @@
+//! The other backend: an engine in this process, without Raft, for tests of the client surface.
+//!
+//! Every run is sealed and applied at once, so that what a client sees differs from a cluster only
+//! in time. Tests can also have it answer as a cluster in trouble would.
+
+use crate::backend::Backend;
+use quorate_consensus::{Answer, MemberStatus, ReadError, Role, Status};
+use quorate_engine::{Applied, Keyspace, Run, SealLimits, Stamp, apply, seal};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{RwLock, RwLockReadGuard};
+
+/// What the double answers instead of working.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    /// The next run's answer.
+    pub(crate) answer: Option<Answer>,
+    /// The answer of every read.
+    pub(crate) read: Option<ReadError>,
+    /// By how much the leader's clock is ahead of cluster time: nothing was written for so long.
+    pub(crate) idle_ms: u64,
+}
+
+/// An engine behind a lock.
+#[derive(Clone)]
+pub(crate) struct Double {
+    keyspace: Arc<RwLock<Keyspace>>,
+    pub(crate) trouble: Arc<Mutex<Trouble>>,
+}
+
+/// A view.
+pub(crate) struct Guard<'a>(RwLockReadGuard<'a, Keyspace>);
+
+impl Deref for Guard<'_> {
+    type Target = Keyspace;
+    fn deref(&self) -> &Keyspace {
+        &self.0
+    }
+}
+
+impl Double {
+    /// An empty engine.
+    pub(crate) fn new() -> Self {
+        Self { keyspace: Arc::new(RwLock::new(Keyspace::new([1, 2]))), trouble: Arc::default() }
+    }
+
+    fn now_ms() -> u64 {
+        crate::shared::unix_micros() / 1000
+    }
+
+    /// Seals and applies `runs`; with none it is a tick.
+    async fn work(&self, runs: &[Run]) -> Answer {
+        let mut keyspace = self.keyspace.write().await;
+        let stamp = Stamp { now_ms: Self::now_ms().max(keyspace.now_ms()), seed: 7 };
+        let limits = SealLimits { expire_max: 100, ..SealLimits::default() };
+        let sealed = seal(&keyspace, runs, &stamp, &limits);
+        let replies = if sealed.payload.is_empty() {
+            sealed.plan.answer(&keyspace, stamp.seed)
+        } else {
+            let at = Applied { index: keyspace.applied_index() + 1, stamp };
+            apply(&mut keyspace, at, &sealed.payload, Some(&sealed.plan)).map(|it| it.replies)
+        };
+        match replies {
+            Ok(replies) => Answer::Replies(replies.into_iter().next().unwrap_or_default()),
+            Err(why) => panic!("the double cannot apply what it sealed: {why}"),
+        }
+    }
+}
+
+impl Backend for Double {
+    type Guard<'a> = Guard<'a>;
+
+    async fn submit(&self, run: Run) -> Answer {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).answer.take();
+        match trouble {
+            Some(answer) => answer,
+            None => self.work(std::slice::from_ref(&run)).await,
+        }
+    }
+
+    async fn read(&self) -> Result<Guard<'_>, ReadError> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).read.clone();
+        if let Some(why) = trouble {
+            return Err(why);
+        }
+        let due = self.keyspace.read().await.next_deadline_ms();
+        if due.is_some_and(|due| due <= Self::now_ms()) {
+            self.work(&[]).await;
+        }
+        Ok(Guard(self.keyspace.read().await))
+    }
+
+    async fn peek(&self) -> Guard<'_> {
+        Guard(self.keyspace.read().await)
+    }
+
+    fn clock_ms(&self) -> u64 {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::now_ms() + trouble.idle_ms
+    }
+
+    fn status(&self) -> Status {
+        let member = |node, live| MemberStatus {
+            node,
+            resp_address: format!("127.0.0.1:{}", 7000 + node),
+            voter: true,
+            matched: Some(10),
+            live,
+            ..MemberStatus::default()
+        };
+        Status {
+            cluster: "0123456789abcdef0123456789abcdef".to_owned(),
+            node: 1,
+            role: Role::Leader,
+            term: 3,
+            leader: Some("127.0.0.1:7001".to_owned()),
+            healthy: true,
+            last_log_index: 10,
+            commit_index: 10,
+            applied_index: 10,
+            members: vec![member(1, true), member(2, true), member(3, false)],
+            ..Status::default()
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    async fn snapshot(&self) -> Result<u64, String> {
+        Ok(10)
+    }
+
+    async fn hand_over(&self) -> Result<(), String> {
+        Ok(())
+    }
+}

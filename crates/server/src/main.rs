@@ -1,0 +1,36 @@
+//! `quorate`: the server, and the tools around it.
+//!
+//! Everything runs on one current-thread runtime: clients, consensus, peers. Disk work has its own
+//! threads in the rooms below.
+
+mod auth;
+mod backend;
+mod cli;
+mod clients;
+mod command;
+mod cron;
+mod dev;
+#[cfg(test)]
+mod double;
+mod listen;
+mod logging;
+mod ping;
+mod process;
+mod registry;
+mod serve;
+mod session;
+mod settings;
+mod shared;
+mod slowlog;
+mod stats;
+mod tools;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    cli::run(&words)
+}

@@ -1,0 +1,103 @@
+//! `quorate ping`: asks a node whether it serves, for health checks. Small and blocking: no
+//! runtime.
+
+use crate::cli::{Pairs, print};
+use bytes::BytesMut;
+use quorate_resp::{Value, decode_reply, write_command};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
+
+/// How long each step may take.
+const STEP_TIME: Duration = Duration::from_secs(2);
+/// More than INFO ever is.
+const REPLY_BYTES_MAX: usize = 1 << 20;
+
+/// Exit 0 when PONG came and the node knows a leader and has its state.
+pub(crate) fn run(pairs: &Pairs) -> Result<(), String> {
+    let mut host = "127.0.0.1".to_owned();
+    let mut port = std::env::var("QUORATE_PORT").unwrap_or_else(|_| "6379".to_owned());
+    let mut password = std::env::var("QUORATE_REQUIREPASS").ok();
+    for (name, value) in pairs {
+        match name.as_str() {
+            "host" => host.clone_from(value),
+            "port" => port.clone_from(value),
+            "password" => password = Some(value.clone()),
+            other => return Err(format!("ping does not know --{other}")),
+        }
+    }
+    let port: u16 = port.parse().map_err(|_| format!("'{port}' is no port"))?;
+    let state = ask(&host, port, password.as_deref())?;
+    print(&format!("PONG {state}\n"));
+    Ok(())
+}
+
+/// What a node that serves says of itself; the error says what is wrong.
+pub(crate) fn ask(host: &str, port: u16, password: Option<&str>) -> Result<String, String> {
+    let mut client = Client::connect(host, port)?;
+    if let Some(password) = password.filter(|password| !password.is_empty()) {
+        client.call(&["AUTH", password])?;
+    }
+    client.call(&["PING"])?;
+    let info = client.call(&["INFO", "quorate"])?;
+    let field = |name: &str| {
+        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("")
+    };
+    let (role, leader) = (field("raft_role"), field("raft_leader"));
+    if field("ready") == "1" {
+        Ok(format!("role={role} leader={leader} applied={}", field("raft_applied_index")))
+    } else {
+        Err(format!("not ready: role={role} leader={leader}"))
+    }
+}
+
+/// Asks a node to stop without handing over (the whole cluster goes).
+pub(crate) fn stop(port: u16) -> Result<(), String> {
+    let mut client = Client::connect("127.0.0.1", port)?;
+    // The node closes the connection instead of answering.
+    drop(client.call(&["SHUTDOWN", "NOW"]));
+    Ok(())
+}
+
+struct Client(TcpStream);
+
+impl Client {
+    fn connect(host: &str, port: u16) -> Result<Self, String> {
+        let broken = |why: std::io::Error| format!("{host}:{port}: {why}");
+        let mut last = format!("{host} has no address");
+        for address in (host, port).to_socket_addrs().map_err(broken)? {
+            match TcpStream::connect_timeout(&address, STEP_TIME) {
+                Ok(stream) => {
+                    stream.set_read_timeout(Some(STEP_TIME)).map_err(broken)?;
+                    stream.set_write_timeout(Some(STEP_TIME)).map_err(broken)?;
+                    return Ok(Self(stream));
+                }
+                Err(why) => last = broken(why),
+            }
+        }
+        Err(last)
+    }
+
+    fn call(&mut self, words: &[&str]) -> Result<String, String> {
+        let broken = |why: std::io::Error| format!("the node does not answer: {why}");
+        let mut request = BytesMut::new();
+        write_command(&mut request, words.iter().map(|word| word.as_bytes()));
+        self.0.write_all(&request).map_err(broken)?;
+        let mut reply = Vec::new();
+        let mut piece = [0; 4096];
+        while reply.len() < REPLY_BYTES_MAX {
+            let got = self.0.read(&mut piece).map_err(broken)?;
+            reply.extend_from_slice(piece.get(..got).unwrap_or(&[]));
+            match decode_reply(&reply) {
+                Ok(Some((Value::Error(line), _))) => return Err(line),
+                Ok(Some((value, _))) => {
+                    let bytes = value.as_bytes().unwrap_or(&[]);
+                    return Ok(String::from_utf8_lossy(bytes).into_owned());
+                }
+                Ok(None) if got > 0 => {}
+                _ => return Err("the node closed the connection or does not speak RESP".to_owned()),
+            }
+        }
+        Err("the answer is too long".to_owned())
+    }
+}

@@ -1,0 +1,268 @@
+//! `quorate server`: one node from its start to its end.
+//!
+//! The order of the start: log, limits, client port (so that a taken port is told before anything
+//! else happens), replica, sessions. The order of the end: no new clients, leadership handed over,
+//! what was begun is answered, the replica closes.
+
+use crate::clients::{FINISH, KILL};
+use crate::command::set_in_cluster;
+use crate::settings::{Scope, Settings, all};
+use crate::shared::{Shared, Stop};
+use crate::{cron, listen, logging};
+use quorate_consensus::{Node, Options};
+use quorate_engine::Effects;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// Set by `quorate dev` for its children: stop when the parent is gone.
+pub(crate) const DIE_WITH_PARENT: &str = "QUORATE_DIE_WITH_PARENT";
+/// How long the end may wait for a new leader.
+const HAND_OVER_TIME: Duration = Duration::from_secs(5);
+/// How long the end may wait for sessions to finish.
+const FINISH_TIME: Duration = Duration::from_secs(3);
+/// File descriptors kept for everything but clients.
+const DESCRIPTORS_RESERVED: u64 = 64;
+
+/// Runs a node until it is told to stop.
+pub(crate) fn run(settings: Settings) -> Result<(), String> {
+    logging::start(&settings)?;
+    limit_process(&settings);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|why| format!("the runtime cannot start: {why}"))?;
+    let outcome = runtime.block_on(serve(settings));
+    // Blocking helpers (name look-ups) must not hold the end of the process up.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    outcome
+}
+
+/// No core dumps (they would hold the data), enough descriptors for `maxclients`.
+fn limit_process(settings: &Settings) {
+    use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = setrlimit(Resource::Core, none);
+    let wanted = settings.tuned().maxclients as u64 + DESCRIPTORS_RESERVED;
+    let now = getrlimit(Resource::Nofile);
+    if now.current.is_some_and(|current| current < wanted) {
+        let current = now.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..now });
+        if current < wanted {
+            tracing::warn!(
+                descriptors = current,
+                maxclients = wanted - DESCRIPTORS_RESERVED,
+                "fewer file descriptors than maxclients asks for: raise the limit (ulimit -n)"
+            );
+        }
+    }
+    if std::env::var_os(DIE_WITH_PARENT).is_some() {
+        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
+    }
+}
+
+async fn serve(settings: Settings) -> Result<(), String> {
+    let port: u16 = settings.get("port").parse().unwrap_or(6379);
+    let backlog = settings.get("tcp-backlog").parse().unwrap_or(511);
+    let listeners = listen::bind(&settings.get("bind"), port, backlog)?;
+    let options = options(&settings)?;
+    let (effects, effects_of_node) = mpsc::unbounded_channel();
+    tracing::info!(dir = %options.dir.display(), peers = ?options.peers, "starting");
+    let node = Node::start(options, effects).await.map_err(|why| why.to_string())?;
+    let (rebind, rebinds) = mpsc::channel(1);
+    let shared = Arc::new(Shared::new(settings, rebind));
+    shared.see_cluster(node.peek().await.settings());
+    tokio::spawn(carry_out(effects_of_node));
+    tokio::spawn(cron::run(node.clone(), Arc::clone(&shared)));
+    tokio::spawn(found_settings(node.clone(), Arc::clone(&shared)));
+    let accepting =
+        tokio::spawn(listen::accept_all(node.clone(), Arc::clone(&shared), listeners, rebinds));
+    tracing::info!(port, "ready for clients");
+    let stop = wait_for_end(&node, &shared).await?;
+    shared.request_stop(stop);
+    let _ = accepting.await;
+    end(&node, &shared, stop).await;
+    Ok(())
+}
+
+/// Waits for a signal, SHUTDOWN, or a failure of the replica.
+async fn wait_for_end(node: &Node, shared: &Shared) -> Result<Stop, String> {
+    let broken = |why: std::io::Error| format!("signals cannot be caught: {why}");
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
+    let mut stop = shared.stop.subscribe();
+    tokio::select! {
+        why = node.failed() => {
+            tracing::error!(why, "this node must stop");
+            Err(format!("this node must stop: {why}"))
+        }
+        _ = interrupt.recv() => Ok(Stop::Orderly),
+        _ = terminate.recv() => Ok(Stop::Orderly),
+        asked = stop.wait_for(|stop| *stop != Stop::No) => {
+            Ok(asked.map_or(Stop::Orderly, |stop| *stop))
+        }
+    }
+}
+
+async fn end(node: &Node, shared: &Shared, stop: Stop) {
+    tracing::info!("stopping");
+    if stop == Stop::Orderly {
+        match tokio::time::timeout(HAND_OVER_TIME, node.hand_over()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => tracing::info!(why, "leadership was not handed over"),
+            Err(_) => tracing::warn!("nobody took leadership over in time"),
+        }
+    }
+    for peer in shared.clients.all() {
+        peer.signal(FINISH);
+    }
+    let finished = async {
+        while shared.clients.count() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if tokio::time::timeout(FINISH_TIME, finished).await.is_err() {
+        tracing::warn!(clients = shared.clients.count(), "closing clients that did not finish");
+        shared.clients.all().iter().for_each(|peer| peer.signal(KILL));
+    }
+    node.shutdown().await;
+    tracing::info!("stopped");
+}
+
+/// Carries out what apply asks for. Large values that left the keyspace are freed on their own
+/// thread.
+async fn carry_out(mut effects: mpsc::UnboundedReceiver<Effects>) {
+    let (bin, garbage) = std::sync::mpsc::channel();
+    let freer = std::thread::Builder::new().name("free".to_owned());
+    if let Err(why) = freer.spawn(move || garbage.iter().for_each(drop)) {
+        tracing::warn!(%why, "no thread for freeing memory: it is freed in line");
+    }
+    while let Some(effects) = effects.recv().await {
+        if !effects.garbage.is_empty() {
+            // Without the thread the send fails and hands the garbage back, to be dropped here.
+            drop(bin.send(effects.garbage));
+        }
+    }
+}
+
+/// A file or flag gives a replicated setting only while the cluster still has its default: the
+/// leader proposes it once.
+async fn found_settings(node: Node, shared: Arc<Shared>) {
+    let given: Vec<_> = all()
+        .filter(|row| row.scope == Scope::Cluster && shared.settings.is_given(row.name))
+        .collect();
+    if given.is_empty() {
+        return;
+    }
+    let mut ready = tokio::time::interval(Duration::from_millis(50));
+    while !node.is_ready() {
+        ready.tick().await;
+    }
+    let Ok(unset) = node.read().await.map(|keyspace| {
+        shared.see_cluster(keyspace.settings());
+        let default = quorate_engine::Settings::default();
+        let now = keyspace.settings();
+        given
+            .into_iter()
+            .filter(|row| now.get(row.name) == default.get(row.name))
+            .collect::<Vec<_>>()
+    }) else {
+        return;
+    };
+    for row in unset {
+        let value = shared.settings.get(row.name);
+        if shared.value(row) != value
+            && let Err(why) = set_in_cluster(&node, row.name, &value).await
+        {
+            tracing::warn!(setting = row.name, ?why, "the cluster did not take the setting");
+        }
+    }
+}
+
+/// What the replica is told, from the settings.
+fn options(settings: &Settings) -> Result<Options, String> {
+    let number = |name: &str| settings.get(name).parse::<u64>().unwrap_or(0);
+    let port = number("port");
+    let peer_port = match number("peer-port") {
+        0 => port + 10_000,
+        given => given,
+    };
+    let peer_port = u16::try_from(peer_port)
+        .map_err(|_| format!("peer port {peer_port} is too large: give --peer-port"))?;
+    let peers: Vec<String> = settings
+        .get("peers")
+        .split([',', ' '])
+        .filter(|peer| !peer.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let peer_address = peer_address(settings, &peers, peer_port)?;
+    let peer_bind = peer_bind(settings, &peers, peer_port)?;
+    let host = match settings.get("announce-host") {
+        given if !given.is_empty() => given,
+        _ => peer_address.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host).to_owned(),
+    };
+    let secret = settings.get("peer-secret");
+    Ok(Options {
+        dir: settings.get("dir").into(),
+        peer_bind,
+        peer_address,
+        resp_address: format!("{host}:{port}"),
+        peers,
+        peer_secret: (!secret.is_empty()).then_some(secret),
+        heartbeat: Duration::from_millis(number("heartbeat-ms")),
+        election_min: Duration::from_millis(number("election-min-ms")),
+        election_max: Duration::from_millis(number("election-max-ms")),
+        write_timeout: Duration::from_millis(number("cluster-write-timeout")),
+        snapshot_log_bytes: number("snapshot-log-bytes"),
+        segment_bytes: number("segment-bytes"),
+        fsync: settings.get("unsafe-no-fsync") != "yes",
+    })
+}
+
+/// Which entry of the peer list this node is: given, or the one with this node's peer port and a
+/// host of this machine.
+fn peer_address(settings: &Settings, peers: &[String], port: u16) -> Result<String, String> {
+    let given = settings.get("peer-address");
+    if !given.is_empty() {
+        if !peers.is_empty() && !peers.contains(&given) {
+            return Err(format!("peer-address {given} is not among peers {peers:?}"));
+        }
+        return Ok(given);
+    }
+    if peers.is_empty() {
+        return Ok(format!("127.0.0.1:{port}"));
+    }
+    let suffix = format!(":{port}");
+    let mine: Vec<&String> = peers.iter().filter(|peer| peer.ends_with(&suffix)).collect();
+    let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let named = mine.iter().find(|peer| {
+        let host = peer.rsplit_once(':').map_or("", |(host, _)| host);
+        host == host_name.trim() || host.split('.').next() == Some(host_name.trim())
+    });
+    match (named, mine.as_slice()) {
+        (Some(peer), _) => Ok((*peer).clone()),
+        (None, [one]) => Ok((*one).clone()),
+        (None, []) => Err(format!("no entry of peers {peers:?} has this node's peer port {port}")),
+        (None, _) => Err(format!(
+            "several entries of peers {peers:?} have peer port {port}: say which is this node with \
+             --peer-address"
+        )),
+    }
+}
+
+/// Where peers are listened to: on loopback when all of them are there, else everywhere.
+fn peer_bind(settings: &Settings, peers: &[String], port: u16) -> Result<SocketAddr, String> {
+    let given = settings.get("peer-bind");
+    let local = |peer: &String| {
+        let host = peer.rsplit_once(':').map_or(peer.as_str(), |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    };
+    let name = match given.as_str() {
+        "" if peers.iter().all(local) => "127.0.0.1",
+        "" => "*",
+        given => given,
+    };
+    listen::address(name, port).map_err(|why| format!("peer-bind {name}: {why}"))
+}

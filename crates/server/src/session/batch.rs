@@ -1,0 +1,353 @@
+//! Serving a batch: every whole command that has arrived, piece after piece.
+//!
+//! A piece is a series of reads (one barrier, one guard), a run for the log, or one command of the
+//! server.
+
+use super::intake::Found;
+use super::refusal::{UNCERTAIN, UNCERTAIN_READ, no_read, not_applied};
+use super::{OUTPUT_HOLD_BYTES, Session, refusal, replies};
+use crate::backend::Backend;
+use crate::command::{Mode, Row, Silence, debug_allowed, error, help};
+use crate::registry::{Entry, Target};
+use crate::slowlog::{Slow, shown};
+use quorate_consensus::Answer;
+use quorate_engine::{Flags, Keyspace, Reader, Run, cmd};
+use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
+use std::time::Instant;
+
+/// What to do next.
+enum Piece {
+    Reads,
+    Run,
+    Server(&'static Entry, &'static Row),
+    Nothing,
+}
+
+impl<B: Backend> Session<B> {
+    /// Serves what has arrived, up to an unfinished command or until too many replies wait.
+    pub(super) async fn serve_batch(&mut self) {
+        loop {
+            match self.next_piece() {
+                Piece::Reads => self.serve_reads().await,
+                Piece::Run => self.serve_run().await,
+                Piece::Server(entry, row) => self.serve_server(entry, row).await,
+                Piece::Nothing => return,
+            }
+        }
+    }
+
+    /// Looks at the next commands, gathers those that go to the log, refuses those that may not
+    /// run.
+    fn next_piece(&mut self) -> Piece {
+        loop {
+            let run_waits = !self.intake.is_empty_run();
+            if !run_waits && (self.client.closing || self.output.len() >= OUTPUT_HOLD_BYTES) {
+                self.held = !self.client.closing;
+                return Piece::Nothing;
+            }
+            let found = match self.intake.next() {
+                Ok(Some(found)) => found,
+                _ if run_waits => return Piece::Run,
+                Ok(None) => return Piece::Nothing,
+                Err(broken) => {
+                    self.end_with(&error(format!("ERR {broken}")));
+                    return Piece::Nothing;
+                }
+            };
+            let entry = match self.admit(&found) {
+                Ok(entry) => entry,
+                Err(_) if run_waits => return Piece::Run,
+                Err(refusal) => {
+                    self.refuse(&found, &refusal);
+                    continue;
+                }
+            };
+            match entry.target {
+                Target::Read(_) if !run_waits => return Piece::Reads,
+                Target::Server(_) | Target::Parent if run_waits => return Piece::Run,
+                Target::Server(row) => return Piece::Server(entry, row),
+                // A parent without a subcommand has not passed the arity check.
+                Target::Parent => self.intake.consume(),
+                Target::Read(_) | Target::Write => {
+                    self.monitor(entry, self.intake.args());
+                    self.intake.gather();
+                    if self.intake.is_full_run() || self.client.silence != Silence::Off {
+                        return Piece::Run;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the command may run, as far as its row and the client tell.
+    fn admit(&self, found: &Found) -> Result<&'static Entry, Reply<'static>> {
+        let args = self.intake.args();
+        let Some(entry) = found.entry else { return Err(cmd::unknown_command(args)) };
+        if !self.client.authenticated && !entry.meta.flags.has(Flags::NO_AUTH) {
+            return Err(Reply::error(refusal::NO_AUTH));
+        }
+        if !entry.subs.is_empty() && args.len() > 1 {
+            return Err(self.no_subcommand(entry, args.at(1)));
+        }
+        if !entry.takes(args.len()) {
+            return Err(cmd::wrong_arity(entry.meta.name));
+        }
+        if matches!(entry.target, Target::Server(_)) && entry.name.starts_with("debug") {
+            debug_allowed(&self.client)?;
+        }
+        Ok(entry)
+    }
+
+    /// HELP, or the error for a subcommand that nobody knows.
+    #[cold]
+    fn no_subcommand(&self, parent: &Entry, name: &[u8]) -> Reply<'static> {
+        if parent.name == "debug"
+            && let Err(refusal) = debug_allowed(&self.client)
+        {
+            return refusal;
+        }
+        if name.eq_ignore_ascii_case(b"HELP") {
+            return help(self.shared.registry, parent);
+        }
+        cmd::unknown_subcommand(parent.meta.name, name)
+    }
+
+    /// Answers a command that does not run.
+    #[cold]
+    fn refuse(&mut self, found: &Found, refusal: &Reply<'static>) {
+        if found.entry.is_none() && self.is_other_protocol() {
+            return;
+        }
+        if let Reply::Error(line) = refusal {
+            self.shared.stats.rejected(found.entry.map(|entry| entry.id), line);
+        }
+        self.intake.consume();
+        self.emit(refusal);
+    }
+
+    /// A browser tricked into talking to this port is not answered (cross-protocol scripting), as
+    /// in Redis.
+    fn is_other_protocol(&mut self) -> bool {
+        let name = self.intake.args().at(0);
+        let other = name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:");
+        if other {
+            tracing::warn!(address = %self.client.peer.address,
+                "closing a connection that speaks HTTP: possibly an attack through a browser");
+            self.client.closing = true;
+        }
+        other
+    }
+
+    /// Answers and closes.
+    #[cold]
+    fn end_with(&mut self, reply: &Reply<'static>) {
+        if let Reply::Error(line) = reply {
+            self.shared.stats.rejected(None, line);
+        }
+        reply.encode(self.client.proto, &mut self.output);
+        self.client.closing = true;
+    }
+
+    /// Sends a reply, if the client wants it.
+    pub(super) fn emit(&mut self, reply: &Reply<'_>) {
+        match self.client.silence {
+            Silence::Off => reply.encode(self.client.proto, &mut self.output),
+            Silence::Next => self.client.silence = Silence::Off,
+            Silence::On => {}
+        }
+    }
+
+    async fn serve_reads(&mut self) {
+        if self.shared.pause().is_some_and(|pause| pause.all) {
+            self.wait_for_resume().await;
+        }
+        let node = self.node.clone();
+        let view = match self.client.mode {
+            Mode::Exact => node.read().await,
+            Mode::Stale => Ok(node.peek().await),
+        };
+        match view {
+            Ok(keyspace) => self.run_reads(&keyspace, node.clock_ms()),
+            Err(why) => self.refuse_reads(no_read(&why)),
+        }
+    }
+
+    /// Runs the reads that have arrived. What arrived after the barrier was asked for is not here
+    /// yet.
+    fn run_reads(&mut self, keyspace: &Keyspace, clock_ms: u64) {
+        let mut clock = Instant::now();
+        while let Some((entry, run)) = self.next_read() {
+            let args = self.intake.args();
+            self.monitor(entry, args);
+            // A xorshift step: any sequence will do, it only has to differ from call to call.
+            self.seed ^= self.seed << 13;
+            self.seed ^= self.seed >> 7;
+            self.seed ^= self.seed << 17;
+            let reader = Reader { keyspace, db: self.client.db, seed: self.seed, clock_ms };
+            let reply = run(&reader, args);
+            match &reply {
+                Reply::Error(line) => self.shared.stats.failed(entry.id, line),
+                Reply::Null => self.shared.stats.missed(),
+                _ => self.shared.stats.hit(),
+            }
+            if self.client.silence == Silence::Off {
+                reply.encode(self.client.proto, &mut self.output);
+            } else if self.client.silence == Silence::Next {
+                self.client.silence = Silence::Off;
+            }
+            let now = Instant::now();
+            let nanos = (now - clock).as_nanos() as u64;
+            clock = now;
+            self.note(entry, nanos, args);
+            self.client.peer.command.store(entry.id, std::sync::atomic::Ordering::Relaxed);
+            self.intake.consume();
+        }
+    }
+
+    /// The next command if it is a read that may run now.
+    fn next_read(&mut self) -> Option<(&'static Entry, quorate_engine::ReadFn)> {
+        let entry = self.intake.next().ok()??.entry?;
+        let Target::Read(run) = entry.target else { return None };
+        let fits = entry.takes(self.intake.args().len());
+        (fits && self.output.len() < OUTPUT_HOLD_BYTES).then_some((entry, run))
+    }
+
+    #[cold]
+    fn refuse_reads(&mut self, line: &'static str) {
+        while let Some((entry, _)) = self.next_read() {
+            self.shared.stats.rejected(Some(entry.id), line);
+            self.intake.consume();
+            self.emit(&Reply::error(line));
+        }
+    }
+
+    async fn serve_run(&mut self) {
+        if self.shared.pause().is_some() {
+            self.wait_for_resume().await;
+        }
+        let collected = self.intake.take_run();
+        let commands = collected.commands.clone();
+        let run = Run {
+            db: self.client.db,
+            proto: self.client.proto,
+            commands: collected.commands,
+            count: collected.ids.len() as u32,
+        };
+        let started = Instant::now();
+        let answer = self.node.submit(run).await;
+        let nanos = started.elapsed().as_nanos() as u64;
+        if let Some(id) = collected.ids.last() {
+            self.client.peer.command.store(*id, std::sync::atomic::Ordering::Relaxed);
+        }
+        match answer {
+            Answer::Replies(bytes) => self.take_replies(&bytes, &collected.ids, nanos),
+            Answer::NotApplied(why) => self.refuse_run(&collected.ids, |_| not_applied(&why)),
+            Answer::Uncertain => {
+                let count = collected.ids.len() as u64;
+                self.shared.stats.uncertain(count);
+                self.refuse_run(
+                    &collected.ids,
+                    |is_write| {
+                        if is_write { UNCERTAIN } else { UNCERTAIN_READ }
+                    },
+                );
+            }
+        }
+        self.note_slow_run(&commands, &collected.ids, nanos);
+        self.intake.recycle(collected.ids);
+    }
+
+    /// Passes a run's replies on. A command's time is its share of the run's.
+    fn take_replies(&mut self, bytes: &[u8], ids: &[u16], nanos: u64) {
+        if self.client.silence == Silence::Off {
+            self.output.extend_from_slice(bytes);
+        } else if self.client.silence == Silence::Next {
+            self.client.silence = Silence::Off;
+        }
+        let tracking = self.client.tuned.latency_tracking;
+        let share = nanos / (ids.len() as u64).max(1);
+        let stats = &self.shared.stats;
+        if !replies::may_hold_error(bytes) {
+            for id in ids {
+                stats.ran(*id, share, tracking);
+            }
+            return;
+        }
+        for (id, reply) in ids.iter().zip(replies::each(bytes)) {
+            match replies::error_line(reply) {
+                // Refused when it was sealed, so it never ran.
+                Some(line) if line.starts_with("OOM ") => stats.rejected(Some(*id), line),
+                Some(line) => {
+                    stats.ran(*id, share, tracking);
+                    stats.failed(*id, line);
+                }
+                None => stats.ran(*id, share, tracking),
+            }
+        }
+    }
+
+    #[cold]
+    fn refuse_run(&mut self, ids: &[u16], line: impl Fn(bool) -> &'static str) {
+        for id in ids {
+            let entry = self.shared.registry.get(*id);
+            let is_write = entry.is_none_or(|entry| matches!(entry.target, Target::Write));
+            let line = line(is_write);
+            self.shared.stats.rejected(Some(*id), line);
+            self.emit(&Reply::error(line));
+        }
+    }
+
+    /// Counts a command that ran, and keeps it if it was slow.
+    pub(super) fn note(&self, entry: &Entry, nanos: u64, args: Args<'_>) {
+        self.shared.stats.ran(entry.id, nanos, self.client.tuned.latency_tracking);
+        let limit = self.client.tuned.slowlog_slower_us;
+        if limit >= 0 && nanos / 1000 >= limit as u64 {
+            self.note_slow(entry, nanos, args);
+        }
+    }
+
+    #[cold]
+    fn note_slow(&self, entry: &Entry, nanos: u64, args: Args<'_>) {
+        if entry.meta.flags.has(Flags::SKIP_SLOWLOG) {
+            return;
+        }
+        let slow = Slow {
+            id: 0,
+            unix_s: crate::shared::unix_micros() / 1_000_000,
+            micros: nanos / 1000,
+            args: shown(args, entry.meta.flags.has(Flags::SECRET)),
+            address: self.client.peer.address.to_string(),
+            name: self.client.peer.names().name.clone(),
+        };
+        self.shared.slowlog.add(slow, self.client.tuned.slowlog_len_max);
+    }
+
+    /// Keeps the commands of a run whose share of its time was long.
+    fn note_slow_run(&self, commands: &[u8], ids: &[u16], nanos: u64) {
+        let limit = self.client.tuned.slowlog_slower_us;
+        let share = nanos / (ids.len() as u64).max(1);
+        if limit < 0 || share / 1000 < limit as u64 {
+            return;
+        }
+        let mut parser = Parser::default();
+        let mut rest = commands;
+        for id in ids {
+            let Ok(Parsed::Command { len, .. }) = parser.parse(rest, &Limits::stored()) else {
+                return;
+            };
+            if let Some(entry) = self.shared.registry.get(*id) {
+                self.note_slow(entry, share, parser.args(rest));
+            }
+            rest = rest.get(len..).unwrap_or(&[]);
+        }
+    }
+
+    /// Waits until `CLIENT PAUSE` is over.
+    #[cold]
+    pub(super) async fn wait_for_resume(&self) {
+        while let Some(pause) = self.shared.pause() {
+            let left = pause.until.saturating_duration_since(Instant::now());
+            let _ = tokio::time::timeout(left, self.shared.resumed.notified()).await;
+        }
+    }
+}

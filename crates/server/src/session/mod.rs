@@ -1,0 +1,129 @@
+//! A client's connection from its first byte to its last.
+//!
+//! One task, one straight line: wait for bytes, serve every whole command among them, send the
+//! replies with one write. Consecutive reads share one read barrier and run under one guard;
+//! writes, and reads behind them, go to the log as one run. Replies come in the order of the
+//! commands because nothing overtakes: a batch is served piece after piece.
+
+mod batch;
+mod intake;
+mod refusal;
+mod replies;
+mod server;
+mod socket;
+
+pub(crate) use refusal::{UNCERTAIN, not_applied};
+
+use crate::backend::Backend;
+use crate::clients::Peer;
+use crate::command::Client;
+use crate::shared::Shared;
+use bytes::BytesMut;
+use intake::Intake;
+use quorate_resp::Limits;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+use tokio::net::TcpStream;
+
+/// Bytes of replies that may wait before further commands of the same client are held back.
+const OUTPUT_HOLD_BYTES: usize = 4 << 20;
+/// Bytes of replies a client gets before it has authenticated.
+const OUTPUT_UNKNOWN_BYTES: usize = 16 << 10;
+/// Bytes of requests that may wait of a client that has not authenticated.
+const QUERY_UNKNOWN_BYTES: usize = 64 << 10;
+/// Greatest argument whatever `proto-max-bulk-len` says: a command has to fit an entry and a peer's
+/// frame.
+const BULK_BYTES_MAX: usize = 64 << 20;
+
+/// A session.
+struct Session<B: Backend> {
+    node: B,
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    client: Client,
+    intake: Intake,
+    output: BytesMut,
+    /// Whether commands wait until the client has taken replies.
+    held: bool,
+    /// Since when more than the soft limit waits.
+    over_soft_since: Option<Instant>,
+    /// The generation of settings last looked at.
+    generation: u64,
+    /// State of the generator behind RANDOMKEY and its like: reads need not repeat.
+    seed: u64,
+}
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve<B: Backend>(
+    node: B,
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    peer: Arc<Peer>,
+) {
+    let client = Client::new(Arc::clone(&peer), &shared);
+    let mut session = Session {
+        node,
+        intake: Intake::new(shared.registry, Limits::unauthenticated()),
+        stream,
+        client,
+        output: BytesMut::new(),
+        held: false,
+        over_soft_since: None,
+        generation: 0,
+        seed: crate::shared::unix_micros() ^ peer.id.rotate_left(32),
+        shared,
+    };
+    session.run().await;
+    session.shared.clients.remove(&peer);
+}
+
+impl<B: Backend> Session<B> {
+    async fn run(&mut self) {
+        std::future::poll_fn(|cx| {
+            self.client.peer.set_waker(cx.waker());
+            std::task::Poll::Ready(())
+        })
+        .await;
+        while self.wait().await {
+            self.look_at_settings();
+            self.serve_batch().await;
+            self.publish();
+        }
+    }
+
+    /// Takes over changed settings. One load when nothing changed.
+    fn look_at_settings(&mut self) {
+        let generation = self.shared.generation.load(Relaxed);
+        if generation != self.generation {
+            self.generation = generation;
+            self.client.tuned = self.shared.tuned();
+            self.set_limits();
+        }
+    }
+
+    /// Fits the parser's limits to the settings and to whether the client is known.
+    fn set_limits(&mut self) {
+        self.intake.limits = if self.client.authenticated {
+            let bytes = usize::try_from(self.shared.cluster().string_bytes_max);
+            let bulk_bytes_max = bytes.unwrap_or(usize::MAX).min(BULK_BYTES_MAX);
+            Limits { bulk_bytes_max, ..Limits::default() }
+        } else {
+            Limits::unauthenticated()
+        };
+    }
+
+    /// Shows others how this session stands.
+    fn publish(&mut self) {
+        self.intake.compact();
+        let peer = &self.client.peer;
+        let (waiting, capacity) = self.intake.sizes();
+        peer.input.store(waiting, Relaxed);
+        peer.input_capacity.store(capacity, Relaxed);
+        peer.output.store(self.output.len(), Relaxed);
+        peer.active_ms.store(peer.since.elapsed().as_millis() as u64, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

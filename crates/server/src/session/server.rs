@@ -1,0 +1,112 @@
+//! Running one command of the server, and showing commands to monitors.
+
+use super::Session;
+use super::refusal::no_read;
+use crate::backend::Backend;
+use crate::command::{Call, Row, Run, Silence, View, perform};
+use crate::registry::Entry;
+use crate::settings::quoted;
+use quorate_engine::Flags;
+use quorate_resp::{Args, Reply};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+impl<B: Backend> Session<B> {
+    /// Runs the command at the front of the intake.
+    pub(super) async fn serve_server(&mut self, entry: &'static Entry, row: &'static Row) {
+        let started = Instant::now();
+        let peer = &self.client.peer;
+        peer.command.store(entry.id, Relaxed);
+        let (waiting, capacity) = self.intake.sizes();
+        peer.input.store(waiting, Relaxed);
+        peer.input_capacity.store(capacity, Relaxed);
+        if !entry.meta.flags.has(Flags::ADMIN) {
+            self.monitor(entry, self.intake.args());
+        }
+        let before = self.client.silence;
+        let reply = self.call(entry, row).await;
+        if let Some(Reply::Error(line)) = &reply {
+            self.shared.stats.failed(entry.id, line);
+        }
+        let nanos = started.elapsed().as_nanos() as u64;
+        self.note(entry, nanos, self.intake.args());
+        self.intake.consume();
+        if self.intake.limits.authenticated != self.client.authenticated {
+            self.set_limits();
+        }
+        self.answer(before, reply.as_ref());
+    }
+
+    /// Sends the reply unless `CLIENT REPLY` says otherwise; that command itself may have changed
+    /// what is wanted.
+    fn answer(&mut self, before: Silence, reply: Option<&Reply<'static>>) {
+        let after = self.client.silence;
+        let Some(reply) = reply else { return };
+        if !self.client.preface.is_empty() && after == Silence::Off {
+            self.output.extend_from_slice(&std::mem::take(&mut self.client.preface));
+        }
+        if before == after {
+            self.emit(reply);
+        } else if after == Silence::Off {
+            reply.encode(self.client.proto, &mut self.output);
+        }
+    }
+
+    async fn call(&mut self, entry: &'static Entry, row: &'static Row) -> Option<Reply<'static>> {
+        let node = self.node.clone();
+        let shared = std::sync::Arc::clone(&self.shared);
+        let mut call = Call { shared: &shared, client: &mut self.client, entry };
+        match row.run {
+            Run::Here(run) => Some(run(&mut call, self.intake.args())),
+            Run::Look(run, exact) => {
+                let status = node.status();
+                let ready = node.is_ready();
+                let guard = if exact {
+                    match node.read().await {
+                        Ok(guard) => guard,
+                        Err(why) => return Some(Reply::error(no_read(&why))),
+                    }
+                } else {
+                    node.peek().await
+                };
+                let view = View { keyspace: &guard, status: &status, ready };
+                Some(run(&mut call, &view, self.intake.args()))
+            }
+            Run::Ask(run) => match run(&mut call, self.intake.args()) {
+                Ok(work) => perform(work, &node, &shared, &mut self.client).await,
+                Err(reply) => Some(reply),
+            },
+            Run::Parent => None,
+        }
+    }
+
+    /// Shows a command to those who asked with MONITOR. One load when there is nobody.
+    pub(super) fn monitor(&self, entry: &Entry, args: Args<'_>) {
+        if self.shared.clients.any_monitor() {
+            self.show_monitors(entry, args);
+        }
+    }
+
+    #[cold]
+    fn show_monitors(&self, entry: &Entry, args: Args<'_>) {
+        let now = crate::shared::unix_micros();
+        let (seconds, micros) = (now / 1_000_000, now % 1_000_000);
+        let (db, address) = (self.client.db.0, self.client.peer.address);
+        let mut line = format!("+{seconds}.{micros:06} [{db} {address}]");
+        let secret = entry.meta.flags.has(Flags::SECRET);
+        for (at, arg) in args.iter().enumerate() {
+            line.push(' ');
+            if secret && at > 0 {
+                line.push_str("\"(redacted)\"");
+            } else {
+                line.push_str(&quoted(arg));
+            }
+        }
+        line.push_str("\r\n");
+        for peer in self.shared.clients.all() {
+            if peer.monitor.load(Relaxed) {
+                peer.push(line.as_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The settings that do something, in the order of the documentation.
+//!
+//! Redis's name stands wherever Redis has the setting; Quorate's own come last. What is accepted
+//! without any effect stands in `compatible`.
+
+use super::Kind::{
+    Bool, Bytes, Choice, Events, Int, OutputLimits, Percentiles, Secret, Text, Words,
+};
+use super::Setting;
+
+const MAX: i64 = i64::MAX;
+const MB: i64 = 1 << 20;
+const PORT: super::Kind = Int(0, 65_535);
+const ALLOW: super::Kind = Choice(&["no", "yes", "local"]);
+const LEVELS: super::Kind = Choice(&["debug", "verbose", "notice", "warning", "nothing"]);
+
+/// The rows.
+pub(super) const SETTINGS: &[Setting] = &[
+    // Clients' side.
+    Setting::new(
+        "port",
+        PORT,
+        "6379",
+        "Port for clients. Peers learn a new one at the next start.",
+    ),
+    Setting::new(
+        "bind",
+        Words,
+        "127.0.0.1 -::1",
+        "Addresses for clients; one that begins with `-` may be missing.",
+    )
+    .at_start(),
+    Setting::new(
+        "protected-mode",
+        Bool,
+        "yes",
+        "Refuse clients from elsewhere while no password is set.",
+    ),
+    Setting::new("requirepass", Secret, "", "Password of the user `default`."),
+    Setting::new(
+        "maxclients",
+        Int(1, 1_000_000),
+        "10000",
+        "Connections at most; a quarter of them before authentication.",
+    ),
+    Setting::new(
+        "timeout",
+        Int(0, MAX),
+        "0",
+        "Seconds after which an idle client is closed; 0 is never.",
+    ),
+    Setting::new(
+        "tcp-keepalive",
+        Int(0, MAX),
+        "60",
+        "Seconds between keepalive probes; 0 is none.",
+    ),
+    Setting::new("tcp-backlog", Int(1, 65_535), "511", "Connections that may wait to be accepted.")
+        .at_start(),
+    Setting::new(
+        "client-query-buffer-limit",
+        Bytes(MB, MAX),
+        "134217728",
+        "Bytes of requests that may wait in one connection.",
+    ),
+    Setting::new(
+        "client-output-buffer-limit",
+        OutputLimits,
+        "normal 268435456 67108864 60 slave 0 0 0 pubsub 33554432 8388608 60",
+        "Replies that may wait for a client before it is closed.",
+    ),
+    Setting::new(
+        "proto-max-bulk-len",
+        Bytes(MB, MAX),
+        "536870912",
+        "Greatest string value; one argument is at most 64 MiB whatever it says.",
+    )
+    .cluster(),
+    Setting::new(
+        "enable-debug-command",
+        ALLOW,
+        "no",
+        "Who may use DEBUG: nobody, everybody, or clients on this machine.",
+    )
+    .at_start(),
+    // Data.
+    Setting::new("dir", Text, ".", "Data directory.").at_start(),
+    Setting::new("databases", Int(16, 16), "16", "Numbered databases.").at_start(),
+    Setting::new(
+        "maxmemory",
+        Bytes(0, MAX),
+        "0",
+        "Bytes of data above which growing writes are refused; 0 is no limit.",
+    )
+    .cluster(),
+    Setting::new(
+        "maxmemory-policy",
+        Choice(&["noeviction"]),
+        "noeviction",
+        "What happens at `maxmemory`: nothing is evicted.",
+    ),
+    Setting::new(
+        "notify-keyspace-events",
+        Events,
+        "",
+        "Classes of keyspace events that are published.",
+    )
+    .cluster(),
+    Setting::new("appendonly", Choice(&["yes"]), "yes", "The log is an append-only file, always.")
+        .at_start(),
+    Setting::new(
+        "appendfsync",
+        Choice(&["always"]),
+        "always",
+        "A write is acknowledged when a majority has synced it.",
+    )
+    .at_start(),
+    // Looking at it.
+    Setting::new("loglevel", LEVELS, "notice", "Least important lines that are logged.").at_start(),
+    Setting::new("logfile", Text, "", "File for the log; empty is standard error.").at_start(),
+    Setting::new("log-format", Choice(&["text", "json"]), "text", "Form of log lines.").at_start(),
+    Setting::new(
+        "slowlog-log-slower-than",
+        Int(-1, MAX),
+        "10000",
+        "Microseconds above which a command enters SLOWLOG; -1 is never.",
+    ),
+    Setting::new("slowlog-max-len", Int(0, MAX), "128", "Entries that SLOWLOG keeps."),
+    Setting::new("latency-tracking", Bool, "yes", "Keep latency percentiles of each command."),
+    Setting::new(
+        "latency-tracking-info-percentiles",
+        Percentiles,
+        "50 99 99.9",
+        "Percentiles that INFO shows.",
+    ),
+    // The cluster.
+    Setting::new("peer-port", PORT, "0", "Port for peers; 0 is `port` + 10000.").at_start(),
+    Setting::new(
+        "peer-bind",
+        Text,
+        "",
+        "Address for peers; empty is loopback when all of `peers` are there, else every one.",
+    )
+    .at_start(),
+    Setting::new(
+        "peers",
+        Words,
+        "",
+        "HOST:PEERPORT of every node, this one included, the same list everywhere.",
+    )
+    .at_start(),
+    Setting::new(
+        "peer-address",
+        Text,
+        "",
+        "Which entry of `peers` this node is; found by itself when its port is unique.",
+    )
+    .at_start(),
+    Setting::new("peer-secret", Secret, "", "Shared secret of the peer port.").at_start(),
+    Setting::new(
+        "announce-host",
+        Text,
+        "",
+        "Host under which clients reach this node, told to the others.",
+    )
+    .at_start(),
+    Setting::new(
+        "heartbeat-ms",
+        Int(10, 60_000),
+        "75",
+        "Milliseconds between a leader's heartbeats.",
+    )
+    .at_start(),
+    Setting::new(
+        "election-min-ms",
+        Int(30, 600_000),
+        "250",
+        "Least milliseconds of silence before an election.",
+    )
+    .at_start(),
+    Setting::new(
+        "election-max-ms",
+        Int(60, 600_000),
+        "400",
+        "Most milliseconds of silence before an election.",
+    )
+    .at_start(),
+    Setting::new(
+        "cluster-write-timeout",
+        Int(0, 600_000),
+        "2000",
+        "Milliseconds a write is held while there is no leader.",
+    )
+    .at_start(),
+    Setting::new(
+        "snapshot-log-bytes",
+        Bytes(MB, MAX),
+        "268435456",
+        "Bytes of log after which a snapshot is made.",
+    )
+    .at_start(),
+    Setting::new("segment-bytes", Bytes(MB, MAX), "67108864", "Bytes of one log segment.")
+        .at_start(),
+    Setting::new(
+        "unsafe-no-fsync",
+        Bool,
+        "no",
+        "Never sync the log. For benchmarks: a power cut loses acknowledged writes.",
+    )
+    .at_start(),
+];

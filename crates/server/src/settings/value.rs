@@ -1,0 +1,225 @@
+//! What a setting's value may look like, and its one canonical text.
+//!
+//! `CONFIG SET` accepts what Redis accepts (`1gb`, `YES`, `Ex`) and refuses with Redis's words;
+//! `CONFIG GET` shows the canonical form (`1073741824`, `yes`, `xE`).
+
+/// The type of a setting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// `yes` or `no`.
+    Bool,
+    /// A whole number in these bounds.
+    Int(i64, i64),
+    /// Bytes in these bounds, with Redis's units.
+    Bytes(i64, i64),
+    /// Bytes, or a percentage of memory.
+    BytesOrPercent,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Some of these words.
+    Choices(&'static [&'static str]),
+    /// Any text.
+    Text,
+    /// Text that `CONFIG GET` and the log never show in the clear.
+    Secret,
+    /// A list of words.
+    Words,
+    /// Redis's class letters of keyspace events.
+    Events,
+    /// Pairs of seconds and changes, as `save` has them.
+    SavePoints,
+    /// Percentiles between 0 and 100.
+    Percentiles,
+    /// `class hard soft seconds`, repeated.
+    OutputLimits,
+}
+
+impl Kind {
+    /// The canonical text of `value`, or Redis's reason why it is refused.
+    pub(crate) fn canonical(self, value: &str) -> Result<String, String> {
+        match self {
+            Self::Bool => match value.to_ascii_lowercase().as_str() {
+                text @ ("yes" | "no") => Ok(text.to_owned()),
+                _ => Err("argument must be 'yes' or 'no'".to_owned()),
+            },
+            Self::Int(min, max) => {
+                let number = value.parse::<i64>();
+                let number = number.map_err(|_| "argument couldn't be parsed into an integer")?;
+                in_bounds(number, min, max)
+            }
+            Self::Bytes(min, max) => {
+                let number = memory_bytes(value).ok_or("argument must be a memory value")?;
+                in_bounds(number, min, max)
+            }
+            Self::BytesOrPercent => bytes_or_percent(value),
+            Self::Choice(words) => choice(value, words),
+            Self::Choices(words) => choices(value, words),
+            Self::Text | Self::Secret => Ok(value.to_owned()),
+            Self::Words => Ok(words_of(value)),
+            Self::Events => events(value),
+            Self::SavePoints => save_points(value),
+            Self::Percentiles => percentiles(value),
+            Self::OutputLimits => output_limits(value),
+        }
+    }
+
+    /// How the documentation calls it.
+    pub(crate) fn describe(self) -> String {
+        match self {
+            Self::Bool => "yes or no".to_owned(),
+            Self::Int(min, i64::MAX) => format!("number ≥ {min}"),
+            Self::Int(min, max) => format!("number {min}–{max}"),
+            Self::Bytes(..) => "bytes".to_owned(),
+            Self::BytesOrPercent => "bytes or percent".to_owned(),
+            Self::Choice(words) => words.join(", "),
+            Self::Choices(words) => format!("any of {}", words.join(", ")),
+            Self::Text => "text".to_owned(),
+            Self::Secret => "secret".to_owned(),
+            Self::Words => "list".to_owned(),
+            Self::Events => "class letters".to_owned(),
+            Self::SavePoints => "seconds changes …".to_owned(),
+            Self::Percentiles => "percentiles".to_owned(),
+            Self::OutputLimits => "class hard soft seconds …".to_owned(),
+        }
+    }
+}
+
+fn in_bounds(number: i64, min: i64, max: i64) -> Result<String, String> {
+    if (min..=max).contains(&number) {
+        Ok(number.to_string())
+    } else {
+        Err(format!("argument must be between {min} and {max} inclusive"))
+    }
+}
+
+/// Bytes of `64mb`, `1g`, `100`, with Redis's units: `k` is 1,000 and `kb` is 1,024.
+pub(crate) fn memory_bytes(text: &str) -> Option<i64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: i64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" => 1000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<i64>().ok()?.checked_mul(factor)
+}
+
+fn bytes_or_percent(value: &str) -> Result<String, String> {
+    if let Some(percent) = value.strip_suffix('%') {
+        return match percent.parse::<u32>() {
+            Ok(percent @ ..=100) => Ok(format!("{percent}%")),
+            Ok(_) => Err("percentage argument must be less or equal to 100".to_owned()),
+            Err(_) => Err("argument must be a memory or percent value".to_owned()),
+        };
+    }
+    match memory_bytes(value) {
+        Some(bytes) => Ok(bytes.to_string()),
+        None => Err("argument must be a memory or percent value".to_owned()),
+    }
+}
+
+fn one_of(words: &[&str]) -> String {
+    format!("argument(s) must be one of the following: {}", words.join(", "))
+}
+
+fn choice(value: &str, words: &[&'static str]) -> Result<String, String> {
+    let found = words.iter().find(|word| word.eq_ignore_ascii_case(value));
+    found.map(|word| (*word).to_owned()).ok_or_else(|| one_of(words))
+}
+
+fn choices(value: &str, words: &[&'static str]) -> Result<String, String> {
+    let mut given = Vec::new();
+    for text in value.split_ascii_whitespace() {
+        given.push(choice(text, words)?);
+    }
+    if given.is_empty() {
+        return Err(one_of(words));
+    }
+    let canonical: Vec<&str> =
+        words.iter().copied().filter(|word| given.iter().any(|text| text == word)).collect();
+    Ok(canonical.join(" "))
+}
+
+fn words_of(value: &str) -> String {
+    value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Redis's order of the class letters; `A` stands for the first ten.
+const EVENT_CLASSES: &str = "g$lshzxetd";
+
+fn events(value: &str) -> Result<String, String> {
+    let known = |letter: char| EVENT_CLASSES.contains(letter) || "AKEmn".contains(letter);
+    if !value.chars().all(known) {
+        return Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".to_owned());
+    }
+    let has = |letter: char| {
+        value.contains(letter) || (EVENT_CLASSES.contains(letter) && value.contains('A'))
+    };
+    let mut text = String::new();
+    if EVENT_CLASSES.chars().all(has) {
+        text.push('A');
+    } else {
+        text.extend(EVENT_CLASSES.chars().filter(|letter| has(*letter)));
+    }
+    text.extend("KEmn".chars().filter(|letter| has(*letter)));
+    Ok(text)
+}
+
+fn save_points(value: &str) -> Result<String, String> {
+    const INVALID: &str = "Invalid save parameters";
+    let words: Vec<&str> = value.split_ascii_whitespace().collect();
+    let sound = words.len().is_multiple_of(2)
+        && words.chunks(2).all(|pair| match pair {
+            [seconds, changes] => {
+                seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0)
+                    && changes.parse::<u32>().is_ok()
+            }
+            _ => false,
+        });
+    if sound { Ok(words.join(" ")) } else { Err(INVALID.to_owned()) }
+}
+
+fn percentiles(value: &str) -> Result<String, String> {
+    let mut list = Vec::new();
+    for word in value.split_ascii_whitespace() {
+        let number = word.parse::<f64>().map_err(
+            |_| "latency-tracking-info-percentiles should contain a numeric list of percentiles",
+        )?;
+        if !(0.0..=100.0).contains(&number) {
+            return Err("percentiles should be between 0.0 and 100.0".to_owned());
+        }
+        list.push(number.to_string());
+    }
+    Ok(list.join(" "))
+}
+
+/// Classes in Redis's order; `replica` may be called `slave`.
+pub(super) const CLIENT_CLASSES: [&str; 3] = ["normal", "slave", "pubsub"];
+
+fn output_limits(value: &str) -> Result<String, String> {
+    let words: Vec<&str> = value.split_ascii_whitespace().collect();
+    if words.is_empty() || !words.len().is_multiple_of(4) {
+        return Err("Wrong number of arguments in buffer limit configuration.".to_owned());
+    }
+    let mut lines = Vec::new();
+    for four in words.chunks(4) {
+        let [class, hard, soft, seconds] = four else { continue };
+        let class = if class.eq_ignore_ascii_case("replica") { "slave" } else { class };
+        let class = CLIENT_CLASSES.iter().find(|name| name.eq_ignore_ascii_case(class));
+        let class = class.ok_or("Invalid client class specified in buffer limit configuration.")?;
+        let limits = (memory_bytes(hard), memory_bytes(soft), seconds.parse::<u32>().ok());
+        let (Some(hard), Some(soft), Some(seconds)) = limits else {
+            return Err(
+                "Error in hard, soft or soft_seconds setting in buffer limit configuration."
+                    .to_owned(),
+            );
+        };
+        lines.push(format!("{class} {hard} {soft} {seconds}"));
+    }
+    Ok(lines.join(" "))
+}

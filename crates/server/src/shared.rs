@@ -1,0 +1,182 @@
+//! What all sessions of a process share, besides the replica itself.
+//!
+//! Made once in `serve` and handed down; there are no globals.
+
+use crate::clients::Clients;
+use crate::registry::{Entry, Registry};
+use crate::settings::{Settings, Tuned};
+use crate::slowlog::Slowlog;
+use crate::stats::Stats;
+use quorate_engine::Settings as ClusterSettings;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// How the process is to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Not at all.
+    #[default]
+    No,
+    /// Hand over, finish, close.
+    Orderly,
+    /// As fast as is safe: no hand-over.
+    Now,
+}
+
+/// A pause that `CLIENT PAUSE` asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    /// When it ends by itself.
+    pub(crate) until: Instant,
+    /// Whether reads wait too.
+    pub(crate) all: bool,
+}
+
+/// The shared part of a server.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    /// Rises with every change of settings, so that sessions know when to look again.
+    pub(crate) generation: AtomicU64,
+    pub(crate) registry: &'static Registry,
+    pub(crate) stats: Stats,
+    pub(crate) clients: Clients,
+    pub(crate) slowlog: Slowlog,
+    pub(crate) started: Instant,
+    /// 40 hexadecimal digits that differ with every start.
+    pub(crate) run_id: String,
+    /// Whether a pause may be in force; the details are behind the lock.
+    paused: AtomicBool,
+    pause: Mutex<Option<Pause>>,
+    pub(crate) resumed: tokio::sync::Notify,
+    cluster: Mutex<Arc<ClusterSettings>>,
+    pub(crate) stop: watch::Sender<Stop>,
+    /// New port for clients, wished by `CONFIG SET port`; the answer says whether it could be
+    /// bound.
+    pub(crate) rebind: tokio::sync::mpsc::Sender<Rebind>,
+    /// The port in force.
+    pub(crate) port: AtomicU64,
+    /// Whether a snapshot asked for by a client is being made.
+    pub(crate) saving: AtomicBool,
+    /// Unix seconds of the last snapshot asked for by a client, and whether it went well.
+    pub(crate) saved: Mutex<(u64, bool)>,
+}
+
+/// A wish to listen elsewhere.
+pub(crate) type Rebind = (u16, tokio::sync::oneshot::Sender<Result<(), String>>);
+
+impl Shared {
+    /// Everything at its beginning. The registry is leaked once: sessions keep references to its
+    /// entries.
+    pub(crate) fn new(settings: Settings, rebind: tokio::sync::mpsc::Sender<Rebind>) -> Self {
+        let registry: &'static Registry = Box::leak(Box::new(Registry::new()));
+        let started_unix_s = unix_micros() / 1_000_000;
+        let port = settings.get("port").parse().unwrap_or(0);
+        Self {
+            settings,
+            generation: AtomicU64::new(1),
+            registry,
+            stats: Stats::new(registry.entries().len()),
+            clients: Clients::default(),
+            slowlog: Slowlog::default(),
+            started: Instant::now(),
+            run_id: run_id(),
+            paused: AtomicBool::new(false),
+            pause: Mutex::new(None),
+            resumed: tokio::sync::Notify::new(),
+            cluster: Mutex::default(),
+            stop: watch::Sender::new(Stop::No),
+            rebind,
+            port: AtomicU64::new(port),
+            saving: AtomicBool::new(false),
+            saved: Mutex::new((started_unix_s, true)),
+        }
+    }
+
+    /// The settings in force, as numbers.
+    pub(crate) fn tuned(&self) -> Arc<Tuned> {
+        self.settings.tuned()
+    }
+
+    /// Tells sessions to look at the settings again.
+    pub(crate) fn settings_changed(&self) {
+        self.generation.fetch_add(1, Relaxed);
+    }
+
+    /// The replicated settings as last seen here.
+    pub(crate) fn cluster(&self) -> Arc<ClusterSettings> {
+        Arc::clone(&self.cluster.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes over the replicated settings, if they changed.
+    pub(crate) fn see_cluster(&self, seen: &ClusterSettings) {
+        let mut cluster = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        if **cluster != *seen {
+            *cluster = Arc::new(seen.clone());
+            drop(cluster);
+            self.settings_changed();
+        }
+    }
+
+    /// The value of a setting whoever keeps it, in canonical form.
+    pub(crate) fn value(&self, row: &crate::settings::Setting) -> String {
+        match row.name {
+            "maxmemory" => self.cluster().maxmemory.to_string(),
+            "proto-max-bulk-len" => self.cluster().string_bytes_max.to_string(),
+            "notify-keyspace-events" => self.cluster().notify.clone(),
+            name => self.settings.get(name),
+        }
+    }
+
+    /// Sets or ends a pause.
+    pub(crate) fn set_pause(&self, pause: Option<Pause>) {
+        *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = pause;
+        self.paused.store(pause.is_some(), Relaxed);
+        if pause.is_none() {
+            self.resumed.notify_waiters();
+        }
+    }
+
+    /// The pause in force, if any. One load when there is none.
+    pub(crate) fn pause(&self) -> Option<Pause> {
+        if !self.paused.load(Relaxed) {
+            return None;
+        }
+        let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        if pause.is_some_and(|pause| pause.until > Instant::now()) {
+            return pause;
+        }
+        self.set_pause(None);
+        None
+    }
+
+    /// The entry with this id, for names in listings.
+    pub(crate) fn command_name(&self, id: u16) -> &str {
+        self.registry.get(id).map_or("", |entry: &Entry| entry.name.as_str())
+    }
+
+    /// Asks the process to stop.
+    pub(crate) fn request_stop(&self, stop: Stop) {
+        self.stop.send_replace(stop);
+    }
+}
+
+/// Wall-clock time in microseconds: shown to clients and operators, never an input of the
+/// replicated state.
+#[allow(clippy::disallowed_methods, reason = "TIME, SLOWLOG and INFO show this machine's clock")]
+pub(crate) fn unix_micros() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_micros() as u64
+}
+
+fn run_id() -> String {
+    use sha2::Digest as _;
+    use std::fmt::Write as _;
+    let seed = format!("{}-{}", std::process::id(), unix_micros());
+    let digest = sha2::Sha256::digest(seed.as_bytes());
+    digest.iter().take(20).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
