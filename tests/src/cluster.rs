@@ -1,0 +1,260 @@
+//! Real `quorate server` processes on loopback: start, kill, stop, continue, restart, and ask who
+//! leads.
+//!
+//! Every process is ended when its [`Replica`] is dropped, whatever the test did.
+
+use crate::client::{Client, text};
+use crate::wait::until;
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A directory that is removed when it is dropped, unless the test failed: then it stays to be
+/// looked at.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes a fresh directory named after the test.
+    pub fn new(name: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let dir =
+            std::env::temp_dir().join(format!("quorate-{name}-{}-{number}", std::process::id()));
+        fs::create_dir_all(&dir).expect("a temporary directory can be made");
+        Self(dir)
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("kept for inspection: {}", self.0.display());
+        } else {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// A free TCP port below the range that the kernel gives to outgoing connections.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 12_000 + (std::process::id() % 1_500) as u16 * 12;
+    loop {
+        let port = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 30_000 + 1_500;
+        if port > 2_000 && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// The server binary under test: `QUORATE_BIN`, or the one beside the test's own executable.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("QUORATE_BIN") {
+        return path.into();
+    }
+    let exe = std::env::current_exe().expect("the test's own path is known");
+    let built = exe.ancestors().nth(2).expect("target/PROFILE/deps/test").join("quorate");
+    assert!(built.exists(), "{} is missing: run `cargo build -p quorate` first", built.display());
+    built
+}
+
+/// One replica's place: ports, directory, and the process while it runs.
+#[derive(Debug)]
+pub struct Replica {
+    /// RESP port.
+    pub port: u16,
+    /// Peer port.
+    pub peer_port: u16,
+    /// Data directory.
+    pub dir: PathBuf,
+    /// Extra arguments of this replica.
+    pub extra: Vec<String>,
+    /// Extra environment of this replica (a preloaded shim).
+    pub env: Vec<(String, String)>,
+    peers: String,
+    child: Option<Child>,
+}
+
+impl Replica {
+    /// Starts the process. Its output goes to `log` beside the data directory.
+    pub fn start(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        fs::create_dir_all(&self.dir).expect("the data directory can be made");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.with_extension("log"))
+            .expect("the log file can be opened");
+        let child = Command::new(binary())
+            .arg("server")
+            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
+            .args(["--peer-port", &self.peer_port.to_string()])
+            .args(["--peers", &self.peers])
+            .arg("--dir")
+            .arg(&self.dir)
+            .args(["--enable-debug-command", "yes"])
+            .args(&self.extra)
+            .envs(self.env.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a descriptor can be copied"))
+            .stderr(log)
+            .spawn()
+            .expect("the server binary starts");
+        self.child = Some(child);
+    }
+
+    /// Whether the process was started and has not been waited for.
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Sends a signal by name (`KILL`, `STOP`, `CONT`, `TERM`).
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let child = self.child.as_ref().expect("it runs");
+        let pid = rustix::process::Pid::from_child(child);
+        rustix::process::kill_process(pid, signal).expect("the process is ours");
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGTERM, and waits for a clean end. Returns whether the exit status was 0.
+    pub fn terminate(&mut self) -> bool {
+        self.signal(rustix::process::Signal::TERM);
+        self.wait_exit() == Some(0)
+    }
+
+    /// Waits until the process ends by itself; its exit code.
+    pub fn wait_exit(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("it runs");
+        until("the process ends", || child.try_wait().ok().flatten()).code()
+    }
+
+    /// What the process has printed so far.
+    pub fn output(&self) -> String {
+        fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default()
+    }
+
+    /// A connection with a time limit that suits a loaded machine.
+    pub fn client(&self) -> Option<Client> {
+        Client::connect(self.port, Duration::from_secs(20)).ok()
+    }
+
+    /// A field of `INFO`, if the replica answers.
+    pub fn info(&self, field: &str) -> Option<String> {
+        let reply = Client::connect(self.port, Duration::from_secs(5))
+            .ok()?
+            .call(&["INFO", "everything"])
+            .ok()?;
+        let prefix = format!("{field}:");
+        text(&reply)?
+            .lines()
+            .find_map(|line| line.strip_prefix(&prefix).map(|v| v.trim().to_owned()))
+    }
+
+    /// Writes once through this replica; true when it was acknowledged.
+    pub fn accepts_writes(&self) -> bool {
+        let answer = Client::connect(self.port, Duration::from_secs(5))
+            .and_then(|mut client| client.call(&["SET", "harness:probe", "1"]));
+        answer.is_ok_and(|value| crate::client::is_ok(&value))
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A cluster of replicas.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The replicas, by position in the peer list.
+    pub replicas: Vec<Replica>,
+    /// Their directories live here.
+    pub scratch: Scratch,
+}
+
+impl Cluster {
+    /// Prepares `count` replicas with `extra` arguments, without starting them.
+    pub fn prepare(name: &str, count: usize, extra: &[&str]) -> Self {
+        let scratch = Scratch::new(name);
+        let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
+        let peers =
+            ports.iter().map(|(_, peer)| format!("127.0.0.1:{peer}")).collect::<Vec<_>>().join(",");
+        let replicas = ports
+            .iter()
+            .enumerate()
+            .map(|(at, &(port, peer_port))| Replica {
+                port,
+                peer_port,
+                dir: scratch.path().join(format!("node{at}")),
+                extra: extra.iter().map(|&arg| arg.to_owned()).collect(),
+                env: Vec::new(),
+                peers: peers.clone(),
+                child: None,
+            })
+            .collect();
+        Self { replicas, scratch }
+    }
+
+    /// Starts `count` replicas and waits until every one of them accepts writes.
+    pub fn start(name: &str, count: usize, extra: &[&str]) -> Self {
+        let mut cluster = Self::prepare(name, count, extra);
+        for replica in &mut cluster.replicas {
+            replica.start();
+        }
+        cluster.wait_writable();
+        cluster
+    }
+
+    /// Waits until every running replica accepts a write.
+    pub fn wait_writable(&mut self) {
+        for replica in &mut self.replicas {
+            if replica.is_running() {
+                until("a replica accepts writes", || replica.accepts_writes().then_some(()));
+            }
+        }
+    }
+
+    /// Position of the leader that a majority of the answering replicas agrees on.
+    pub fn leader(&self) -> usize {
+        until("a leader", || {
+            self.replicas.iter().position(|replica| {
+                replica.child.is_some() && replica.info("raft_role").as_deref() == Some("leader")
+            })
+        })
+    }
+
+    /// Waits until all replicas have applied the same entry and returns their (equal) state digest.
+    pub fn wait_agreed(&self) -> String {
+        until("all replicas have the same digest at the same index", || {
+            let seen: Vec<_> = self
+                .replicas
+                .iter()
+                .map(|r| Some((r.info("raft_applied_index")?, r.info("state_digest")?)))
+                .collect::<Option<_>>()?;
+            let first = seen.first()?.clone();
+            seen.iter().all(|other| *other == first).then_some(first.1)
+        })
+    }
+
+    /// RESP ports.
+    pub fn ports(&self) -> Vec<u16> {
+        self.replicas.iter().map(|replica| replica.port).collect()
+    }
+}

@@ -1,0 +1,13 @@
+//! What the black-box tests share: real processes ([`cluster`]), a RESP client ([`client`]), load
+//! that remembers what was acknowledged ([`load`]), and a linearizability checker ([`history`]),
+//! transcripts ([`script`]). Nothing here knows the insides of the server: a test sees what an
+//! operator and a client see.
+
+pub mod client;
+pub mod cluster;
+pub mod history;
+pub mod load;
+pub mod redis;
+pub mod script;
+pub mod shim;
+pub mod wait;

@@ -1,0 +1,79 @@
+//! Wall clocks that lie: no TTL ends early, and nothing expired comes back.
+
+use quorate_resp::Value;
+use quorate_tests::client::{is_ok, text};
+use quorate_tests::cluster::Cluster;
+use quorate_tests::shim::Shim;
+use quorate_tests::wait::until;
+use std::time::{Duration, Instant};
+
+/// Starts three replicas whose wall clocks are shifted by so many milliseconds.
+fn cluster_with_walls(name: &str, shifts: [i64; 3]) -> Cluster {
+    let mut cluster = Cluster::prepare(name, 3, &[]);
+    for (replica, shift) in cluster.replicas.iter_mut().zip(shifts) {
+        Shim::attach(replica).set("wall_ms", shift);
+    }
+    for replica in &mut cluster.replicas {
+        replica.start();
+    }
+    cluster.wait_writable();
+    cluster
+}
+
+/// Makes the replica at `wanted` lead, by killing whoever else does.
+fn make_leader(cluster: &mut Cluster, wanted: usize) {
+    until("the wanted replica leads", || {
+        let leader = cluster.leader();
+        if leader == wanted {
+            return Some(());
+        }
+        cluster.replicas[leader].kill();
+        cluster.replicas[leader].start();
+        cluster.wait_writable();
+        None
+    });
+}
+
+#[test]
+fn a_leader_whose_clock_is_ahead_ends_no_ttl_early() {
+    let mut cluster = cluster_with_walls("clock-ahead", [0, 0, 10_000]);
+    if cluster.leader() == 2 {
+        make_leader(&mut cluster, 0);
+    }
+    let leader = cluster.leader();
+    let mut client = cluster.replicas[leader].client().expect("it answers");
+    let set = Instant::now();
+    assert!(is_ok(&client.call(&["SET", "lease", "held", "PX", "60000"]).expect("an answer")));
+    make_leader(&mut cluster, 2);
+    let mut client = cluster.replicas[2].client().expect("it answers");
+    let Value::Int(left) = client.call(&["PTTL", "lease"]).expect("an answer") else {
+        panic!("no TTL: the key is gone")
+    };
+    let passed = set.elapsed();
+    let least = Duration::from_mins(1).saturating_sub(passed).as_millis() as i64;
+    // The clocks' rates are equal here; 200 ms is what stamping and rounding may differ by.
+    assert!(left + 200 >= least, "{left} ms left, but only {passed:?} passed");
+}
+
+#[test]
+fn a_leader_whose_clock_is_behind_revives_nothing() {
+    let mut cluster = cluster_with_walls("clock-behind", [0, 0, -10_000]);
+    if cluster.leader() == 2 {
+        make_leader(&mut cluster, 0);
+    }
+    let leader = cluster.leader();
+    let mut client = cluster.replicas[leader].client().expect("it answers");
+    assert!(is_ok(&client.call(&["SET", "lease", "held", "PX", "300"]).expect("an answer")));
+    until("it expires", || {
+        matches!(client.call(&["GET", "lease"]).expect("an answer"), Value::Null).then_some(())
+    });
+    make_leader(&mut cluster, 2);
+    let mut client = cluster.replicas[2].client().expect("it answers");
+    assert_eq!(client.call(&["GET", "lease"]).expect("an answer"), Value::Null);
+    // And its clock goes on: a new TTL still ends.
+    assert!(is_ok(&client.call(&["SET", "second", "held", "PX", "200"]).expect("an answer")));
+    assert_eq!(text(&client.call(&["GET", "second"]).expect("an answer")).as_deref(), Some("held"));
+    until("the second one expires", || {
+        matches!(client.call(&["GET", "second"]).expect("an answer"), Value::Null).then_some(())
+    });
+}

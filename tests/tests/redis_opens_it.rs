@@ -1,0 +1,196 @@
+//! Nobody is locked in: stock Redis 7.0 opens a copy of a data directory and serves the same keys,
+//! values and TTLs.
+
+use quorate_resp::Value;
+use quorate_tests::client::{Client, is_ok, text};
+use quorate_tests::cluster::{Cluster, Replica, Scratch};
+use quorate_tests::redis::Redis;
+use quorate_tests::wait::{pause, until};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// Key to value and absolute deadline (-1: none).
+type Contents = BTreeMap<(u8, String), (String, i64)>;
+
+fn contents(port: u16) -> Contents {
+    let mut client = Client::connect(port, Duration::from_secs(20)).expect("it answers");
+    let mut all = Contents::new();
+    for db in 0..16_u8 {
+        client.call(&["SELECT", &db.to_string()]).expect("an answer");
+        let Value::Array(keys) = client.call(&["KEYS", "*"]).expect("an answer") else {
+            panic!("no array")
+        };
+        for key in keys {
+            let key = text(&key).expect("a key");
+            let value = text(&client.call(&["GET", &key]).expect("an answer"));
+            let Value::Int(deadline) = client.call(&["PEXPIRETIME", &key]).expect("an answer")
+            else {
+                panic!("no deadline")
+            };
+            // A key may expire between KEYS and GET; both sides hide it then.
+            if let Some(value) = value {
+                all.insert((db, key), (value, deadline));
+            }
+        }
+    }
+    all
+}
+
+fn copy_log(replica: &Replica, to: &Path) {
+    let done = Command::new("cp")
+        .arg("-r")
+        .arg(replica.dir.join("appendonlydir"))
+        .arg(to)
+        .status()
+        .expect("cp runs");
+    assert!(done.success());
+}
+
+/// `redis-check-aof` accepts the manifest, and `redis-server` shows `expected`.
+fn check_directory(replica: &Replica, expected: &Contents) {
+    let copy = Scratch::new("redis-copy");
+    copy_log(replica, copy.path());
+    let manifest = copy.path().join("appendonlydir/quorate.aof.manifest");
+    let checked = Command::new("redis-check-aof")
+        .arg(&manifest)
+        .output()
+        .expect("redis-check-aof is installed");
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned()
+        + &String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{said}");
+    let redis = Redis::on_our_log(copy.path());
+    let seen = contents(redis.port);
+    assert_eq!(seen.len(), expected.len(), "{:?}", first_difference(&seen, expected));
+    assert_eq!(first_difference(&seen, expected), None);
+}
+
+fn first_difference(seen: &Contents, expected: &Contents) -> Option<String> {
+    expected
+        .iter()
+        .find(|(key, value)| seen.get(key) != Some(value))
+        .map(|(key, value)| format!("{key:?}: expected {value:?}, Redis shows {:?}", seen.get(key)))
+        .or_else(|| {
+            seen.keys()
+                .find(|key| !expected.contains_key(key))
+                .map(|key| format!("{key:?}: only Redis has it"))
+        })
+}
+
+fn workload(client: &mut Client) {
+    for number in 0..200 {
+        let key = format!("key:{number}");
+        assert!(is_ok(
+            &client
+                .call(&["SET", &key, &format!("value {number}\r\n#x \u{1f512}")])
+                .expect("an answer")
+        ));
+    }
+    client.call(&["SELECT", "3"]).expect("an answer");
+    for number in 0..50 {
+        client.call(&["INCRBY", "counter", &number.to_string()]).expect("an answer");
+        client.call(&["APPEND", "log", "piece "]).expect("an answer");
+        client.call(&["SETBIT", "bits", &(number * 7).to_string(), "1"]).expect("an answer");
+        client.call(&["INCRBYFLOAT", "float", "0.1"]).expect("an answer");
+    }
+    client.call(&["SETEX", "later", "100000", "v"]).expect("an answer");
+    client.call(&["GETEX", "later", "EX", "200000"]).expect("an answer");
+    client.call(&["SET", "valkey", "one"]).expect("an answer");
+    client.call(&["COPY", "counter", "copied", "DB", "5"]).expect("an answer");
+    client.call(&["RENAME", "log", "renamed"]).expect("an answer");
+    client.call(&["SELECT", "0"]).expect("an answer");
+    client.call(&["DEL", "key:7", "key:8", "absent"]).expect("an answer");
+}
+
+/// Locks and counters whose TTLs run out and that are set again: what Redis replays must not see
+/// the old ones alive.
+fn locks(client: &mut Client) {
+    for round in 0..5 {
+        for lock in 0..5 {
+            let key = format!("lock:{lock}");
+            let taken = client
+                .call(&["SET", &key, &format!("round {round}"), "NX", "PX", "40"])
+                .expect("an answer");
+            assert!(is_ok(&taken), "round {round}: {taken:?}");
+            client.call(&["INCR", &format!("count:{lock}")]).expect("an answer");
+            client.call(&["PEXPIRE", &format!("count:{lock}"), "40"]).expect("an answer");
+        }
+        until("the locks expire", || {
+            (0..5)
+                .all(|lock| {
+                    let key = format!("lock:{lock}");
+                    matches!(client.call(&["GET", &key]).expect("an answer"), Value::Null)
+                })
+                .then_some(())
+        });
+        pause(Duration::from_millis(60));
+    }
+    for lock in 0..5 {
+        client
+            .call(&["SET", &format!("lock:{lock}"), "for long", "NX", "PX", "1000000"])
+            .expect("an answer");
+        client.call(&["INCR", &format!("count:{lock}")]).expect("an answer");
+    }
+}
+
+#[test]
+fn redis_serves_a_copy_of_the_directory() {
+    let mut cluster = Cluster::start("opens", 1, &[]);
+    let mut client = cluster.replicas[0].client().expect("it answers");
+    workload(&mut client);
+    locks(&mut client);
+    let expected = contents(cluster.replicas[0].port);
+    assert!(expected.len() > 200, "{}", expected.len());
+    assert!(cluster.replicas[0].terminate());
+    check_directory(&cluster.replicas[0], &expected);
+}
+
+#[test]
+fn redis_serves_the_log_without_a_final_snapshot() {
+    let mut cluster = Cluster::start("opens-log", 1, &[]);
+    let mut client = cluster.replicas[0].client().expect("it answers");
+    workload(&mut client);
+    locks(&mut client);
+    let expected = contents(cluster.replicas[0].port);
+    cluster.replicas[0].kill();
+    check_directory(&cluster.replicas[0], &expected);
+}
+
+#[test]
+fn redis_serves_a_former_leader_whose_entries_were_truncated() {
+    let mut cluster = Cluster::start("truncated", 3, &[]);
+    let old = cluster.leader();
+    let mut client = cluster.replicas[old].client().expect("it answers");
+    workload(&mut client);
+    // The leader is alone now, but does not know it yet: what it appends is never committed.
+    for (at, replica) in cluster.replicas.iter_mut().enumerate() {
+        if at != old {
+            replica.kill();
+        }
+    }
+    client.send(&[&["SET", "never", "discarded"], &["INCR", "never-either"]]).expect("it is sent");
+    until("the lone leader has appended something", || {
+        let index: u64 = cluster.replicas[old].info("raft_last_log_index")?.parse().ok()?;
+        let commit: u64 = cluster.replicas[old].info("raft_commit_index")?.parse().ok()?;
+        (index > commit).then_some(())
+    });
+    cluster.replicas[old].kill();
+    for at in (0..3).filter(|at| *at != old) {
+        cluster.replicas[at].start();
+    }
+    let other = (old + 1) % 3;
+    until("the others have a leader", || cluster.replicas[other].accepts_writes().then_some(()));
+    let mut survivor = cluster.replicas[other].client().expect("it answers");
+    assert!(is_ok(&survivor.call(&["SET", "after", "kept"]).expect("an answer")));
+    cluster.replicas[old].start();
+    cluster.wait_agreed();
+    let expected = contents(cluster.replicas[old].port);
+    assert_eq!(
+        expected.get(&(0, "after".to_owned())).map(|(value, _)| value.as_str()),
+        Some("kept")
+    );
+    assert!(!expected.contains_key(&(0, "never".to_owned())), "a discarded write is visible");
+    cluster.replicas[old].kill();
+    check_directory(&cluster.replicas[old], &expected);
+}

@@ -1,0 +1,259 @@
+//! Every transcript of `tests/scripts` against the bare engine, the engine's log against a stock
+//! Redis, and the command table against transcripts and documentation.
+//!
+//! Two replicas run along: one makes replies, the other only applies. Their digests must never
+//! differ. The log they leave is an append-only file, and `redis-server` must make the same keys of
+//! it.
+
+use bytes::BytesMut;
+use quorate_engine::{
+    Applied, Db, Flags, Keyspace, Plan, Reader, Run, SealLimits, Sealed, Stamp, apply, cmd, seal,
+};
+use quorate_resp::{Proto, Value, decode_reply, parse_int, write_command};
+use quorate_tests::client::Client;
+use quorate_tests::cluster::Scratch;
+use quorate_tests::redis::Redis;
+use quorate_tests::script::{self, Target};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The engine with one client, sealed and applied as a leader and a follower would.
+struct Engine {
+    leader: Keyspace,
+    follower: Keyspace,
+    db: Db,
+    now_ms: u64,
+    index: u64,
+    /// All payloads, back to back: an append-only file.
+    log: Vec<u8>,
+}
+
+impl Engine {
+    fn new() -> Self {
+        let keyspace = || Keyspace::new([1, 2]);
+        Self {
+            leader: keyspace(),
+            follower: keyspace(),
+            db: Db(0),
+            now_ms: 1_900_000_000_123,
+            index: 0,
+            log: Vec::new(),
+        }
+    }
+
+    fn log(&mut self, sealed: &Sealed, stamp: Stamp) -> Vec<bytes::Bytes> {
+        self.index += 1;
+        let at = Applied { index: self.index, stamp };
+        let outcome = apply(&mut self.leader, at, &sealed.payload, Some(&sealed.plan)).unwrap();
+        let silent = apply(&mut self.follower, at, &sealed.payload, None).unwrap();
+        assert!(silent.replies.is_empty());
+        assert_eq!(silent.effects.list, outcome.effects.list);
+        assert_eq!(self.leader.digest(), self.follower.digest());
+        self.log.extend_from_slice(&sealed.payload);
+        if sealed.inexact {
+            self.rewrite();
+        }
+        outcome.replies
+    }
+
+    /// After a command that Redis cannot replay comes, in a data directory, a new base. Here it is
+    /// the whole state once more, behind what stands there already.
+    fn rewrite(&mut self) {
+        let mut out = BytesMut::new();
+        write_command(&mut out, [b"FLUSHALL".as_slice()].into_iter());
+        for (db, keys) in (0..16_u8).zip(contents(&self.leader)) {
+            let db = db.to_string();
+            write_command(&mut out, [b"SELECT".as_slice(), db.as_bytes()].into_iter());
+            for (key, (value, deadline)) in &keys {
+                let at = deadline.to_string();
+                let dated = [b"SET".as_slice(), key, value, b"PXAT", at.as_bytes()];
+                let parts = if *deadline < 0 { &dated[..3] } else { &dated[..] };
+                write_command(&mut out, parts.iter().copied());
+            }
+        }
+        self.log.extend_from_slice(&out);
+    }
+}
+
+impl Target for Engine {
+    fn call(&mut self, args: &[Vec<u8>]) -> Value {
+        if let [name, number] = args
+            && name.eq_ignore_ascii_case(b"SELECT")
+            && let Some(number @ 0..16) = parse_int(number)
+        {
+            self.db = Db(number as u8);
+            return Value::Simple("OK".into());
+        }
+        let mut commands = BytesMut::new();
+        write_command(&mut commands, args.iter().map(Vec::as_slice));
+        let (db, proto) = (self.db, Proto::Resp2);
+        let runs = [Run { db, proto, commands: commands.freeze(), count: 1 }];
+        let stamp = Stamp { now_ms: self.now_ms, seed: self.index };
+        let limits = SealLimits { refuse_writes: None, expire_max: 0 };
+        let sealed = seal(&self.leader, &runs, &stamp, &limits);
+        let replies = if sealed.payload.is_empty() {
+            answer(&self.leader, &sealed.plan)
+        } else {
+            self.log(&sealed, stamp)
+        };
+        let [reply] = replies.as_slice() else { panic!("one run, {} replies", replies.len()) };
+        let (value, used) = decode_reply(reply).unwrap().expect("a whole reply");
+        assert_eq!(used, reply.len());
+        value
+    }
+
+    fn advance(&mut self, ms: u64) {
+        self.now_ms += ms;
+        let stamp = Stamp { now_ms: self.now_ms, seed: 0 };
+        let tick = seal(&self.leader, &[], &stamp, &SealLimits::default());
+        self.log(&tick, stamp);
+    }
+}
+
+fn answer(keyspace: &Keyspace, plan: &Plan) -> Vec<bytes::Bytes> {
+    plan.answer(keyspace, 7).unwrap()
+}
+
+fn scripts() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let mut found: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.extension().is_some_and(|end| end == "txt"));
+    found.sort();
+    assert!(!found.is_empty());
+    found
+}
+
+#[test]
+fn the_engine_answers_as_the_transcripts_say() {
+    let failures: Vec<String> =
+        scripts().iter().filter_map(|path| script::check(path, &mut Engine::new()).err()).collect();
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+/// Key to value and deadline in Unix milliseconds, -1 for none.
+type Keys = BTreeMap<Vec<u8>, (Vec<u8>, i64)>;
+
+/// What each database shows.
+fn contents(keyspace: &Keyspace) -> Vec<Keys> {
+    let of = |db| {
+        let reader = Reader { keyspace, db: Db(db), seed: 0, clock_ms: 0 };
+        let mut keys = Keys::new();
+        reader.keys(&mut |key| {
+            let value = reader.string(key).unwrap().unwrap().bytes().into_owned();
+            let deadline = reader.deadline_ms(key).flatten().map_or(-1, |at| at as i64);
+            keys.insert(key.to_vec(), (value, deadline));
+        });
+        keys
+    };
+    (0..16).map(of).collect()
+}
+
+/// What a Redis shows of each database, but for the keys that the engine knows to be due: its clock
+/// is years ahead.
+fn shown_by(redis: &Redis, keyspace: &Keyspace) -> Vec<Keys> {
+    let mut client = Client::connect(redis.port, Duration::from_secs(20)).unwrap();
+    let of = |db: u8| {
+        client.call(&["SELECT", &db.to_string()]).unwrap();
+        let listed = client.call(&["KEYS", "*"]).unwrap();
+        let mut keys = Keys::new();
+        for key in listed.as_items().unwrap().iter().filter_map(Value::as_bytes) {
+            if keyspace.is_due(Db(db), key, keyspace.now_ms()) {
+                continue;
+            }
+            let mut ask =
+                |name: &str| client.call_bytes(&[name.as_bytes().to_vec(), key.to_vec()]).unwrap();
+            let value = ask("GET").as_bytes().unwrap().to_vec();
+            keys.insert(key.to_vec(), (value, ask("PEXPIRETIME").as_int().unwrap()));
+        }
+        keys
+    };
+    (0..16).map(of).collect()
+}
+
+/// Since every command is in some transcript, this loads the logged form of every row.
+#[test]
+fn redis_makes_the_same_keys_of_the_log() {
+    for path in scripts() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        // Cut before each line that would empty the database, so that no part's work is lost.
+        for part in parts(&text) {
+            let mut engine = Engine::new();
+            script::run(&part, &mut engine).unwrap();
+            let scratch = Scratch::new("logged-form");
+            let folder = scratch.path().join("appendonlydir");
+            std::fs::create_dir(&folder).unwrap();
+            let manifest = "file quorate.aof.1.incr.aof seq 1 type i\n";
+            std::fs::write(folder.join("quorate.aof.manifest"), manifest).unwrap();
+            std::fs::write(folder.join("quorate.aof.1.incr.aof"), &engine.log).unwrap();
+            let redis = Redis::on_our_log(scratch.path());
+            let (found, expected) = (shown_by(&redis, &engine.leader), contents(&engine.leader));
+            for (db, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                check_keys(db, found, expected, &format!("{}:\n{part}", path.display()));
+            }
+        }
+    }
+}
+
+/// The same keys; a difference is shown short, for a value may have half a gigabyte.
+fn check_keys(db: usize, found: &Keys, expected: &Keys, which: &str) {
+    let names = |keys: &Keys| keys.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(found), names(expected), "keys of database {db}, {which}");
+    for (key, (value, deadline)) in expected {
+        let Some((other, at)) = found.get(key) else { continue };
+        let short = |value: &[u8]| {
+            let head = String::from_utf8_lossy(&value[..value.len().min(99)]).into_owned();
+            (value.len(), head)
+        };
+        let key = String::from_utf8_lossy(key);
+        assert_eq!(at, deadline, "deadline of {key} in database {db}, {which}");
+        assert!(other == value, "{key}: {:?}, Redis {:?}, {which}", short(value), short(other));
+    }
+}
+
+/// A script, cut in front of every `FLUSHALL` and `FLUSHDB`.
+fn parts(script: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    for line in script.lines() {
+        if line.starts_with("> FLUSH") {
+            parts.push(String::new());
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push_str(line);
+            part.push('\n');
+        }
+    }
+    parts
+}
+
+#[test]
+fn every_command_is_in_some_transcript() {
+    let texts: Vec<String> =
+        scripts().iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let used: Vec<String> = texts
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter_map(|line| Some(line.strip_prefix("> ")?.to_ascii_uppercase()))
+        .collect();
+    let missing: Vec<&str> = cmd::all()
+        .filter(|spec| !spec.meta.flags.has(Flags::INTERNAL))
+        .map(|spec| spec.meta.name)
+        .filter(|name| {
+            let name = name.replace('|', " ");
+            let is_call = |line: &String| {
+                line.strip_prefix(&name)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+            };
+            !used.iter().any(is_call)
+        })
+        .collect();
+    assert!(missing.is_empty(), "no transcript in tests/scripts calls {missing:?}");
+}
+
+#[test]
+fn the_list_of_commands_is_fresh() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/commands.md");
+    let listed = std::fs::read_to_string(path).unwrap();
+    assert!(listed == cmd::docs_markdown(), "docs/commands.md is stale: run `cargo xtask gen`");
+}
