@@ -252,6 +252,11 @@ impl<'a> Sealer<'a> {
             Some(args) if is_past(args.iter().map(Vec::as_slice), now_ms) => Verdict::Hidden,
             Some(args) => Verdict::Rewritten(args),
             None if is_past(args.iter(), now_ms) => Verdict::Hidden,
+            // A TTL that overflows by this clock and not by one that stands at 0: a refusal, and
+            // Redis, which would load it with another clock, must not see it.
+            None if rewrite(self.keyspace, &Stamp { now_ms: 0, ..self.stamp }, args).is_some() => {
+                Verdict::Hidden
+            }
             None => Verdict::Plain,
         }
     }

@@ -122,6 +122,20 @@ pub enum Group {
     Transactions,
 }
 
+impl Group {
+    /// The facts about a command of this group; `since` and `summary` as in [`Meta`].
+    pub const fn meta(
+        self,
+        name: &'static str,
+        arity: Arity,
+        keys: Keys,
+        flags: Flags,
+        (since, summary): (&'static str, &'static str),
+    ) -> Meta {
+        Meta { name, arity, keys, group: self, flags, summary, since }
+    }
+}
+
 /// Facts about a command as a bit set, with Redis's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flags(pub u16);

@@ -112,6 +112,10 @@ fn relative_deadlines_become_absolute() {
     // condition.
     check("EXPIRE a -1 LT", "0h EXPIRE a -1 LT", true);
     check("PEXPIREAT a 5 XX", "0h PEXPIREAT a 5 XX", true);
+    // Whether these overflow hangs on the clock of whoever replays them.
+    check("PSETEX a 9223372036854775807 v", "0h PSETEX a 9223372036854775807 v", true);
+    check("SET a v PX 9223372036854775807", "0h SET a v PX 9223372036854775807", true);
+    check("PEXPIRE a 9223372036854775807", "0h PEXPIRE a 9223372036854775807", true);
     // Apply answers what is wrong; the log of Redis has such commands too.
     check("EXPIRE a ten", "0 EXPIRE a ten", false);
 }

@@ -3,13 +3,15 @@
 //! SETBIT changes one byte of the value, and the value's length if the bit lies beyond it; a bit
 //! that has its value already is left alone, and nothing is told to listeners.
 
-use super::{BAD_OFFSET, meta, offset};
-use crate::{Arity, Db, Flags, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer, WrongType};
+use super::{BAD_OFFSET, offset};
+use crate::{
+    Arity, Db, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer, WrongType,
+};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
 pub(super) const SETBIT: Spec = Spec::write(
-    meta(
+    Group::Bitmap.meta(
         "SETBIT",
         Arity::Exactly(4),
         Keys::At(1),
@@ -67,7 +69,7 @@ fn cost_ns(keyspace: &Keyspace, _: Db, args: Args<'_>) -> u64 {
 }
 
 pub(super) const GETBIT: Spec = Spec::read(
-    meta(
+    Group::Bitmap.meta(
         "GETBIT",
         Arity::Exactly(3),
         Keys::At(1),

@@ -3,16 +3,16 @@
 //! Shorter sources count as padded with zeros, absent ones as empty. The result is built once, in
 //! one buffer as long as the longest source, and replaces whatever the destination held.
 
-use super::meta;
 use crate::cmd::generic::SYNTAX;
 use crate::{
-    Arity, Db, Deadline, Flags, Keys, Keyspace, Logged, Reader, Spec, StrRef, Writer, WrongType,
+    Arity, Db, Deadline, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, StrRef, Writer,
+    WrongType,
 };
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
 pub(super) const BITOP: Spec = Spec::write(
-    meta(
+    Group::Bitmap.meta(
         "BITOP",
         Arity::AtLeast(4),
         Keys::Range { first: 2, last: -1, step: 1 },

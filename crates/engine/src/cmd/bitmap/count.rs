@@ -3,14 +3,14 @@
 //! Both reduce their range, whether it was given in bytes or in bits, to bits `first..=last` of the
 //! value, and walk the pieces under it eight bytes at a time; only the two ends need masks.
 
-use super::{integer, meta};
+use super::integer;
 use crate::cmd::generic::SYNTAX;
 use crate::cmd::string::clip;
-use crate::{Arity, Db, Flags, Keys, Keyspace, Reader, Spec, StrRef, WrongType};
+use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec, StrRef, WrongType};
 use quorate_resp::{Args, Reply};
 
 pub(super) const BITCOUNT: Spec = Spec::read(
-    meta(
+    Group::Bitmap.meta(
         "BITCOUNT",
         Arity::AtLeast(2),
         Keys::At(1),
@@ -42,7 +42,7 @@ fn bitcount<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'a>>
 }
 
 pub(super) const BITPOS: Spec = Spec::read(
-    meta(
+    Group::Bitmap.meta(
         "BITPOS",
         Arity::AtLeast(3),
         Keys::At(1),

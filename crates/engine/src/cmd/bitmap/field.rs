@@ -4,16 +4,16 @@
 //! bytes, which holds 64 bits at any offset within a byte, in 128-bit arithmetic: no sum overflows,
 //! and what OVERFLOW says is applied to the exact result.
 
-use super::{BAD_OFFSET, integer, meta, offset};
+use super::{BAD_OFFSET, integer, offset};
 use crate::cmd::generic::SYNTAX;
 use crate::{
-    Arity, Db, Flags, Keys, Keyspace, Logged, Reader, Spec, Stamp, StrRef, Writer, WrongType,
+    Arity, Db, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Stamp, StrRef, Writer, WrongType,
 };
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
 pub(super) const BITFIELD: Spec = Spec::write(
-    meta(
+    Group::Bitmap.meta(
         "BITFIELD",
         Arity::AtLeast(2),
         Keys::At(1),
@@ -26,7 +26,7 @@ pub(super) const BITFIELD: Spec = Spec::write(
 .costing(cost_ns);
 
 pub(super) const BITFIELD_RO: Spec = Spec::read(
-    meta(
+    Group::Bitmap.meta(
         "BITFIELD_RO",
         Arity::AtLeast(2),
         Keys::At(1),

@@ -10,7 +10,7 @@ mod count;
 mod field;
 
 use super::generic::NOT_AN_INTEGER;
-use crate::{Arity, Flags, Group, Keys, Keyspace, Meta, Spec};
+use crate::{Keyspace, Spec};
 use quorate_resp::{Reply, parse_int};
 
 /// The rows of the family.
@@ -25,18 +25,6 @@ pub(super) const ROWS: &[Spec] = &[
 ];
 
 const BAD_OFFSET: &str = "ERR bit offset is not an integer or out of range";
-
-/// What the rows of this group share.
-const fn meta(
-    name: &'static str,
-    arity: Arity,
-    keys: Keys,
-    flags: Flags,
-    facts: (&'static str, &'static str),
-) -> Meta {
-    let (since, summary) = facts;
-    Meta { name, arity, keys, group: Group::Bitmap, flags, summary, since }
-}
 
 /// Reads a bit's offset, in fields of `width` bits if `width` is given and the text begins with
 /// `#`.

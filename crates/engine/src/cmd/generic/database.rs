@@ -1,8 +1,8 @@
 //! Whole databases: DBSIZE, FLUSHDB, FLUSHALL, SWAPDB.
 
-use super::{NO_DB, SYNTAX, meta};
+use super::{NO_DB, SYNTAX};
 use crate::batch::parse_db;
-use crate::{Arity, Db, Flags, Keys, Logged, Meta, Reader, Spec, Writer};
+use crate::{Arity, Db, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
 use quorate_resp::{Args, Reply, parse_int};
 
 const WIDE: Flags = Flags::KEYSPACE_WIDE.and(Flags::DANGEROUS);
@@ -46,7 +46,7 @@ const fn wide(
     flags: Flags,
     facts: (&'static str, &'static str),
 ) -> Meta {
-    meta(name, arity, Keys::None, flags, facts)
+    Group::Generic.meta(name, arity, Keys::None, flags, facts)
 }
 
 fn dbsize<'a>(cx: &Reader<'a>, _: Args<'a>) -> Reply<'a> {

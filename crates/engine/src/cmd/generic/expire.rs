@@ -4,8 +4,8 @@
 //! that is already past deletes the key, and Redis does not do that while it loads an AOF; such a
 //! command is logged as `UNLINK`, whose reply and event are the same.
 
-use super::{NOT_AN_INTEGER, meta};
-use crate::{Arity, Flags, Keys, Logged, Meta, Reader, Spec, Stamp, Writer};
+use super::NOT_AN_INTEGER;
+use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Stamp, Writer};
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
@@ -30,7 +30,7 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
         expiretime,
     ),
     Spec::write(
-        meta(
+        Group::Generic.meta(
             "PERSIST",
             Arity::Exactly(2),
             Keys::At(1),
@@ -59,11 +59,11 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
 ];
 
 const fn setter(name: &'static str, since: &'static str, summary: &'static str) -> Meta {
-    meta(name, Arity::AtLeast(3), Keys::At(1), Flags::FAST, (since, summary))
+    Group::Generic.meta(name, Arity::AtLeast(3), Keys::At(1), Flags::FAST, (since, summary))
 }
 
 const fn getter(name: &'static str, since: &'static str, summary: &'static str) -> Meta {
-    meta(name, Arity::Exactly(2), Keys::At(1), Flags::FAST, (since, summary))
+    Group::Generic.meta(name, Arity::Exactly(2), Keys::At(1), Flags::FAST, (since, summary))
 }
 
 /// How one command of the family gives its deadline.

@@ -1,18 +1,24 @@
 //! Presence and removal: DEL, UNLINK, EXISTS, TOUCH, TYPE.
 
-use super::{ALL, meta};
-use crate::{Arity, Flags, Keys, Logged, Reader, Spec, Writer};
+use super::ALL;
+use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Writer};
 use quorate_resp::{Args, Reply};
 
 /// The rows.
 pub(in crate::cmd) const COMMANDS: &[Spec] = &[
     Spec::write(
-        meta("DEL", Arity::AtLeast(2), ALL, Flags::NONE, ("1.0.0", "Deletes one or more keys.")),
+        Group::Generic.meta(
+            "DEL",
+            Arity::AtLeast(2),
+            ALL,
+            Flags::NONE,
+            ("1.0.0", "Deletes one or more keys."),
+        ),
         Logged::Plain,
         del,
     ),
     Spec::read(
-        meta(
+        Group::Generic.meta(
             "EXISTS",
             Arity::AtLeast(2),
             ALL,
@@ -22,7 +28,7 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
         exists,
     ),
     Spec::read(
-        meta(
+        Group::Generic.meta(
             "TOUCH",
             Arity::AtLeast(2),
             ALL,
@@ -32,7 +38,7 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
         exists,
     ),
     Spec::read(
-        meta(
+        Group::Generic.meta(
             "TYPE",
             Arity::Exactly(2),
             Keys::At(1),
@@ -42,7 +48,7 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
         type_of,
     ),
     Spec::write(
-        meta(
+        Group::Generic.meta(
             "UNLINK",
             Arity::AtLeast(2),
             ALL,

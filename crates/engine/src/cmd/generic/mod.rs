@@ -11,25 +11,13 @@ pub(super) mod rename;
 pub(super) mod scan;
 
 use crate::batch::parse_db;
-use crate::{Arity, Db, Flags, Group, Keys, Meta};
+use crate::{Db, Keys};
 use quorate_resp::{Reply, parse_int};
 
 pub(crate) const SYNTAX: &str = "ERR syntax error";
 pub(crate) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 const NO_INT: &str = "ERR value is out of range, value must between -2147483648 and 2147483647";
 const NO_DB: &str = "ERR DB index is out of range";
-
-/// What the rows of this group share.
-const fn meta(
-    name: &'static str,
-    arity: Arity,
-    keys: Keys,
-    flags: Flags,
-    facts: (&'static str, &'static str),
-) -> Meta {
-    let (since, summary) = facts;
-    Meta { name, arity, keys, group: Group::Generic, flags, summary, since }
-}
 
 /// Every argument is a key.
 const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };

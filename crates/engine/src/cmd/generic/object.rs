@@ -3,8 +3,8 @@
 //! Nothing is recorded when a key is read (reads are answered on every node, and state is the same
 //! on all), so IDLETIME is always 0; values are not shared between keys, so REFCOUNT is always 1.
 
-use super::{NOT_AN_INTEGER, SYNTAX, meta};
-use crate::{Arity, Flags, Keys, Meta, Reader, Spec, StrEncoding};
+use super::{NOT_AN_INTEGER, SYNTAX};
+use crate::{Arity, Flags, Group, Keys, Meta, Reader, Spec, StrEncoding};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -12,7 +12,7 @@ use quorate_resp::{Args, Reply, parse_int};
 pub(in crate::cmd) const COMMANDS: &[Spec] = &[
     Spec::read(help("MEMORY|HELP", "4.0.0"), memory_help),
     Spec::read(
-        meta(
+        Group::Generic.meta(
             "MEMORY|USAGE",
             Arity::AtLeast(3),
             Keys::At(2),
@@ -35,12 +35,18 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
 ];
 
 const fn object(name: &'static str, since: &'static str, summary: &'static str) -> Meta {
-    meta(name, Arity::Exactly(3), Keys::At(2), Flags::NONE, (since, summary))
+    Group::Generic.meta(name, Arity::Exactly(3), Keys::At(2), Flags::NONE, (since, summary))
 }
 
 const fn help(name: &'static str, since: &'static str) -> Meta {
     let flags = Flags::LOADING.and(Flags::STALE);
-    meta(name, Arity::Exactly(2), Keys::None, flags, (since, "Lists the subcommands."))
+    Group::Generic.meta(
+        name,
+        Arity::Exactly(2),
+        Keys::None,
+        flags,
+        (since, "Lists the subcommands."),
+    )
 }
 
 fn encoding<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {

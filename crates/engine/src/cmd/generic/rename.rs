@@ -1,7 +1,7 @@
 //! A value under another name or in another database: RENAME, RENAMENX, MOVE, COPY.
 
-use super::{SYNTAX, db_argument, meta};
-use crate::{Arity, Db, Flags, Keys, Logged, Reader, Spec, Writer};
+use super::{SYNTAX, db_argument};
+use crate::{Arity, Db, Flags, Group, Keys, Logged, Reader, Spec, Writer};
 use quorate_resp::{Args, Reply};
 
 const PAIR: Keys = Keys::Range { first: 1, last: 2, step: 1 };
@@ -11,7 +11,7 @@ const NO_KEY: &str = "ERR no such key";
 /// The rows.
 pub(in crate::cmd) const COMMANDS: &[Spec] = &[
     Spec::write(
-        meta(
+        Group::Generic.meta(
             "COPY",
             Arity::AtLeast(3),
             PAIR,
@@ -22,7 +22,7 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
         copy,
     ),
     Spec::write(
-        meta(
+        Group::Generic.meta(
             "MOVE",
             Arity::Exactly(3),
             Keys::At(1),
@@ -33,7 +33,7 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
         move_to,
     ),
     Spec::write(
-        meta(
+        Group::Generic.meta(
             "RENAME",
             Arity::Exactly(3),
             PAIR,
@@ -44,7 +44,7 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
         rename,
     ),
     Spec::write(
-        meta(
+        Group::Generic.meta(
             "RENAMENX",
             Arity::Exactly(3),
             PAIR,

@@ -1,7 +1,7 @@
 //! Going through the keys: SCAN, KEYS, RANDOMKEY.
 
-use super::{NOT_AN_INTEGER, SYNTAX, meta};
-use crate::{Arity, Db, Flags, Keys, Keyspace, Reader, Spec, glob};
+use super::{NOT_AN_INTEGER, SYNTAX};
+use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec, glob};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ const COUNT: usize = 10;
 /// The rows.
 pub(in crate::cmd) const COMMANDS: &[Spec] = &[
     Spec::read(
-        meta(
+        Group::Generic.meta(
             "KEYS",
             Arity::Exactly(2),
             Keys::None,
@@ -24,7 +24,7 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
     )
     .costing(keys_cost_ns),
     Spec::read(
-        meta(
+        Group::Generic.meta(
             "RANDOMKEY",
             Arity::Exactly(1),
             Keys::None,
@@ -34,7 +34,7 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
         randomkey,
     ),
     Spec::read(
-        meta(
+        Group::Generic.meta(
             "SCAN",
             Arity::AtLeast(2),
             Keys::None,

@@ -3,10 +3,10 @@
 //! INCRBYFLOAT is logged as it came: Redis on x86 replays it to the same bytes, because `Extended`
 //! computes what its `long double` computes.
 
-use super::{FAST_GROWTH, meta};
+use super::FAST_GROWTH;
 use crate::cmd::generic::NOT_AN_INTEGER;
 use crate::number::Extended;
-use crate::{Arity, Deadline, Keys, Logged, Meta, Spec, Writer, WrongType};
+use crate::{Arity, Deadline, Group, Keys, Logged, Meta, Spec, Writer, WrongType};
 use quorate_resp::{Args, Reply, int_text, parse_int};
 
 pub(super) const INCR: Spec = Spec::write(
@@ -51,7 +51,7 @@ const fn counter(
     since: &'static str,
     summary: &'static str,
 ) -> Meta {
-    meta(name, Arity::Exactly(arity), Keys::At(1), FAST_GROWTH, (since, summary))
+    Group::String.meta(name, Arity::Exactly(arity), Keys::At(1), FAST_GROWTH, (since, summary))
 }
 
 /// The longest integer, `-9223372036854775808`. Longer values are not looked at: they may be huge.

@@ -1,15 +1,15 @@
 //! Whole values: GET and MGET, and the two that change a key as they read it, GETDEL and GETEX.
 
 use super::expiry::{Expiry, Unit, push_deadline};
-use super::{meta, owned};
+use super::owned;
 use crate::cmd::generic::SYNTAX;
-use crate::{Arity, Flags, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer, WrongType};
+use crate::{Arity, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer, WrongType};
 use alloc::vec;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
 pub(super) const GET: Spec = Spec::read(
-    meta(
+    Group::String.meta(
         "GET",
         Arity::Exactly(2),
         Keys::At(1),
@@ -28,7 +28,7 @@ fn get<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
 }
 
 pub(super) const MGET: Spec = Spec::read(
-    meta(
+    Group::String.meta(
         "MGET",
         Arity::AtLeast(2),
         Keys::Range { first: 1, last: -1, step: 1 },
@@ -48,7 +48,7 @@ fn mget<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
 }
 
 pub(super) const GETDEL: Spec = Spec::write(
-    meta(
+    Group::String.meta(
         "GETDEL",
         Arity::Exactly(2),
         Keys::At(1),
@@ -72,7 +72,7 @@ fn getdel(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
 }
 
 pub(super) const GETEX: Spec = Spec::write(
-    meta(
+    Group::String.meta(
         "GETEX",
         Arity::AtLeast(2),
         Keys::At(1),

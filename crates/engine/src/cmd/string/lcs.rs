@@ -4,16 +4,15 @@
 //! keeps four bytes a cell and refuses what would need more than `proto-max-bulk-len`; the same
 //! pairs are refused here, with a thirty-second of the memory.
 
-use super::meta;
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
-use crate::{Arity, Db, Flags, Keys, Keyspace, Reader, Spec, StrRef};
+use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec, StrRef};
 use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
 pub(super) const LCS: Spec = Spec::read(
-    meta(
+    Group::String.meta(
         "LCS",
         Arity::AtLeast(3),
         Keys::Range { first: 1, last: 2, step: 1 },

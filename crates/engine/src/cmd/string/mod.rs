@@ -13,7 +13,7 @@ mod set;
 #[cfg(test)]
 pub(in crate::cmd) mod testing;
 
-use crate::{Arity, Flags, Group, Keys, Meta, Spec, StrRef};
+use crate::{Flags, Spec, StrRef};
 use quorate_resp::Reply;
 
 /// The rows of the family.
@@ -41,18 +41,6 @@ pub(super) const ROWS: &[Spec] = &[
     range::STRLEN,
     range::SUBSTR,
 ];
-
-/// What the rows of this group share.
-const fn meta(
-    name: &'static str,
-    arity: Arity,
-    keys: Keys,
-    flags: Flags,
-    facts: (&'static str, &'static str),
-) -> Meta {
-    let (since, summary) = facts;
-    Meta { name, arity, keys, group: Group::String, flags, summary, since }
-}
 
 /// Grows memory in constant time.
 const FAST_GROWTH: Flags = Flags::FAST.and(Flags::DENYOOM);

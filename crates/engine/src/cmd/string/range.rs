@@ -2,10 +2,11 @@
 //!
 //! Every length is checked before anything is touched: no offset, however large, allocates.
 
-use super::{FAST_GROWTH, clip, meta};
+use super::{FAST_GROWTH, clip};
 use crate::cmd::generic::NOT_AN_INTEGER;
 use crate::{
-    Arity, Db, Deadline, Flags, Keys, Keyspace, Logged, Meta, Reader, Spec, Writer, WrongType,
+    Arity, Db, Deadline, Flags, Group, Keys, Keyspace, Logged, Meta, Reader, Spec, Writer,
+    WrongType,
 };
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
@@ -13,7 +14,7 @@ use quorate_resp::{Args, Reply, parse_int};
 const TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 
 pub(super) const APPEND: Spec = Spec::write(
-    meta(
+    Group::String.meta(
         "APPEND",
         Arity::Exactly(3),
         Keys::At(1),
@@ -61,7 +62,7 @@ fn fits(keyspace: &Keyspace, front: usize, back: usize) -> bool {
 }
 
 pub(super) const STRLEN: Spec = Spec::read(
-    meta(
+    Group::String.meta(
         "STRLEN",
         Arity::Exactly(2),
         Keys::At(1),
@@ -83,7 +84,7 @@ pub(super) const SUBSTR: Spec = Spec::read(part("SUBSTR", "1.0.0"), getrange);
 
 const fn part(name: &'static str, since: &'static str) -> Meta {
     let facts = (since, "Returns the part of a string between two offsets, both included.");
-    meta(name, Arity::Exactly(4), Keys::At(1), Flags::NONE, facts)
+    Group::String.meta(name, Arity::Exactly(4), Keys::At(1), Flags::NONE, facts)
 }
 
 fn getrange<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
@@ -124,7 +125,7 @@ fn resolve(first: i64, last: i64, len: usize) -> Option<(usize, usize)> {
 }
 
 pub(super) const SETRANGE: Spec = Spec::write(
-    meta(
+    Group::String.meta(
         "SETRANGE",
         Arity::Exactly(4),
         Keys::At(1),

@@ -7,17 +7,17 @@
 //! the start and the next expiry removes it, as in Redis.
 
 use super::expiry::{Expiry, Unit, push_deadline};
-use super::{FAST_GROWTH, meta, owned};
+use super::{FAST_GROWTH, owned};
 use crate::cmd::generic::SYNTAX;
 use crate::{
-    Arity, Deadline, Flags, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer, WrongType,
+    Arity, Deadline, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer, WrongType,
 };
 use alloc::vec;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
 pub(super) const SET: Spec = Spec::write(
-    meta(
+    Group::String.meta(
         "SET",
         Arity::AtLeast(3),
         Keys::At(1),
@@ -164,7 +164,7 @@ fn set_absolute(_: &Keyspace, stamp: &Stamp, args: Args<'_>) -> Option<Vec<Vec<u
 }
 
 pub(super) const SETNX: Spec = Spec::write(
-    meta(
+    Group::String.meta(
         "SETNX",
         Arity::Exactly(3),
         Keys::At(1),
@@ -184,7 +184,7 @@ fn setnx(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
 }
 
 pub(super) const SETEX: Spec = Spec::write(
-    meta(
+    Group::String.meta(
         "SETEX",
         Arity::Exactly(4),
         Keys::At(1),
@@ -199,7 +199,7 @@ pub(super) const SETEX: Spec = Spec::write(
 );
 
 pub(super) const PSETEX: Spec = Spec::write(
-    meta(
+    Group::String.meta(
         "PSETEX",
         Arity::Exactly(4),
         Keys::At(1),
@@ -230,7 +230,7 @@ fn set_until(stamp: &Stamp, unit: Unit, args: Args<'_>) -> Option<Vec<Vec<u8>>> 
 }
 
 pub(super) const GETSET: Spec = Spec::write(
-    meta(
+    Group::String.meta(
         "GETSET",
         Arity::Exactly(3),
         Keys::At(1),
@@ -254,7 +254,7 @@ fn getset(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
 const PAIRS: Keys = Keys::Range { first: 1, last: -1, step: 2 };
 
 pub(super) const MSET: Spec = Spec::write(
-    meta(
+    Group::String.meta(
         "MSET",
         Arity::AtLeast(3),
         PAIRS,
@@ -273,7 +273,7 @@ fn mset(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
 }
 
 pub(super) const MSETNX: Spec = Spec::write(
-    meta(
+    Group::String.meta(
         "MSETNX",
         Arity::AtLeast(3),
         PAIRS,
