@@ -207,7 +207,7 @@ impl<E: Env> Core<E> {
     /// Hands over, answers what is pending, syncs the log, stops.
     pub(crate) async fn shutdown(&self) {
         let shared = &self.shared;
-        if let Err(why) = self.hand_over().await {
+        if let Err(why) = self.hand_over(None).await {
             tracing::debug!(%why, "leadership is not handed over");
         }
         for item in shared.queue.close() {

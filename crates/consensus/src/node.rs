@@ -409,10 +409,11 @@ impl Node {
         }
     }
 
-    /// Hands leadership to an up-to-date voter, if this replica leads and there is one.
-    pub async fn hand_over(&self) -> Result<(), String> {
+    /// Hands leadership to the voter whose client or peer address is `to` (`None`: to whichever is
+    /// most up to date), if this replica leads and such a voter answers.
+    pub async fn hand_over(&self, to: Option<&str>) -> Result<(), String> {
         match self.core() {
-            Some(core) => core.hand_over().await,
+            Some(core) => core.hand_over(to).await,
             None => Err("this replica does not lead".to_owned()),
         }
     }

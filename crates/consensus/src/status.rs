@@ -112,8 +112,9 @@ impl<E: Env> Core<E> {
         self.seats().into_iter().map(status).collect()
     }
 
-    /// Hands leadership to an up-to-date voter, if this replica leads and there is one.
-    pub(crate) async fn hand_over(&self) -> Result<(), String> {
+    /// Hands leadership to the voter whose client or peer address is `to`, or to the one that is
+    /// most up to date, if this replica leads and such a voter answers.
+    pub(crate) async fn hand_over(&self, to: Option<&str>) -> Result<(), String> {
         let metrics = self.metrics();
         let me = self.shared.settings.me.node;
         if !self.shared.leads() {
@@ -121,13 +122,21 @@ impl<E: Env> Core<E> {
         }
         let live_within = self.shared.settings.election_max;
         let matched = |node: u64| metrics.replication.as_ref()?.get(&node)?.map(|id| id.index);
+        let is_at = |node: u64, to: &str| {
+            let peer = metrics.membership_config.get_node(&node);
+            peer.is_some_and(|peer| to == peer.resp_address || to == peer.peer_address)
+        };
         let heir = metrics
             .membership_config
             .voter_ids()
             .filter(|node| *node != me)
+            .filter(|node| to.is_none_or(|to| is_at(*node, to)))
             .filter(|node| Self::silence(&metrics, *node).is_some_and(|age| age < live_within))
             .max_by_key(|node| matched(*node));
-        let heir = heir.ok_or("no other voter answers")?;
+        let heir = heir.ok_or_else(|| match to {
+            None => "no other voter answers".to_owned(),
+            Some(to) => format!("no other voter answers at {to}"),
+        })?;
         let asked = self.raft().trigger().transfer_leader(heir).await;
         asked.map_err(|error| error.to_string())?;
         let gone = async {

@@ -30,8 +30,9 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     fn is_ready(&self) -> bool;
     /// Takes a snapshot; its log index, or why not.
     fn snapshot(&self) -> impl Future<Output = Result<u64, String>> + Send;
-    /// Hands leadership to another voter, if this replica leads.
-    fn hand_over(&self) -> impl Future<Output = Result<(), String>> + Send;
+    /// Hands leadership to another voter, if this replica leads: to the one at this address, or to
+    /// any.
+    fn hand_over(&self, to: Option<&str>) -> impl Future<Output = Result<(), String>> + Send;
 }
 
 impl Backend for Node {
@@ -66,7 +67,7 @@ impl Backend for Node {
         Self::snapshot(self)
     }
 
-    fn hand_over(&self) -> impl Future<Output = Result<(), String>> + Send {
-        Self::hand_over(self)
+    fn hand_over(&self, to: Option<&str>) -> impl Future<Output = Result<(), String>> + Send {
+        Self::hand_over(self, to)
     }
 }

@@ -131,7 +131,7 @@ impl Backend for Double {
         Ok(10)
     }
 
-    async fn hand_over(&self) -> Result<(), String> {
+    async fn hand_over(&self, _: Option<&str>) -> Result<(), String> {
         Ok(())
     }
 }

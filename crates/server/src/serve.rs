@@ -107,7 +107,7 @@ async fn wait_for_end(node: &Node, shared: &Shared) -> Result<Stop, String> {
 async fn end(node: &Node, shared: &Shared, stop: Stop) {
     tracing::info!("stopping");
     if stop == Stop::Orderly {
-        match tokio::time::timeout(HAND_OVER_TIME, node.hand_over()).await {
+        match tokio::time::timeout(HAND_OVER_TIME, node.hand_over(None)).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => tracing::info!(why, "leadership was not handed over"),
             Err(_) => tracing::warn!("nobody took leadership over in time"),

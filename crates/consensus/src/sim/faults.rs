@@ -128,7 +128,7 @@ fn isolate(cluster: &Cluster, random: &mut Random, at: usize) {
 
 async fn hand_over(cluster: &Cluster, at: usize) {
     if let Some(running) = cluster.running(at) {
-        let result = running.core.hand_over().await;
+        let result = running.core.hand_over(None).await;
         cluster.checks.note(&format!("{} hands over: {result:?}", running.name));
     }
 }

@@ -1,12 +1,13 @@
 //! Commands about the node as a whole: time, role, snapshots, stopping.
 
-use super::work::replicas;
-use super::{Call, Row, Run, View, Work, bulk, error, exactly, int, is, least, not_an_integer};
+use super::work::{HAND_OVER_TIME, replicas};
+use super::{Call, Row, Run, View, Work, bulk, exactly, int, is, least, not_an_integer};
 use super::{syntax_error, text};
 use crate::shared::{Stop, unix_micros};
 use quorate_engine::{Flags, Group};
-use quorate_resp::{Args, Reply};
+use quorate_resp::{Args, Reply, parse_int};
 use std::sync::PoisonError;
+use std::time::Duration;
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
 
@@ -160,11 +161,28 @@ fn shutdown(_: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
 }
 
 fn failover(_: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
-    match args.get(1) {
-        None => Ok(Work::HandOver),
-        Some(word) if is(word, "ABORT") => Err(Reply::error("ERR No failover in progress.")),
-        Some(word) => Err(error(format!("ERR FAILOVER option '{}' is not supported", text(word)))),
+    let (mut to, mut limit) = (None, HAND_OVER_TIME);
+    let mut words = args.from(1).iter();
+    while let Some(word) = words.next() {
+        if is(word, "ABORT") && args.len() == 2 {
+            // A hand-over is waited for by its caller: there is never one to be aborted.
+            return Err(Reply::error("ERR No failover in progress."));
+        } else if is(word, "TO") && to.is_none() {
+            let (Some(host), Some(port)) = (words.next(), words.next()) else {
+                return Err(syntax_error());
+            };
+            to = Some(format!("{}:{}", text(host), text(port)));
+        } else if is(word, "TIMEOUT") {
+            let ms = words.next().and_then(parse_int).and_then(|ms| u64::try_from(ms).ok());
+            let Some(ms) = ms.filter(|ms| *ms > 0) else {
+                return Err(Reply::error("ERR FAILOVER timeout must be greater than 0"));
+            };
+            limit = Duration::from_millis(ms);
+        } else if !is(word, "FORCE") {
+            return Err(syntax_error());
+        }
     }
+    Ok(Work::HandOver(to, limit))
 }
 
 fn monitor(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 /// How often WAIT looks again.
 const WAIT_STEP: Duration = Duration::from_millis(1);
-/// How long SHUTDOWN waits for somebody else to lead.
-const HAND_OVER_TIME: Duration = Duration::from_secs(5);
+/// How long SHUTDOWN and FAILOVER wait for somebody else to lead.
+pub(super) const HAND_OVER_TIME: Duration = Duration::from_secs(5);
 
 /// Something to be awaited.
 #[derive(Debug)]
@@ -38,8 +38,9 @@ pub(crate) enum Work {
     Log(Vec<Vec<u8>>),
     /// SHUTDOWN.
     Shutdown(Stop),
-    /// FAILOVER: hand leadership over.
-    HandOver,
+    /// FAILOVER: hand leadership over, to the replica at this address if there is one, within this
+    /// time.
+    HandOver(Option<String>, Duration),
 }
 
 /// One accepted `CONFIG SET` pair; the value is canonical.
@@ -75,13 +76,18 @@ pub(crate) async fn perform<B: Backend>(
             Some(Reply::OK)
         }
         Work::Log(args) => Some(through_log(node, &args).await),
-        Work::HandOver => Some(match node.hand_over().await {
-            Ok(()) => Reply::OK,
-            Err(why) => error(format!("ERR {why}")),
-        }),
+        Work::HandOver(to, limit) => {
+            let handed = tokio::time::timeout(limit, node.hand_over(to.as_deref())).await;
+            Some(match handed {
+                Ok(Ok(())) => Reply::OK,
+                Ok(Err(why)) => error(format!("ERR {why}")),
+                Err(_) => Reply::error("ERR nobody took over in time"),
+            })
+        }
         Work::Shutdown(stop) => {
             if stop == Stop::Orderly
-                && let Ok(Err(why)) = tokio::time::timeout(HAND_OVER_TIME, node.hand_over()).await
+                && let Ok(Err(why)) =
+                    tokio::time::timeout(HAND_OVER_TIME, node.hand_over(None)).await
             {
                 tracing::warn!(why, "stopping without having handed leadership over");
             }
