@@ -20,9 +20,11 @@ mod encode;
 mod facts;
 #[cfg(any(test, feature = "fake"))]
 mod fake;
+mod incoming;
 mod inspect;
 mod log;
 mod manifest;
+mod outgoing;
 mod queue;
 mod read;
 mod rebase;
@@ -38,10 +40,12 @@ pub use disk::{Disk, DiskFile, OsDisk};
 pub use facts::{Facts, Identity};
 #[cfg(any(test, feature = "fake"))]
 pub use fake::{FakeDisk, FakeFile};
+pub use incoming::{Incoming, IncomingId};
 pub use inspect::{Report, check, inspect, repair};
 pub use log::{
     Ack, Entry, EntryKind, Log, LogId, LogOptions, LogStats, PAYLOAD_BYTES_MAX, Recovered, Vote,
 };
+pub use outgoing::SnapshotReader;
 pub use record::RecordKind;
 pub use scan::RecordView;
 pub use snapshots::{Sink, SnapshotFile, Snapshots};

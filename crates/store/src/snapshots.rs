@@ -7,7 +7,8 @@
 
 use crate::disk::DiskFile;
 use crate::manifest::{Base, DIR, Listing, Manifest, base_path, temporary_path};
-use crate::{Disk, Log, LogId, StoreError};
+use crate::outgoing::SnapshotReader;
+use crate::{Disk, Incoming, IncomingId, Log, LogId, StoreError};
 use std::io::{Error, ErrorKind};
 use std::sync::{Mutex, PoisonError};
 
@@ -86,21 +87,39 @@ impl<D: Disk> Snapshots<D> {
     ) -> Result<SnapshotFile, StoreError> {
         // Held throughout: one snapshot at a time.
         let mut catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
-        if catalogue.first().is_some_and(|newest| newest.last.index > last.index) {
-            let why = "a snapshot must not be older than the newest one";
-            return Err(StoreError::Io(Error::new(ErrorKind::InvalidInput, why)));
-        }
-        let listed = Listing::read(&self.disk)?.bases.last().copied().unwrap_or(0);
-        let known = catalogue.first().map_or(0, |base| base.number);
-        let number = listed.max(known) + 1;
+        refuse_older(&catalogue, last)?;
         let aside = temporary_path("base");
         let (bytes, crc) = self.fill(&aside, write).inspect_err(|_| {
             let _ = self.disk.remove(&aside);
         })?;
-        let base = Base { number, last, bytes, crc };
-        let path = base_path(number);
-        self.disk.rename(&aside, &path)?;
-        self.disk.sync_dir(DIR)?;
+        self.adopt(log, &mut catalogue, (last, bytes, crc), |path| {
+            self.disk.rename(&aside, path)?;
+            self.disk.sync_dir(DIR)?;
+            Ok(())
+        })
+    }
+
+    /// Makes a snapshot that was received whole, and is durable, the newest one.
+    pub fn install(&self, log: &Log<D>, incoming: Incoming<D>) -> Result<SnapshotFile, StoreError> {
+        let mut catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+        let IncomingId { last, bytes, crc, .. } = incoming.id();
+        refuse_older(&catalogue, last)?;
+        self.adopt(log, &mut catalogue, (last, bytes, crc), |path| incoming.move_to(path))
+    }
+
+    /// Names a file by `name`, which makes that durable, and lists it as the base.
+    fn adopt(
+        &self,
+        log: &Log<D>,
+        catalogue: &mut Vec<Base>,
+        (last, bytes, crc): (LogId, u64, u32),
+        name: impl FnOnce(&str) -> Result<(), StoreError>,
+    ) -> Result<SnapshotFile, StoreError> {
+        let listed = Listing::read(&self.disk)?.bases.last().copied().unwrap_or(0);
+        let known = catalogue.first().map_or(0, |base| base.number);
+        let base = Base { number: listed.max(known) + 1, last, bytes, crc };
+        let path = base_path(base.number);
+        name(&path)?;
         let outcome = log.shared.writer().rebase(&log.shared, base);
         if let Err(error) = outcome {
             let _ = self.disk.remove(&path);
@@ -139,12 +158,32 @@ impl<D: Disk> Snapshots<D> {
 
     /// Reads a whole snapshot file, verified.
     pub fn read(&self, file: &SnapshotFile) -> Result<Vec<u8>, StoreError> {
-        let known = {
-            let catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
-            catalogue.iter().find(|base| base_path(base.number) == file.path).copied()
-        };
-        read_verified(&self.disk, &known.ok_or_else(|| unusable(&file.path))?)
+        read_verified(&self.disk, &self.base(file)?)
     }
+
+    /// Opens a snapshot file to be read piece by piece.
+    pub fn reader(&self, file: &SnapshotFile) -> Result<SnapshotReader<D>, StoreError> {
+        SnapshotReader::open(&self.disk, self.base(file)?)
+    }
+
+    fn base(&self, file: &SnapshotFile) -> Result<Base, StoreError> {
+        let catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = catalogue.iter().find(|base| base_path(base.number) == file.path).copied();
+        known.ok_or_else(|| unusable(&file.path))
+    }
+
+    /// The disk they lie on, for what comes in.
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+}
+
+fn refuse_older(catalogue: &[Base], last: LogId) -> Result<(), StoreError> {
+    if catalogue.first().is_some_and(|newest| newest.last.index > last.index) {
+        let why = "a snapshot must not be older than the newest one";
+        return Err(StoreError::Io(Error::new(ErrorKind::InvalidInput, why)));
+    }
+    Ok(())
 }
 
 /// Reads a snapshot whole; [`StoreError::Corrupt`] unless it is as it was written.
@@ -165,7 +204,7 @@ pub(crate) fn read_verified<D: Disk>(disk: &D, base: &Base) -> Result<Vec<u8>, S
     Ok(bytes)
 }
 
-fn unusable(path: &str) -> StoreError {
+pub(crate) fn unusable(path: &str) -> StoreError {
     StoreError::Corrupt(format!(
         "{path} is damaged or no longer listed; use the snapshot before it, \
          or fetch one from a peer"
