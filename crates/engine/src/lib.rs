@@ -27,11 +27,13 @@ mod spec;
 pub use apply::{Applied, Outcome, apply};
 pub use batch::{Decoded, Run, decode};
 pub use context::{Effect, Effects, Reader, Stamp, Writer};
-pub use keyspace::{Db, Deadline, Garbage, Keyspace, StrEncoding, StrRef, WrongType};
+pub use keyspace::{
+    Db, Deadline, FreezeStep, Frozen, Garbage, Keyspace, StrEncoding, StrRef, WrongType,
+};
 pub use plan::{Plan, read};
 pub use seal::{Refusal, SealLimits, Sealed, seal};
 pub use settings::{SettingError, Settings};
-pub use snapshot::{SnapshotError, SnapshotFacts};
+pub use snapshot::{Checksum, Piece, SnapshotError, SnapshotFacts};
 pub use spec::{
     Arity, Flags, Group, Keys, Logged, Meta, ReadFn, RewriteFn, Run as RunFn, Spec, WriteFn,
 };

@@ -15,7 +15,9 @@
     reason = "Redis's own programs are the judge here; the engine under test still sees bytes alone"
 )]
 
-use quorate_engine::{Db, Deadline, Effects, Keyspace, Reader, SnapshotFacts, Stamp, Writer};
+use quorate_engine::{
+    Checksum, Db, Deadline, Effects, Keyspace, Reader, SnapshotFacts, Stamp, Writer,
+};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -125,16 +127,19 @@ fn shapes() -> Vec<Shape> {
     shapes
 }
 
+/// An entry with one write.
+fn write(keyspace: &mut Keyspace, effects: &mut Effects, db: u8, act: &dyn Fn(&mut Writer<'_>)) {
+    let index = keyspace.applied_index() + 1;
+    keyspace.begin_entry(index, 1_700_000_000_000);
+    let stamp = Stamp { now_ms: keyspace.now_ms(), seed: 0 };
+    act(&mut Writer { keyspace, db: Db(db), stamp, index, effects });
+}
+
 fn state() -> Keyspace {
     let mut keyspace = Keyspace::new([3, 4]);
     let mut effects = Effects::default();
-    let mut write = |db: u8, act: &dyn Fn(&mut Writer<'_>)| {
-        let index = keyspace.applied_index() + 1;
-        keyspace.begin_entry(index, 1_700_000_000_000);
-        let stamp = Stamp { now_ms: keyspace.now_ms(), seed: 0 };
-        let effects = &mut effects;
-        act(&mut Writer { keyspace: &mut keyspace, db: Db(db), stamp, index, effects });
-    };
+    let mut write =
+        |db: u8, act: &dyn Fn(&mut Writer<'_>)| write(&mut keyspace, &mut effects, db, act);
     for (db, key, value, deadline) in shapes() {
         let deadline = deadline.map_or(Deadline::Clear, Deadline::At);
         write(db, &|writer| writer.set_string(&key, &value, deadline));
@@ -153,11 +158,43 @@ fn facts() -> SnapshotFacts {
 
 #[test]
 fn redis_serves_what_we_write() {
-    let scratch = Scratch::new("write");
-    let path = scratch.0.join("dump.rdb");
-    let mut file = std::fs::File::create(&path).unwrap();
-    state().write_snapshot(&facts(), &mut |piece| file.write_all(piece).unwrap());
+    let mut file = Vec::new();
+    state().write_snapshot(&facts(), &mut |piece| file.extend_from_slice(piece));
+    redis_serves("write", &file);
+}
 
+/// Keys that are changed meanwhile stand in front, whatever their database.
+#[test]
+fn redis_serves_what_we_write_while_it_changes() {
+    let mut keyspace = state();
+    let mut effects = Effects::default();
+    let frozen = keyspace.freeze(&facts()).unwrap();
+    for (db, key, ..) in shapes().iter().step_by(2) {
+        write(&mut keyspace, &mut effects, *db, &|writer| assert!(writer.remove(key)));
+    }
+    write(&mut keyspace, &mut effects, 0, &|writer| writer.swap_db(Db(3), Db(4)));
+    for (db, key, ..) in shapes().iter().skip(1).step_by(4) {
+        let changed = |writer: &mut Writer<'_>| writer.set_string(key, b"new", Deadline::Clear);
+        write(&mut keyspace, &mut effects, *db, &changed);
+    }
+    write(&mut keyspace, &mut effects, 0, &|writer| assert!(writer.flush(None) > 0));
+    let (mut file, mut checksum, mut done) = (Vec::new(), Checksum::default(), false);
+    while !done {
+        let step = keyspace.freeze_step(frozen).unwrap();
+        for piece in step.pieces {
+            piece.write(&mut |bytes| file.extend_from_slice(bytes));
+        }
+        done = step.done;
+    }
+    checksum.update(&file);
+    file.extend(checksum.finish());
+    redis_serves("frozen", &file);
+}
+
+fn redis_serves(name: &str, file: &[u8]) {
+    let scratch = Scratch::new(name);
+    let path = scratch.0.join("dump.rdb");
+    std::fs::write(&path, file).unwrap();
     let checked = Command::new("redis-check-rdb").arg(&path).output();
     let checked = checked.expect("redis-check-rdb 7.0 must be installed");
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();

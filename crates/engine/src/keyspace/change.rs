@@ -1,5 +1,9 @@
-//! The one place where the state changes: every change of a key ends in [`Keyspace::settle`], every
-//! other change in [`Keyspace::note`], which `settle` calls too.
+//! The one place where the state changes: every change of a key begins with [`Keyspace::open`] and
+//! ends in [`Keyspace::settle`]; every other change ends in [`Keyspace::note`], which `settle`
+//! calls too.
+//!
+//! `open` finds what is there and, while a freeze runs, lets it keep what the key was (see
+//! `freeze`). An entry that is put into the table gets the current epoch first.
 //!
 //! `settle` keeps counted bytes, expiry index, deletion revisions and digest in step with the
 //! table. The functions above it touch the table and say what was there before and what is there
@@ -55,6 +59,26 @@ impl Keyspace {
         Site { db, key, at: Point::of(self.hash_key, key), index }
     }
 
+    /// Finds a key that is about to change or to go. A running freeze that has not written the key
+    /// keeps it as it is now.
+    fn open(&mut self, site: &Site<'_>) -> Option<&mut Entry> {
+        let database = self.databases.get_mut(site.db.number())?;
+        let entry = database.table.get_mut(site.at, site.key)?;
+        if entry.epoch() != self.epoch {
+            if let Some(freeze) = &mut self.freeze {
+                freeze.save(site.db, entry);
+            }
+            entry.set_epoch(self.epoch);
+        }
+        Some(entry)
+    }
+
+    /// Puts an entry; gives back what it replaced, which was opened.
+    fn insert(&mut self, site: &Site<'_>, mut entry: Entry) -> Option<Entry> {
+        entry.set_epoch(self.epoch);
+        self.database_mut(site.db).table.insert(site.at, entry)
+    }
+
     /// Sets a string, whatever was there. Gives back what has to be dropped.
     pub(super) fn store(
         &mut self,
@@ -63,9 +87,8 @@ impl Keyspace {
         encoding: StrEncoding,
         deadline: Deadline,
     ) -> Option<Garbage> {
-        let now_ms = self.now_ms;
-        let table = &mut self.database_mut(site.db).table;
-        let mut found = table.get_mut(site.at, site.key);
+        let (now_ms, epoch) = (self.now_ms, self.epoch);
+        let mut found = self.open(site);
         let before = found.as_deref().map(Facts::of);
         let deadline = match deadline {
             Deadline::Keep => {
@@ -79,11 +102,14 @@ impl Keyspace {
         let (after, old) = if let (true, Some(entry)) = (in_place, &found) {
             (Facts::of(entry), None)
         } else {
-            let entry = Entry::string(head, site.key, value);
+            let mut entry = Entry::string(head, site.key, value);
             let after = Facts::of(&entry);
             let old = match found {
-                Some(place) => Some(core::mem::replace(place, entry)),
-                None => table.insert(site.at, entry),
+                Some(place) => {
+                    entry.set_epoch(epoch);
+                    Some(core::mem::replace(place, entry))
+                }
+                None => self.insert(site, entry),
             };
             (after, old)
         };
@@ -100,8 +126,7 @@ impl Keyspace {
         bytes: &[u8],
     ) -> (usize, Option<Garbage>) {
         let now_ms = self.now_ms;
-        let table = &mut self.database_mut(site.db).table;
-        let found = table.get_mut(site.at, site.key);
+        let found = self.open(site);
         let before = found.as_deref().map(Facts::of);
         let (after, length, at, old) = match found {
             Some(entry) if entry.visible(now_ms) => {
@@ -123,7 +148,7 @@ impl Keyspace {
                 let at = offset.unwrap_or(0);
                 let mut entry = Entry::string(head, site.key, &[]);
                 entry.write_at(head, at, bytes);
-                (Facts::of(&entry), entry.len(), at, table.insert(site.at, entry))
+                (Facts::of(&entry), entry.len(), at, self.insert(site, entry))
             }
         };
         let mut element = Digest(at as u64);
@@ -134,6 +159,9 @@ impl Keyspace {
 
     /// Takes a key out, expired or not.
     pub(super) fn take(&mut self, site: &Site<'_>) -> Option<Entry> {
+        if self.freeze.is_some() {
+            self.open(site)?;
+        }
         let entry = self.database_mut(site.db).table.remove(site.at, site.key)?;
         self.settle(Op::Remove, site, 0, (Some(Facts::of(&entry)), None));
         Some(entry)
@@ -142,8 +170,7 @@ impl Keyspace {
     /// Sets or clears the deadline of a key that is there and not expired.
     pub(super) fn change_deadline(&mut self, site: &Site<'_>, deadline: Option<u64>) -> bool {
         let now_ms = self.now_ms;
-        let table = &mut self.database_mut(site.db).table;
-        let found = table.get_mut(site.at, site.key).filter(|entry| entry.visible(now_ms));
+        let found = self.open(site).filter(|entry| entry.visible(now_ms));
         let Some(entry) = found else { return false };
         let before = Facts::of(entry);
         entry.set_head(Head { revision: site.index, deadline, ..entry.head() });
@@ -182,14 +209,18 @@ impl Keyspace {
 
     fn put(&mut self, op: Op, from: &Site<'_>, to: &Site<'_>, entry: Entry) -> Option<Garbage> {
         let after = Facts::of(&entry);
-        let old = self.database_mut(to.db).table.insert(to.at, entry);
+        if self.freeze.is_some() {
+            self.open(to);
+        }
+        let old = self.insert(to, entry);
         let mut element = Digest(from.db.number() as u64);
         element.bytes(from.key);
         self.settle(op, to, element.0, (old.as_ref().map(Facts::of), Some(after)));
         old.and_then(garbage)
     }
 
-    /// Empties a database at once, however large: it leaves whole.
+    /// Empties a database at once, however large: it leaves whole. A freeze that has not written
+    /// all of it takes it.
     pub(super) fn empty(&mut self, db: Db, index: u64) -> (u64, Option<Garbage>) {
         let count = self.database(db).table.len();
         if count == 0 {
@@ -198,7 +229,11 @@ impl Keyspace {
         let database = core::mem::take(self.database_mut(db));
         self.revisions.flush(db, index);
         self.note(Op::Flush, db, &[], [count, 0, index]);
-        (count, Some(Garbage(Waste::Database(Box::new(database)))))
+        let gone = match &mut self.freeze {
+            Some(freeze) => freeze.take_over(db, Box::new(database)),
+            None => Some(Box::new(database)),
+        };
+        (count, gone.map(|database| Garbage(Waste::Database(database))))
     }
 
     /// Exchanges two databases with their expiry.
@@ -207,6 +242,9 @@ impl Keyspace {
             return;
         }
         self.databases.swap(one.number(), other.number());
+        if let Some(freeze) = &mut self.freeze {
+            freeze.exchange(one, other);
+        }
         self.revisions.exchange(one, index);
         self.revisions.exchange(other, index);
         self.note(Op::Exchange, one, &[], [other.number() as u64, 0, index]);

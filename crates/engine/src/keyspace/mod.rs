@@ -10,6 +10,7 @@ mod change;
 mod chunks;
 mod digest;
 mod expiry;
+mod freeze;
 mod hash;
 mod page;
 mod record;
@@ -20,19 +21,22 @@ mod table;
 pub(crate) mod tests;
 
 pub use access::{StrEncoding, StrRef};
+pub use freeze::{FreezeStep, Frozen};
 
+pub(crate) use chunks::Chunks;
 pub(crate) use digest::Digest;
 pub(crate) use hash::{BUCKETS, Point};
 pub(crate) use record::{Entry, Head};
 pub(crate) use revisions::Revisions;
-pub(crate) use table::Found;
 
 use crate::Settings;
 use crate::settings::{NotifyMask, SettingError};
+use crate::snapshot::Output;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use change::Site;
 use expiry::Expiry;
+use freeze::Freeze;
 use table::Table;
 
 /// Number of a database, `0..16`.
@@ -69,8 +73,8 @@ pub enum Deadline {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongType;
 
-/// Large values and emptied databases on their way out; only to be dropped, away from the apply
-/// path.
+/// Large values, emptied databases and the like on their way out; only to be dropped, away from
+/// the apply path.
 #[derive(Debug)]
 pub struct Garbage(
     #[allow(dead_code, reason = "held only to be dropped elsewhere")] pub(crate) Waste,
@@ -84,6 +88,8 @@ pub(crate) enum Waste {
     Entry(Entry),
     /// A whole database.
     Database(Box<Database>),
+    /// What was written of a snapshot that was given up.
+    Output(Box<Output>),
 }
 
 /// One database. Without keys it has no memory of its own.
@@ -110,6 +116,11 @@ pub struct Keyspace {
     settings: Settings,
     /// `settings.notify`, read once.
     notify: NotifyMask,
+    /// Whatever is put into the table or changed there belongs to this epoch. Flipped by a freeze.
+    /// Invariant: without a freeze every key does. Not part of the state: replicas need not agree.
+    epoch: bool,
+    /// The snapshot that is being taken.
+    freeze: Option<Box<Freeze>>,
 }
 
 impl core::fmt::Debug for Keyspace {
@@ -138,6 +149,8 @@ impl Keyspace {
             revisions: Revisions::default(),
             settings: Settings::default(),
             notify: NotifyMask::default(),
+            epoch: false,
+            freeze: None,
         }
     }
 

@@ -23,8 +23,9 @@ const ENCODING: u8 = 0b0001_1000;
 const ENCODING_SHIFT: u32 = 3;
 /// Eight bytes of deadline follow the revision.
 const DEADLINE: u8 = 0b0010_0000;
-/// Reserved for the key-by-key freeze: set when the running snapshot has this key already.
-const FROZEN: u8 = 0b0100_0000;
+/// The key's epoch, see `freeze`. Says nothing about the key: it is not compared, not digested and
+/// not written. A record that is built anew begins without it.
+const EPOCH: u8 = 0b0100_0000;
 
 const REVISION: usize = 1;
 const REVISION_BYTES: usize = 6;
@@ -131,6 +132,18 @@ impl Entry {
         key(self.record())
     }
 
+    /// The epoch in which the key was last changed or frozen.
+    pub(crate) fn epoch(&self) -> bool {
+        flags(self.record()) & EPOCH != 0
+    }
+
+    /// Takes the key into an epoch.
+    pub(crate) fn set_epoch(&mut self, epoch: bool) {
+        if let Some(flags) = self.record_mut().first_mut() {
+            *flags = *flags & !EPOCH | if epoch { EPOCH } else { 0 };
+        }
+    }
+
     /// Encoding, revision and deadline.
     pub(crate) fn head(&self) -> Head {
         let record = self.record();
@@ -208,19 +221,23 @@ impl Entry {
         true
     }
 
-    /// Changes revision and deadline, keeping the value.
+    /// Changes revision and deadline, keeping value and epoch.
     pub(crate) fn set_head(&mut self, head: Head) {
+        let epoch = self.epoch();
         let record = self.record_mut();
         if has_deadline(record) == head.deadline.is_some() {
             write_head(record, head);
         } else {
             *record = build(head, key(record), value(record));
+            self.set_epoch(epoch);
         }
     }
 
-    /// Writes bytes at `offset`, zero-filling a gap; in place where the value does not grow.
-    /// The head's deadline must be as present as it was: a write inside a value keeps it.
+    /// Writes bytes at `offset`, zero-filling a gap; in place where the value does not grow. The
+    /// epoch stays. The head's deadline must be as present as it was: a write inside a value keeps
+    /// it.
     pub(crate) fn write_at(&mut self, head: Head, offset: usize, bytes: &[u8]) {
+        let epoch = self.epoch();
         self.set_head(head);
         let end = offset + bytes.len();
         match self {
@@ -243,6 +260,7 @@ impl Entry {
                     let mut chunks = Chunks::new(value(record));
                     chunks.write_at(offset, bytes);
                     *self = Self::large(head, key(record), chunks);
+                    self.set_epoch(epoch);
                 }
             }
         }
@@ -281,7 +299,7 @@ fn write_head(record: &mut [u8], head: Head) {
         StrEncoding::Raw => 2,
     };
     let deadline = if head.deadline.is_some() { DEADLINE } else { 0 };
-    *flags = *flags & (TYPE | FROZEN) | encoding << ENCODING_SHIFT | deadline;
+    *flags = *flags & (TYPE | EPOCH) | encoding << ENCODING_SHIFT | deadline;
     for (to, from) in revision.iter_mut().zip(head.revision.to_le_bytes()) {
         *to = from;
     }
@@ -394,6 +412,7 @@ mod tests {
             heads in prop::collection::vec(any_head(), 2),
             key_len in prop::sample::select(vec![0, 1, 16, 127, 128, 16_383, 16_384, 70_000]),
             value_len in prop::sample::select(vec![0, 1, 44, 4000, 65_536, 65_537, 200_000]),
+            epoch in any::<bool>(),
             (offset, length) in (0..140_000_usize, 0..70_000_usize),
         ) {
             let key = vec![b'k'; key_len];
@@ -402,7 +421,10 @@ mod tests {
             prop_assert_eq!(entry.head(), heads[0]);
             prop_assert!(entry.key() == key && flat(&entry) == model);
 
+            entry.set_epoch(epoch);
+            prop_assert_eq!((entry.epoch(), entry.head()), (epoch, heads[0]));
             entry.set_head(heads[1]);
+            prop_assert_eq!(entry.epoch(), epoch);
             prop_assert_eq!(entry.head(), heads[1]);
             prop_assert!(entry.key() == key && flat(&entry) == model);
 
@@ -419,6 +441,7 @@ mod tests {
             let same = heads[0].deadline.is_some() == heads[1].deadline.is_some();
             prop_assert_eq!(done, same && model.len() <= PACKED_MAX);
             prop_assert_eq!(entry.head(), if done { heads[0] } else { heads[1] });
+            prop_assert_eq!(entry.epoch(), epoch, "no change in place ends an epoch");
         }
     }
 }

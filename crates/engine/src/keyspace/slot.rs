@@ -64,10 +64,15 @@ impl Slot {
         (slot, level)
     }
 
-    pub(super) fn get_mut(&mut self, hash: u32, key: &[u8]) -> Option<&mut Entry> {
+    /// The page where a hash belongs, to change its entries but for their keys.
+    pub(super) fn page_mut(&mut self, hash: u32) -> Option<&mut Page> {
         let (Self::List(pages), _) = self.list_mut(hash) else { return None };
         let number = place(pages, hash);
-        let page = pages.get_mut(number)?;
+        pages.get_mut(number)
+    }
+
+    pub(super) fn get_mut(&mut self, hash: u32, key: &[u8]) -> Option<&mut Entry> {
+        let page = self.page_mut(hash)?;
         page.find(hash, key).ok().and_then(|at| page.entry_mut(at))
     }
 

@@ -110,6 +110,43 @@ impl Table {
         walk
     }
 
+    /// Gives the entries at or behind (slot, hash) to `visit`, which may change all but their keys,
+    /// until it has enough or a page ends; entries of one hash are given together. Where to go on,
+    /// if there may be more.
+    pub(crate) fn visit(
+        &mut self,
+        (slot, hash): (usize, u32),
+        visit: &mut dyn FnMut(&mut Entry) -> bool,
+    ) -> Option<(usize, u32)> {
+        let first = self.slot_with_keys(slot)?;
+        let hash = if first == slot { hash } else { 0 };
+        let page = self.slot_mut(first)?.page_mut(hash)?;
+        let mut at = page.lower_bound(hash);
+        while let Some(entry) = page.entry_mut(at) {
+            let enough = !visit(entry);
+            let (this, next) = (page.hash(at), page.hash(at + 1));
+            at += 1;
+            if let Some(next) = next.filter(|_| enough && this != next) {
+                return Some((first, next));
+            }
+        }
+        Some(u32::try_from(page.end()).map_or((first + 1, 0), |hash| (first, hash)))
+    }
+
+    /// The first slot with keys at or behind `slot`.
+    fn slot_with_keys(&self, slot: usize) -> Option<usize> {
+        let first = slot / GROUP;
+        for (number, group) in self.groups.iter().enumerate().skip(first) {
+            let Some(group) = group else { continue };
+            let from = if number == first { slot % GROUP } else { 0 };
+            let within = group.counts.iter().skip(from).position(|&count| count > 0);
+            if let Some(within) = within {
+                return Some(number * GROUP + from + within);
+            }
+        }
+        None
+    }
+
     /// A key picked by `seed`, every key with the same chance but for the last of many tries. The
     /// choice depends on the keys alone, not on how the pages came to lie.
     pub(crate) fn pick(&self, seed: &mut u64) -> Option<&Entry> {

@@ -1,17 +1,22 @@
 //! A snapshot is an RDB 10 file; Raft's facts and what RDB cannot say travel in AUX fields.
 //!
-//! This is the basic form: written whole and read whole. Redis 7.0 loads it and `redis-check-rdb`
-//! passes it. AUX fields stand in front (facts of the caller, then those of the state), and behind
-//! each slot's keys one with what RDB has no place for: their revisions. A state read back is
-//! indistinguishable from the one written. See `docs/formats.md`.
+//! Redis 7.0 loads it and `redis-check-rdb` passes it. AUX fields stand in front (facts of the
+//! caller, then those of the state), and behind every group of keys one with what RDB has no place
+//! for: their revisions. A state read back is indistinguishable from the one written. See
+//! `docs/formats.md`.
 
 mod crc64;
 mod lzf;
 mod read;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 mod write;
+
+pub(crate) use write::Output;
+#[cfg(test)]
+pub(crate) use write::whole;
+pub use write::{Checksum, Piece};
 
 use alloc::string::String;
 use alloc::vec::Vec;

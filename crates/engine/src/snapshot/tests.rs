@@ -8,7 +8,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use proptest::prelude::*;
 
-fn facts() -> SnapshotFacts {
+pub(crate) fn facts() -> SnapshotFacts {
     let field = |name: &str, value: &str| (name.to_string(), value.to_string());
     SnapshotFacts { fields: vec![field("quorate-last-log-id", "3-7-9"), field("quorate-x", "")] }
 }
@@ -22,7 +22,7 @@ fn restored(keyspace: &Keyspace) -> Keyspace {
 }
 
 /// Everything that can be seen of a state.
-fn assert_same(one: &Keyspace, other: &Keyspace) {
+pub(crate) fn assert_same(one: &Keyspace, other: &Keyspace) {
     assert_eq!(one.digest(), other.digest());
     assert_eq!(one.now_ms(), other.now_ms());
     assert_eq!(one.applied_index(), other.applied_index());

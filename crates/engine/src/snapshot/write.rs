@@ -1,53 +1,130 @@
-//! Writing: the state as a stream of pieces that make an RDB file.
+//! Writing: the state as pieces that make an RDB file.
 //!
-//! The bytes depend on the state and the facts alone: replicas at the same index with the same
-//! facts write the same file.
+//! One encoder, [`Output`], for both ways of writing: a state that stands still
+//! ([`Keyspace::write_snapshot`]) and one that is frozen while it changes (`keyspace::freeze`). It
+//! takes keys in any order. What is large is not copied here: a header and the chunks of a value
+//! become bytes only when a piece is written out, away from the keyspace's lock.
 
 use super::crc64::crc64;
 use super::text::{print, push_number};
 use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, code, field};
-use crate::keyspace::{Entry, Found};
+use crate::keyspace::{Chunks, Digest, Entry, Revisions};
 use crate::{Db, Keyspace, Settings, StrEncoding};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-/// Pieces handed out are at most twice this.
-const PIECE: usize = 128 << 10;
+/// A piece of bytes is closed when it is this long.
+const PIECE: usize = 64 << 10;
+/// Bytes handed out at once are at most so many.
+const SLICE: usize = 256 << 10;
 
-impl Keyspace {
-    /// Writes the whole state as an RDB 10 file, handing out pieces of at most some 256 KiB.
-    pub fn write_snapshot(&self, facts: &SnapshotFacts, sink: &mut dyn FnMut(&[u8])) {
-        let mut out = Out { sink, piece: Vec::with_capacity(2 * PIECE), crc: 0 };
-        out.bytes(code::MAGIC);
-        out.bytes(b"0010");
-        out.aux("redis-ver", "7.0.15");
-        out.aux("redis-bits", "64");
-        out.aux("ctime", &(self.now_ms / 1000).to_string());
-        out.aux(field::FORMAT, &FORMAT.to_string());
-        for (name, value) in &facts.fields {
-            out.aux(name, value);
+/// Some of a snapshot's file.
+#[derive(Debug)]
+pub struct Piece(Content);
+
+#[derive(Debug)]
+enum Content {
+    Header(Box<Header>),
+    Bytes(Vec<u8>),
+    Value(Chunks),
+}
+
+impl Piece {
+    /// Hands out the piece's bytes, slice by slice, none of them empty.
+    pub fn write(&self, sink: &mut dyn FnMut(&[u8])) {
+        match &self.0 {
+            Content::Header(header) => header.encode().chunks(SLICE).for_each(sink),
+            Content::Bytes(bytes) => bytes.chunks(SLICE).for_each(sink),
+            Content::Value(chunks) => chunks.list().iter().for_each(|chunk| sink(chunk)),
         }
-        self.write_state(&mut out);
-        for db in Db::all() {
-            self.write_database(db, &mut out);
-        }
-        out.bytes(&[code::END]);
-        out.finish();
+    }
+}
+
+/// The checksum that ends a snapshot's file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Checksum(u64);
+
+impl Checksum {
+    /// Takes the file's next bytes in.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0 = crc64(self.0, bytes);
     }
 
-    /// What is not keys.
-    fn write_state(&self, out: &mut Out<'_>) {
-        let [one, two] = self.hash_key;
-        out.aux(field::HASH_KEY, &format!("{one:016x}{two:016x}"));
-        out.aux(field::TIME, &self.now_ms.to_string());
-        out.aux(field::INDEX, &self.applied_index.to_string());
-        out.aux(field::DIGEST, &format!("{:016x}", self.digest.0));
-        out.aux(field::LEVEL, &self.level.to_string());
-        for name in Settings::NAMES {
-            let value = self.settings().get(name).unwrap_or_default();
-            out.aux(&format!("{}{name}", field::SETTING), &value);
+    /// The bytes that stand behind all pieces.
+    pub fn finish(self) -> [u8; 8] {
+        self.0.to_le_bytes()
+    }
+}
+
+impl Keyspace {
+    /// Writes the whole state as an RDB 10 file, handing out pieces of at most some 256 KiB. Equal
+    /// states with equal facts give equal bytes.
+    pub fn write_snapshot(&self, facts: &SnapshotFacts, sink: &mut dyn FnMut(&[u8])) {
+        let mut out = Output::new(self, facts);
+        let mut checksum = Checksum::default();
+        let mut hand_out = |pieces: Vec<Piece>| {
+            for piece in pieces {
+                piece.write(&mut |bytes| {
+                    checksum.update(bytes);
+                    sink(bytes);
+                });
+            }
+        };
+        for db in Db::all() {
+            for found in self.database(db).table.walk(0, 0) {
+                out.entry(db, found.entry);
+                if out.held() >= PIECE as u64 {
+                    hand_out(out.take(false));
+                }
+            }
         }
+        hand_out(out.take(true));
+        sink(&checksum.finish());
+    }
+}
+
+/// What is not keys, as it was at one moment.
+#[derive(Debug)]
+struct Header {
+    facts: SnapshotFacts,
+    hash_key: [u64; 2],
+    now_ms: u64,
+    index: u64,
+    digest: Digest,
+    level: u32,
+    settings: Settings,
+    revisions: Revisions,
+}
+
+impl Header {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(PIECE);
+        out.extend_from_slice(code::MAGIC);
+        out.extend_from_slice(b"0010");
+        put_aux(&mut out, "redis-ver", "7.0.15");
+        put_aux(&mut out, "redis-bits", "64");
+        put_aux(&mut out, "ctime", &(self.now_ms / 1000).to_string());
+        put_aux(&mut out, field::FORMAT, &FORMAT.to_string());
+        for (name, value) in &self.facts.fields {
+            put_aux(&mut out, name, value);
+        }
+        let [one, two] = self.hash_key;
+        put_aux(&mut out, field::HASH_KEY, &format!("{one:016x}{two:016x}"));
+        put_aux(&mut out, field::TIME, &self.now_ms.to_string());
+        put_aux(&mut out, field::INDEX, &self.index.to_string());
+        put_aux(&mut out, field::DIGEST, &format!("{:016x}", self.digest.0));
+        put_aux(&mut out, field::LEVEL, &self.level.to_string());
+        for name in Settings::NAMES {
+            let value = self.settings.get(name).unwrap_or_default();
+            put_aux(&mut out, &format!("{}{name}", field::SETTING), &value);
+        }
+        self.put_revisions(&mut out);
+        out
+    }
+
+    fn put_revisions(&self, out: &mut Vec<u8>) {
         let floors: Vec<_> = Db::all().map(|db| self.revisions.floors(db)).collect();
         if floors.iter().any(|&floors| floors != (0, 0)) {
             let mut list = Vec::new();
@@ -55,7 +132,7 @@ impl Keyspace {
                 push_number(&mut list, absent);
                 push_number(&mut list, present);
             }
-            out.aux(field::FLOORS, &print(&list));
+            put_aux(out, field::FLOORS, &print(&list));
         }
         let (mut list, mut count, mut next) = (Vec::new(), 0, 0);
         for (bucket, revision) in self.revisions.buckets() {
@@ -63,39 +140,155 @@ impl Keyspace {
             push_number(&mut list, revision);
             (next, count) = (bucket + 1, count + 1);
             if count == FIELD_ITEMS_MAX {
-                out.aux(field::GONE, &print(&list));
+                put_aux(out, field::GONE, &print(&list));
                 (list, count) = (Vec::new(), 0);
             }
         }
         if count > 0 {
-            out.aux(field::GONE, &print(&list));
+            put_aux(out, field::GONE, &print(&list));
+        }
+    }
+}
+
+/// A snapshot's file in the making. Keys come in any order; those of a database need not stand
+/// together.
+#[derive(Debug)]
+pub(crate) struct Output {
+    /// Complete, not taken yet.
+    pieces: Vec<Piece>,
+    /// The piece being filled.
+    bytes: Vec<u8>,
+    /// Length of what is in `pieces`.
+    complete: u64,
+    /// Length of what was taken.
+    taken: u64,
+    /// The applied index of the state: ages of keys are counted from it.
+    index: u64,
+    /// Keys of each database, and how many of them have a deadline. `None` once that was written.
+    sizes: [Option<(u64, u64)>; Db::COUNT as usize],
+    /// The database of the last key.
+    db: Option<Db>,
+    /// What RDB has no place for, of the keys since the last such field, and how many they are.
+    marks: Vec<u8>,
+    marked: usize,
+    /// Length of what was written before those keys.
+    marked_from: u64,
+}
+
+impl Output {
+    /// Begins the file of a state; its keys are to follow.
+    pub(crate) fn new(keyspace: &Keyspace, facts: &SnapshotFacts) -> Self {
+        let header = Header {
+            facts: facts.clone(),
+            hash_key: keyspace.hash_key,
+            now_ms: keyspace.now_ms,
+            index: keyspace.applied_index,
+            digest: keyspace.digest,
+            level: keyspace.level,
+            settings: keyspace.settings().clone(),
+            revisions: keyspace.revisions.clone(),
+        };
+        let mut numbers = Db::all();
+        Self {
+            pieces: alloc::vec![Piece(Content::Header(Box::new(header)))],
+            bytes: Vec::new(),
+            complete: 0,
+            taken: 0,
+            index: keyspace.applied_index,
+            sizes: core::array::from_fn(|_| {
+                let database = keyspace.database(numbers.next()?);
+                Some((database.table.len(), database.expiry.len()))
+            }),
+            db: None,
+            marks: Vec::new(),
+            marked: 0,
+            marked_from: 0,
         }
     }
 
-    fn write_database(&self, db: Db, out: &mut Out<'_>) {
-        let database = self.database(db);
-        if database.table.len() == 0 {
+    /// Bytes that wait to be taken, without the header.
+    pub(crate) fn held(&self) -> u64 {
+        self.complete + self.bytes.len() as u64
+    }
+
+    /// Bytes written so far, without the header.
+    pub(crate) fn written(&self) -> u64 {
+        self.taken + self.held()
+    }
+
+    /// Takes all that is written. `last`: no key follows, and the file ends.
+    pub(crate) fn take(&mut self, last: bool) -> Vec<Piece> {
+        if last {
+            self.close_marks();
+            self.bytes.push(code::END);
+        }
+        self.close_piece();
+        self.taken += core::mem::take(&mut self.complete);
+        core::mem::take(&mut self.pieces)
+    }
+
+    /// Writes a key of database `db`.
+    pub(crate) fn entry(&mut self, db: Db, entry: &Entry) {
+        self.select(db);
+        if let Some(deadline) = entry.deadline() {
+            self.bytes.push(code::EXPIRE_MS);
+            self.bytes.extend_from_slice(&deadline.to_le_bytes());
+        }
+        self.bytes.push(code::STRING);
+        put_string(&mut self.bytes, entry.key());
+        match entry.bytes() {
+            (packed, None) => put_string(&mut self.bytes, packed),
+            (_, Some(chunks)) => {
+                put_length(&mut self.bytes, chunks.len() as u64);
+                self.close_piece();
+                self.complete += chunks.len() as u64;
+                self.pieces.push(Piece(Content::Value(chunks.clone())));
+            }
+        }
+        let raw = entry.encoding() == StrEncoding::Raw && !says_raw(entry);
+        let age = self.index.saturating_sub(entry.revision());
+        push_number(&mut self.marks, age << 1 | u64::from(raw));
+        self.marked += 1;
+        // Whoever reads must hold the keys until it knows their marks. Depends on what was written
+        // alone, not on when it was taken.
+        if self.marked == FIELD_ITEMS_MAX || self.written() - self.marked_from >= PIECE as u64 {
+            self.close_marks();
+        }
+        if self.bytes.len() >= PIECE {
+            self.close_piece();
+        }
+    }
+
+    fn select(&mut self, db: Db) {
+        if self.db == Some(db) {
             return;
         }
-        out.bytes(&[code::SELECT_DB]);
-        out.length(u64::from(db.0));
-        out.bytes(&[code::RESIZE_DB]);
-        out.length(database.table.len());
-        out.length(database.expiry.len());
-        let (mut list, mut count) = (Vec::new(), 0);
-        let mut walk = database.table.walk(0, 0).peekable();
-        while let Some(Found { slot, entry, .. }) = walk.next() {
-            out.entry(entry);
-            let raw = entry.encoding() == StrEncoding::Raw && !says_raw(entry);
-            let age = self.applied_index.saturating_sub(entry.revision());
-            push_number(&mut list, age << 1 | u64::from(raw));
-            count += 1;
-            let last = walk.peek().is_none_or(|next| next.slot != slot);
-            if last || count == FIELD_ITEMS_MAX {
-                out.aux(field::KEYS, &print(&list));
-                list.clear();
-                count = 0;
-            }
+        self.close_marks();
+        self.db = Some(db);
+        self.bytes.push(code::SELECT_DB);
+        put_length(&mut self.bytes, u64::from(db.0));
+        let sizes = self.sizes.get_mut(db.number()).and_then(Option::take);
+        if let Some((keys, expiring)) = sizes {
+            self.bytes.push(code::RESIZE_DB);
+            put_length(&mut self.bytes, keys);
+            put_length(&mut self.bytes, expiring);
+        }
+    }
+
+    fn close_marks(&mut self) {
+        if self.marked > 0 {
+            put_aux(&mut self.bytes, field::KEYS, &print(&self.marks));
+            self.marks.clear();
+            self.marked = 0;
+        }
+        self.marked_from = self.written();
+    }
+
+    fn close_piece(&mut self) {
+        if !self.bytes.is_empty() {
+            let bytes = core::mem::take(&mut self.bytes);
+            self.complete += bytes.len() as u64;
+            self.pieces.push(Piece(Content::Bytes(bytes)));
         }
     }
 }
@@ -106,101 +299,51 @@ fn says_raw(entry: &Entry) -> bool {
     chunks.is_some() || StrEncoding::of(packed) == StrEncoding::Raw
 }
 
-/// The file being written.
-struct Out<'a> {
-    sink: &'a mut dyn FnMut(&[u8]),
-    /// Written, not handed out yet.
-    piece: Vec<u8>,
-    /// Of everything handed out.
-    crc: u64,
+fn put_length(out: &mut Vec<u8>, length: u64) {
+    match (u8::try_from(length), u16::try_from(length), u32::try_from(length)) {
+        (Ok(short @ ..0x40), _, _) => out.push(short),
+        (_, Ok(middle @ ..0x4000), _) => out.extend_from_slice(&(middle | 0x4000).to_be_bytes()),
+        (_, _, Ok(long)) => {
+            out.push(code::LEN_32);
+            out.extend_from_slice(&long.to_be_bytes());
+        }
+        _ => {
+            out.push(code::LEN_64);
+            out.extend_from_slice(&length.to_be_bytes());
+        }
+    }
 }
 
-impl Out<'_> {
-    fn bytes(&mut self, bytes: &[u8]) {
-        for part in bytes.chunks(PIECE) {
-            self.piece.extend_from_slice(part);
-            if self.piece.len() >= PIECE {
-                self.flush();
-            }
-        }
+fn put_aux(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.push(code::AUX);
+    for text in [name, value] {
+        put_length(out, text.len() as u64);
+        out.extend_from_slice(text.as_bytes());
     }
+}
 
-    fn flush(&mut self) {
-        self.crc = crc64(self.crc, &self.piece);
-        (self.sink)(&self.piece);
-        self.piece.clear();
-    }
-
-    fn finish(mut self) {
-        let crc = crc64(self.crc, &self.piece);
-        self.bytes(&crc.to_le_bytes());
-        if !self.piece.is_empty() {
-            self.flush();
+/// A string as Redis writes it: as an integer where it is the text of one of at most 32 bits.
+fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    /// Digits and sign of an `i32`.
+    const INT_TEXT_MAX: usize = 11;
+    if bytes.len() <= INT_TEXT_MAX
+        && StrEncoding::of(bytes) == StrEncoding::Int
+        && let Some(number) = number(bytes)
+    {
+        if let Ok(byte) = i8::try_from(number) {
+            out.push(code::INT_8);
+            out.extend_from_slice(&byte.to_le_bytes());
+        } else if let Ok(word) = i16::try_from(number) {
+            out.push(code::INT_16);
+            out.extend_from_slice(&word.to_le_bytes());
+        } else {
+            out.push(code::INT_32);
+            out.extend_from_slice(&number.to_le_bytes());
         }
+        return;
     }
-
-    fn length(&mut self, length: u64) {
-        match (u8::try_from(length), u16::try_from(length), u32::try_from(length)) {
-            (Ok(short @ ..0x40), _, _) => self.bytes(&[short]),
-            (_, Ok(middle @ ..0x4000), _) => self.bytes(&(middle | 0x4000).to_be_bytes()),
-            (_, _, Ok(long)) => {
-                self.bytes(&[code::LEN_32]);
-                self.bytes(&long.to_be_bytes());
-            }
-            _ => {
-                self.bytes(&[code::LEN_64]);
-                self.bytes(&length.to_be_bytes());
-            }
-        }
-    }
-
-    fn aux(&mut self, name: &str, value: &str) {
-        self.bytes(&[code::AUX]);
-        self.length(name.len() as u64);
-        self.bytes(name.as_bytes());
-        self.length(value.len() as u64);
-        self.bytes(value.as_bytes());
-    }
-
-    fn entry(&mut self, entry: &Entry) {
-        if let Some(deadline) = entry.deadline() {
-            self.bytes(&[code::EXPIRE_MS]);
-            self.bytes(&deadline.to_le_bytes());
-        }
-        self.bytes(&[code::STRING]);
-        self.string(entry.key());
-        match entry.bytes() {
-            (packed, None) => self.string(packed),
-            (_, Some(chunks)) => {
-                self.length(chunks.len() as u64);
-                chunks.list().iter().for_each(|chunk| self.bytes(chunk));
-            }
-        }
-    }
-
-    /// A string as Redis writes it: as an integer where it is the text of one of at most 32 bits.
-    fn string(&mut self, bytes: &[u8]) {
-        /// Digits and sign of an `i32`.
-        const INT_TEXT_MAX: usize = 11;
-        if bytes.len() <= INT_TEXT_MAX
-            && StrEncoding::of(bytes) == StrEncoding::Int
-            && let Some(number) = number(bytes)
-        {
-            if let Ok(byte) = i8::try_from(number) {
-                self.bytes(&[code::INT_8]);
-                self.bytes(&byte.to_le_bytes());
-            } else if let Ok(word) = i16::try_from(number) {
-                self.bytes(&[code::INT_16]);
-                self.bytes(&word.to_le_bytes());
-            } else {
-                self.bytes(&[code::INT_32]);
-                self.bytes(&number.to_le_bytes());
-            }
-            return;
-        }
-        self.length(bytes.len() as u64);
-        self.bytes(bytes);
-    }
+    put_length(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
 }
 
 fn number(bytes: &[u8]) -> Option<i32> {
@@ -208,10 +351,10 @@ fn number(bytes: &[u8]) -> Option<i32> {
 }
 
 #[cfg(test)]
-pub(super) fn whole(keyspace: &Keyspace, facts: &SnapshotFacts) -> Vec<u8> {
+pub(crate) fn whole(keyspace: &Keyspace, facts: &SnapshotFacts) -> Vec<u8> {
     let mut file = Vec::new();
     keyspace.write_snapshot(facts, &mut |piece| {
-        assert!(!piece.is_empty() && piece.len() <= 2 * PIECE);
+        assert!(!piece.is_empty() && piece.len() <= SLICE);
         file.extend_from_slice(piece);
     });
     file
@@ -233,10 +376,7 @@ mod tests {
             (1 << 32, &[0x81, 0, 0, 0, 1, 0, 0, 0, 0]),
         ] {
             let mut written = Vec::new();
-            let mut sink = |piece: &[u8]| written.extend_from_slice(piece);
-            let mut out = Out { sink: &mut sink, piece: Vec::new(), crc: 0 };
-            out.length(length);
-            out.flush();
+            put_length(&mut written, length);
             assert_eq!(written, want, "{length}");
         }
     }

@@ -1,0 +1,175 @@
+//! What is written while the state changes is the state as it was, and the state does not feel it.
+
+use super::*;
+use crate::keyspace::tests::{Fed, Step, any_step, cases, feed};
+use crate::snapshot::tests::{assert_same, facts};
+use crate::snapshot::{Checksum, whole};
+use crate::{Deadline, Keyspace};
+use alloc::{format, vec};
+use proptest::prelude::*;
+
+/// What happens to a keyspace.
+#[derive(Clone, Debug)]
+enum Act {
+    Do(Step),
+    Freeze,
+    Step(usize, u64),
+    Abandon,
+}
+
+fn any_act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        40 => any_step().prop_map(Act::Do),
+        1 => prop::option::weighted(0.8, 0..3_u8).prop_map(|db| Act::Do(Step::Flush(db))),
+        2 => (0..3_u8, 0..3_u8).prop_map(|(one, other)| Act::Do(Step::Swap(one, other))),
+        2 => Just(Act::Freeze),
+        8 => (1..30_usize, prop_oneof![Just(1), Just(2000), Just(200_000)])
+            .prop_map(|(keys, bytes)| Act::Step(keys, bytes)),
+        1 => prop::bool::weighted(0.2).prop_map(|yes| if yes { Act::Abandon } else { Act::Freeze }),
+    ]
+}
+
+/// A snapshot being taken.
+struct Taking {
+    frozen: Frozen,
+    file: Vec<u8>,
+    checksum: Checksum,
+    /// The state at the freeze, written while it stood still.
+    expected: Vec<u8>,
+    abandoned: bool,
+}
+
+impl Taking {
+    fn begin(keyspace: &mut Keyspace) -> Self {
+        let expected = whole(keyspace, &facts());
+        let frozen = keyspace.freeze(&facts()).unwrap();
+        assert_eq!(keyspace.frozen(), Some(frozen));
+        assert_eq!(keyspace.freeze(&facts()), None, "one at a time");
+        let (file, checksum) = (vec![], Checksum::default());
+        Self { frozen, file, checksum, expected, abandoned: false }
+    }
+
+    /// Whether that was the last step.
+    fn step(&mut self, keyspace: &mut Keyspace, limits: (usize, u64)) -> bool {
+        let step = keyspace.freeze_step_within(self.frozen, limits).unwrap();
+        assert_eq!(keyspace.freeze_backlog(), 0, "a step hands out all there is");
+        for piece in step.pieces {
+            piece.write(&mut |bytes| {
+                assert!(!bytes.is_empty());
+                self.checksum.update(bytes);
+                self.file.extend_from_slice(bytes);
+            });
+        }
+        if step.done {
+            assert_eq!(step.keys, self.frozen.keys, "each key is written once");
+            self.check(keyspace);
+        }
+        step.done
+    }
+
+    fn check(&mut self, keyspace: &Keyspace) {
+        assert_eq!((keyspace.frozen(), keyspace.freeze_backlog()), (None, 0));
+        for database in &keyspace.databases {
+            for found in database.table.walk(0, 0) {
+                assert_eq!(found.entry.epoch(), keyspace.epoch);
+            }
+        }
+        if self.abandoned {
+            return;
+        }
+        self.file.extend(self.checksum.finish());
+        let (read, read_facts) = Keyspace::read_snapshot(&self.file).unwrap();
+        assert_eq!(read_facts, facts());
+        assert!(whole(&read, &facts()) == self.expected, "the file is the state at the freeze");
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(48))]
+    #[test]
+    fn a_frozen_view_is_exact_whatever_happens_meanwhile(
+        acts in prop::collection::vec(any_act(), 1..800),
+    ) {
+        let (mut fed, mut twin) = (Fed::new(), Fed::new());
+        let mut taking: Option<Taking> = None;
+        for act in &acts {
+            match (act, &mut taking) {
+                (Act::Do(step), _) => {
+                    feed(&mut fed, step);
+                    feed(&mut twin, step);
+                }
+                (Act::Freeze, None) => taking = Some(Taking::begin(&mut fed.keyspace)),
+                (Act::Step(keys, bytes), Some(running)) => {
+                    let done = running.step(&mut fed.keyspace, (*keys, *bytes));
+                    taking = taking.filter(|_| !done);
+                }
+                (Act::Abandon, Some(running)) => {
+                    let given = fed.keyspace.freeze_abandon(running.frozen);
+                    prop_assert_eq!(given.is_some(), !running.abandoned);
+                    running.abandoned = true;
+                    prop_assert_eq!(fed.keyspace.freeze_backlog(), 0);
+                }
+                _ => {}
+            }
+        }
+        while let Some(running) = &mut taking {
+            if running.step(&mut fed.keyspace, (50, 5000)) {
+                taking = None;
+            }
+        }
+        assert_same(&fed.keyspace, &twin.keyspace);
+        prop_assert!(whole(&fed.keyspace, &facts()) == whole(&twin.keyspace, &facts()));
+    }
+}
+
+#[test]
+fn a_state_that_stands_still_is_written_alike_both_ways() {
+    let mut fed = Fed::new();
+    for number in 0..20_000_u32 {
+        let key = format!("{{tag}}{number}");
+        let mut writer = fed.entry(number as u8 % 3, 0);
+        writer.set_string(key.as_bytes(), &[b'v'; 30], Deadline::Clear);
+    }
+    fed.entry(5, 0).set_string(b"large", &vec![1; 1_000_000], Deadline::At(9));
+    let mut taking = Taking::begin(&mut fed.keyspace);
+    let mut steps = 0;
+    while !taking.step(&mut fed.keyspace, (STEP_KEYS, STEP_BYTES)) {
+        steps += 1;
+    }
+    assert!(taking.file == taking.expected);
+    assert!((20..40).contains(&steps), "{steps} steps: each is short, though one tag holds all");
+}
+
+#[test]
+fn a_large_value_is_kept_and_not_copied() {
+    let mut fed = Fed::new();
+    fed.entry(0, 0).set_string(b"large", &vec![1; 100 << 20], Deadline::Clear);
+    let mut taking = Taking::begin(&mut fed.keyspace);
+    fed.entry(0, 0).write_at(b"large", 70 << 20, b"new").unwrap();
+    assert_eq!(fed.keyspace.freeze_backlog() >> 20, 100);
+    let Some(freeze) = &fed.keyspace.freeze else { panic!("the freeze runs") };
+    assert_eq!(freeze.keys, 1, "the spine is kept before the chunk is copied");
+    assert!(taking.step(&mut fed.keyspace, (10, 1)));
+    assert_eq!(fed.reader(0).string(b"large").unwrap().unwrap().byte(70 << 20), b'n');
+}
+
+#[test]
+fn an_emptied_database_is_written_and_then_given_away() {
+    let mut fed = Fed::new();
+    for number in 0..100_u32 {
+        fed.entry(1, 0).set_string(format!("{number}").as_bytes(), b"", Deadline::Clear);
+    }
+    let mut taking = Taking::begin(&mut fed.keyspace);
+    assert!(!taking.step(&mut fed.keyspace, (10, 1 << 20)));
+    assert_eq!(fed.entry(1, 0).flush(None), 100);
+    assert!(fed.effects.garbage.is_empty(), "the freeze still needs it");
+    fed.entry(1, 0).set_string(b"new", b"", Deadline::Clear);
+    let step = fed.keyspace.freeze_step_within(taking.frozen, (10, 1 << 20)).unwrap();
+    assert!(step.garbage.is_empty() && !step.done);
+    fed.keyspace.freeze_abandon(taking.frozen);
+    taking.abandoned = true;
+    let step = fed.keyspace.freeze_step_within(taking.frozen, (1000, 1 << 20)).unwrap();
+    assert_eq!((step.garbage.len(), step.done, step.keys), (1, true, 100));
+    assert!(step.pieces.is_empty());
+    taking.check(&fed.keyspace);
+}
