@@ -135,7 +135,7 @@ pub(crate) fn decode<E: Env>(
     cluster: u128,
 ) -> Result<(Keyspace, SnapshotMeta<Config<E>>), String> {
     let (keyspace, fields) =
-        Keyspace::read_snapshot(bytes).map_err(|error| format!("snapshot: {error:?}"))?;
+        Keyspace::read_snapshot(bytes).map_err(|error| format!("snapshot: {error}"))?;
     let facts = Facts::<E>::from_fields(&fields)?;
     if facts.cluster != cluster {
         return Err("the snapshot belongs to another cluster".to_owned());

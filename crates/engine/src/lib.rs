@@ -33,7 +33,7 @@ pub use keyspace::{
 pub use plan::{Plan, read};
 pub use seal::{Refusal, SealLimits, Sealed, seal};
 pub use settings::{SettingError, Settings};
-pub use snapshot::{Checksum, Piece, SnapshotError, SnapshotFacts};
+pub use snapshot::{Checksum, Piece, SnapshotError, SnapshotFacts, SnapshotFault, SnapshotReader};
 pub use spec::{
     Arity, Flags, Group, Keys, Logged, Meta, ReadFn, RewriteFn, Run as RunFn, Spec, WriteFn,
 };

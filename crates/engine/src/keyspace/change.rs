@@ -305,17 +305,14 @@ pub(super) fn garbage(entry: Entry) -> Option<Garbage> {
 }
 
 impl Database {
-    /// Puts a key as a snapshot gives it. False if it is there already.
+    /// Puts a key as a snapshot gives it. False if it was there already: then the snapshot is
+    /// refused, and this database, whose counters are wrong now, with it.
     pub(crate) fn restore(&mut self, at: Point, entry: Entry) -> bool {
         let facts = Facts::of(&entry);
-        if self.table.get(at, entry.key()).is_some() {
-            return false;
-        }
         if let Some(deadline) = facts.deadline {
             self.expiry.insert(deadline, entry.key());
         }
         self.used += facts.cost;
-        self.table.insert(at, entry);
-        true
+        self.table.insert(at, entry).is_none()
     }
 }

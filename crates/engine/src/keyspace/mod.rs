@@ -23,10 +23,10 @@ pub(crate) mod tests;
 pub use access::{StrEncoding, StrRef};
 pub use freeze::{FreezeStep, Frozen};
 
-pub(crate) use chunks::Chunks;
+pub(crate) use chunks::{CHUNK, Chunks};
 pub(crate) use digest::Digest;
 pub(crate) use hash::{BUCKETS, Point};
-pub(crate) use record::{Entry, Head};
+pub(crate) use record::{Entry, Head, PACKED_MAX};
 pub(crate) use revisions::Revisions;
 
 use crate::Settings;

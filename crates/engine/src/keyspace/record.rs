@@ -77,7 +77,8 @@ impl Entry {
         Self::Packed(build(head, key, value))
     }
 
-    fn large(head: Head, key: &[u8], chunks: Chunks) -> Self {
+    /// A string entry over [`PACKED_MAX`].
+    pub(crate) fn large(head: Head, key: &[u8], chunks: Chunks) -> Self {
         Self::Large(Box::new(Large { head: build(head, key, &[]), value: Value::Str(chunks) }))
     }
 

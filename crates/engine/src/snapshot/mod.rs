@@ -1,18 +1,24 @@
 //! A snapshot is an RDB 10 file; Raft's facts and what RDB cannot say travel in AUX fields.
 //!
-//! Redis 7.0 loads it and `redis-check-rdb` passes it. AUX fields stand in front (facts of the
-//! caller, then those of the state), and behind every group of keys one with what RDB has no place
-//! for: their revisions. A state read back is indistinguishable from the one written. See
-//! `docs/formats.md`.
+//! Redis 7.0 loads it and `redis-check-rdb` passes it; any RDB file of version 1 to 12 is read. AUX
+//! fields stand in front (facts of the caller, then those of the state), and behind every group of
+//! keys one with what RDB has no place for: their revisions. A state read back is indistinguishable
+//! from the one written. See `docs/formats.md`.
 
 mod crc64;
+mod error;
+mod input;
 mod lzf;
 mod read;
+mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
+mod value;
 mod write;
 
+pub use error::{SnapshotError, SnapshotFault};
+pub use read::SnapshotReader;
 pub(crate) use write::Output;
 #[cfg(test)]
 pub(crate) use write::whole;
@@ -29,21 +35,13 @@ pub struct SnapshotFacts {
     pub fields: Vec<(String, String)>,
 }
 
-/// Why bytes are not a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SnapshotError {
-    /// The file is cut or a field is malformed; says what and at which byte.
-    Malformed(&'static str, usize),
-    /// CRC64 does not match.
-    Checksum,
-    /// A value of a type that this build cannot hold.
-    UnsupportedType(u8),
-}
-
 /// Opcodes and encodings of RDB, as far as they occur.
 mod code {
     pub(super) const MAGIC: &[u8; 5] = b"REDIS";
     pub(super) const SLOT_INFO: u8 = 244;
+    pub(super) const FUNCTION: u8 = 245;
+    pub(super) const FUNCTION_PRE_GA: u8 = 246;
+    pub(super) const MODULE_AUX: u8 = 247;
     pub(super) const IDLE: u8 = 248;
     pub(super) const FREQ: u8 = 249;
     pub(super) const AUX: u8 = 250;
@@ -53,12 +51,24 @@ mod code {
     pub(super) const SELECT_DB: u8 = 254;
     pub(super) const END: u8 = 255;
     pub(super) const STRING: u8 = 0;
+    pub(super) const MODULE: u8 = 6;
+    pub(super) const MODULE_2: u8 = 7;
     pub(super) const LEN_32: u8 = 0x80;
     pub(super) const LEN_64: u8 = 0x81;
     pub(super) const INT_8: u8 = 0xc0;
     pub(super) const INT_16: u8 = 0xc1;
     pub(super) const INT_32: u8 = 0xc2;
     pub(super) const LZF: u8 = 0xc3;
+
+    /// What a module's data are made of.
+    pub(super) mod module {
+        pub(in super::super) const END: u64 = 0;
+        pub(in super::super) const SIGNED: u64 = 1;
+        pub(in super::super) const UNSIGNED: u64 = 2;
+        pub(in super::super) const FLOAT: u64 = 3;
+        pub(in super::super) const DOUBLE: u64 = 4;
+        pub(in super::super) const STRING: u64 = 5;
+    }
 }
 
 /// AUX fields of the state. All begin alike, so that they cannot be taken for the caller's.

@@ -1,327 +1,299 @@
-//! Reading: any bytes give a state or an error.
+//! Reading: a snapshot is fed in pieces of any size, as it comes from a disk or a peer.
 //!
-//! Nothing is allocated by a declared size: strings are slices of the input until they become
-//! records. A file with our format field is held to what we write (checksum, revisions of every
-//! key); any other RDB file of strings is taken with revisions 0 under an all-zero hash key.
+//! Any bytes give a state or an error, and the same ones however they are cut. What is buffered is
+//! the one item (a field, a key with a short value) that a piece left unfinished; the reader knows
+//! how many bytes it takes before trying again is worth while, so that an item costs as many tries
+//! as it has fields and not as it has pieces. Long values are not buffered at all (see `value`).
 
 use super::crc64::crc64;
-use super::text::{parse, take_number};
-use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotError, SnapshotFacts, code, field, lzf};
-use crate::keyspace::{BUCKETS, Entry, Head, Point};
-use crate::{Db, Keyspace, StrEncoding};
-use alloc::borrow::Cow;
+use super::error::shown;
+use super::input::{Input, Result, Stop};
+use super::state::State;
+use super::value::{Begun, Unfinished, Value, is_type};
+use super::{SnapshotError, SnapshotFacts, SnapshotFault, code};
+use crate::Keyspace;
+use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::str::FromStr;
 
-/// The newest RDB version whose strings we know.
-const VERSION_MAX: u32 = 12;
+/// The newest RDB version that we know.
+pub(super) const VERSION_MAX: u16 = 12;
 /// The first version that ends with a checksum.
-const VERSION_CHECKED: u32 = 5;
-/// AUX fields that Redis itself writes; they say nothing about the data.
-const OF_REDIS: [&str; 9] = [
-    "redis-ver",
-    "redis-bits",
-    "ctime",
-    "used-mem",
-    "aof-base",
-    "aof-preamble",
-    "repl-stream-db",
-    "repl-id",
-    "repl-offset",
-];
-
-type Result<T> = core::result::Result<T, SnapshotError>;
+const VERSION_CHECKED: u16 = 5;
+/// A whole file in memory is read in pieces that stay in the processor's cache between parsing and
+/// the checksum.
+const PIECE: usize = 256 << 10;
+/// The buffer of unfinished items is given back when one made it larger than this.
+const PENDING_KEPT: usize = 1 << 20;
 
 impl Keyspace {
     /// Reads a whole snapshot. Any bytes give a state or an error.
-    pub fn read_snapshot(bytes: &[u8]) -> Result<(Keyspace, SnapshotFacts)> {
-        let mut input = Input { bytes, at: 0 };
-        let version = input.header()?;
-        let mut load = Load {
-            keyspace: Keyspace::new([0, 0]),
-            facts: SnapshotFacts::default(),
-            ours: false,
-            db: Db(0),
-            next_bucket: 0,
-            waiting: Vec::new(),
+    pub fn read_snapshot(
+        bytes: &[u8],
+    ) -> core::result::Result<(Keyspace, SnapshotFacts), SnapshotError> {
+        let mut reader = SnapshotReader::new([0, 0]);
+        for piece in bytes.chunks(PIECE) {
+            reader.feed(piece)?;
+        }
+        reader.finish()
+    }
+}
+
+/// A snapshot, or any RDB file of version 1 to 12, being read.
+#[derive(Debug)]
+pub struct SnapshotReader {
+    state: State,
+    stage: Stage,
+    /// Of the format.
+    version: u16,
+    /// Of the key to come.
+    expire_ms: Option<i64>,
+    /// The beginning of an item that the pieces so far left unfinished; never a whole one.
+    pending: Vec<u8>,
+    /// So long must `pending` be before it is worth another try.
+    need: usize,
+    /// Of everything read. Running on over the checksum itself it ends at 0.
+    crc: u64,
+    /// Bytes of the items read; those in `pending` come on top.
+    at: u64,
+    failed: Option<SnapshotError>,
+}
+
+/// What comes next in the file.
+#[derive(Debug)]
+enum Stage {
+    Header,
+    Item,
+    /// The rest of a long value.
+    Value(Box<[u8]>, Unfinished),
+    /// A module's own data, which end with a mark.
+    Module,
+    Checksum,
+    /// Nothing; and whether there was a checksum to compare.
+    End(bool),
+}
+
+impl SnapshotReader {
+    /// Begins. `hash_key` will order the keys of a file that is not ours (see [`Keyspace::new`]);
+    /// ours bring their own.
+    pub fn new(hash_key: [u64; 2]) -> Self {
+        Self {
+            state: State::new(hash_key),
+            stage: Stage::Header,
+            version: 0,
+            expire_ms: None,
+            pending: Vec::new(),
+            need: 0,
+            crc: 0,
+            at: 0,
+            failed: None,
+        }
+    }
+
+    /// Takes the next bytes of the file. After an error it only repeats that error.
+    pub fn feed(&mut self, piece: &[u8]) -> core::result::Result<(), SnapshotError> {
+        if self.failed.is_none() {
+            self.failed = self.take_in(piece).err();
+        }
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// The state, once the whole file was fed.
+    pub fn finish(self) -> core::result::Result<(Keyspace, SnapshotFacts), SnapshotError> {
+        let fault = match self.stage {
+            Stage::End(true) if self.crc != 0 => SnapshotFault::Checksum,
+            Stage::End(_) => {
+                let read = (self.state.keyspace, self.state.facts);
+                return self.failed.map_or(Ok(read), Err);
+            }
+            _ => SnapshotFault::Malformed("the file is cut"),
         };
-        load.read(&mut input)?;
-        let body = bytes.get(..input.at).unwrap_or_default();
-        if version >= VERSION_CHECKED {
-            let stored = u64::from_le_bytes(*input.array::<8>()?);
-            // Redis writes 0 when `rdbchecksum` is off; we always write it.
-            let unchecked = stored == 0 && !load.ours;
-            if !unchecked && stored != crc64(0, body) {
-                return Err(SnapshotError::Checksum);
-            }
-        }
-        if input.at != bytes.len() {
-            return Err(input.malformed("bytes behind the end"));
-        }
-        Ok((load.keyspace, load.facts))
-    }
-}
-
-/// The file, and how far it was read.
-struct Input<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Input<'a> {
-    fn malformed(&self, what: &'static str) -> SnapshotError {
-        SnapshotError::Malformed(what, self.at)
+        let error = SnapshotError { fault, at: self.bytes(), keys: self.keys() };
+        Err(self.failed.unwrap_or(error))
     }
 
-    fn take(&mut self, count: u64) -> Result<&'a [u8]> {
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let end = self.at.checked_add(count).filter(|&end| end <= self.bytes.len());
-        let taken = end.and_then(|end| self.bytes.get(self.at..end));
-        let taken = taken.ok_or(self.malformed("the file is cut"))?;
-        self.at += count;
-        Ok(taken)
+    /// Keys read so far.
+    pub fn keys(&self) -> u64 {
+        self.state.keys
     }
 
-    fn array<const N: usize>(&mut self) -> Result<&'a [u8; N]> {
-        let bytes = self.take(N as u64)?;
-        bytes.first_chunk().ok_or(self.malformed("the file is cut"))
+    /// Bytes taken so far.
+    pub fn bytes(&self) -> u64 {
+        self.at + self.pending.len() as u64
     }
 
-    fn byte(&mut self) -> Result<u8> {
-        self.array::<1>().map(|&[byte]| byte)
-    }
-
-    /// Magic and version.
-    fn header(&mut self) -> Result<u32> {
-        if self.take(code::MAGIC.len() as u64).ok() != Some(code::MAGIC) {
-            return Err(SnapshotError::Malformed("not an RDB file", 0));
-        }
-        let digits = self.array::<4>()?;
-        let version = digits.iter().try_fold(0, |version, digit| {
-            digit.is_ascii_digit().then(|| version * 10 + u32::from(digit - b'0'))
-        });
-        match version {
-            Some(version @ 1..=VERSION_MAX) => Ok(version),
-            _ => Err(self.malformed("unknown RDB version")),
-        }
-    }
-
-    /// A length, or in `Err` the byte that says how a string is encoded instead.
-    fn length_or_encoding(&mut self) -> Result<core::result::Result<u64, u8>> {
-        let first = self.byte()?;
-        let length = match first {
-            ..0x40 => u64::from(first),
-            0x40..0x80 => u64::from(first & 0x3f) << 8 | u64::from(self.byte()?),
-            code::LEN_32 => u64::from(u32::from_be_bytes(*self.array()?)),
-            code::LEN_64 => u64::from_be_bytes(*self.array()?),
-            0xc0.. => return Ok(Err(first)),
-            _ => return Err(self.malformed("unknown form of a length")),
-        };
-        Ok(Ok(length))
-    }
-
-    fn length(&mut self) -> Result<u64> {
-        self.length_or_encoding()?.map_err(|_| self.malformed("a length is missing"))
-    }
-
-    fn string(&mut self) -> Result<Cow<'a, [u8]>> {
-        let number = match self.length_or_encoding()? {
-            Ok(length) => return self.take(length).map(Cow::Borrowed),
-            Err(code::INT_8) => i32::from(i8::from_le_bytes(*self.array()?)),
-            Err(code::INT_16) => i32::from(i16::from_le_bytes(*self.array()?)),
-            Err(code::INT_32) => i32::from_le_bytes(*self.array()?),
-            Err(code::LZF) => {
-                let (packed, length) = (self.length()?, self.length()?);
-                let packed = self.take(packed)?;
-                let whole = usize::try_from(length).ok();
-                let whole = whole.and_then(|length| lzf::decompress(packed, length));
-                return whole.map(Cow::Owned).ok_or(self.malformed("a compressed string"));
-            }
-            Err(_) => return Err(self.malformed("unknown encoding of a string")),
-        };
-        Ok(Cow::Owned(number.to_string().into_bytes()))
-    }
-}
-
-/// The state being read.
-struct Load<'a> {
-    keyspace: Keyspace,
-    facts: SnapshotFacts,
-    /// The file has our format field.
-    ours: bool,
-    db: Db,
-    /// First deletion bucket that no field has spoken of.
-    next_bucket: usize,
-    /// Keys whose revisions are still to come. Ours only.
-    waiting: Vec<Waiting<'a>>,
-}
-
-struct Waiting<'a> {
-    key: Cow<'a, [u8]>,
-    value: Cow<'a, [u8]>,
-    deadline: Option<u64>,
-}
-
-impl<'a> Load<'a> {
-    fn read(&mut self, input: &mut Input<'a>) -> Result<()> {
-        let mut deadline = None;
-        loop {
-            match input.byte()? {
-                code::AUX => self.aux(input)?,
-                code::SELECT_DB => {
-                    self.complete(input)?;
-                    let db = u8::try_from(input.length()?).ok().filter(|&db| db < Db::COUNT);
-                    self.db = Db(db.ok_or(input.malformed("no such database"))?);
-                }
-                code::RESIZE_DB => {
-                    input.length()?;
-                    input.length()?;
-                }
-                code::SLOT_INFO => {
-                    for _ in 0..3 {
-                        input.length()?;
-                    }
-                }
-                code::IDLE => {
-                    input.length()?;
-                }
-                code::FREQ => {
-                    input.byte()?;
-                }
-                code::EXPIRE_MS => deadline = Some(u64::from_le_bytes(*input.array()?)),
-                code::EXPIRE_S => {
-                    let seconds = u32::from_le_bytes(*input.array()?);
-                    deadline = Some(u64::from(seconds) * 1000);
-                }
-                code::END => return self.complete(input),
-                code::STRING => {
-                    let (key, value) = (input.string()?, input.string()?);
-                    let deadline = deadline.take();
-                    self.key(Waiting { key, value, deadline }, input)?;
-                }
-                other => return Err(SnapshotError::UnsupportedType(other)),
-            }
-        }
-    }
-
-    /// All keys have had their revisions.
-    fn complete(&self, input: &Input<'_>) -> Result<()> {
-        let complete = self.waiting.is_empty();
-        complete.then_some(()).ok_or(input.malformed("keys without revisions"))
-    }
-
-    fn key(&mut self, key: Waiting<'a>, input: &Input<'_>) -> Result<()> {
-        if !self.ours {
-            return self.put(&key, (0, false), input);
-        }
-        if self.waiting.len() == FIELD_ITEMS_MAX {
-            return Err(input.malformed("keys without revisions"));
-        }
-        self.waiting.push(key);
-        Ok(())
-    }
-
-    fn put(&mut self, from: &Waiting<'_>, meta: (u64, bool), input: &Input<'_>) -> Result<()> {
-        let (revision, raw) = meta;
-        let encoding = if raw { StrEncoding::Raw } else { StrEncoding::of(&from.value) };
-        let head = Head { encoding, revision, deadline: from.deadline };
-        let at = Point::of(self.keyspace.hash_key, &from.key);
-        let entry = Entry::string(head, &from.key, &from.value);
-        let new = self.keyspace.database_mut(self.db).restore(at, entry);
-        new.then_some(()).ok_or(input.malformed("a key occurs twice"))
-    }
-
-    fn aux(&mut self, input: &mut Input<'a>) -> Result<()> {
-        let (name, value) = (input.string()?, input.string()?);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let name = text(&name);
-        if name.starts_with(field::PREFIX) {
-            if self.ours == (name == field::FORMAT) {
-                return Err(input.malformed("fields of the state without a format, or two"));
-            }
-            let taken = self.state(&name, &value, input)?;
-            return taken.ok_or(input.malformed("a field of the state"));
-        }
-        if !OF_REDIS.contains(&name.as_str()) {
-            self.facts.fields.push((name, text(&value)));
-        }
-        Ok(())
-    }
-
-    /// Takes a field of the state; `None` if its value is not what we write.
-    fn state(&mut self, name: &str, value: &[u8], input: &Input<'_>) -> Result<Option<()>> {
-        let keyspace = &mut self.keyspace;
-        let done = match name {
-            field::FORMAT => {
-                self.ours = true;
-                number::<u64>(value).filter(|&format| format == FORMAT).map(drop)
-            }
-            field::HASH_KEY if !self.waiting.is_empty() || !keyspace.is_empty() => None,
-            field::HASH_KEY => value
-                .split_at_checked(16)
-                .and_then(|(one, two)| Some([hex(one)?, hex(two)?]))
-                .map(|hash_key| keyspace.hash_key = hash_key),
-            field::TIME => number(value).map(|now_ms| keyspace.now_ms = now_ms),
-            field::INDEX => number(value).map(|index| keyspace.applied_index = index),
-            field::DIGEST => hex(value).map(|digest| keyspace.digest.0 = digest),
-            field::LEVEL => number(value).map(|level| keyspace.level = level),
-            field::FLOORS => self.floors(value),
-            field::GONE => self.gone(value),
-            field::KEYS => return self.revisions(value, input),
-            _ => name
-                .strip_prefix(field::SETTING)
-                .zip(core::str::from_utf8(value).ok())
-                .and_then(|(name, value)| keyspace.restore_setting(name, value).ok()),
-        };
-        Ok(done)
-    }
-
-    fn floors(&mut self, value: &[u8]) -> Option<()> {
-        let list = parse(value)?;
-        let mut rest = &list[..];
-        for db in Db::all() {
-            let floors = (take_number(&mut rest)?, take_number(&mut rest)?);
-            self.keyspace.revisions.set_floors(db, floors);
-        }
-        rest.is_empty().then_some(())
-    }
-
-    fn gone(&mut self, value: &[u8]) -> Option<()> {
-        let list = parse(value)?;
-        let mut rest = &list[..];
-        while !rest.is_empty() {
-            let skipped = usize::try_from(take_number(&mut rest)?).ok()?;
-            let bucket = self.next_bucket.checked_add(skipped).filter(|&at| at < BUCKETS)?;
-            let revision = take_number(&mut rest).filter(|&revision| revision != 0)?;
-            self.keyspace.revisions.set_bucket(bucket, revision);
-            self.next_bucket = bucket + 1;
-        }
-        Some(())
-    }
-
-    /// The keys that wait get their revisions.
-    fn revisions(&mut self, value: &[u8], input: &Input<'_>) -> Result<Option<()>> {
-        let Some(list) = parse(value) else { return Ok(None) };
-        let mut rest = &list[..];
-        for key in core::mem::take(&mut self.waiting) {
-            let Some(number) = take_number(&mut rest) else { return Ok(None) };
-            let Some(revision) = self.keyspace.applied_index.checked_sub(number >> 1) else {
-                return Ok(None);
+    fn take_in(&mut self, mut piece: &[u8]) -> core::result::Result<(), SnapshotError> {
+        while !self.pending.is_empty() {
+            let missing = self.need.saturating_sub(self.pending.len());
+            let Some((now, later)) = piece.split_at_checked(missing) else {
+                self.pending.extend_from_slice(piece);
+                return Ok(());
             };
-            self.put(&key, (revision, number & 1 == 1), input)?;
+            self.pending.extend_from_slice(now);
+            piece = later;
+            let mut pending = core::mem::take(&mut self.pending);
+            let used = self.items(&pending)?;
+            pending.drain(..used);
+            if pending.capacity() <= PENDING_KEPT || !pending.is_empty() {
+                self.pending = pending;
+            }
         }
-        Ok(rest.is_empty().then_some(()))
+        let used = self.items(piece)?;
+        self.pending.extend_from_slice(piece.get(used..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Reads all whole items at the front of `bytes`; says how many bytes they were.
+    fn items(&mut self, bytes: &[u8]) -> core::result::Result<usize, SnapshotError> {
+        let mut input = Input::new(bytes);
+        while !input.is_empty() {
+            let start = input.at();
+            let fault = match self.item(&mut input) {
+                Ok(()) => continue,
+                Err(Stop::Need(end)) => {
+                    self.need = end - start;
+                    input.rewind(start);
+                    break;
+                }
+                Err(Stop::Malformed(what)) => SnapshotFault::Malformed(what),
+                Err(Stop::Fault(fault)) => fault,
+            };
+            let at = self.at + input.at() as u64;
+            return Err(SnapshotError { fault, at, keys: self.keys() });
+        }
+        let used = input.at();
+        self.crc = crc64(self.crc, bytes.get(..used).unwrap_or_default());
+        self.at += used as u64;
+        Ok(used)
+    }
+
+    /// Reads one item. If it is not whole, nothing has happened.
+    fn item(&mut self, input: &mut Input<'_>) -> Result<()> {
+        match &mut self.stage {
+            Stage::Item => return self.opcode(input),
+            Stage::Value(key, value) => {
+                let Some(whole) = value.go_on(input)? else { return Ok(()) };
+                self.state.key(key, whole, self.expire_ms.take())?;
+                self.stage = Stage::Item;
+            }
+            Stage::Header => {
+                self.version = header(input)?;
+                self.stage = Stage::Item;
+            }
+            Stage::Module => {
+                if skip_module(input)? {
+                    self.stage = Stage::Item;
+                }
+            }
+            Stage::Checksum => {
+                // Redis writes 0 when `rdbchecksum` is off; we always write it.
+                let unchecked = input.array::<8>()? == &[0; 8] && !self.state.ours;
+                self.stage = Stage::End(!unchecked);
+            }
+            Stage::End(_) => return Err(Stop::Malformed("bytes behind the end")),
+        }
+        Ok(())
+    }
+
+    fn opcode(&mut self, input: &mut Input<'_>) -> Result<()> {
+        match input.byte()? {
+            code::AUX => {
+                let (name, value) = (input.text()?, input.text()?);
+                self.state.aux(&name.bytes()?, &value.bytes()?)?;
+            }
+            code::SELECT_DB => {
+                let db = input.length()?;
+                self.state.select(db)?;
+            }
+            // Hints: keys and deadlines of a database; slot, keys and deadlines of a slot.
+            code::RESIZE_DB => drop((input.length()?, input.length()?)),
+            code::SLOT_INFO => drop((input.length()?, input.length()?, input.length()?)),
+            // How a key was used is not recorded here.
+            code::IDLE => drop(input.length()?),
+            code::FREQ => drop(input.byte()?),
+            code::EXPIRE_MS => self.expire_ms = Some(i64::from_le_bytes(*input.array()?)),
+            code::EXPIRE_S => {
+                let seconds = i32::from_le_bytes(*input.array()?);
+                self.expire_ms = Some(i64::from(seconds) * 1000);
+            }
+            code::FUNCTION => {
+                let library = library(&input.text()?.bytes()?);
+                return Err(Stop::Fault(SnapshotFault::Functions(library)));
+            }
+            code::FUNCTION_PRE_GA => {
+                let name = input.text()?.bytes()?;
+                let what = format!("the function \"{}\" of a pre-release of Redis 7", shown(&name));
+                return Err(Stop::Fault(SnapshotFault::Functions(what)));
+            }
+            code::MODULE_AUX => {
+                input.length()?;
+                self.stage = Stage::Module;
+            }
+            code::END => {
+                self.state.complete()?;
+                let checked = self.version >= VERSION_CHECKED;
+                self.stage = if checked { Stage::Checksum } else { Stage::End(false) };
+            }
+            kind if is_type(kind) => self.key(kind, input)?,
+            _ => return Err(Stop::Malformed("an opcode or type that is not known")),
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, kind: u8, input: &mut Input<'_>) -> Result<()> {
+        let key = input.text()?;
+        match Value::begin(kind, input) {
+            Ok(Begun::Whole(value)) => self.state.key(&key.bytes()?, value, self.expire_ms.take()),
+            Ok(Begun::Unfinished(value)) => {
+                self.stage = Stage::Value(key.bytes()?.as_ref().into(), value);
+                Ok(())
+            }
+            Err(Stop::Fault(SnapshotFault::Value(_, holds))) => {
+                Err(Stop::Fault(SnapshotFault::Value(key.bytes()?.to_vec(), holds)))
+            }
+            Err(stop) => Err(stop),
+        }
     }
 }
 
-fn number<T: FromStr + ToString>(value: &[u8]) -> Option<T> {
-    let text = core::str::from_utf8(value).ok()?;
-    text.parse::<T>().ok().filter(|number| number.to_string() == text)
+/// Magic and version.
+fn header(input: &mut Input<'_>) -> Result<u16> {
+    if input.array::<5>()? != code::MAGIC {
+        return Err(Stop::Malformed("this is not an RDB file"));
+    }
+    let digits = input.array::<4>()?;
+    let version = digits.iter().try_fold(0, |version, digit| {
+        digit.is_ascii_digit().then(|| version * 10 + u16::from(digit - b'0'))
+    });
+    match version {
+        Some(version @ 1..=VERSION_MAX) => Ok(version),
+        _ => Err(Stop::Malformed("a version of RDB that is not known (1 to 12 are)")),
+    }
 }
 
-fn hex(value: &[u8]) -> Option<u64> {
-    let text = core::str::from_utf8(value).ok().filter(|text| text.len() == 16)?;
-    let plain = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    plain.then(|| u64::from_str_radix(text, 16).ok()).flatten()
+/// Skips one field of a module's data. True: it was the mark of their end.
+fn skip_module(input: &mut Input<'_>) -> Result<bool> {
+    match input.length()? {
+        code::module::END => return Ok(true),
+        code::module::SIGNED | code::module::UNSIGNED => drop(input.length()?),
+        code::module::FLOAT => drop(input.array::<4>()?),
+        code::module::DOUBLE => drop(input.array::<8>()?),
+        code::module::STRING => drop(input.text()?),
+        _ => return Err(Stop::Malformed("a module's data")),
+    }
+    Ok(false)
 }
+
+/// Names a library by its first line, `#!lua name=mylib`.
+fn library(source: &[u8]) -> String {
+    let line = source.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let mut words = line.split(u8::is_ascii_whitespace);
+    match words.find_map(|word| word.strip_prefix(b"name=")) {
+        Some(name) => format!("the function library \"{}\"", shown(name)),
+        None => "a function library".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -129,34 +129,6 @@ fn every_cut_and_every_flipped_bit_is_noticed() {
 }
 
 #[test]
-fn a_type_that_we_do_not_hold_is_named() {
-    let file = b"REDIS0010\xfe\x00\x01\x01k\x01\x01v\xff";
-    assert_eq!(Keyspace::read_snapshot(file).unwrap_err(), SnapshotError::UnsupportedType(1));
-}
-
-#[test]
-fn a_declared_size_is_not_believed() {
-    for file in [
-        &b"REDIS0010\x00\x01k\x81\xff\xff\xff\xff\xff\xff\xff\xff"[..],
-        b"REDIS0010\x00\x01k\x80\xff\xff\xff\xffv",
-        b"REDIS0010\x00\x01k\xc3\x02\x81\x0f\xff\xff\xff\xff\xff\xff\xff\x00v",
-    ] {
-        let refused = Keyspace::read_snapshot(file);
-        assert!(matches!(refused, Err(SnapshotError::Malformed(..))), "{refused:?}");
-    }
-}
-
-#[test]
-fn files_of_others_need_no_checksum_and_no_fields() {
-    let file = b"REDIS0003\xfe\x03\xfd\x01\x00\x00\x00\x00\x01k\xc0\xf6\xff";
-    let (read, facts) = Keyspace::read_snapshot(file).unwrap();
-    assert_eq!(facts, SnapshotFacts::default());
-    assert_eq!(read.deadline(Db(3), b"k"), Some(1000));
-    let reader = crate::Reader { keyspace: &read, db: Db(3), seed: 0, clock_ms: 0 };
-    assert_eq!(reader.string(b"k").unwrap().unwrap().bytes(), &b"-10"[..]);
-}
-
-#[test]
 fn an_empty_state_is_a_file_too() {
     let fed = Fed::new();
     assert_same(&fed.keyspace, &restored(&fed.keyspace));

@@ -243,7 +243,7 @@ fn reload(_: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
     match Keyspace::read_snapshot(&snapshot) {
         Ok((state, _)) if state.digest() == view.keyspace.digest() => Reply::OK,
         Ok(_) => Reply::error("ERR the state read back from a snapshot differs"),
-        Err(why) => error(format!("ERR the snapshot cannot be read back: {why:?}")),
+        Err(why) => error(format!("ERR the snapshot cannot be read back: {why}")),
     }
 }
 

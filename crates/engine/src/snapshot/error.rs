@@ -1,0 +1,60 @@
+//! Why bytes are not a snapshot, in words for whoever brought the file.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Why bytes are not a snapshot that this version can take, and where that showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotError {
+    /// What is wrong.
+    pub fault: SnapshotFault,
+    /// How many bytes had been read.
+    pub at: u64,
+    /// How many keys had been read.
+    pub keys: u64,
+}
+
+/// What is wrong with a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SnapshotFault {
+    /// The file is cut or a field is malformed.
+    Malformed(&'static str),
+    /// CRC64 does not match.
+    Checksum,
+    /// The value of this key is of a type that this version does not store; says which.
+    Value(Vec<u8>, String),
+    /// The file holds a library of functions; says which. Dropping it would change what the data
+    /// set can do.
+    Functions(String),
+}
+
+impl fmt::Display for SnapshotFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(what) => out.write_str(what),
+            Self::Checksum => out.write_str("the checksum does not match: the file is damaged"),
+            Self::Value(key, holds) => write!(out, "the key \"{}\" holds {holds}", shown(key)),
+            Self::Functions(what) => write!(
+                out,
+                "the file holds {what}, and functions are not supported yet \
+                 (FUNCTION FLUSH, or FUNCTION DELETE, before saving leaves them out)"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.keys == 1 { "" } else { "s" };
+        write!(out, "{} (at byte {}, after {} key{plural})", self.fault, self.at, self.keys)
+    }
+}
+
+impl core::error::Error for SnapshotError {}
+
+/// A name as a message shows it: its beginning, escaped.
+pub(super) fn shown(name: &[u8]) -> impl fmt::Display + '_ {
+    const SHOWN_BYTES_MAX: usize = 128;
+    name.get(..SHOWN_BYTES_MAX).unwrap_or(name).escape_ascii()
+}

@@ -1,0 +1,199 @@
+//! The state that is being read: keys as they come, and what our AUX fields say about it.
+//!
+//! A file with our format field is held to what we write (fields, a revision for every key); any
+//! other RDB file is taken with revisions 0 under the hash key that the reader was given.
+
+use super::input::{Result, Stop};
+use super::text::{parse, take_number};
+use super::value::Value;
+use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, field};
+use crate::keyspace::{BUCKETS, Entry, Head, Point};
+use crate::{Db, Keyspace, StrEncoding};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::str::FromStr;
+
+/// AUX fields that Redis itself writes; they say nothing about the data.
+const OF_REDIS: [&[u8]; 9] = [
+    b"redis-ver",
+    b"redis-bits",
+    b"ctime",
+    b"used-mem",
+    b"aof-base",
+    b"aof-preamble",
+    b"repl-stream-db",
+    b"repl-id",
+    b"repl-offset",
+];
+
+/// The state so far.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) keyspace: Keyspace,
+    pub(super) facts: SnapshotFacts,
+    /// The file has our format field.
+    pub(super) ours: bool,
+    /// Keys read.
+    pub(super) keys: u64,
+    db: Db,
+    /// First deletion bucket that no field has spoken of.
+    next_bucket: usize,
+    /// Keys whose revisions are still to come. Ours only.
+    waiting: Vec<(Point, Entry)>,
+}
+
+impl State {
+    pub(super) fn new(hash_key: [u64; 2]) -> Self {
+        Self {
+            keyspace: Keyspace::new(hash_key),
+            facts: SnapshotFacts::default(),
+            ours: false,
+            keys: 0,
+            db: Db(0),
+            next_bucket: 0,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// The keys that follow are in this database.
+    pub(super) fn select(&mut self, db: u64) -> Result<()> {
+        self.complete()?;
+        let db = u8::try_from(db).ok().filter(|&db| db < Db::COUNT);
+        self.db = Db(db.ok_or(Stop::Malformed("a database that does not exist here"))?);
+        Ok(())
+    }
+
+    /// All keys have had their revisions.
+    pub(super) fn complete(&self) -> Result<()> {
+        let complete = self.waiting.is_empty();
+        complete.then_some(()).ok_or(Stop::Malformed("keys without revisions"))
+    }
+
+    /// Takes a key with its value. `expire_ms` is what stands in the file, a signed number.
+    pub(super) fn key(
+        &mut self,
+        key: &[u8],
+        value: Value<'_>,
+        expire_ms: Option<i64>,
+    ) -> Result<()> {
+        let at = Point::of(self.keyspace.hash_key, key);
+        if self.ours {
+            if self.waiting.len() == FIELD_ITEMS_MAX {
+                return Err(Stop::Malformed("keys without revisions"));
+            }
+            let deadline = expire_ms.map(i64::cast_unsigned);
+            self.waiting.push((at, value.entry(key, 0, deadline)));
+        } else {
+            // To Redis -1 is no deadline, and any other time before 1970 is past.
+            let deadline = expire_ms.filter(|&at_ms| at_ms != -1);
+            let deadline = deadline.map(|at_ms| u64::try_from(at_ms).unwrap_or(0));
+            self.put(at, value.entry(key, 0, deadline))?;
+        }
+        self.keys += 1;
+        Ok(())
+    }
+
+    fn put(&mut self, at: Point, entry: Entry) -> Result<()> {
+        let new = self.keyspace.database_mut(self.db).restore(at, entry);
+        new.then_some(()).ok_or(Stop::Malformed("a key occurs twice"))
+    }
+
+    /// Takes an AUX field.
+    pub(super) fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if name.starts_with(field::PREFIX.as_bytes()) {
+            if self.ours == (name == field::FORMAT.as_bytes()) {
+                return Err(Stop::Malformed("fields of the state without a format, or two"));
+            }
+            let taken = self.field(&text(name), value)?;
+            return taken.ok_or(Stop::Malformed("a field of the state"));
+        }
+        // Of a file that is not ours they are nobody's facts; Redis skips unknown ones too.
+        if self.ours && !OF_REDIS.contains(&name) {
+            self.facts.fields.push((text(name), text(value)));
+        }
+        Ok(())
+    }
+
+    /// Takes a field of the state; `None` if its value is not what we write.
+    fn field(&mut self, name: &str, value: &[u8]) -> Result<Option<()>> {
+        let keyspace = &mut self.keyspace;
+        Ok(match name {
+            field::FORMAT => {
+                // Keys before it would have been taken without a revision.
+                self.ours = keyspace.is_empty();
+                number::<u64>(value).filter(|&format| format == FORMAT && self.ours).map(drop)
+            }
+            field::HASH_KEY if !self.waiting.is_empty() || !keyspace.is_empty() => None,
+            field::HASH_KEY => value
+                .split_at_checked(16)
+                .and_then(|(one, two)| Some([hex(one)?, hex(two)?]))
+                .map(|hash_key| keyspace.hash_key = hash_key),
+            field::TIME => number(value).map(|now_ms| keyspace.now_ms = now_ms),
+            field::INDEX => number(value).map(|index| keyspace.applied_index = index),
+            field::DIGEST => hex(value).map(|digest| keyspace.digest.0 = digest),
+            field::LEVEL => number(value).map(|level| keyspace.level = level),
+            field::FLOORS => self.floors(value),
+            field::GONE => self.gone(value),
+            field::KEYS => return self.revisions(value),
+            _ => name
+                .strip_prefix(field::SETTING)
+                .zip(core::str::from_utf8(value).ok())
+                .and_then(|(name, value)| keyspace.restore_setting(name, value).ok()),
+        })
+    }
+
+    fn floors(&mut self, value: &[u8]) -> Option<()> {
+        let list = parse(value)?;
+        let mut rest = &list[..];
+        for db in Db::all() {
+            let floors = (take_number(&mut rest)?, take_number(&mut rest)?);
+            self.keyspace.revisions.set_floors(db, floors);
+        }
+        rest.is_empty().then_some(())
+    }
+
+    fn gone(&mut self, value: &[u8]) -> Option<()> {
+        let list = parse(value)?;
+        let mut rest = &list[..];
+        while !rest.is_empty() {
+            let skipped = usize::try_from(take_number(&mut rest)?).ok()?;
+            let bucket = self.next_bucket.checked_add(skipped).filter(|&at| at < BUCKETS)?;
+            let revision = take_number(&mut rest).filter(|&revision| revision != 0)?;
+            self.keyspace.revisions.set_bucket(bucket, revision);
+            self.next_bucket = bucket + 1;
+        }
+        Some(())
+    }
+
+    /// The keys that wait get their revisions.
+    fn revisions(&mut self, value: &[u8]) -> Result<Option<()>> {
+        let Some(list) = parse(value) else { return Ok(None) };
+        let mut rest = &list[..];
+        let mut waiting = core::mem::take(&mut self.waiting);
+        for (at, mut entry) in waiting.drain(..) {
+            let Some(number) = take_number(&mut rest) else { return Ok(None) };
+            let Some(revision) = self.keyspace.applied_index.checked_sub(number >> 1) else {
+                return Ok(None);
+            };
+            let head = entry.head();
+            let encoding = if number & 1 == 1 { StrEncoding::Raw } else { head.encoding };
+            entry.set_head(Head { encoding, revision, ..head });
+            self.put(at, entry)?;
+        }
+        // Its memory serves the next slot.
+        self.waiting = waiting;
+        Ok(rest.is_empty().then_some(()))
+    }
+}
+
+fn number<T: FromStr + ToString>(value: &[u8]) -> Option<T> {
+    let text = core::str::from_utf8(value).ok()?;
+    text.parse::<T>().ok().filter(|number| number.to_string() == text)
+}
+
+fn hex(value: &[u8]) -> Option<u64> {
+    let text = core::str::from_utf8(value).ok().filter(|text| text.len() == 16)?;
+    let plain = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    plain.then(|| u64::from_str_radix(text, 16).ok()).flatten()
+}

@@ -1,0 +1,141 @@
+//! Values by their RDB type: the one place that knows how each is encoded.
+//!
+//! The snapshot's reader and RESTORE both come here. A short value is taken whole; a long one is
+//! begun and then goes on piece by piece ([`Unfinished`]), straight into the blocks in which it
+//! will live. So a value of a gigabyte needs no second gigabyte, and no piece is looked at twice.
+
+use super::input::{Bytes, Input, Result, Stop, Text};
+use super::{SnapshotFault, code};
+use crate::StrEncoding;
+use crate::keyspace::{Chunks, Entry, Head, PACKED_MAX};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A value that was read.
+#[derive(Debug)]
+pub(super) enum Value<'a> {
+    /// A string in one piece, at most [`PACKED_MAX`] long.
+    Str(Bytes<'a>),
+    /// A longer one.
+    Large(Chunks),
+}
+
+/// A value whose beginning was read.
+#[derive(Debug)]
+pub(super) enum Begun<'a> {
+    /// It was short.
+    Whole(Value<'a>),
+    /// It goes on.
+    Unfinished(Unfinished),
+}
+
+/// A value that is being read.
+#[derive(Debug)]
+pub(super) enum Unfinished {
+    /// A string over [`PACKED_MAX`], and how many bytes are missing.
+    Str(Chunks, u64),
+}
+
+impl<'a> Value<'a> {
+    /// Begins to read a value of this type. Without enough of it nothing has happened. The fault of
+    /// a type that is not stored lacks the key, which only the caller knows.
+    pub(super) fn begin(kind: u8, input: &mut Input<'a>) -> Result<Begun<'a>> {
+        if kind != code::STRING {
+            return Err(Stop::Fault(SnapshotFault::Value(Vec::new(), not_stored(kind, input)?)));
+        }
+        let text = match input.length_or_encoding()? {
+            Ok(length) if length > PACKED_MAX as u64 => {
+                return Ok(Begun::Unfinished(Unfinished::Str(Chunks::default(), length)));
+            }
+            Ok(length) => Text::Plain(input.take(length)?),
+            Err(encoding) => input.encoded(encoding)?,
+        };
+        Ok(Begun::Whole(match text {
+            Text::Packed(_, length) if length > PACKED_MAX as u64 => Value::Large(text.chunks()?),
+            text => Value::Str(text.bytes()?),
+        }))
+    }
+
+    /// The value under its key, with what a snapshot's fields or the clock add.
+    pub(super) fn entry(self, key: &[u8], revision: u64, deadline: Option<u64>) -> Entry {
+        let head = |encoding| Head { encoding, revision, deadline };
+        match self {
+            Self::Str(bytes) => Entry::string(head(StrEncoding::of(&bytes)), key, &bytes),
+            Self::Large(chunks) => Entry::large(head(StrEncoding::Raw), key, chunks),
+        }
+    }
+}
+
+impl Unfinished {
+    /// Takes what there is; the value once it is whole.
+    pub(super) fn go_on(&mut self, input: &mut Input<'_>) -> Result<Option<Value<'static>>> {
+        match self {
+            Self::Str(chunks, left) => {
+                let some = input.some(*left)?;
+                chunks.append(some);
+                *left -= some.len() as u64;
+                Ok((*left == 0).then(|| Value::Large(core::mem::take(chunks))))
+            }
+        }
+    }
+}
+
+/// Whether a byte stands for a type of value, stored here or not.
+pub(super) fn is_type(kind: u8) -> bool {
+    matches!(kind, code::STRING | code::MODULE | code::MODULE_2) || type_name(kind).is_some()
+}
+
+/// Types of Redis that are not stored here: what TYPE calls them, and how `redis-check-rdb` calls
+/// the form. With a type's own issue its forms leave this list for [`Value::begin`].
+fn type_name(kind: u8) -> Option<(&'static str, &'static str)> {
+    Some(match kind {
+        1 => ("list", "list-linked"),
+        2 => ("set", "set-hashtable"),
+        3 => ("zset", "zset-v1"),
+        4 => ("hash", "hash-hashtable"),
+        5 => ("zset", "zset-v2"),
+        9 => ("hash", "hash-zipmap"),
+        10 => ("list", "list-ziplist"),
+        11 => ("set", "set-intset"),
+        12 => ("zset", "zset-ziplist"),
+        13 => ("hash", "hash-ziplist"),
+        14 => ("list", "quicklist"),
+        15 => ("stream", "stream"),
+        16 => ("hash", "hash-listpack"),
+        17 => ("zset", "zset-listpack"),
+        18 => ("list", "quicklist-v2"),
+        19 => ("stream", "stream-v2"),
+        20 => ("set", "set-listpack"),
+        21 => ("stream", "stream-v3"),
+        22 => ("hash", "hash-hashtable-md-pre-release"),
+        23 => ("hash", "hash-listpack-md-pre-release"),
+        24 => ("hash", "hash-hashtable-md"),
+        25 => ("hash", "hash-listpack-md"),
+        _ => return None,
+    })
+}
+
+/// Names a value that we do not store.
+#[cold]
+fn not_stored(kind: u8, input: &mut Input<'_>) -> Result<String> {
+    Ok(match type_name(kind) {
+        Some((name, form)) => {
+            format!("a {name} ({form}), and this version stores strings only")
+        }
+        None if kind == code::MODULE_2 => {
+            let name = module_name(input.length()?);
+            format!("a value of the module type \"{name}\", and modules are not supported")
+        }
+        None if kind == code::MODULE => "a value of a module, and modules are not supported".into(),
+        None => format!("a value of the unknown type {kind}"),
+    })
+}
+
+/// The nine letters of a module's type, six bits each, above ten bits of version.
+fn module_name(id: u64) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let letter = |place: u32| LETTERS.get((id >> (10 + 6 * place)) as usize & 63).copied();
+    let bytes: Vec<u8> = (0..9).rev().filter_map(letter).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
