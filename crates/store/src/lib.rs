@@ -16,6 +16,7 @@
 )]
 
 mod disk;
+mod draft;
 mod encode;
 mod facts;
 #[cfg(any(test, feature = "fake"))]
@@ -37,6 +38,7 @@ mod timing;
 mod writer;
 
 pub use disk::{Disk, DiskFile, OsDisk};
+pub use draft::Draft;
 pub use facts::{Facts, Identity};
 #[cfg(any(test, feature = "fake"))]
 pub use fake::{FakeDisk, FakeFile};

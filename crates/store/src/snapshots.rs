@@ -6,14 +6,12 @@
 //! not this room's business.
 
 use crate::disk::DiskFile;
-use crate::manifest::{Base, DIR, Listing, Manifest, base_path, temporary_path};
+use crate::manifest::{Base, DIR, Listing, Manifest, base_path};
 use crate::outgoing::SnapshotReader;
-use crate::{Disk, Incoming, IncomingId, Log, LogId, StoreError};
+use crate::{Disk, Draft, Incoming, IncomingId, Log, LogId, StoreError};
 use std::io::{Error, ErrorKind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-
-/// Bytes gathered before they are written.
-const BUFFER_BYTES: usize = 256 << 10;
 
 /// One complete snapshot on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +30,8 @@ pub struct Snapshots<D: Disk> {
     disk: D,
     /// Newest first, at most two.
     catalogue: Mutex<Vec<Base>>,
+    /// Drafts begun by this process.
+    drafts: AtomicU64,
 }
 
 /// What a snapshot's writer is given to write into.
@@ -57,7 +57,7 @@ impl<D: Disk> Snapshots<D> {
                  aside and let the node join again as a new one"
             )));
         }
-        Ok(Self { disk, catalogue: Mutex::new(catalogue) })
+        Ok(Self { disk, catalogue: Mutex::new(catalogue), drafts: AtomicU64::new(0) })
     }
 
     /// The newest complete snapshot.
@@ -76,27 +76,40 @@ impl<D: Disk> Snapshots<D> {
         catalogue.iter().map(file).collect()
     }
 
-    /// Writes a snapshot: `write` is called once with a sink; file and directory are synced and the
-    /// manifest names it as the base, with the log rolled so that base and segments never hold an
-    /// entry twice, before this returns.
+    /// Begins a snapshot, to be written piece by piece.
+    pub fn begin(&self) -> Result<Draft<D>, StoreError> {
+        Draft::create(&self.disk, self.drafts.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Makes a complete draft the newest snapshot: the manifest names it as the base, with the log
+    /// rolled so that base and segments never hold an entry twice, before this returns.
+    pub fn publish(
+        &self,
+        log: &Log<D>,
+        last: LogId,
+        draft: Draft<D>,
+    ) -> Result<SnapshotFile, StoreError> {
+        // Held throughout: one snapshot at a time.
+        let mut catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+        refuse_older(&catalogue, last)?;
+        let Some((bytes, crc)) = draft.sums() else {
+            let why = "the snapshot is not complete";
+            return Err(StoreError::Io(Error::new(ErrorKind::InvalidInput, why)));
+        };
+        self.adopt(log, &mut catalogue, (last, bytes, crc), |path| draft.move_to(path))
+    }
+
+    /// Writes a snapshot in one go: `write` is called once with a sink.
     pub fn write(
         &self,
         log: &Log<D>,
         last: LogId,
         write: &mut dyn FnMut(Sink<'_>) -> Result<(), StoreError>,
     ) -> Result<SnapshotFile, StoreError> {
-        // Held throughout: one snapshot at a time.
-        let mut catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
-        refuse_older(&catalogue, last)?;
-        let aside = temporary_path("base");
-        let (bytes, crc) = self.fill(&aside, write).inspect_err(|_| {
-            let _ = self.disk.remove(&aside);
-        })?;
-        self.adopt(log, &mut catalogue, (last, bytes, crc), |path| {
-            self.disk.rename(&aside, path)?;
-            self.disk.sync_dir(DIR)?;
-            Ok(())
-        })
+        let mut draft = self.begin()?;
+        write(&mut |piece| draft.write(piece))?;
+        draft.complete()?;
+        self.publish(log, last, draft)
     }
 
     /// Makes a snapshot that was received whole, and is durable, the newest one.
@@ -122,7 +135,11 @@ impl<D: Disk> Snapshots<D> {
         name(&path)?;
         let outcome = log.shared.writer().rebase(&log.shared, base);
         if let Err(error) = outcome {
-            let _ = self.disk.remove(&path);
+            // Unless the very last step failed: then the manifest names it, and it must stay.
+            let manifest = Manifest::load(&self.disk)?.unwrap_or_default();
+            if manifest.base.is_none_or(|listed| listed.number != base.number) {
+                let _ = self.disk.remove(&path);
+            }
             return Err(error);
         }
         catalogue.insert(0, base);
@@ -130,35 +147,11 @@ impl<D: Disk> Snapshots<D> {
         Ok(SnapshotFile { last, path, bytes })
     }
 
-    /// Writes the file under its temporary name and syncs it; returns length and checksum.
-    fn fill(
-        &self,
-        path: &str,
-        write: &mut dyn FnMut(Sink<'_>) -> Result<(), StoreError>,
-    ) -> Result<(u64, u32), StoreError> {
-        let file = self.disk.create(path)?;
-        let (mut bytes, mut crc) = (0_u64, 0);
-        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
-        write(&mut |piece| {
-            buffer.extend_from_slice(piece);
-            if buffer.len() >= BUFFER_BYTES {
-                file.write_at(&[&buffer], bytes)?;
-                bytes += buffer.len() as u64;
-                crc = crc32c::crc32c_append(crc, &buffer);
-                buffer.clear();
-            }
-            Ok(())
-        })?;
-        file.write_at(&[&buffer], bytes)?;
-        bytes += buffer.len() as u64;
-        crc = crc32c::crc32c_append(crc, &buffer);
-        file.sync()?;
-        Ok((bytes, crc))
-    }
-
     /// Reads a whole snapshot file, verified.
     pub fn read(&self, file: &SnapshotFile) -> Result<Vec<u8>, StoreError> {
-        read_verified(&self.disk, &self.base(file)?)
+        let reader = self.reader(file)?;
+        let bytes = reader.read(0, usize::try_from(file.bytes).unwrap_or(usize::MAX))?;
+        if crc32c::crc32c(&bytes) == reader.crc() { Ok(bytes) } else { Err(unusable(&file.path)) }
     }
 
     /// Opens a snapshot file to be read piece by piece.
@@ -184,24 +177,6 @@ fn refuse_older(catalogue: &[Base], last: LogId) -> Result<(), StoreError> {
         return Err(StoreError::Io(Error::new(ErrorKind::InvalidInput, why)));
     }
     Ok(())
-}
-
-/// Reads a snapshot whole; [`StoreError::Corrupt`] unless it is as it was written.
-pub(crate) fn read_verified<D: Disk>(disk: &D, base: &Base) -> Result<Vec<u8>, StoreError> {
-    let path = base_path(base.number);
-    let file = match disk.open(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Err(unusable(&path)),
-        outcome => outcome?,
-    };
-    if file.len()? != base.bytes {
-        return Err(unusable(&path));
-    }
-    let mut bytes = vec![0; base.bytes as usize];
-    let count = file.read_at(&mut bytes, 0)?;
-    if count as u64 != base.bytes || crc32c::crc32c(&bytes) != base.crc {
-        return Err(unusable(&path));
-    }
-    Ok(bytes)
 }
 
 pub(crate) fn unusable(path: &str) -> StoreError {
