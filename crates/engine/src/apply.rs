@@ -41,10 +41,15 @@ pub fn apply(
     let mut answers = plan.map(|plan| Answers::new(plan, !at.stamp.seed));
     let mut walker = Walker::new(payload);
     let mut seed = at.stamp.seed;
+    let mut warm = 0_usize;
     while let Some(found) = walker.next()? {
         let (db, expiry) = match &found {
             Decoded::Command(db, _, expiry) => (*db, *expiry),
             Decoded::Hidden(db, _) => (*db, false),
+        };
+        warm = match warm.checked_sub(1) {
+            Some(left) => left,
+            None => keyspace.warm(db, walker.rest()),
         };
         let args = walker.args(&found);
         if !expiry && let Some(answers) = &mut answers {

@@ -99,6 +99,11 @@ impl<'a> Walker<'a> {
         }
     }
 
+    /// What is still to be walked.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The arguments of what [`Self::next`] returned last.
     pub(crate) fn args<'s>(&'s self, found: &'s Decoded<'_>) -> Args<'s> {
         match found {

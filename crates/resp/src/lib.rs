@@ -17,6 +17,7 @@ mod limits;
 mod number;
 mod reply;
 mod request;
+mod skim;
 mod value;
 
 pub use args::{Args, Span};
@@ -25,4 +26,5 @@ pub use limits::Limits;
 pub use number::{DoubleText, IntText, double_text, int_text, parse_int};
 pub use reply::{Proto, Reply};
 pub use request::{Parsed, Parser, ProtocolError, write_command};
+pub use skim::{Skimmed, skim};
 pub use value::{DecodeError, Value, decode_reply};

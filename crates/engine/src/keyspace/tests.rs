@@ -398,9 +398,16 @@ fn warming_changes_nothing() {
         fed.entry(1, 0).set_string(key.as_bytes(), b"v", Deadline::Clear);
     }
     let before = (fed.keyspace.digest(), fed.keyspace.used_bytes());
-    let keys = [&b"2"[..], b"{t}3", b"{t}absent", b"absent", b""];
-    fed.keyspace.warm(&keys.map(|key| (Db(1), key)));
-    fed.keyspace.warm(&keys.map(|key| (Db(2), key)));
+    let mut commands = bytes::BytesMut::new();
+    for words in [["GET", "2"], ["DEL", "{t}3"], ["GET", "{t}absent"], ["SELECT", "2"]] {
+        quorate_resp::write_command(&mut commands, words.iter().map(|word| word.as_bytes()));
+    }
+    assert_eq!(fed.keyspace.warm(Db(1), &commands), 4);
+    for _ in 0..WARM_MAX {
+        quorate_resp::write_command(&mut commands, [&b"GET"[..], b"absent"].into_iter());
+    }
+    assert_eq!(fed.keyspace.warm(Db(1), &commands), WARM_MAX);
+    assert_eq!(fed.keyspace.warm(Db(1), b"PING\r\n"), 0);
     assert_eq!((fed.keyspace.digest(), fed.keyspace.used_bytes()), before);
 }
 

@@ -176,7 +176,12 @@ impl<B: Backend> Session<B> {
     /// yet.
     fn run_reads(&mut self, keyspace: &Keyspace, clock_ms: u64) {
         let mut clock = Instant::now();
+        let mut warm = 0_usize;
         while let Some((entry, run)) = self.next_read() {
+            warm = match warm.checked_sub(1) {
+                Some(left) => left,
+                None => keyspace.warm(self.client.db, self.intake.waiting()).saturating_sub(1),
+            };
             let args = self.intake.args();
             self.monitor(entry, args);
             // A xorshift step: any sequence will do, it only has to differ from call to call.

@@ -116,9 +116,14 @@ impl Intake {
         }
     }
 
+    /// Everything that has arrived and is not consumed.
+    pub(super) fn waiting(&self) -> &[u8] {
+        self.buffer.get(self.done..).unwrap_or(&[])
+    }
+
     /// The arguments of the command that [`Self::next`] found.
     pub(super) fn args(&self) -> Args<'_> {
-        self.parser.args(self.buffer.get(self.done..).unwrap_or(&[]))
+        self.parser.args(self.waiting())
     }
 
     /// Steps over the command.
