@@ -283,11 +283,6 @@ impl Keyspace {
         Ok(())
     }
 
-    /// Whether no database has a key.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.databases.iter().all(|database| database.table.len() == 0)
-    }
-
     /// Raises the feature level, as part of applying an entry. It never goes down.
     pub fn raise_level(&mut self, level: u32) {
         if level > self.level {

@@ -26,6 +26,11 @@ const OF_REDIS: [&[u8]; 9] = [
     b"repl-offset",
 ];
 
+/// So many keys of a file that is not in our order are sorted before they go to their places, where
+/// neighbours then meet warm caches: 5 million keys of a dump of Redis took 5.4 s of CPU one by one
+/// and 2.4 s so (`cargo run --release --example load`), for 24 MiB.
+const SORTED_MAX: usize = 1 << 20;
+
 /// The state so far.
 #[derive(Debug)]
 pub(super) struct State {
@@ -38,7 +43,7 @@ pub(super) struct State {
     db: Db,
     /// First deletion bucket that no field has spoken of.
     next_bucket: usize,
-    /// Keys whose revisions are still to come. Ours only.
+    /// Keys of ours whose revisions are still to come; of others, those not sorted in yet.
     waiting: Vec<(Point, Entry)>,
 }
 
@@ -63,10 +68,24 @@ impl State {
         Ok(())
     }
 
-    /// All keys have had their revisions.
-    pub(super) fn complete(&self) -> Result<()> {
-        let complete = self.waiting.is_empty();
-        complete.then_some(()).ok_or(Stop::Malformed("keys without revisions"))
+    /// The keys of a database end: ours have had their revisions, others go to their places.
+    pub(super) fn complete(&mut self) -> Result<()> {
+        if self.ours && !self.waiting.is_empty() {
+            return Err(Stop::Malformed("keys without revisions"));
+        }
+        self.sort_in()
+    }
+
+    /// Puts waiting keys where they belong, in the order in which they will lie.
+    fn sort_in(&mut self) -> Result<()> {
+        let mut waiting = core::mem::take(&mut self.waiting);
+        waiting.sort_unstable_by_key(|(at, _)| *at);
+        for (at, entry) in waiting.drain(..) {
+            self.put(at, entry)?;
+        }
+        // Its memory serves the next ones.
+        self.waiting = waiting;
+        Ok(())
     }
 
     /// Takes a key with its value. `expire_ms` is what stands in the file, a signed number.
@@ -87,7 +106,10 @@ impl State {
             // To Redis -1 is no deadline, and any other time before 1970 is past.
             let deadline = expire_ms.filter(|&at_ms| at_ms != -1);
             let deadline = deadline.map(|at_ms| u64::try_from(at_ms).unwrap_or(0));
-            self.put(at, value.entry(key, 0, deadline))?;
+            self.waiting.push((at, value.entry(key, 0, deadline)));
+            if self.waiting.len() == SORTED_MAX {
+                self.sort_in()?;
+            }
         }
         self.keys += 1;
         Ok(())
@@ -121,10 +143,10 @@ impl State {
         Ok(match name {
             field::FORMAT => {
                 // Keys before it would have been taken without a revision.
-                self.ours = keyspace.is_empty();
+                self.ours = self.keys == 0;
                 number::<u64>(value).filter(|&format| format == FORMAT && self.ours).map(drop)
             }
-            field::HASH_KEY if !self.waiting.is_empty() || !keyspace.is_empty() => None,
+            field::HASH_KEY if self.keys > 0 => None,
             field::HASH_KEY => value
                 .split_at_checked(16)
                 .and_then(|(one, two)| Some([hex(one)?, hex(two)?]))

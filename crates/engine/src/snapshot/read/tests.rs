@@ -200,7 +200,7 @@ fn what_cannot_be_held_is_named() {
         (b"\xf3", "an opcode or type that is not known (at byte 10, after 0 keys)"),
         (b"\xfe\x10", "a database that does not exist here (at byte 11, after 0 keys)"),
         (b"\x00\x01k\x01v\x00\x01k", "the file is cut (at byte 17, after 1 key)"),
-        (b"\x00\x01k\x01v\x00\x01k\x00", "a key occurs twice (at byte 18, after 1 key)"),
+        (b"\x00\x01k\x01v\x00\x01k\x00\xff", "a key occurs twice (at byte 19, after 2 keys)"),
         (b"\x00\x82", "unknown form of a length (at byte 11, after 0 keys)"),
         (b"\x00\xc4", "unknown encoding of a string (at byte 11, after 0 keys)"),
         (b"\xfb\xc0\x01", "a length is missing (at byte 11, after 0 keys)"),
