@@ -116,13 +116,13 @@ impl<E: Env> Forwarder<E> {
     }
 
     /// Drops the stream unless it leads to `keep`, after waiting a moment for what is on its way.
-    pub(crate) async fn settle(&mut self, keep: Option<&PeerId>) {
-        let Some(link) = &self.link else { return };
-        let ended = link.way.ended.load(Ordering::Acquire);
-        if !ended && keep == Some(&link.leader) {
-            return;
-        }
-        let Some(Link { requests, way, .. }) = self.link.take() else { return };
+    /// Tells whether there was something to drop; then the queue may have grown.
+    pub(crate) async fn settle(&mut self, keep: Option<&PeerId>) -> bool {
+        let stays =
+            |link: &Link| !link.way.ended.load(Ordering::Acquire) && keep == Some(&link.leader);
+        let Some(Link { requests, way, .. }) = self.link.take_if(|link| !stays(link)) else {
+            return false;
+        };
         // The request side ends; the leader answers what it has and then ends, too.
         drop(requests);
         let shared = self.shared.clone();
@@ -138,6 +138,7 @@ impl<E: Env> Forwarder<E> {
             }
         }
         shared.queue.wake();
+        true
     }
 }
 

@@ -41,11 +41,20 @@ const RETRY: Duration = Duration::from_millis(10);
 pub(crate) async fn run<E: Env>(shared: Arc<Shared<E>>) {
     let mut forwarder = Forwarder::new(shared.clone());
     while !shared.queue.is_closed() {
+        let route = shared.route();
         if shared.queue.len() == 0 {
-            shared.queue.changed().await;
+            // What is on its way to who no longer leads need not wait for that stream to break.
+            let settled = match &route {
+                Route::Lead(_) => forwarder.settle(None).await,
+                Route::Follow(leader) => forwarder.settle(Some(leader)).await,
+                Route::Wait => false,
+            };
+            if !settled {
+                shared.queue.changed().await;
+            }
             continue;
         }
-        match shared.route() {
+        match route {
             Route::Lead(term) => {
                 forwarder.settle(None).await;
                 propose(&shared, term).await;

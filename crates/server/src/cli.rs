@@ -84,11 +84,19 @@ fn directory(word: Option<&String>) -> Result<PathBuf, String> {
 }
 
 fn server(words: &[String]) -> Result<(), String> {
-    let environment = std::env::vars().filter_map(|(name, value)| {
+    crate::serve::run(settings(words, environment(std::env::vars()))?)
+}
+
+/// Settings that the environment gives.
+pub(crate) fn environment(variables: impl Iterator<Item = (String, String)>) -> Pairs {
+    let pairs = variables.filter_map(|(name, value)| {
         let name = name.strip_prefix("QUORATE_")?;
-        Some((name.to_ascii_lowercase().replace('_', "-"), value))
+        // Kubernetes tells pods of a service called `quorate` in variables of the same names
+        // (QUORATE_PORT=tcp://10.0.0.1:6379).
+        let of_kubernetes = ["tcp://", "udp://", "sctp://"].iter().any(|it| value.starts_with(it));
+        (!of_kubernetes).then(|| (name.to_ascii_lowercase().replace('_', "-"), value))
     });
-    crate::serve::run(settings(words, environment.collect())?)
+    pairs.collect()
 }
 
 /// The words behind a tool's name as pairs.
@@ -170,6 +178,19 @@ mod tests {
         );
         assert!(flags(&words("--port")).is_err());
         assert!(flags(&words("--port 1 --loglevel")).is_err());
+    }
+
+    #[test]
+    fn variables_of_kubernetes_are_not_settings() {
+        let variables = [
+            ("QUORATE_PORT", "tcp://10.0.0.1:6379"),
+            ("QUORATE_MAXCLIENTS", "5"),
+            ("QUORATE_PEER_PORT", "7379"),
+            ("HOME", "/"),
+        ];
+        let pairs = environment(variables.map(|(n, v)| (n.to_owned(), v.to_owned())).into_iter());
+        let expect = [("maxclients", "5"), ("peer-port", "7379")];
+        assert_eq!(pairs, expect.map(|(n, v)| (n.to_owned(), v.to_owned())));
     }
 
     #[test]

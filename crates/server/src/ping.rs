@@ -1,7 +1,7 @@
 //! `quorate ping`: asks a node whether it serves, for health checks. Small and blocking: no
 //! runtime.
 
-use crate::cli::{Pairs, print};
+use crate::cli::{Pairs, environment, print};
 use bytes::BytesMut;
 use quorate_resp::{Value, decode_reply, write_command};
 use std::io::{Read as _, Write as _};
@@ -16,8 +16,15 @@ const REPLY_BYTES_MAX: usize = 1 << 20;
 /// Exit 0 when PONG came and the node knows a leader and has its state.
 pub(crate) fn run(pairs: &Pairs) -> Result<(), String> {
     let mut host = "127.0.0.1".to_owned();
-    let mut port = std::env::var("QUORATE_PORT").unwrap_or_else(|_| "6379".to_owned());
-    let mut password = std::env::var("QUORATE_REQUIREPASS").ok();
+    let mut port = "6379".to_owned();
+    let mut password = None;
+    for (name, value) in environment(std::env::vars()) {
+        match name.as_str() {
+            "port" => port = value,
+            "requirepass" => password = Some(value),
+            _ => {}
+        }
+    }
     for (name, value) in pairs {
         match name.as_str() {
             "host" => host.clone_from(value),
