@@ -140,12 +140,8 @@ impl<D: Disk> ThreadWriter<D> {
                 }
             }
         };
-        let write = std::thread::Builder::new().name("log".to_owned()).spawn(write);
-        let prepare = std::thread::Builder::new().name("log-prepare".to_owned()).spawn(prepare);
-        let threads = [write, prepare].into_iter().filter_map(|thread| {
-            thread.inspect_err(|error| tracing::warn!(%error, "no thread for the log")).ok()
-        });
-        *lock(&this.threads) = threads.collect();
+        let threads = [spawn("log", write), spawn("log-prepare", prepare)];
+        *lock(&this.threads) = threads.into();
         this
     }
 
@@ -213,6 +209,15 @@ impl<D: Disk> ThreadWriter<D> {
     fn is_slow(&self) -> bool {
         let until = self.slow_until_ms.load(Ordering::Relaxed);
         until != 0 && Duration::from_millis(until) > elapsed()
+    }
+}
+
+/// A thread of the log. A process that cannot have it at its start must not go on: nothing would
+/// ever be durable.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    match std::thread::Builder::new().name(name.to_owned()).spawn(work) {
+        Ok(thread) => thread,
+        Err(error) => std::panic::panic_any(format!("no thread `{name}`: {error}")),
     }
 }
 

@@ -45,6 +45,9 @@ pub struct Options {
     pub snapshot_log_bytes: u64,
     /// Bytes of one log segment (default 64 MiB).
     pub segment_bytes: u64,
+    /// Free bytes on the disk below which writes are refused (default 256 MiB); two segments at
+    /// least.
+    pub reserve_bytes: u64,
     /// False only with `--unsafe-no-fsync`.
     pub fsync: bool,
 }
@@ -279,7 +282,7 @@ fn open(options: &Options) -> Result<(Storage<Host>, Facts, Identity), StartErro
     let log_options = LogOptions {
         segment_bytes: options.segment_bytes,
         cache_bytes: 64 << 20,
-        reserve_bytes: (256 << 20).max(options.segment_bytes * 2),
+        reserve_bytes: options.reserve_bytes.max(options.segment_bytes.saturating_mul(2)),
         fsync: options.fsync,
         group: 0,
     };

@@ -214,6 +214,7 @@ fn options(settings: &Settings) -> Result<Options, String> {
         election_max: Duration::from_millis(number("election-max-ms")),
         write_timeout: Duration::from_millis(number("cluster-write-timeout")),
         snapshot_log_bytes: number("snapshot-log-bytes"),
+        reserve_bytes: number("disk-reserve-bytes"),
         segment_bytes: number("segment-bytes"),
         fsync: settings.get("unsafe-no-fsync") != "yes",
     })

@@ -202,6 +202,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("segment-bytes", Bytes(MB, MAX), "67108864", "Bytes of one log segment.")
         .at_start(),
     Setting::new(
+        "disk-reserve-bytes",
+        Bytes(0, MAX),
+        "268435456",
+        "Free bytes on the disk below which writes are refused; two segments at least.",
+    )
+    .at_start(),
+    Setting::new(
         "unsafe-no-fsync",
         Bool,
         "no",
