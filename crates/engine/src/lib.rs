@@ -35,5 +35,6 @@ pub use seal::{Refusal, SealLimits, Sealed, seal};
 pub use settings::{SettingError, Settings};
 pub use snapshot::{Checksum, Piece, SnapshotError, SnapshotFacts, SnapshotFault, SnapshotReader};
 pub use spec::{
-    Arity, Flags, Group, Keys, Logged, Meta, ReadFn, RewriteFn, Run as RunFn, Spec, WriteFn,
+    Arity, Flags, Group, JudgeFn, Judgement, Keys, Logged, Meta, ReadFn, RewriteFn, Run as RunFn,
+    Spec, WriteFn,
 };

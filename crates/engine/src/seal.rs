@@ -9,7 +9,7 @@
 //! what apply sees.
 
 use crate::batch::{Payload, parse_db};
-use crate::{Db, Flags, Keyspace, Logged, Plan, Reader, Run, RunFn, Spec, Stamp, cmd};
+use crate::{Db, Flags, Judgement, Keyspace, Logged, Plan, Reader, Run, RunFn, Spec, Stamp, cmd};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -232,13 +232,22 @@ impl<'a> Sealer<'a> {
 
     /// Chooses the form in which a write goes into the log.
     fn form(&self, spec: &Spec, db: Db, args: Args<'_>) -> Verdict {
+        let reader = Reader { keyspace: self.keyspace, db, seed: 0, clock_ms: 0 };
         let rewrite = match spec.logged {
+            Logged::Judged(judge) => {
+                return match judge(&reader, &self.stamp, args) {
+                    Judgement::Refused(reply) => Verdict::Known(reply),
+                    Judgement::Plain => Verdict::Plain,
+                    Judgement::Rewritten(args) => Verdict::Rewritten(args),
+                    Judgement::Hidden => Verdict::Hidden,
+                };
+            }
             Logged::Plain | Logged::Never | Logged::HiddenIf(_, None) => None,
             Logged::Hidden => return Verdict::Hidden,
             Logged::Rewrite(rewrite) | Logged::HiddenIf(_, Some(rewrite)) => Some(rewrite),
         };
         if let Logged::HiddenIf(differs, _) = spec.logged
-            && differs(&Reader { keyspace: self.keyspace, db, seed: 0, clock_ms: 0 }, args)
+            && differs(&reader, args)
         {
             return Verdict::Hidden;
         }

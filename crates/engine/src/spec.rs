@@ -18,6 +18,23 @@ pub type WriteFn = fn(&mut Writer<'_>, Args<'_>) -> Reply<'static>;
 /// log it as it came (for example because its arguments are wrong and apply will answer the error).
 pub type RewriteFn = fn(&Keyspace, &Stamp, Args<'_>) -> Option<Vec<Vec<u8>>>;
 
+/// Judges a command when it is sealed, in a stamp and in a state that does not show yet what the
+/// same batch does before it.
+pub type JudgeFn = fn(&Reader<'_>, &Stamp, Args<'_>) -> Judgement;
+
+/// What [`JudgeFn`] says.
+#[derive(Debug)]
+pub enum Judgement {
+    /// It cannot succeed: this is the answer, and nothing is logged.
+    Refused(Reply<'static>),
+    /// Logged as it came.
+    Plain,
+    /// Logged like this.
+    Rewritten(Vec<Vec<u8>>),
+    /// Armoured: Redis 7.0 would make something else of it.
+    Hidden,
+}
+
 /// The function of a data command.
 #[derive(Clone, Copy)]
 pub enum Run {
@@ -219,6 +236,8 @@ pub enum Logged {
     /// then armoured. It uses an option that is newer; or it is refused here for a limit that Redis
     /// does not apply to the append-only file it loads. The reader shows what is applied already.
     HiddenIf(fn(&Reader<'_>, Args<'_>) -> bool, Option<RewriteFn>),
+    /// As this function says, which may also refuse it.
+    Judged(JudgeFn),
 }
 
 /// One row of the table.

@@ -88,8 +88,14 @@ const NUMBERS: [&str; 22] = [
     "1900000000050",
     "3e-7",
 ];
-/// What real clients send: `K` a key, `N` a number, `D` a database, `V` any text, `M` milliseconds.
-const TEMPLATES: [&str; 40] = [
+/// What real clients send: `K` a key, `N` a number, `D` a database, `V` any text, `M` milliseconds,
+/// `A` a time, `P` a payload of DUMP.
+const TEMPLATES: [&str; 45] = [
+    "DUMP K",
+    "RESTORE K 0 P",
+    "RESTORE K M P REPLACE",
+    "RESTORE K A P ABSTTL REPLACE",
+    "RESTORE K M P",
     "SET K V",
     "SET K V PX M",
     "SET K V PX M NX",
@@ -130,6 +136,15 @@ const TEMPLATES: [&str; 40] = [
     "PERSIST K",
     "SCAN 0 COUNT 3",
     "RANDOMKEY",
+];
+
+/// `hello`, 10, eighteen times `a` (compressed, of version 12, which the log must not keep), and
+/// one whose checksum is wrong.
+const PAYLOADS: [&[u8]; 4] = [
+    b"\x00\x05hello\x0a\x00cr\xdfve4 \x0a",
+    b"\x00\xc0\n\n\x00n\x9fWE\x0e\xaec\xbb",
+    b"\x00\xc3\x05\x12\x00a\xe0\x08\x00\x0c\x00\x9dB'\xb4;\x91\xfd\xf8",
+    b"\x00\xc0\x05\n\x00n\x9fWE\x0e\xaec\xbb",
 ];
 
 type Command = Vec<Vec<u8>>;
@@ -173,6 +188,7 @@ fn sensible() -> impl Strategy<Value = Command> {
                     "N" => NUMBERS[slot % NUMBERS.len()].as_bytes().to_vec(),
                     "D" => DBS[slot % DBS.len()].as_bytes().to_vec(),
                     "V" => value.clone(),
+                    "P" => PAYLOADS[slot % PAYLOADS.len()].to_vec(),
                     "M" => (slot % 60).to_string().into_bytes(),
                     "A" => (NOW + slot as u64 % 200 - 20).to_string().into_bytes(),
                     word => word.as_bytes().to_vec(),

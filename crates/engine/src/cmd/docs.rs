@@ -58,7 +58,7 @@ fn row(out: &mut String, spec: &Spec) {
         Logged::Rewrite(_) => "rewritten",
         Logged::Hidden => "armoured",
         Logged::HiddenIf(_, None) => "plain or armoured",
-        Logged::HiddenIf(_, Some(_)) => "rewritten or armoured",
+        Logged::HiddenIf(_, Some(_)) | Logged::Judged(_) => "rewritten or armoured",
     };
     let (since, summary) = (spec.meta.since, spec.meta.summary);
     let _ = writeln!(out, "| `{name}` | {arity} | {kind} | {logged} | {since} | {summary} |");

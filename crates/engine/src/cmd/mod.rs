@@ -21,6 +21,7 @@ use quorate_resp::{Args, Reply};
 pub const FAMILIES: &[&[Spec]] = &[
     bitmap::ROWS,
     generic::database::COMMANDS,
+    generic::dump::COMMANDS,
     generic::expire::COMMANDS,
     generic::keys::COMMANDS,
     generic::object::COMMANDS,

@@ -121,6 +121,45 @@ fn relative_deadlines_become_absolute() {
 }
 
 #[test]
+fn a_payload_is_judged_before_it_is_logged() {
+    let mut keyspace = state(&[(0, "a", None)]);
+    // The number 10, in versions 10 and 12, and damaged.
+    let good = b"\x00\xc0\n\n\x00n\x9fWE\x0e\xaec\xbb";
+    let newer = b"\x00\xc0\n\x0c\x00\xa5\xe9c\x85\xf4\x84\xfd\xf2";
+    let bad = b"\x00\xc0\x0b\n\x00n\x9fWE\x0e\xaec\xbb";
+    let run = |payload: &[u8], ttl: &str, options: &[&str]| {
+        let mut out = BytesMut::new();
+        let words = [&b"RESTORE"[..], b"b", ttl.as_bytes(), payload];
+        let options = options.iter().map(|option| option.as_bytes());
+        write_command(&mut out, words.into_iter().chain(options).collect::<Vec<_>>().into_iter());
+        Run { db: Db(0), proto: Proto::Resp2, commands: out.freeze(), count: 1 }
+    };
+    let shown = String::from_utf8_lossy(good);
+    let check = |run: Run, expect: String, inexact: bool| {
+        let sealed = seal(&keyspace, &[run], &stamp(7), &LIMITS);
+        assert_eq!(lines(&sealed), [expect]);
+        assert_eq!(sealed.inexact, inexact);
+    };
+    check(run(good, "0", &[]), std::format!("0 RESTORE b 0 {shown}"), false);
+    check(run(newer, "0", &[]), std::format!("0 RESTORE b 0 {shown} ABSTTL"), false);
+    let expect = std::format!("0 RESTORE b 1900000000017 {shown} FREQ 1 ABSTTL");
+    check(run(good, "10", &["FREQ", "1"]), expect, false);
+    let expect = std::format!("0 RESTORE b 1900000000017 {shown} absttl");
+    check(run(good, "1900000000017", &["absttl"]), expect, false);
+    // Redis would keep it while it loads.
+    check(run(good, "5", &["absttl"]), std::format!("0h RESTORE b 5 {shown} absttl"), true);
+    for refused in [run(bad, "0", &[]), run(good, "-1", &[]), run(good, "0", &["NOPE"])] {
+        let sealed = seal(&keyspace, &[refused], &stamp(7), &LIMITS);
+        assert!(sealed.payload.is_empty() && !sealed.inexact);
+        assert!(sealed.plan.answer(&keyspace, 1).unwrap()[0].starts_with(b"-ERR "));
+    }
+    // What holds the key is only known when the commands before it have run.
+    let sealed = seal(&keyspace, &[run(good, "0", &[]), run(good, "0", &[])], &stamp(7), &LIMITS);
+    let busy = "-BUSYKEY Target key name already exists.\r\n";
+    assert_eq!(replies(&mut keyspace, &sealed, stamp(7)), ["+OK\r\n", busy]);
+}
+
+#[test]
 fn due_keys_that_the_batch_names_go_first() {
     let keys = [(0, "a", Some(5)), (0, "b", Some(5)), (0, "c", Some(50)), (1, "a", Some(5))];
     let mut keyspace = state(&keys);

@@ -27,11 +27,18 @@ pub(super) type Result<T> = core::result::Result<T, Stop>;
 pub(super) struct Input<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// No compressed string may claim to be longer.
+    longest: u64,
 }
 
 impl<'a> Input<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self::bounded(bytes, u64::MAX)
+    }
+
+    /// With an end to what a few compressed bytes may become.
+    pub(super) fn bounded(bytes: &'a [u8], longest: u64) -> Self {
+        Self { bytes, at: 0, longest }
     }
 
     /// How far it was read.
@@ -111,6 +118,9 @@ impl<'a> Input<'a> {
             code::INT_32 => i32::from_le_bytes(*self.array()?),
             code::LZF => {
                 let (packed, length) = (self.length()?, self.length()?);
+                if length > self.longest {
+                    return Err(Stop::Malformed("a compressed string is too long"));
+                }
                 return Ok(Text::Packed(self.take(packed)?, length));
             }
             _ => return Err(Stop::Malformed("unknown encoding of a string")),

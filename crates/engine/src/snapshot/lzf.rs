@@ -20,6 +20,10 @@ pub(super) fn decompress(
     let mut output = Vec::new();
     let mut left = length;
     let mut rest = input;
+    if rest.is_empty() {
+        // Nothing is never compressed, and Redis refuses this too.
+        return None;
+    }
     while let Some((&control, behind)) = rest.split_first() {
         let before = output.len();
         let control = usize::from(control);
@@ -83,7 +87,7 @@ mod tests {
             (&b"\x02abc"[..], 3, Some(&b"abc"[..])),
             (b"\x00a\xe0\x08\x00", 18, Some(b"aaaaaaaaaaaaaaaaaa")),
             (b"\x01ab\x40\x01", 6, Some(b"ababab")),
-            (b"", 0, Some(b"")),
+            (b"", 0, None),
             (b"\x02abc", 2, None),
             (b"\x02abc", 4, None),
             (b"\x02ab", 3, None),

@@ -9,6 +9,7 @@ mod crc64;
 mod error;
 mod input;
 mod lzf;
+mod payload;
 mod read;
 mod state;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod value;
 mod write;
 
 pub use error::{SnapshotError, SnapshotFault};
+pub(crate) use payload::{PayloadError, claimed_bytes, downgraded, dump, load};
 pub use read::SnapshotReader;
 pub(crate) use write::Output;
 #[cfg(test)]
@@ -95,5 +97,7 @@ mod field {
 
 /// The format that this build writes and reads.
 const FORMAT: u64 = 1;
+/// The version of RDB that is written: Redis 7.0 refuses 11.
+const WRITTEN: u16 = 10;
 /// Most keys, or buckets, that one AUX field speaks of.
 const FIELD_ITEMS_MAX: usize = 4096;

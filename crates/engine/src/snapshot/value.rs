@@ -8,6 +8,7 @@ use super::input::{Bytes, Input, Result, Stop, Text};
 use super::{SnapshotFault, code};
 use crate::StrEncoding;
 use crate::keyspace::{Chunks, Entry, Head, PACKED_MAX};
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -39,7 +40,8 @@ pub(super) enum Unfinished {
 
 impl<'a> Value<'a> {
     /// Begins to read a value of this type. Without enough of it nothing has happened. The fault of
-    /// a type that is not stored lacks the key, which only the caller knows.
+    /// a type that is not stored lacks the key, which only the caller knows. `kind` is a type
+    /// ([`is_type`]).
     pub(super) fn begin(kind: u8, input: &mut Input<'a>) -> Result<Begun<'a>> {
         if kind != code::STRING {
             return Err(Stop::Fault(SnapshotFault::Value(Vec::new(), not_stored(kind, input)?)));
@@ -55,6 +57,20 @@ impl<'a> Value<'a> {
             Text::Packed(_, length) if length > PACKED_MAX as u64 => Value::Large(text.chunks()?),
             text => Value::Str(text.bytes()?),
         }))
+    }
+
+    /// A string's bytes in one piece.
+    pub(super) fn bytes(self) -> Cow<'a, [u8]> {
+        match self {
+            Self::Str(Bytes::Lent(bytes)) => Cow::Borrowed(bytes),
+            Self::Str(Bytes::Own(bytes)) => Cow::Owned(bytes),
+            Self::Str(Bytes::Int(text)) => Cow::Owned(text.as_bytes().to_vec()),
+            Self::Large(chunks) => {
+                let mut whole = Vec::with_capacity(chunks.len());
+                chunks.list().iter().for_each(|chunk| whole.extend_from_slice(chunk));
+                Cow::Owned(whole)
+            }
+        }
     }
 
     /// The value under its key, with what a snapshot's fields or the clock add.
@@ -127,8 +143,7 @@ fn not_stored(kind: u8, input: &mut Input<'_>) -> Result<String> {
             let name = module_name(input.length()?);
             format!("a value of the module type \"{name}\", and modules are not supported")
         }
-        None if kind == code::MODULE => "a value of a module, and modules are not supported".into(),
-        None => format!("a value of the unknown type {kind}"),
+        None => "a value of a module, and modules are not supported".into(),
     })
 }
 

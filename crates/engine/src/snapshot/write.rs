@@ -7,7 +7,7 @@
 
 use super::crc64::crc64;
 use super::text::{print, push_number};
-use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, code, field};
+use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, WRITTEN, code, field};
 use crate::keyspace::{Chunks, Digest, Entry, Revisions};
 use crate::{Db, Keyspace, Settings, StrEncoding};
 use alloc::boxed::Box;
@@ -102,7 +102,7 @@ impl Header {
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(PIECE);
         out.extend_from_slice(code::MAGIC);
-        out.extend_from_slice(b"0010");
+        out.extend_from_slice(format!("{WRITTEN:04}").as_bytes());
         put_aux(&mut out, "redis-ver", "7.0.15");
         put_aux(&mut out, "redis-bits", "64");
         put_aux(&mut out, "ctime", &(self.now_ms / 1000).to_string());
@@ -299,7 +299,7 @@ fn says_raw(entry: &Entry) -> bool {
     chunks.is_some() || StrEncoding::of(packed) == StrEncoding::Raw
 }
 
-fn put_length(out: &mut Vec<u8>, length: u64) {
+pub(super) fn put_length(out: &mut Vec<u8>, length: u64) {
     match (u8::try_from(length), u16::try_from(length), u32::try_from(length)) {
         (Ok(short @ ..0x40), _, _) => out.push(short),
         (_, Ok(middle @ ..0x4000), _) => out.extend_from_slice(&(middle | 0x4000).to_be_bytes()),
@@ -323,7 +323,7 @@ fn put_aux(out: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 /// A string as Redis writes it: as an integer where it is the text of one of at most 32 bits.
-fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
     /// Digits and sign of an `i32`.
     const INT_TEXT_MAX: usize = 11;
     if bytes.len() <= INT_TEXT_MAX

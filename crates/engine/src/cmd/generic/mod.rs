@@ -4,6 +4,7 @@
 //! for word Redis's.
 
 pub(super) mod database;
+pub(super) mod dump;
 pub(super) mod expire;
 pub(super) mod keys;
 pub(super) mod object;

@@ -1,0 +1,190 @@
+//! A value as bytes and back: DUMP and RESTORE.
+//!
+//! A payload is validated when the command is sealed: a bad one is refused there and never reaches
+//! the log. It is logged with an absolute deadline, in a form that Redis 7.0 takes; a deadline that
+//! is past already is armoured, because Redis stores it while it loads. How long a value was idle,
+//! or how often used, is checked and not kept, as nothing of that kind is.
+
+use super::{NOT_AN_INTEGER, SYNTAX};
+use crate::snapshot::{self, PayloadError};
+use crate::{
+    Arity, Db, Deadline, Flags, Group, Judgement, Keys, Keyspace, Logged, Reader, Spec, Stamp,
+    Writer,
+};
+use alloc::borrow::Cow;
+use alloc::format;
+use quorate_resp::{Args, Reply, int_text, parse_int};
+
+/// The rows.
+pub(in crate::cmd) const COMMANDS: &[Spec] = &[
+    Spec::read(
+        Group::Generic.meta(
+            "DUMP",
+            Arity::Exactly(2),
+            Keys::At(1),
+            Flags::NONE,
+            ("2.6.0", "Gives the value of a key as bytes that RESTORE takes."),
+        ),
+        dump,
+    )
+    .costing(dump_cost_ns),
+    Spec::write(
+        Group::Generic.meta(
+            "RESTORE",
+            Arity::AtLeast(4),
+            Keys::At(1),
+            Flags::DENYOOM.and(Flags::DANGEROUS),
+            ("2.6.0", "Makes a key of the bytes that DUMP gave, with a TTL or none (0)."),
+        ),
+        Logged::Judged(judge),
+        restore,
+    )
+    .costing(restore_cost_ns),
+];
+
+const BUSY: &str = "BUSYKEY Target key name already exists.";
+/// A checksum and a copy: below 1 ns a byte.
+const BYTE_NS: u64 = 1;
+
+type Result<T> = core::result::Result<T, Reply<'static>>;
+
+fn dump<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
+    match cx.string(args.at(1)) {
+        Ok(Some(value)) => Reply::owned(snapshot::dump(value)),
+        Ok(None) => Reply::Null,
+        Err(_) => Reply::WRONG_TYPE,
+    }
+}
+
+fn dump_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
+    let length = reader.string(args.at(1)).ok().flatten().map_or(0, |value| value.len());
+    length as u64 * BYTE_NS
+}
+
+fn restore_cost_ns(_: &Keyspace, _: Db, args: Args<'_>) -> u64 {
+    snapshot::claimed_bytes(args.at(3)).saturating_mul(2 * BYTE_NS)
+}
+
+/// RESTORE's options, as far as they change anything.
+#[derive(Clone, Copy, Default)]
+struct Options {
+    /// `REPLACE`: what the key holds goes.
+    replace: bool,
+    /// `ABSTTL`: the TTL is a deadline in Unix milliseconds.
+    absolute: bool,
+}
+
+impl Options {
+    fn parse(args: Args<'_>) -> Result<Self> {
+        let mut found = Self::default();
+        let (mut idle, mut freq) = (false, false);
+        let mut options = args.from(4).iter();
+        while let Some(option) = options.next() {
+            if option.eq_ignore_ascii_case(b"REPLACE") {
+                found.replace = true;
+            } else if option.eq_ignore_ascii_case(b"ABSTTL") {
+                found.absolute = true;
+            } else if !freq && option.eq_ignore_ascii_case(b"IDLETIME") {
+                idle = true;
+                let seconds = options.next().ok_or(Reply::error(SYNTAX))?;
+                if integer(seconds)? < 0 {
+                    return Err(Reply::error("ERR Invalid IDLETIME value, must be >= 0"));
+                }
+            } else if !idle && option.eq_ignore_ascii_case(b"FREQ") {
+                freq = true;
+                let count = options.next().ok_or(Reply::error(SYNTAX))?;
+                if !(0..=255).contains(&integer(count)?) {
+                    return Err(Reply::error("ERR Invalid FREQ value, must be >= 0 and <= 255"));
+                }
+            } else {
+                return Err(Reply::error(SYNTAX));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The deadline that a TTL means; 0 is none.
+    fn deadline(self, ttl: &[u8], now_ms: u64) -> Result<Option<u64>> {
+        let ttl = u64::try_from(integer(ttl)?)
+            .map_err(|_| Reply::error("ERR Invalid TTL value, must be >= 0"))?;
+        let base = if self.absolute || ttl == 0 { 0 } else { now_ms };
+        let deadline = base.saturating_add(ttl);
+        if i64::try_from(deadline).is_err() {
+            return Err(Reply::error("ERR invalid expire time in 'restore' command"));
+        }
+        Ok(Some(deadline).filter(|&deadline| deadline > 0))
+    }
+}
+
+fn integer(text: &[u8]) -> Result<i64> {
+    parse_int(text).ok_or(Reply::error(NOT_AN_INTEGER))
+}
+
+/// The value in a payload.
+fn value<'a>(keyspace: &Keyspace, payload: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+    let longest = keyspace.settings().string_bytes_max;
+    snapshot::load(payload, longest).map_err(|error| match error {
+        PayloadError::Unknown => Reply::error("ERR DUMP payload version or checksum are wrong"),
+        PayloadError::Malformed => Reply::error("ERR Bad data format"),
+        PayloadError::Value(holds) => Reply::Error(format!("ERR The payload holds {holds}").into()),
+    })
+}
+
+/// How RESTORE is logged, or why not. Only with a good payload is it left to apply whether the key
+/// is free; with a bad one that decides no more than which error is told.
+fn judge(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
+    let options = match Options::parse(args) {
+        Ok(options) => options,
+        Err(reply) => return Judgement::Refused(reply),
+    };
+    let (key, payload) = (args.at(1), args.at(3));
+    let deadline = options.deadline(args.at(2), stamp.now_ms);
+    let (deadline, value) = match deadline.and_then(|at| Ok((at, value(cx.keyspace, payload)?))) {
+        Ok(good) => good,
+        Err(reply) => {
+            let gone = cx.keyspace.is_due(cx.db, key, stamp.now_ms);
+            let busy = !options.replace && cx.exists(key) && !gone;
+            return Judgement::Refused(if busy { Reply::error(BUSY) } else { reply });
+        }
+    };
+    if deadline.is_some_and(|at_ms| at_ms <= stamp.now_ms) {
+        return Judgement::Hidden;
+    }
+    let downgraded = snapshot::downgraded(payload, &value);
+    if downgraded.is_none() && (options.absolute || deadline.is_none()) {
+        return Judgement::Plain;
+    }
+    let at_ms = int_text(deadline.and_then(|at_ms| i64::try_from(at_ms).ok()).unwrap_or(0));
+    let payload = downgraded.unwrap_or_else(|| payload.to_vec());
+    let mut words =
+        alloc::vec![b"RESTORE".to_vec(), key.to_vec(), at_ms.as_bytes().to_vec(), payload];
+    words.extend(args.from(4).iter().map(<[u8]>::to_vec));
+    if !options.absolute {
+        words.push(b"ABSTTL".to_vec());
+    }
+    Judgement::Rewritten(words)
+}
+
+fn restore(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    restored(cx, args).map_or_else(|error| error, |()| Reply::OK)
+}
+
+fn restored(cx: &mut Writer<'_>, args: Args<'_>) -> Result<()> {
+    let options = Options::parse(args)?;
+    let key = args.at(1);
+    if !options.replace && cx.reader().exists(key) {
+        return Err(Reply::error(BUSY));
+    }
+    let deadline = options.deadline(args.at(2), cx.now_ms())?;
+    let value = value(cx.keyspace, args.at(3))?;
+    if deadline.is_some_and(|at_ms| at_ms <= cx.now_ms()) {
+        if cx.remove(key) {
+            cx.notify(b'g', "del", key);
+        }
+        return Ok(());
+    }
+    cx.set_string(key, &value, deadline.map_or(Deadline::Clear, Deadline::At));
+    cx.notify(b'g', "restore", key);
+    Ok(())
+}
