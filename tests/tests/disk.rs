@@ -8,6 +8,7 @@ use quorate_tests::wait::until;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// The segment that was written last, by number.
 fn newest_segment(replica: &Replica) -> PathBuf {
@@ -128,20 +129,21 @@ fn a_slow_disk_and_a_long_command_do_not_cost_the_leader_its_office() {
     }
     shims[leader].clear("fsync_ms");
 
-    // About two seconds of work at apply, on every replica.
-    let spun = client.call(&["DEBUG", "SPIN", &spin_millions().to_string()]).expect("an answer");
-    assert!(is_ok(&spun), "{spun:?}");
+    // Two seconds of work at apply, on every replica: as many turns as this build and machine need.
+    let mut spin = |millions: u32| {
+        let start = Instant::now();
+        let spun = client.call(&["DEBUG", "SPIN", &millions.to_string()]).expect("an answer");
+        assert!(is_ok(&spun), "{spun:?}");
+        start.elapsed()
+    };
+    let probe = spin(20).max(Duration::from_millis(1));
+    let took = spin((20.0 * 2.2 / probe.as_secs_f64()).clamp(20.0, 50_000.0) as u32);
+    eprintln!("the long command took {took:?}");
     assert_eq!(cluster.replicas[leader].info("raft_term"), term, "the leader lost its office");
     assert_eq!(cluster.replicas[leader].info("raft_role").as_deref(), Some("leader"));
     let late = cluster.replicas[leader].info("heartbeat_late_ms_max").expect("a figure");
     eprintln!("heartbeats were at most {late} ms late");
     cluster.wait_agreed();
-}
-
-/// Millions of turns of `DEBUG SPIN` that take about two seconds in an unoptimised build; fewer
-/// seconds when optimised.
-fn spin_millions() -> u32 {
-    std::env::var("QUORATE_SPIN").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
 }
 
 /// A small ext4 file system in a file, mounted for the test.
