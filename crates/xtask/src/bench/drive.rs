@@ -47,6 +47,15 @@ pub(crate) fn benchmark(port: u16, case: Case) -> Result<Run, String> {
 
 /// Sets `keys` keys in redis-benchmark's naming (`key:%012d`) to values of `value_bytes` bytes.
 pub(crate) fn load(port: u16, keys: u32, value_bytes: usize) -> Result<(), String> {
+    load_keys(port, (keys, ""), value_bytes)
+}
+
+/// As [`load`], with a prefix to each key.
+pub(crate) fn load_keys(
+    port: u16,
+    (keys, prefix): (u32, &str),
+    value_bytes: usize,
+) -> Result<(), String> {
     let text = |error: std::io::Error| format!("loading port {port}: {error}");
     let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(text)?;
     let value = "x".repeat(value_bytes);
@@ -57,9 +66,10 @@ pub(crate) fn load(port: u16, keys: u32, value_bytes: usize) -> Result<(), Strin
         let end = keys.min(next + 1_000);
         out.clear();
         for number in next..end {
-            let key = format!("key:{number:012}");
+            let key = format!("{prefix}key:{number:012}");
+            let length = key.len();
             out.extend_from_slice(
-                format!("*3\r\n$3\r\nSET\r\n$16\r\n{key}\r\n${value_bytes}\r\n{value}\r\n")
+                format!("*3\r\n$3\r\nSET\r\n${length}\r\n{key}\r\n${value_bytes}\r\n{value}\r\n")
                     .as_bytes(),
             );
         }
@@ -76,6 +86,24 @@ pub(crate) fn load(port: u16, keys: u32, value_bytes: usize) -> Result<(), Strin
         next = end;
     }
     Ok(())
+}
+
+/// Sends one command and gives what is answered up to the end of its first line.
+pub(crate) fn call(port: u16, command: &[u8]) -> Result<String, String> {
+    let text = |error: std::io::Error| format!("port {port}: {error}");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(text)?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).map_err(text)?;
+    stream.write_all(command).map_err(text)?;
+    let mut said = Vec::new();
+    let mut piece = [0_u8; 256];
+    while !said.contains(&b'\n') {
+        let got = stream.read(&mut piece).map_err(text)?;
+        if got == 0 {
+            break;
+        }
+        said.extend_from_slice(piece.get(..got).unwrap_or_default());
+    }
+    Ok(String::from_utf8_lossy(&said).trim_end().to_owned())
 }
 
 /// A field of `INFO`, or nothing when the server does not answer.

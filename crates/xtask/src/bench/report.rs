@@ -127,7 +127,8 @@ fn medians(runs: &[Measured]) -> Medians {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The median; NaN of nothing.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct System {
     /// `quorate-3`, `quorate-1`, `redis-always`, `redis-none`.
     pub(crate) name: &'static str,
-    processes: Vec<(Child, u16)>,
+    processes: Vec<Process>,
 }
 
 /// Builds the release binary.
@@ -25,6 +25,14 @@ pub(crate) fn build(root: &Path) -> Result<PathBuf, String> {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     Ok(target.join("release/quorate"))
+}
+
+/// One server process.
+struct Process {
+    child: Child,
+    port: u16,
+    /// How it was started, to start it again.
+    command: Command,
 }
 
 impl System {
@@ -77,13 +85,13 @@ impl System {
                 ])
                 .arg(&home)
                 .args(extra);
-            system.spawn(&mut command, *port, &home)?;
+            system.spawn(command, *port, &home)?;
         }
         system.wait("a leader", |system| {
             system
                 .processes
                 .iter()
-                .any(|(_, port)| drive::info(*port, "raft_role").as_deref() == Some("leader"))
+                .any(|process| drive::info(process.port, "raft_role").as_deref() == Some("leader"))
         })?;
         Ok(system)
     }
@@ -100,46 +108,72 @@ impl System {
         if always {
             command.args(["--appendonly", "yes", "--appendfsync", "always"]);
         }
-        system.spawn(&mut command, port, dir)?;
+        system.spawn(command, port, dir)?;
         system.wait("redis-server", |_| drive::info(port, "redis_version").is_some())?;
         Ok(system)
     }
 
-    fn spawn(&mut self, command: &mut Command, port: u16, home: &Path) -> Result<(), String> {
+    fn spawn(&mut self, mut command: Command, port: u16, home: &Path) -> Result<(), String> {
         let text = |error: std::io::Error| format!("{}: {error}", self.name);
         std::fs::create_dir_all(home).map_err(text)?;
         let log = std::fs::File::create(home.with_extension("log")).map_err(text)?;
         let error_log = log.try_clone().map_err(text)?;
         let child =
             command.stdin(Stdio::null()).stdout(log).stderr(error_log).spawn().map_err(text)?;
-        self.processes.push((child, port));
+        self.processes.push(Process { child, port, command });
         Ok(())
     }
 
     fn wait(&self, what: &str, ready: impl Fn(&Self) -> bool) -> Result<(), String> {
         let start = Instant::now();
         while !ready(self) {
-            if start.elapsed() > Duration::from_mins(1) {
+            if start.elapsed() > Duration::from_mins(2) {
                 return Err(format!("{}: gave up waiting for {what}", self.name));
             }
             #[allow(clippy::disallowed_methods, reason = "polls another process while it starts")]
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+
+    /// Whether this is a stock Redis.
+    pub(crate) fn is_redis(&self) -> bool {
+        self.name.starts_with("redis")
+    }
+
+    fn kill(&mut self) {
+        for process in &mut self.processes {
+            let _ = process.child.kill();
+            let _ = process.child.wait();
+        }
+    }
+
+    /// Kills all processes and starts them again on their data; the time from the start to the
+    /// first answered read of a key that [`drive::load`] made.
+    pub(crate) fn restart(&mut self, port: u16) -> Result<Duration, String> {
+        self.kill();
+        let start = Instant::now();
+        for process in &mut self.processes {
+            let child = process.command.spawn();
+            process.child = child.map_err(|error| format!("{}: {error}", self.name))?;
+        }
+        let get = b"*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000001\r\n";
+        self.wait("its data", |_| drive::call(port, get).is_ok_and(|said| said.starts_with('$')))?;
+        Ok(start.elapsed())
     }
 
     /// The port to drive: the leader's.
     pub(crate) fn target(&self) -> u16 {
         let leads = |port: &u16| drive::info(*port, "raft_role").as_deref() == Some("leader");
-        let ports: Vec<u16> = self.processes.iter().map(|(_, port)| *port).collect();
+        let ports: Vec<u16> = self.processes.iter().map(|process| process.port).collect();
         ports.iter().copied().find(leads).or(ports.first().copied()).unwrap_or(0)
     }
 
     /// User and system time of all its processes so far, in seconds.
     pub(crate) fn cpu_seconds(&self) -> Result<f64, String> {
         let mut ticks = 0.0;
-        for (child, _) in &self.processes {
-            let path = format!("/proc/{}/stat", child.id());
+        for process in &self.processes {
+            let path = format!("/proc/{}/stat", process.child.id());
             let stat = std::fs::read_to_string(&path)
                 .map_err(|error| format!("{} died: {error}", self.name))?;
             // proc(5): fields 14 and 15, counted behind the parenthesised name, which may hold
@@ -159,8 +193,8 @@ impl System {
     pub(crate) fn resident_bytes(&self) -> Result<Vec<u64>, String> {
         self.processes
             .iter()
-            .map(|(child, _)| {
-                let path = format!("/proc/{}/status", child.id());
+            .map(|process| {
+                let path = format!("/proc/{}/status", process.child.id());
                 let status = std::fs::read_to_string(&path)
                     .map_err(|error| format!("{} died: {error}", self.name))?;
                 let line =
@@ -175,10 +209,7 @@ impl System {
 
 impl Drop for System {
     fn drop(&mut self) {
-        for (child, _) in &mut self.processes {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.kill();
     }
 }
 
