@@ -14,6 +14,7 @@ use crate::reads::Reads;
 use crate::shared::{Applied, Failure, Figures, Office, Shared};
 use crate::snapshot::{self, Kept};
 use crate::tail::Tail;
+use crate::transfer::Transfers;
 use openraft::SnapshotPolicy;
 use quorate_engine::{Effects, Keyspace};
 use quorate_store::Snapshots;
@@ -42,14 +43,16 @@ pub(crate) async fn assemble<E: Env>(
     clock.remember(recovered.stamp_ms.max(loaded.keyspace.now_ms()));
     let writer = env.log_writer(log.clone());
     let node = settings.me.node;
+    let last = recovered.last.map_or(0, |id| id.index);
     let shared = Arc::new(Shared {
         clock,
         keyspace: Arc::new(RwLock::new(loaded.keyspace)),
         applied: Applied::default(),
-        tail: Arc::new(Tail::new(recovered.last.map_or(0, |id| id.index))),
+        tail: Arc::new(Tail::new(last, settings.snapshot_log_bytes)),
         writer,
         snapshots,
         kept: Mutex::new(loaded.kept),
+        transfers: Transfers::default(),
         queue: Queue::default(),
         proposed: Proposed::default(),
         reads: Reads::default(),

@@ -117,6 +117,7 @@ impl<E: Env> Core<E> {
         raft.run();
         Shared::<E>::spawn(office::watch(shared.clone(), raft.clone()));
         Shared::<E>::spawn(office::keep_house(shared.clone()));
+        Shared::<E>::spawn(shared.clone().find_incoming());
         Shared::<E>::spawn(reads::run(shared.clone()));
         Shared::<E>::spawn(proposer::run(shared.clone()));
         Ok(Self { shared, raft })

@@ -30,6 +30,11 @@ pub(crate) trait Env: Clone + Send + Sync + 'static {
     /// The wall clock, Unix milliseconds. May be wrong and may jump; see `clock`.
     fn wall_ms(&self) -> u64;
 
+    /// Bytes of a snapshot that travel in one piece.
+    fn chunk_bytes(&self) -> usize {
+        256 << 10
+    }
+
     /// Starts what writes and syncs the log.
     fn log_writer(&self, log: Log<Self::Disk>) -> Arc<dyn LogWriter>;
 

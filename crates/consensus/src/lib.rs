@@ -32,6 +32,7 @@ pub mod sim;
 mod snapshot;
 mod status;
 mod tail;
+mod transfer;
 mod transport;
 mod wire;
 

@@ -192,15 +192,17 @@ impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
             .shared
             .env
             .heavy(move || {
-                let Received { bytes, keyspace } = match content {
-                    Content::Received(received) => *received,
+                let (file, keyspace) = match content {
+                    Content::Received(received) => {
+                        let Received { incoming, keyspace } = *received;
+                        (snapshots.install(&log, incoming), keyspace)
+                    }
                     Content::Kept(file, kept) => {
                         let bytes = kept.read(&file).map_err(|error| error.to_string())?;
                         let (keyspace, _) = snapshot::decode::<E>(&bytes, cluster)?;
-                        Received { bytes, keyspace }
+                        (snapshot::write::<E>(&snapshots, &log, &of, &bytes), keyspace)
                     }
                 };
-                let file = snapshot::write::<E>(&snapshots, &log, &of, &bytes);
                 Ok::<_, String>((file.map_err(|error| error.to_string())?, keyspace))
             })
             .await;
@@ -213,7 +215,9 @@ impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
             self.shared.applied.set(id.leader_id.term, id.index);
             tracing::info!(index = id.index, "snapshot installed");
         }
-        self.shared.env.heavy(move || drop(old)).await;
+        // Nobody waits for it: until this returns, appends and votes are not answered.
+        let freed = self.shared.env.heavy(move || drop(old));
+        Shared::<E>::spawn(freed);
         Ok(())
     }
 

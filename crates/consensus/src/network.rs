@@ -40,17 +40,15 @@ const COMMIT_ONLY_DELAY: Duration = Duration::from_millis(20);
 /// hold back purging.
 const IDLE_MAX: Duration = Duration::from_secs(3);
 /// A snapshot makes no progress for so long: given up. Installing counts as one step.
-const SNAPSHOT_STALL_MAX: Duration = Duration::from_mins(1);
-/// Bytes of one snapshot chunk.
-const CHUNK_BYTES: usize = 256 << 10;
+pub(crate) const SNAPSHOT_STALL_MAX: Duration = Duration::from_mins(1);
 
 /// Makes clients for peers; connects nowhere itself.
 pub(crate) struct Network<E: Env>(pub(crate) Arc<Shared<E>>);
 
 /// A client for one peer.
 pub(crate) struct Client<E: Env> {
-    shared: Arc<Shared<E>>,
-    to: PeerId,
+    pub(crate) shared: Arc<Shared<E>>,
+    pub(crate) to: PeerId,
     /// Heartbeats only: unary.
     unary: bool,
     /// When the last heartbeat was begun, for its lateness.
@@ -78,11 +76,11 @@ impl<E: Env> RaftNetworkFactory<Config<E>> for Network<E> {
     }
 }
 
-fn unreachable<E: Env>(what: impl ToString) -> Unreachable<Config<E>> {
+pub(crate) fn unreachable<E: Env>(what: impl ToString) -> Unreachable<Config<E>> {
     Unreachable::from_string(what)
 }
 
-fn failed<E: Env>(error: TransportError) -> RPCError<Config<E>> {
+pub(crate) fn failed<E: Env>(error: TransportError) -> RPCError<Config<E>> {
     match error {
         TransportError::Unreachable(what) => RPCError::Unreachable(unreachable::<E>(what)),
         TransportError::Refused(what) => {
@@ -98,7 +96,7 @@ fn malformed<E: Env>(what: wire::Malformed) -> RPCError<Config<E>> {
 }
 
 /// One unary call under a time limit.
-async fn call<E: Env>(
+pub(crate) async fn call<E: Env>(
     shared: &Shared<E>,
     to: &PeerId,
     request: Request,
@@ -356,21 +354,13 @@ impl<E: Env> NetSnapshot<Config<E>> for Client<E> {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Config<E>>, StreamingError<Config<E>>> {
         let progress = Arc::new(AtomicU64::new(0));
-        let chunks = self.chunks(vote, snapshot, progress.clone()).await?;
-        let mut sending = pin!(self.shared.env.transport().snapshot(&self.to, chunks));
+        let mut sending = pin!(self.send_snapshot(vote, snapshot, progress.clone()));
         let mut cancel = pin!(cancel);
         let mut seen = 0;
         loop {
             let stall = pin!(Shared::<E>::sleep(SNAPSHOT_STALL_MAX));
             match select(select(sending.as_mut(), cancel.as_mut()), stall).await {
-                Either::Left((Either::Left((Ok(response), _)), _)) => {
-                    let vote = wire::vote_from_pb::<E::Rt>(response.vote)
-                        .map_err(|what| StreamingError::Unreachable(unreachable::<E>(what.0)))?;
-                    return Ok(SnapshotResponse::new(vote));
-                }
-                Either::Left((Either::Left((Err(error), _)), _)) => {
-                    return Err(StreamingError::from(failed::<E>(error)));
-                }
+                Either::Left((Either::Left((outcome, _)), _)) => return outcome,
                 Either::Left((Either::Right((closed, _)), _)) => return Err(closed.into()),
                 Either::Right(_) => {
                     let now = progress.load(Ordering::Acquire);
@@ -382,46 +372,5 @@ impl<E: Env> NetSnapshot<Config<E>> for Client<E> {
                 }
             }
         }
-    }
-}
-
-impl<E: Env> Client<E> {
-    /// Reads the snapshot and cuts it into chunks, head first.
-    async fn chunks(
-        &self,
-        vote: Vote<Config<E>>,
-        snapshot: SnapshotOf<Config<E>, Content<E>>,
-        progress: Arc<AtomicU64>,
-    ) -> Result<BoxStream<'static, pb::SnapshotChunk>, StreamingError<Config<E>>> {
-        use pb::snapshot_chunk::Part;
-        let Content::Kept(file, snapshots) = snapshot.snapshot else {
-            return Err(StreamingError::Unreachable(unreachable::<E>("not on disk yet")));
-        };
-        let bytes = self.shared.env.heavy(move || snapshots.read(&file)).await;
-        let bytes = bytes.map_err(|error| StreamingError::Unreachable(unreachable::<E>(error)))?;
-        let membership = &snapshot.meta.last_membership;
-        let head = pb::SnapshotHead {
-            envelope: Some(self.shared.envelope(self.to.node)),
-            vote: Some(wire::vote_to_pb::<E::Rt>(&vote)),
-            last: snapshot.meta.last_log_id.map(wire::log_id_to_pb::<E::Rt>),
-            bytes: bytes.len() as u64,
-            membership: wire::membership_to_bytes(membership.membership()),
-            membership_id: membership.log_id().map(wire::log_id_to_pb::<E::Rt>),
-        };
-        let head = pb::SnapshotChunk { part: Some(Part::Head(head)), crc: 0 };
-        let bytes = bytes::Bytes::from(bytes);
-        let data = stream::unfold(bytes, move |mut rest| {
-            let progress = progress.clone();
-            async move {
-                if rest.is_empty() {
-                    return None;
-                }
-                progress.fetch_add(1, Ordering::AcqRel);
-                let data = rest.split_to(rest.len().min(CHUNK_BYTES));
-                let crc = crc32c::crc32c(&data);
-                Some((pb::SnapshotChunk { part: Some(Part::Data(data)), crc }, rest))
-            }
-        });
-        Ok(stream::once(async { head }).chain(data).boxed())
     }
 }

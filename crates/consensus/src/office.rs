@@ -146,6 +146,7 @@ async fn purge<E: Env>(shared: &Shared<E>, purged: &mut u64) {
     let Some(upto) = shared.tail.index_before(keep).map(|index| index.min(covered)) else {
         return;
     };
+    let upto = upto.min(shared.transfers.purge_limit());
     let Some(raft) = shared.raft() else { return };
     if raft.trigger().purge_log(upto).await.is_ok() {
         *purged = upto;

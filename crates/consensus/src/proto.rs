@@ -249,11 +249,39 @@ pub struct SnapshotHead {
     pub membership: ::prost::bytes::Bytes,
     #[prost(message, optional, tag = "6")]
     pub membership_id: ::core::option::Option<LogId>,
+    /// where the data begins: the receiver has what lies before
+    #[prost(uint64, tag = "7")]
+    pub offset: u64,
+    /// CRC32C of all `bytes`; without it (an older build) nothing can be gone on with
+    #[prost(uint32, optional, tag = "8")]
+    pub crc: ::core::option::Option<u32>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SnapshotResponse {
     #[prost(message, optional, tag = "1")]
     pub vote: ::core::option::Option<Vote>,
+}
+/// Asked before a snapshot is sent: how much of it the receiver has. The answer is CRC32C of the first `bytes`; the sender
+/// goes on there if its own file agrees, else it starts over.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OfferRequest {
+    #[prost(message, optional, tag = "1")]
+    pub envelope: ::core::option::Option<Envelope>,
+    #[prost(message, optional, tag = "2")]
+    pub vote: ::core::option::Option<Vote>,
+    #[prost(message, optional, tag = "3")]
+    pub last: ::core::option::Option<LogId>,
+    #[prost(uint64, tag = "4")]
+    pub bytes: u64,
+    #[prost(uint32, tag = "5")]
+    pub crc: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OfferResponse {
+    #[prost(uint64, tag = "1")]
+    pub bytes: u64,
+    #[prost(uint32, tag = "2")]
+    pub crc: u32,
 }
 /// Before there is a cluster, and when a new replica wants in.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -545,6 +573,19 @@ pub mod peer_client {
             req.extensions_mut().insert(GrpcMethod::new("quorate.peer.v1.Peer", "Forward"));
             self.inner.streaming(req, path, codec).await
         }
+        pub async fn offer_snapshot(
+            &mut self,
+            request: impl tonic::IntoRequest<super::OfferRequest>,
+        ) -> std::result::Result<tonic::Response<super::OfferResponse>, tonic::Status> {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/quorate.peer.v1.Peer/OfferSnapshot");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("quorate.peer.v1.Peer", "OfferSnapshot"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn install_snapshot(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::SnapshotChunk>,
@@ -647,6 +688,10 @@ pub mod peer_server {
             &self,
             request: tonic::Request<tonic::Streaming<super::ForwardRequest>>,
         ) -> std::result::Result<tonic::Response<Self::ForwardStream>, tonic::Status>;
+        async fn offer_snapshot(
+            &self,
+            request: tonic::Request<super::OfferRequest>,
+        ) -> std::result::Result<tonic::Response<super::OfferResponse>, tonic::Status>;
         async fn install_snapshot(
             &self,
             request: tonic::Request<tonic::Streaming<super::SnapshotChunk>>,
@@ -962,6 +1007,44 @@ pub mod peer_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/quorate.peer.v1.Peer/OfferSnapshot" => {
+                    #[allow(non_camel_case_types)]
+                    struct OfferSnapshotSvc<T: Peer>(pub Arc<T>);
+                    impl<T: Peer> tonic::server::UnaryService<super::OfferRequest> for OfferSnapshotSvc<T> {
+                        type Response = super::OfferResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::OfferRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut =
+                                async move { <T as Peer>::offer_snapshot(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = OfferSnapshotSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

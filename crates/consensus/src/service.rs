@@ -10,14 +10,12 @@ use crate::node::NotApplied;
 use crate::node::Role;
 use crate::proto as pb;
 use crate::queue::{End, Remote, Slot};
-use crate::raft::{Config, Raft, SnapshotMeta};
+use crate::raft::{Config, Raft};
 use crate::shared::{Shared, lock};
-use crate::snapshot::{self, Content, Received};
 use crate::transport::{Request, Response, TransportError};
 use crate::wire;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest};
-use openraft::storage::Snapshot;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
@@ -38,8 +36,8 @@ impl<E: Env> Shared<E> {
         }
     }
 
-    /// Heartbeat, Vote, Transfer, `ReadIndex`.
-    pub(crate) async fn serve(&self, request: Request) -> Result<Response, String> {
+    /// Heartbeat, Vote, Transfer, `ReadIndex`, Offer.
+    pub(crate) async fn serve(self: &Arc<Self>, request: Request) -> Result<Response, String> {
         match request {
             Request::Heartbeat(request) => self.serve_heartbeat(request).await,
             Request::Vote(request) => self.serve_vote(request).await,
@@ -48,6 +46,7 @@ impl<E: Env> Shared<E> {
                 let from = self.check(request.envelope.as_ref())?;
                 Ok(Response::ReadIndex(self.read_index(from).await))
             }
+            Request::Offer(request) => self.serve_offer(request).await.map(Response::Offer),
             Request::Hello(_) | Request::Adopt(_) | Request::Join(_) => {
                 Err("not answered here".to_owned())
             }
@@ -217,50 +216,5 @@ impl<E: Env> Shared<E> {
     /// Whether this replica leads, as far as it knows.
     pub(crate) fn leads(&self) -> bool {
         lock(&self.office).role == Role::Leader
-    }
-
-    /// Receives a snapshot whole, decodes it beside the event loop, and lets Raft install it.
-    pub(crate) async fn serve_snapshot(
-        self: Arc<Self>,
-        mut input: Incoming<pb::SnapshotChunk>,
-    ) -> Result<pb::SnapshotResponse, String> {
-        use pb::snapshot_chunk::Part;
-        let Some(Ok(pb::SnapshotChunk { part: Some(Part::Head(head)), .. })) = input.next().await
-        else {
-            return Err("a snapshot without a head".to_owned());
-        };
-        self.check(head.envelope.as_ref())?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = input.next().await {
-            let chunk = chunk.map_err(|error| format!("{error:?}"))?;
-            let Some(Part::Data(data)) = chunk.part else {
-                return Err("a second head".to_owned());
-            };
-            if crc32c::crc32c(&data) != chunk.crc {
-                return Err("a damaged chunk".to_owned());
-            }
-            if bytes.len() as u64 + data.len() as u64 > head.bytes {
-                return Err("more bytes than the head says".to_owned());
-            }
-            bytes.extend_from_slice(&data);
-        }
-        if bytes.len() as u64 != head.bytes {
-            return Err("the snapshot ends early".to_owned());
-        }
-        let cluster = self.settings.cluster;
-        let decoded = self.env.heavy(move || {
-            let (keyspace, meta) = snapshot::decode::<E>(&bytes, cluster)?;
-            Ok::<_, String>((Received { bytes, keyspace }, meta))
-        });
-        let (received, meta) = decoded.await?;
-        if meta.last_log_id != head.last.map(wire::log_id_from_pb::<E::Rt>) {
-            return Err("head and snapshot differ".to_owned());
-        }
-        let vote = wire::vote_from_pb::<E::Rt>(head.vote).map_err(|what| what.0.to_owned())?;
-        let meta: SnapshotMeta<Config<E>> = meta;
-        let snapshot = Snapshot { meta, snapshot: Content::Received(Box::new(received)) };
-        let installed = self.running()?.install_full_snapshot(vote, snapshot).await;
-        let installed = installed.map_err(|error| error.to_string())?;
-        Ok(pb::SnapshotResponse { vote: Some(wire::vote_to_pb::<E::Rt>(&installed.vote)) })
     }
 }

@@ -11,6 +11,7 @@ use crate::raft::Raft;
 use crate::reads::Reads;
 use crate::snapshot::Kept;
 use crate::tail::Tail;
+use crate::transfer::Transfers;
 use openraft::AsyncRuntime;
 use quorate_engine::{Effects, Keyspace};
 use quorate_store::{Log, Snapshots};
@@ -38,6 +39,8 @@ pub(crate) struct Shared<E: Env> {
     pub(crate) snapshots: Arc<Snapshots<E::Disk>>,
     /// The newest snapshot; written by `snapshot` and `machine`.
     pub(crate) kept: Mutex<Option<Kept<E>>>,
+    /// Written by `transfer`.
+    pub(crate) transfers: Transfers<E::Disk>,
     pub(crate) queue: Queue,
     pub(crate) proposed: Proposed,
     pub(crate) reads: Reads,

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use openraft::alias::SnapshotOf;
 use openraft::storage::{RaftSnapshotBuilder, Snapshot};
 use quorate_engine::{Keyspace, SnapshotFacts};
-use quorate_store::{Log, SnapshotFile, Snapshots, StoreError};
+use quorate_store::{Incoming, Log, SnapshotFile, Snapshots, StoreError};
 use std::fmt::Write;
 use std::io;
 use std::sync::Arc;
@@ -31,13 +31,13 @@ const MEMBERSHIP_AT: &str = "quorate-membership-log-id";
 pub(crate) enum Content<E: Env> {
     /// On a disk.
     Kept(SnapshotFile, Arc<Snapshots<E::Disk>>),
-    /// Received from the leader, checked and decoded, not yet on disk.
-    Received(Box<Received>),
+    /// Received from the leader: on disk beside the log, verified and decoded.
+    Received(Box<Received<E>>),
 }
 
 /// See [`Content::Received`].
-pub(crate) struct Received {
-    pub(crate) bytes: Vec<u8>,
+pub(crate) struct Received<E: Env> {
+    pub(crate) incoming: Incoming<E::Disk>,
     pub(crate) keyspace: Keyspace,
 }
 
@@ -136,11 +136,19 @@ pub(crate) fn decode<E: Env>(
 ) -> Result<(Keyspace, SnapshotMeta<Config<E>>), String> {
     let (keyspace, fields) =
         Keyspace::read_snapshot(bytes).map_err(|error| format!("snapshot: {error}"))?;
-    let facts = Facts::<E>::from_fields(&fields)?;
+    Ok((keyspace, accept::<E>(&fields, cluster)?))
+}
+
+/// What a snapshot's fields say, if it belongs to this cluster.
+pub(crate) fn accept<E: Env>(
+    fields: &SnapshotFacts,
+    cluster: u128,
+) -> Result<SnapshotMeta<Config<E>>, String> {
+    let facts = Facts::<E>::from_fields(fields)?;
     if facts.cluster != cluster {
         return Err("the snapshot belongs to another cluster".to_owned());
     }
-    Ok((keyspace, facts.meta))
+    Ok(facts.meta)
 }
 
 /// Writes encoded bytes as the newest snapshot.

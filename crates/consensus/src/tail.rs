@@ -12,8 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
-/// Distance of the marks that remember where the log was so many bytes ago.
+/// Greatest distance of the marks that remember where the log was so many bytes ago.
 const MARK_BYTES: u64 = 1 << 20;
+/// Marks in as many bytes as lie between two snapshots, at least.
+const MARKS_MIN: u64 = 16;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -21,6 +23,7 @@ pub(crate) struct Tail {
     last: AtomicU64,
     gates: Mutex<BTreeMap<u64, Arc<Gate>>>,
     marks: Mutex<Marks>,
+    mark_bytes: u64,
 }
 
 /// One follower's gate.
@@ -56,9 +59,10 @@ impl Gate {
 }
 
 impl Tail {
-    /// A log whose last entry is `last`.
-    pub(crate) fn new(last: u64) -> Self {
-        let tail = Self::default();
+    /// A log whose last entry is `last`, with a snapshot every so many bytes.
+    pub(crate) fn new(last: u64, snapshot_bytes: u64) -> Self {
+        let mark_bytes = (snapshot_bytes / MARKS_MIN).min(MARK_BYTES);
+        let tail = Self { mark_bytes, ..Self::default() };
         tail.last.store(last, Ordering::Release);
         tail
     }
@@ -76,7 +80,7 @@ impl Tail {
         }
         let mut marks = lock(&self.marks);
         marks.bytes += bytes as u64;
-        if marks.at.back().is_none_or(|(_, at)| at + MARK_BYTES <= marks.bytes) {
+        if marks.at.back().is_none_or(|(_, at)| at + self.mark_bytes <= marks.bytes) {
             let bytes = marks.bytes;
             marks.at.push_back((last, bytes));
         }
@@ -120,7 +124,7 @@ mod tests {
 
     #[test]
     fn finds_where_the_log_was_so_many_bytes_ago() {
-        let tail = Tail::new(0);
+        let tail = Tail::new(0, u64::MAX);
         for index in 1..=10 {
             tail.appended(index, MARK_BYTES as usize);
         }
@@ -134,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_opened_gate_stays_open_until_taken() {
-        let tail = Tail::new(0);
+        let tail = Tail::new(0, u64::MAX);
         tail.gate(7).open();
         assert!(tail.gate(7).take_open());
         assert!(!tail.gate(7).take_open());

@@ -111,7 +111,13 @@ impl Transport for GrpcTransport {
     ) -> BoxFuture<'static, Result<Response, TransportError>> {
         let (this, address) = (self.clone(), to.address.clone());
         async move {
-            let client = this.client(&address, |lanes| &lanes.control)?;
+            // Looking at a part of a snapshot may take a while.
+            let offer = matches!(request, Request::Offer(_));
+            let client = if offer {
+                this.client(&address, |lanes| &lanes.snapshot)?
+            } else {
+                this.client(&address, |lanes| &lanes.control)?
+            };
             this.unary(client, request).await.map_err(|status| refused_or_unreachable(&status))
         }
         .boxed()
@@ -180,6 +186,16 @@ impl GrpcTransport {
             }
             Request::ReadIndex(message) => {
                 Response::ReadIndex(client.read_index(self.request(message)).await?.into_inner())
+            }
+            Request::Offer(message) => {
+                let answer = client.offer_snapshot(self.request(message)).await;
+                Response::Offer(match answer {
+                    // An older build: it has no parts of snapshots.
+                    Err(status) if status.code() == Code::Unimplemented => {
+                        pb::OfferResponse::default()
+                    }
+                    answer => answer?.into_inner(),
+                })
             }
             Request::Hello(message) => {
                 Response::Hello(client.hello(self.request(message)).await?.into_inner())

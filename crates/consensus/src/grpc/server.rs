@@ -196,6 +196,14 @@ impl<S: Service + ?Sized> Peer for Answering<S> {
         self.unary(Ask::ReadIndex(request.into_inner()), pick).await
     }
 
+    async fn offer_snapshot(
+        &self,
+        request: Request<pb::OfferRequest>,
+    ) -> Result<Response<pb::OfferResponse>, Status> {
+        let pick = |answer| if let Answer::Offer(it) = answer { Some(it) } else { None };
+        self.unary(Ask::Offer(request.into_inner()), pick).await
+    }
+
     async fn hello(
         &self,
         request: Request<pb::HelloRequest>,

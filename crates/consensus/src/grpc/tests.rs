@@ -61,6 +61,10 @@ impl Service for Echo {
                 let answer = pb::ReadIndexResponse { clock_ms: 5, ..Default::default() };
                 Ok(Response::ReadIndex(answer))
             }
+            Request::Offer(it) => {
+                let answer = pb::OfferResponse { bytes: it.bytes, crc: it.crc };
+                Ok(Response::Offer(answer))
+            }
             Request::Hello(it) => {
                 Ok(Response::Hello(pb::HelloResponse { me: it.me, ..Default::default() }))
             }

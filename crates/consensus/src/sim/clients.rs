@@ -61,7 +61,7 @@ pub(crate) fn counter(keyspace: &Keyspace) -> u64 {
     String::from_utf8_lossy(&text).parse().unwrap_or(0)
 }
 
-fn command(words: &[&str]) -> Run {
+pub(crate) fn command(words: &[&str]) -> Run {
     let mut text = format!("*{}\r\n", words.len());
     for word in words {
         let _ = write!(text, "${}\r\n{word}\r\n", word.len());

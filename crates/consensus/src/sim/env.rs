@@ -55,6 +55,10 @@ impl Env for SimEnv {
         (EPOCH_MS + now).saturating_add_signed(self.wall_skew_ms)
     }
 
+    fn chunk_bytes(&self) -> usize {
+        2 << 10
+    }
+
     fn log_writer(&self, log: Log<FakeDisk>) -> Arc<dyn LogWriter> {
         let writer = Arc::new(TaskWriter {
             log,

@@ -8,7 +8,7 @@
 //! replicas must agree and serve again. The same seed gives the same trace.
 
 pub(crate) mod check;
-mod clients;
+pub(crate) mod clients;
 pub(crate) mod cluster;
 mod env;
 mod faults;

@@ -67,6 +67,18 @@ struct State {
     votes: BTreeMap<String, (u64, u64)>,
     /// The host that gave the last one.
     last_voter: Option<String>,
+    snapshots: Snapshots,
+}
+
+/// Snapshots on their way.
+#[derive(Debug, Default)]
+struct Snapshots {
+    /// Where each began: offset and length.
+    begun: Vec<(u64, u64)>,
+    /// The next one stops when so many hundredths of it have passed.
+    stop_at: Option<u64>,
+    /// One has stopped.
+    stopped: bool,
 }
 
 /// The network; clones share it.
@@ -82,6 +94,7 @@ impl Net {
             rough: false,
             votes: BTreeMap::new(),
             last_voter: None,
+            snapshots: Snapshots::default(),
         })))
     }
 
@@ -113,6 +126,59 @@ impl Net {
             }
             SimRt::sleep(Duration::from_micros(200)).await;
         }
+    }
+
+    /// Where each snapshot that was sent began: offset and length.
+    pub(crate) fn snapshots(&self) -> Vec<(u64, u64)> {
+        self.lock().snapshots.begun.clone()
+    }
+
+    /// Has the next snapshot come to a standstill when `percent` of it have passed.
+    #[cfg(test)]
+    pub(crate) fn stop_snapshot_at(&self, percent: u64) {
+        let snapshots = &mut self.lock().snapshots;
+        (snapshots.stop_at, snapshots.stopped) = (Some(percent), false);
+    }
+
+    /// Resolves when one stands still. It does so for good.
+    #[cfg(test)]
+    pub(crate) async fn snapshot_stopped(&self) {
+        while !self.lock().snapshots.stopped {
+            SimRt::sleep(Duration::from_micros(200)).await;
+        }
+    }
+
+    /// Lets the chunks of a snapshot arrive, as far as they may.
+    fn watch(&self, input: Incoming<pb::SnapshotChunk>) -> Incoming<pb::SnapshotChunk> {
+        use pb::snapshot_chunk::Part;
+        let (net, mut at, mut stop) = (self.clone(), 0, None::<u64>);
+        let watched = input.then(move |chunk| {
+            let part = chunk.as_ref().ok().and_then(|chunk| chunk.part.as_ref());
+            let stands = match part {
+                Some(Part::Head(head)) => {
+                    let snapshots = &mut net.lock().snapshots;
+                    snapshots.begun.push((head.offset, head.bytes));
+                    stop = snapshots.stop_at.take().map(|percent| head.bytes * percent / 100);
+                    at = head.offset;
+                    false
+                }
+                Some(Part::Data(data)) => {
+                    at += data.len() as u64;
+                    stop.is_some_and(|stop| at > stop)
+                }
+                None => false,
+            };
+            if stands {
+                net.lock().snapshots.stopped = true;
+            }
+            async move {
+                if stands {
+                    futures::future::pending::<()>().await;
+                }
+                chunk
+            }
+        });
+        watched.boxed()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -377,6 +443,7 @@ impl Transport for SimTransport {
     ) -> BoxFuture<'static, Result<pb::SnapshotResponse, TransportError>> {
         let (this, to) = (self.clone(), to.address.clone());
         let (requests, arriving) = this.pipe(&this.address, &to);
+        let arriving = this.net.watch(arriving);
         let (listening, gone) = oneshot::channel::<()>();
         Box::pin(async move {
             drop(SimRt::spawn(pump(input, requests, gone)));
