@@ -56,6 +56,11 @@ impl Source {
 /// (rule, path, reason): what a rule does not apply to.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[];
 
+/// Whether it is meant to be read; the fuzzers' seeds are not, though some are UTF-8.
+fn is_text(text: &str) -> bool {
+    !text.contains(|letter: char| letter.is_ascii_control() && !"\t\r\n".contains(letter))
+}
+
 /// Checks every file that git knows or would know.
 pub(crate) fn run(shell: &Shell) -> Outcome {
     let listed = shell.output("git", &["ls-files", "-co", "--exclude-standard", "-z"])?;
@@ -65,6 +70,7 @@ pub(crate) fn run(shell: &Shell) -> Outcome {
         // Not there: deleted, and not committed yet. Not text: no business of ours.
         let Ok(bytes) = std::fs::read(shell.root().join(path)) else { continue };
         let text = String::from_utf8(bytes).unwrap_or_default();
+        let text = if is_text(&text) { text } else { String::new() };
         sources.insert(path.to_owned(), Source { path: path.to_owned(), text });
     }
     let mut findings = check(&sources);

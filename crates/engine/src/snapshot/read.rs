@@ -123,6 +123,12 @@ impl SnapshotReader {
         self.at + self.pending.len() as u64
     }
 
+    /// Memory that the unfinished item takes.
+    #[cfg(test)]
+    pub(super) fn buffered(&self) -> usize {
+        self.pending.capacity()
+    }
+
     fn take_in(&mut self, mut piece: &[u8]) -> core::result::Result<(), SnapshotError> {
         while !self.pending.is_empty() {
             let missing = self.need.saturating_sub(self.pending.len());

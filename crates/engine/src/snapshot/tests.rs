@@ -1,5 +1,7 @@
 //! A state read back is indistinguishable from the one written, and no bytes make the reader panic.
 
+mod hostile;
+
 use super::write::whole;
 use super::*;
 use crate::keyspace::tests::{Fed, Step, any_step, cases, feed};
