@@ -1,5 +1,6 @@
 //! Redis itself judges our snapshots: `redis-check-rdb` passes them, `redis-server` serves the same
-//! keys from them, and we read what it saves.
+//! keys from them, and we read what it saves, however it was told to save. DUMP's payloads go both
+//! ways.
 //!
 //! Needs the tools of Redis 7.0 in the path; without them these tests fail. The server listens on a
 //! socket in a directory of its own and is ready when it says so.
@@ -15,9 +16,12 @@
     reason = "Redis's own programs are the judge here; the engine under test still sees bytes alone"
 )]
 
+use bytes::BytesMut;
 use quorate_engine::{
-    Checksum, Db, Deadline, Effects, Keyspace, Reader, SnapshotFacts, Stamp, Writer,
+    Applied, Checksum, Db, Deadline, Effects, Keyspace, Reader, Run, SealLimits, SnapshotFacts,
+    Stamp, Writer, apply, seal,
 };
+use quorate_resp::{Proto, Value, decode_reply, write_command};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -62,13 +66,14 @@ struct Redis {
 }
 
 impl Redis {
-    fn start(dir: &Path) -> Self {
+    fn start(dir: &Path, options: &[&str]) -> Self {
         let socket = dir.join("socket");
         let spawned = Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--dbfilename", "dump.rdb", "--unixsocket"])
             .arg(&socket)
             .arg("--dir")
             .arg(dir)
+            .args(options)
             .stdout(Stdio::piped())
             .spawn();
         let mut process = Running(spawned.expect("redis-server 7.0 must be installed"));
@@ -117,8 +122,12 @@ fn shapes() -> Vec<Shape> {
         shapes.push((db, format!("{{slot}}{number}").into_bytes(), number.into(), None));
         shapes.push((db, number.into(), format!("value of {number}").into(), Some(FUTURE_MS)));
     }
-    for (at, length) in [0, 63, 64, 16_383, 16_384, 65_536, 65_537, 300_000].into_iter().enumerate()
-    {
+    for number in ["9223372036854775807", "-9223372036854775808", "9223372036854775808", "-0"] {
+        shapes.push((10, number.into(), number.into(), None));
+    }
+    shapes.push((10, b"all bytes \0\r\n".to_vec(), (0..=255).collect(), Some(FUTURE_MS)));
+    let lengths = [0, 1, 44, 45, 63, 64, 16_383, 16_384, 65_536, 65_537, 300_000];
+    for (at, length) in lengths.into_iter().enumerate() {
         let key = vec![b'k'; length / 10 + at];
         let bytes: Vec<u8> = (0..length).map(|byte| (byte * 31 / 7) as u8).collect();
         shapes.push((15, [&key[..], b"a"].concat(), bytes, Some(FUTURE_MS + at as u64)));
@@ -210,7 +219,7 @@ fn redis_serves(name: &str, file: &[u8]) {
         assert!(said.contains(&line), "{line} is missing from:\n{said}");
     }
 
-    let mut redis = Redis::start(&scratch.0);
+    let mut redis = Redis::start(&scratch.0, &[]);
     let mut counts = [0; 16];
     for (db, key, value, deadline) in shapes() {
         redis.call(&[b"SELECT", db.to_string().as_bytes()]);
@@ -229,28 +238,106 @@ fn redis_serves(name: &str, file: &[u8]) {
 
 #[test]
 fn we_read_what_redis_saves() {
-    let scratch = Scratch::new("read");
-    let mut redis = Redis::start(&scratch.0);
-    for (db, key, value, deadline) in shapes() {
-        redis.call(&[b"SELECT", db.to_string().as_bytes()]);
-        redis.call(&[b"SET", &key, &value]);
-        if let Some(at_ms) = deadline {
-            redis.call(&[b"PEXPIREAT", &key, at_ms.to_string().as_bytes()]);
+    for (name, options) in [
+        ("read", &[][..]),
+        ("plain", &["--rdbcompression", "no"]),
+        ("unchecked", &["--rdbchecksum", "no"]),
+    ] {
+        let scratch = Scratch::new(name);
+        let mut redis = Redis::start(&scratch.0, options);
+        for (db, key, value, deadline) in shapes() {
+            redis.call(&[b"SELECT", db.to_string().as_bytes()]);
+            redis.call(&[b"SET", &key, &value]);
+            if let Some(at_ms) = deadline {
+                redis.call(&[b"PEXPIREAT", &key, at_ms.to_string().as_bytes()]);
+            }
         }
+        redis.call(&[b"SAVE"]);
+        let file = std::fs::read(scratch.0.join("dump.rdb")).unwrap();
+        assert_eq!(file.len() < 600_000, name != "plain", "Redis compresses the long runs");
+        assert_eq!(file.ends_with(&[0; 8]), name == "unchecked");
+        reads(&file);
     }
-    redis.call(&[b"SAVE"]);
-    let file = std::fs::read(scratch.0.join("dump.rdb")).unwrap();
-    assert!(file.len() < 600_000, "Redis has compressed the long runs");
-    let (keyspace, facts) = Keyspace::read_snapshot(&file).unwrap();
+}
+
+/// A file holds all shapes and nothing else.
+fn reads(file: &[u8]) {
+    let (keyspace, facts) = Keyspace::read_snapshot(file).unwrap();
     assert_eq!(facts, SnapshotFacts::default());
-    let mut count = 0;
     for (db, key, value, deadline) in shapes() {
         let reader = Reader { keyspace: &keyspace, db: Db(db), seed: 0, clock_ms: 0 };
         let string = reader.string(&key).unwrap().unwrap();
         assert!(string.bytes() == value, "{db} {}", key.len());
         assert_eq!(reader.deadline_ms(&key), Some(deadline));
-        count += 1;
     }
     let kept: u64 = Db::all().map(|db| keyspace.stats(db).0).sum();
-    assert_eq!(kept, count);
+    assert_eq!(kept, shapes().len() as u64);
+}
+
+#[test]
+fn what_we_cannot_hold_is_named() {
+    let scratch = Scratch::new("types");
+    let mut redis = Redis::start(&scratch.0, &[]);
+    for (command, told) in [
+        (&[&b"RPUSH"[..], b"key", b"a"][..], "a list (quicklist-v2)"),
+        (&[b"SADD", b"key", b"1"], "a set (set-intset)"),
+        (&[b"HSET", b"key", b"f", b"v"], "a hash (hash-listpack)"),
+        (&[b"ZADD", b"key", b"1", b"m"], "a zset (zset-listpack)"),
+        (&[b"XADD", b"key", b"1-1", b"f", b"v"], "a stream (stream-v2)"),
+    ] {
+        redis.call(command);
+        redis.call(&[b"SAVE"]);
+        let file = std::fs::read(scratch.0.join("dump.rdb")).unwrap();
+        let error = Keyspace::read_snapshot(&file).unwrap_err().to_string();
+        let wanted = format!("the key \"key\" holds {told}");
+        assert!(error.starts_with(&wanted), "{error}");
+
+        let payload = redis.call(&[b"DUMP", b"key"]).unwrap();
+        let reply = call(&mut Keyspace::new([0, 0]), &[b"RESTORE", b"key", b"0", &payload]);
+        let Value::Error(error) = reply else { panic!("{reply:?}") };
+        assert!(error.starts_with(&format!("ERR The payload holds {told}")), "{error}");
+        redis.call(&[b"DEL", b"key"]);
+    }
+}
+
+/// One command, sealed and applied.
+fn call(keyspace: &mut Keyspace, command: &[&[u8]]) -> Value {
+    let mut commands = BytesMut::new();
+    write_command(&mut commands, command.iter().copied());
+    let run = Run { db: Db(0), proto: Proto::Resp2, commands: commands.freeze(), count: 1 };
+    let stamp = Stamp { now_ms: 1_700_000_000_000, seed: 0 };
+    let sealed = seal(keyspace, &[run], &stamp, &SealLimits::default());
+    let replies = if sealed.payload.is_empty() {
+        sealed.plan.answer(keyspace, 0).unwrap()
+    } else {
+        let at = Applied { index: keyspace.applied_index() + 1, stamp };
+        apply(keyspace, at, &sealed.payload, Some(&sealed.plan)).unwrap().replies
+    };
+    decode_reply(&replies[0]).unwrap().unwrap().0
+}
+
+#[test]
+fn payloads_go_both_ways() {
+    for compression in ["yes", "no"] {
+        let scratch = Scratch::new(&format!("payloads-{compression}"));
+        let mut redis = Redis::start(&scratch.0, &["--rdbcompression", compression]);
+        let mut keyspace = Keyspace::new([0, 0]);
+        for (_, key, value, _) in shapes() {
+            redis.call(&[b"SET", b"theirs", &value]);
+            let payload = redis.call(&[b"DUMP", b"theirs"]).unwrap();
+            let reply = call(&mut keyspace, &[b"RESTORE", &key, b"0", &payload]);
+            assert_eq!(reply, Value::Simple("OK".to_owned()));
+            assert!(call(&mut keyspace, &[b"GET", &key]) == Value::Bulk(value.clone()));
+
+            let reply = call(&mut keyspace, &[b"DUMP", &key]);
+            let Value::Bulk(payload) = reply else { panic!("{reply:?}") };
+            redis.call(&[b"RESTORE", b"ours", b"0", &payload, b"REPLACE"]);
+            assert!(redis.call(&[b"GET", b"ours"]).as_ref() == Some(&value));
+            let encodings = ["theirs", "ours"]
+                .map(|key| redis.call(&[b"OBJECT", b"ENCODING", key.as_bytes()]).unwrap());
+            assert_eq!(encodings[0], encodings[1]);
+            let ours = call(&mut keyspace, &[b"OBJECT", b"ENCODING", &key]);
+            assert_eq!(ours, Value::Bulk(encodings[0].clone()));
+        }
+    }
 }
