@@ -11,6 +11,7 @@ use crate::node::StartError;
 use crate::queue::{Proposed, Queue};
 use crate::raft::{Config, SnapshotMeta};
 use crate::reads::Reads;
+use crate::saving::Saving;
 use crate::shared::{Applied, Failure, Figures, Office, Shared};
 use crate::snapshot::{self, Kept};
 use crate::tail::Tail;
@@ -41,6 +42,12 @@ pub(crate) async fn assemble<E: Env>(
     let loaded = load(&env, settings.cluster, &snapshots).await?;
     let clock = Clock::default();
     clock.remember(recovered.stamp_ms.max(loaded.keyspace.now_ms()));
+    let (saving, figures) = (Saving::default(), Figures::default());
+    figures.see(&loaded.keyspace);
+    if loaded.kept.is_some() {
+        // Cluster time then is when it was taken.
+        saving.loaded(loaded.keyspace.now_ms() / 1000);
+    }
     let writer = env.log_writer(log.clone());
     let node = settings.me.node;
     let last = recovered.last.map_or(0, |id| id.index);
@@ -53,6 +60,7 @@ pub(crate) async fn assemble<E: Env>(
         snapshots,
         kept: Mutex::new(loaded.kept),
         transfers: Transfers::default(),
+        saving,
         queue: Queue::default(),
         proposed: Proposed::default(),
         reads: Reads::default(),
@@ -63,7 +71,7 @@ pub(crate) async fn assemble<E: Env>(
         effects,
         raft: OnceLock::new(),
         failure: Failure::default(),
-        figures: Figures::default(),
+        figures,
         log,
         settings,
         env,
@@ -126,8 +134,8 @@ async fn load<E: Env>(
     };
     let (from, of) = (snapshots.clone(), file.clone());
     let read = env.heavy(move || {
-        let bytes = from.read(&of).map_err(|error| error.to_string())?;
-        snapshot::decode::<E>(&bytes, cluster)
+        let file = from.reader(&of).map_err(|error| error.to_string())?;
+        snapshot::load::<E>(&file, cluster, &mut |_| Ok(()))
     });
     let (keyspace, meta) =
         read.await.map_err(|error| StartError(format!("{}: {error}", file.path)))?;

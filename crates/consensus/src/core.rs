@@ -177,7 +177,8 @@ impl<E: Env> Core<E> {
             && (office.role != Role::Leader || self.shared.applied.term() == office.term)
     }
 
-    /// Has the leader log a cut and waits for this replica's snapshot of it.
+    /// Has the leader log a cut and waits for this replica's snapshot of it. The error says why
+    /// there is none.
     pub(crate) async fn snapshot(&self) -> Result<u64, String> {
         let shared = &self.shared;
         let (slot, cut) = oneshot::channel();
@@ -187,17 +188,17 @@ impl<E: Env> Core<E> {
             Ok(Err(why)) => return Err(format!("no cut was logged: {why:?}")),
             Err(_) => return Err("stopping".to_owned()),
         };
-        let made = async {
-            loop {
-                let kept = lock(&shared.kept).as_ref().map(|kept| kept.file.last.index);
-                if kept >= Some(index) {
-                    return;
-                }
-                Shared::<E>::sleep(Duration::from_millis(5)).await;
+        shared.applied.reached(index).await;
+        loop {
+            // In this order: one that is finished in between is kept.
+            let taking = shared.saving.is_at(index);
+            let kept = lock(&shared.kept).as_ref().map(|kept| kept.file.last.index);
+            if kept >= Some(index) {
+                return Ok(index);
             }
-        };
-        let made = Shared::<E>::within(Duration::from_mins(10), made).await;
-        made.map(|()| index).ok_or_else(|| "the snapshot takes too long".to_owned())
+            taking?;
+            Shared::<E>::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Resolves with the reason when this process must stop.

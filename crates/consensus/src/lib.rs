@@ -25,6 +25,7 @@ mod proto;
 mod queue;
 mod raft;
 mod reads;
+mod saving;
 mod service;
 mod shared;
 #[cfg(any(test, feature = "sim"))]
@@ -40,3 +41,4 @@ pub use node::{
     Answer, KeyspaceGuard, MemberStatus, Node, NotApplied, Options, ReadError, Role, StartError,
     Status,
 };
+pub use saving::SavingStatus;

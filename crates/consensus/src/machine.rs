@@ -9,22 +9,23 @@ use crate::env::Env;
 use crate::queue::{End, Work};
 use crate::raft::{Config, Data, DataKind, Entry, LogId, SnapshotMeta, StoredMembership};
 use crate::shared::{Shared, lock};
-use crate::snapshot::{self, Builder, Content, Parked, Received};
+use crate::snapshot::{self, Builder, Content, Received};
 use futures::{Stream, TryStreamExt};
 use openraft::EntryPayload;
 use openraft::alias::SnapshotOf;
-use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot};
+use openraft::storage::{EntryResponder, RaftStateMachine};
 use quorate_engine::{Applied, Effects, Outcome, Stamp};
+use quorate_store::StoreError;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// See the module.
 pub(crate) struct Machine<E: Env> {
     shared: Arc<Shared<E>>,
     last: Option<LogId<Config<E>>>,
     membership: StoredMembership<Config<E>>,
-    parked: Option<Parked<E>>,
+    /// The snapshot that Raft was last told of.
+    told: Option<LogId<Config<E>>>,
 }
 
 impl<E: Env> Machine<E> {
@@ -34,7 +35,7 @@ impl<E: Env> Machine<E> {
         if let Some(id) = last_log_id {
             shared.applied.set(id.leader_id.term, id.index);
         }
-        Self { shared, last: last_log_id, membership: last_membership, parked: None }
+        Self { shared, last: last_log_id, membership: last_membership, told: last_log_id }
     }
 
     fn meta(&self) -> SnapshotMeta<Config<E>> {
@@ -72,17 +73,21 @@ impl<E: Env> Machine<E> {
             let marked = shared.log.mark_inexact(id.index);
             marked.map_err(|error| io::Error::other(error.to_string()))?;
         }
+        shared.saving.room().await;
         let at = Applied { index: id.index, stamp: Stamp { now_ms: data.now_ms, seed: data.seed } };
         let outcome = if data.is_heavy() {
             let mut keyspace = shared.keyspace.clone().write_owned().await;
+            let this = shared.clone();
             let work = move || {
                 let done = quorate_engine::apply(&mut keyspace, at, &data.payload, plan.as_ref());
+                this.see(&keyspace);
                 done.map_err(str::to_owned)
             };
             shared.env.heavy(work).await
         } else {
             let mut keyspace = shared.keyspace.write().await;
             let done = quorate_engine::apply(&mut keyspace, at, &data.payload, plan.as_ref());
+            shared.see(&keyspace);
             done.map_err(str::to_owned)
         };
         let Outcome { replies, effects } = outcome.map_err(|what| {
@@ -110,29 +115,12 @@ impl<E: Env> Machine<E> {
         }
     }
 
-    /// Encodes the state as it is now, beside the event loop, for the builder to write.
-    async fn park(&mut self) {
-        let keyspace = self.shared.keyspace.clone().read_owned().await;
-        let (cluster, meta) = (self.shared.settings.cluster, self.meta());
-        let of = meta.clone();
-        let work = move || snapshot::encode::<E>(&keyspace, cluster, of);
-        self.shared.figures.snapshot_busy.store(1, Ordering::Relaxed);
-        let bytes = self.shared.env.heavy(work).await;
-        self.parked = Some(Parked { meta, bytes: bytes.into() });
-    }
-
     async fn apply_cut(&mut self, id: LogId<Config<E>>, data: &Data) {
         let (term, index) = (id.leader_id.term, id.index);
         // While the log is replayed at a start there is no Raft yet, and a snapshot of an old cut
         // is of no use.
-        if let Some(raft) = self.shared.raft().cloned() {
-            self.park().await;
-            // Not from here: Raft may be waiting for this very task.
-            Shared::<E>::spawn(async move {
-                if let Err(error) = raft.trigger().snapshot().await {
-                    tracing::debug!(%error, "no snapshot: Raft has stopped");
-                }
-            });
+        if self.shared.raft().is_some() {
+            drop(self.shared.save(self.meta()).await);
         }
         self.shared.applied.set(term, index);
         for item in self.shared.proposed.take(term, data.seed).into_iter().flat_map(|b| b.items) {
@@ -169,16 +157,22 @@ impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
         Ok(())
     }
 
+    /// Raft asks when a snapshot is there (then without force), and at a start that needs one.
     async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder<E>> {
-        if self.parked.is_none() && force {
-            self.park().await;
+        if force {
+            return Some(self.get_snapshot_builder().await);
         }
-        let parked = self.parked.take()?;
-        Some(Builder { shared: self.shared.clone(), parked: Some(parked) })
+        let newest = lock(&self.shared.kept).as_ref().and_then(|kept| kept.meta.last_log_id);
+        if newest <= self.told {
+            return None;
+        }
+        self.told = newest;
+        Some(Builder { shared: self.shared.clone(), saved: None })
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder<E> {
-        Builder { shared: self.shared.clone(), parked: self.parked.take() }
+        let saved = self.shared.save(self.meta()).await;
+        Builder { shared: self.shared.clone(), saved: Some(saved) }
     }
 
     async fn install_snapshot(
@@ -187,7 +181,7 @@ impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
         content: Content<E>,
     ) -> Result<(), io::Error> {
         let (snapshots, log) = (self.shared.snapshots.clone(), self.shared.log.clone());
-        let (of, cluster) = (meta.clone(), self.shared.settings.cluster);
+        let cluster = self.shared.settings.cluster;
         let installed = self
             .shared
             .env
@@ -198,17 +192,27 @@ impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
                         (snapshots.install(&log, incoming), keyspace)
                     }
                     Content::Kept(file, kept) => {
-                        let bytes = kept.read(&file).map_err(|error| error.to_string())?;
-                        let (keyspace, _) = snapshot::decode::<E>(&bytes, cluster)?;
-                        (snapshot::write::<E>(&snapshots, &log, &of, &bytes), keyspace)
+                        let text = |error: StoreError| error.to_string();
+                        let reader = kept.reader(&file).map_err(text)?;
+                        let mut draft = snapshots.begin().map_err(text)?;
+                        let mut copy = |piece: &[u8]| draft.write(piece);
+                        let (keyspace, _) = snapshot::load::<E>(&reader, cluster, &mut copy)?;
+                        draft.complete().map_err(text)?;
+                        (snapshots.publish(&log, file.last, draft), keyspace)
                     }
                 };
                 Ok::<_, String>((file.map_err(|error| error.to_string())?, keyspace))
             })
             .await;
         let (file, keyspace) = installed.map_err(io::Error::other)?;
-        let old = std::mem::replace(&mut *self.shared.keyspace.write().await, keyspace);
+        let old = {
+            let mut place = self.shared.keyspace.write().await;
+            self.shared.see(&keyspace);
+            std::mem::replace(&mut *place, keyspace)
+        };
+        self.shared.saving.loaded(self.shared.env.wall_ms() / 1000);
         self.last = meta.last_log_id;
+        self.told = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         self.shared.keep(file, meta.clone());
         if let Some(id) = meta.last_log_id {
@@ -224,10 +228,6 @@ impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
     async fn get_current_snapshot(
         &mut self,
     ) -> Result<Option<SnapshotOf<Config<E>, Content<E>>>, io::Error> {
-        let kept = lock(&self.shared.kept);
-        Ok(kept.as_ref().map(|kept| Snapshot {
-            meta: kept.meta.clone(),
-            snapshot: Content::Kept(kept.file.clone(), self.shared.snapshots.clone()),
-        }))
+        Ok(self.shared.newest_snapshot())
     }
 }

@@ -5,6 +5,7 @@ use crate::core::{Core, Settings, Storage};
 use crate::grpc::{GrpcTransport, serve};
 use crate::host::{Host, random};
 use crate::proto as pb;
+use crate::saving::SavingStatus;
 use crate::shared::{Failure, MAX_LEVEL, lock};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -177,8 +178,8 @@ pub struct Status {
     pub fsync: (u64, u64, u64),
     /// Whether writes are refused because the disk is full.
     pub disk_full: bool,
-    /// Whether a snapshot is being made, and Unix seconds of the last one.
-    pub snapshot: (bool, u64),
+    /// The snapshot that is being taken, and the last one.
+    pub saving: SavingStatus,
 }
 
 /// Shared access to the applied state. Never hold it across an `await`.

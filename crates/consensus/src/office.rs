@@ -13,7 +13,6 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
 use openraft::metrics::RaftServerMetrics;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -127,10 +126,10 @@ fn give_up_held<E: Env>(shared: &Shared<E>) {
     }
 }
 
-/// Enough was written since the last snapshot, and none is being made.
+/// Enough was written since the last snapshot, none is being made, and none has failed just now.
 fn cut_due<E: Env>(shared: &Shared<E>) -> bool {
-    let busy = shared.figures.snapshot_busy.load(Ordering::Relaxed) != 0;
-    !busy && shared.log.stats().bytes_since_purge >= shared.settings.snapshot_log_bytes
+    shared.saving.is_idle(shared.env.elapsed())
+        && shared.log.stats().bytes_since_purge >= shared.settings.snapshot_log_bytes
 }
 
 /// Purges what a snapshot covers, but for the last bytes, which keep a follower that paused from

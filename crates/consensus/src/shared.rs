@@ -9,6 +9,7 @@ use crate::proto as pb;
 use crate::queue::{Proposed, Queue};
 use crate::raft::Raft;
 use crate::reads::Reads;
+use crate::saving::Saving;
 use crate::snapshot::Kept;
 use crate::tail::Tail;
 use crate::transfer::Transfers;
@@ -41,6 +42,8 @@ pub(crate) struct Shared<E: Env> {
     pub(crate) kept: Mutex<Option<Kept<E>>>,
     /// Written by `transfer`.
     pub(crate) transfers: Transfers<E::Disk>,
+    /// Written by `saving`.
+    pub(crate) saving: Saving,
     pub(crate) queue: Queue,
     pub(crate) proposed: Proposed,
     pub(crate) reads: Reads,
@@ -98,9 +101,20 @@ pub(crate) struct Figures {
     pub(crate) batches: AtomicU64,
     /// Forward streams opened by this process.
     pub(crate) streams: AtomicU64,
-    /// Unix seconds of the last snapshot, and whether one is being made (1).
-    pub(crate) snapshot_at: AtomicU64,
-    pub(crate) snapshot_busy: AtomicU64,
+    /// Digest, cluster time and changes of the keyspace, so that whoever asks need not wait for it.
+    /// Written by whoever writes the keyspace, while it does.
+    pub(crate) digest: AtomicU64,
+    pub(crate) now_ms: AtomicU64,
+    pub(crate) changes: AtomicU64,
+}
+
+impl Figures {
+    /// Notes how the keyspace is now. Called by apply alone, which holds it.
+    pub(crate) fn see(&self, keyspace: &Keyspace) {
+        self.digest.store(keyspace.digest(), Ordering::Relaxed);
+        self.now_ms.store(keyspace.now_ms(), Ordering::Relaxed);
+        self.changes.store(keyspace.changes(), Ordering::Relaxed);
+    }
 }
 
 /// How far this replica has applied.

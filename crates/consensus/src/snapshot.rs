@@ -1,26 +1,25 @@
 //! Snapshots: what Raft must know of one, how one is written, and how it is read back.
 //!
-//! A snapshot is made at a cut, an entry that all replicas apply at the same point. Apply encodes
-//! the state right there (off the event loop); then the builder writes the bytes through the store
-//! and Raft may purge the log behind it. Raft's facts travel in the snapshot's own fields, so that
-//! a file alone is enough to start from.
+//! A snapshot is made at a cut, an entry that all replicas apply at the same point; `saving` has it
+//! written, and Raft may purge the log behind it. Raft's facts travel in the snapshot's own fields,
+//! so that a file alone is enough to start from.
 
 use crate::env::Env;
 use crate::raft::{Config, LogId, SnapshotMeta, log_id};
+use crate::saving::Saved;
 use crate::shared::{Shared, lock};
 use crate::wire;
-use bytes::Bytes;
 use openraft::alias::SnapshotOf;
 use openraft::storage::{RaftSnapshotBuilder, Snapshot};
-use quorate_engine::{Keyspace, SnapshotFacts};
-use quorate_store::{Incoming, Log, SnapshotFile, Snapshots, StoreError};
+use quorate_engine::{Keyspace, SnapshotFacts, SnapshotReader};
+use quorate_store::{Incoming, Sink, SnapshotFile, Snapshots, StoreError};
 use std::fmt::Write;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use tokio::sync::oneshot;
 
-/// Bytes handed to the disk at once.
-const WRITE_BYTES: usize = 256 << 10;
+/// Bytes read from a file at once.
+const READ_BYTES: usize = 256 << 10;
 
 const CLUSTER: &str = "quorate-cluster";
 const LAST: &str = "quorate-last-log-id";
@@ -117,26 +116,29 @@ impl<E: Env> Facts<E> {
     }
 }
 
-/// Encodes the state with what Raft must know.
-pub(crate) fn encode<E: Env>(
-    keyspace: &Keyspace,
+/// Reads a snapshot file piece by piece, checks that it is whole and belongs to this cluster. Each
+/// piece goes to `copy`, too.
+pub(crate) fn load<E: Env>(
+    file: &quorate_store::SnapshotReader<E::Disk>,
     cluster: u128,
-    meta: SnapshotMeta<Config<E>>,
-) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let fields = Facts::<E> { cluster, meta }.to_fields();
-    keyspace.write_snapshot(&fields, &mut |piece| bytes.extend_from_slice(piece));
-    bytes
-}
-
-/// Decodes and checks that it belongs to this cluster.
-pub(crate) fn decode<E: Env>(
-    bytes: &[u8],
-    cluster: u128,
+    copy: Sink<'_>,
 ) -> Result<(Keyspace, SnapshotMeta<Config<E>>), String> {
-    let (keyspace, fields) =
-        Keyspace::read_snapshot(bytes).map_err(|error| format!("snapshot: {error}"))?;
-    Ok((keyspace, accept::<E>(&fields, cluster)?))
+    let text = |error: StoreError| error.to_string();
+    let mut reader = SnapshotReader::new([0, 0]);
+    let (mut at, mut crc) = (0, 0);
+    while at < file.bytes() {
+        let piece = file.read(at, READ_BYTES).map_err(text)?;
+        at += piece.len() as u64;
+        crc = crc32c::crc32c_append(crc, &piece);
+        reader.feed(&piece).map_err(|error| format!("snapshot: {error}"))?;
+        copy(&piece).map_err(text)?;
+    }
+    if crc != file.crc() {
+        return Err("the snapshot's file is damaged".to_owned());
+    }
+    let (keyspace, fields) = reader.finish().map_err(|error| format!("snapshot: {error}"))?;
+    let meta = accept::<E>(&fields, cluster)?;
+    Ok((keyspace, meta))
 }
 
 /// What a snapshot's fields say, if it belongs to this cluster.
@@ -151,59 +153,42 @@ pub(crate) fn accept<E: Env>(
     Ok(facts.meta)
 }
 
-/// Writes encoded bytes as the newest snapshot.
-pub(crate) fn write<E: Env>(
-    snapshots: &Snapshots<E::Disk>,
-    log: &Log<E::Disk>,
-    meta: &SnapshotMeta<Config<E>>,
-    bytes: &[u8],
-) -> Result<SnapshotFile, StoreError> {
-    let last = meta.last_log_id.map(wire::log_id_to_store::<E::Rt>).unwrap_or_default();
-    snapshots.write(log, last, &mut |sink| bytes.chunks(WRITE_BYTES).try_for_each(&mut *sink))
-}
-
-/// What apply froze at a cut.
-pub(crate) struct Parked<E: Env> {
-    pub(crate) meta: SnapshotMeta<Config<E>>,
-    pub(crate) bytes: Bytes,
-}
-
-/// Writes what was parked.
+/// Hands a snapshot to Raft. What takes time happened before (see `saving`), because Raft takes a
+/// builder's failure for the end of the disk.
 pub(crate) struct Builder<E: Env> {
     pub(crate) shared: Arc<Shared<E>>,
-    pub(crate) parked: Option<Parked<E>>,
+    /// One that is still being taken; otherwise the newest one is meant.
+    pub(crate) saved: Option<oneshot::Receiver<Saved>>,
 }
 
 impl<E: Env> RaftSnapshotBuilder<Config<E>> for Builder<E> {
     type SnapshotData = Content<E>;
 
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Config<E>, Content<E>>, io::Error> {
-        let Some(Parked { meta, bytes }) = self.parked.take() else {
-            return Err(io::Error::other("a snapshot was asked for without a cut"));
-        };
-        let (snapshots, log) = (self.shared.snapshots.clone(), self.shared.log.clone());
-        let (of, length) = (meta.clone(), bytes.len());
-        let written =
-            self.shared.env.heavy(move || write::<E>(&snapshots, &log, &of, &bytes)).await;
-        self.shared.figures.snapshot_busy.store(0, Ordering::Relaxed);
-        let file = written.map_err(|error| io::Error::other(error.to_string()))?;
-        tracing::info!(index = file.last.index, bytes = length, "snapshot written");
-        Ok(self.shared.keep(file, meta))
+        if let Some(saved) = self.saved.take() {
+            let outcome = saved.await.map_err(|_| io::Error::other("stopping"))?;
+            outcome.map_err(io::Error::other)?;
+        }
+        let newest = self.shared.newest_snapshot();
+        newest.ok_or_else(|| io::Error::other("there is no snapshot"))
     }
 }
 
 impl<E: Env> Shared<E> {
-    /// Notes the newest snapshot on disk.
-    pub(crate) fn keep(
-        &self,
-        file: SnapshotFile,
-        meta: SnapshotMeta<Config<E>>,
-    ) -> SnapshotOf<Config<E>, Content<E>> {
-        let content = Content::Kept(file.clone(), self.snapshots.clone());
-        let snapshot = Snapshot { meta: meta.clone(), snapshot: content };
-        *lock(&self.kept) = Some(Kept { file, meta });
-        self.figures.snapshot_at.store(self.env.wall_ms() / 1000, Ordering::Relaxed);
-        snapshot
+    /// Notes a snapshot on disk, if it is the newest.
+    pub(crate) fn keep(&self, file: SnapshotFile, meta: SnapshotMeta<Config<E>>) {
+        let mut kept = lock(&self.kept);
+        if kept.as_ref().is_none_or(|kept| kept.file.last.index <= file.last.index) {
+            *kept = Some(Kept { file, meta });
+        }
+    }
+
+    /// A handle of the newest snapshot on disk.
+    pub(crate) fn newest_snapshot(&self) -> Option<SnapshotOf<Config<E>, Content<E>>> {
+        let kept = lock(&self.kept);
+        let Kept { file, meta } = kept.as_ref()?;
+        let snapshot = Content::Kept(file.clone(), self.snapshots.clone());
+        Some(Snapshot { meta: meta.clone(), snapshot })
     }
 }
 

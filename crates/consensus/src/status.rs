@@ -55,11 +55,6 @@ impl<E: Env> Core<E> {
         let load = |figure: &std::sync::atomic::AtomicU64| figure.load(Ordering::Relaxed);
         let log = shared.log.stats();
         let figures = &shared.figures;
-        let (digest, now_ms) = match shared.keyspace.try_read() {
-            Ok(keyspace) => (keyspace.digest(), keyspace.now_ms()),
-            // Long work holds the keyspace; figures do not wait for it.
-            Err(_) => (0, 0),
-        };
         let acked = metrics.last_quorum_acked.as_ref().map(|at| at.elapsed());
         let healthy = match office.role {
             Role::Leader => {
@@ -82,15 +77,15 @@ impl<E: Env> Core<E> {
             snapshot_index: lock(&shared.kept).as_ref().map_or(0, |kept| kept.file.last.index),
             purged_index: metrics.purged.map_or(0, |id| id.index),
             members: self.member_status(&metrics),
-            state_digest: digest,
-            cluster_time_ms: now_ms,
+            state_digest: load(&figures.digest),
+            cluster_time_ms: load(&figures.now_ms),
             proposed: (load(&figures.entries), load(&figures.commands)),
             read_rounds: (load(&figures.rounds), load(&figures.reads)),
             heartbeat_late_ms_max: load(&figures.heartbeat_late_ms_max),
             log_bytes: log.bytes,
             fsync: (log.syncs, log.sync_us.0, log.sync_us.1),
             disk_full: shared.log.is_full(),
-            snapshot: (load(&figures.snapshot_busy) != 0, load(&figures.snapshot_at)),
+            saving: shared.saving.status(shared.env.elapsed(), load(&figures.changes)),
         }
     }
 

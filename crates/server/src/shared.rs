@@ -59,8 +59,10 @@ pub(crate) struct Shared {
     pub(crate) port: AtomicU64,
     /// Whether a snapshot asked for by a client is being made.
     pub(crate) saving: AtomicBool,
-    /// Unix seconds of the last snapshot asked for by a client, and whether it went well.
-    pub(crate) saved: Mutex<(u64, bool)>,
+    /// Unix seconds when a snapshot that a client asked for failed; 0: never.
+    pub(crate) save_failed_at: AtomicU64,
+    /// Unix seconds of the start.
+    pub(crate) started_unix_s: u64,
 }
 
 /// A wish to listen elsewhere.
@@ -90,7 +92,8 @@ impl Shared {
             rebind,
             port: AtomicU64::new(port),
             saving: AtomicBool::new(false),
-            saved: Mutex::new((started_unix_s, true)),
+            save_failed_at: AtomicU64::new(0),
+            started_unix_s,
         }
     }
 

@@ -61,12 +61,12 @@ pub(crate) fn counter(keyspace: &Keyspace) -> u64 {
     String::from_utf8_lossy(&text).parse().unwrap_or(0)
 }
 
-pub(crate) fn command(words: &[&str]) -> Run {
+pub(crate) fn command(db: u8, words: &[&str]) -> Run {
     let mut text = format!("*{}\r\n", words.len());
     for word in words {
         let _ = write!(text, "${}\r\n{word}\r\n", word.len());
     }
-    Run { db: Db(0), proto: Proto::Resp2, commands: Bytes::from(text), count: 1 }
+    Run { db: Db(db), proto: Proto::Resp2, commands: Bytes::from(text), count: 1 }
 }
 
 struct Client {
@@ -83,18 +83,23 @@ impl Client {
             SimRt::sleep(Duration::from_micros(self.random.below(pause))).await;
             let at = usize::try_from(self.random.below(HOSTS as u64)).unwrap_or(0);
             let Some(running) = self.cluster.running(at) else { continue };
-            match self.random.below(10) {
+            match self.random.below(13) {
                 0..4 => self.increment(&running).await,
                 4..7 => self.read(&running).await,
                 7..9 => self.set(&running).await,
-                _ => self.take_lock(&running).await,
+                9 => self.take_lock(&running).await,
+                _ => self.churn(&running).await,
             }
         }
     }
 
     /// The reply, if there was a definite one.
     async fn submit(&self, running: &Running, words: &[&str]) -> Option<Bytes> {
-        let answer = running.core.submit(command(words));
+        self.submit_in(0, running, words).await
+    }
+
+    async fn submit_in(&self, db: u8, running: &Running, words: &[&str]) -> Option<Bytes> {
+        let answer = running.core.submit(command(db, words));
         match SimRt::timeout(ANSWER_MAX, answer).await {
             Ok(Ok(Answer::Replies(replies))) => Some(replies),
             Ok(Ok(Answer::NotApplied(_))) => None,
@@ -152,5 +157,28 @@ impl Client {
             Some(b"$-1\r\n") | None => {}
             Some(other) => checks.fail(format!("the lock was answered {other:?}")),
         }
+    }
+
+    /// Changes other databases in ways that a snapshot under way must not show. Nobody checks the
+    /// answers; in the end all replicas must hold the same.
+    async fn churn(&mut self, running: &Running) {
+        let mut draw = |below: u64| self.random.below(below);
+        let db = 1 + u8::try_from(draw(3)).unwrap_or(0);
+        let (one, other) = (format!("k{}", draw(80)), format!("k{}", draw(80)));
+        let (place, to) = (draw(150_000).to_string(), (1 + draw(3)).to_string());
+        let (one, other, here) = (one.as_str(), other.as_str(), db.to_string());
+        let words: &[&str] = match draw(40) {
+            0..14 => &["SET", one, other],
+            14..18 => &["APPEND", one, other],
+            18..21 => &["SETRANGE", one, &place, other],
+            21..27 => &["DEL", one],
+            27..30 => &["PEXPIRE", one, "300"],
+            30..32 => &["RENAME", one, other],
+            32..34 => &["COPY", one, other, "REPLACE"],
+            34..36 => &["MOVE", one, &to],
+            36..39 => &["SWAPDB", &here, &to],
+            _ => &["FLUSHDB"],
+        };
+        self.submit_in(db, running, words).await;
     }
 }

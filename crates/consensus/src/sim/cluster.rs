@@ -10,8 +10,9 @@ use crate::core::{Core, Settings, Storage};
 use crate::node::Role;
 use crate::proto as pb;
 use openraft::AsyncRuntime;
-use quorate_engine::{Db, Reader};
+use quorate_engine::{Db, Reader, SnapshotFacts};
 use quorate_store::{FakeDisk, Log, LogOptions, Snapshots};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -274,6 +275,7 @@ impl Cluster {
 
     /// Everything acknowledged must be on every replica, and their logs must be the same.
     pub(crate) async fn judge(&self) -> Result<(), String> {
+        let mut contents = BTreeMap::new();
         for at in 0..HOSTS {
             let running = self.running(at).ok_or_else(|| format!("n{at} does not run"))?;
             let keyspace = running.core.read().await;
@@ -283,6 +285,14 @@ impl Cluster {
                 if !reader.exists(key.as_bytes()) {
                     return Err(format!("{key} was acknowledged and is not on n{at}"));
                 }
+            }
+            // The digest tells what was done, this what there is.
+            let mut sum = 0;
+            let facts = SnapshotFacts::default();
+            keyspace.write_snapshot(&facts, &mut |bytes| sum = crc32c::crc32c_append(sum, bytes));
+            let known = contents.entry(keyspace.applied_index()).or_insert(sum);
+            if *known != sum {
+                return Err(format!("n{at} holds something else than another replica"));
             }
             let counted = super::clients::counter(&keyspace);
             if counted < self.checks.floor() {

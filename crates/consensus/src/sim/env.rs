@@ -59,6 +59,10 @@ impl Env for SimEnv {
         2 << 10
     }
 
+    fn step_keys(&self) -> usize {
+        16
+    }
+
     fn log_writer(&self, log: Log<FakeDisk>) -> Arc<dyn LogWriter> {
         let writer = Arc::new(TaskWriter {
             log,

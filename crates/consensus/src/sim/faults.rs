@@ -21,7 +21,7 @@ pub(crate) async fn trouble(cluster: &Cluster, seed: u64) -> Result<(), String> 
         pause(&mut random, PAUSE_MS).await;
         cluster.checks.verdict()?;
         let at = pick(cluster, &mut random);
-        match random.below(20) {
+        match random.below(22) {
             0..7 => crash(cluster, &mut random, at, true).await?,
             7..9 => crash(cluster, &mut random, at, false).await?,
             9 => power_cut_within_a_write(cluster, &mut random, at).await?,
@@ -136,6 +136,10 @@ async fn hand_over(cluster: &Cluster, at: usize) {
 fn snapshot(cluster: &Cluster, at: usize) {
     if let Some(running) = cluster.running(at) {
         cluster.checks.note(&format!("{} asked for a snapshot", running.name));
-        drop(SimRt::spawn(async move { drop(running.core.snapshot().await) }));
+        let checks = cluster.checks.clone();
+        drop(SimRt::spawn(async move {
+            let made = running.core.snapshot().await;
+            checks.note(&format!("{} has a snapshot: {made:?}", running.name));
+        }));
     }
 }

@@ -15,6 +15,8 @@ mod faults;
 mod net;
 pub(crate) mod rt;
 #[cfg(test)]
+mod saving_tests;
+#[cfg(test)]
 mod tests;
 
 use check::Checks;

@@ -286,8 +286,9 @@ impl Keyspace {
         self.note(op, site.db, site.key, [element, deadline, site.index]);
     }
 
-    /// Folds a change into the digest.
+    /// Counts a change and folds it into the digest.
     fn note(&mut self, op: Op, db: Db, key: &[u8], [element, deadline, index]: [u64; 3]) {
+        self.changes += 1;
         self.digest.word(op as u64 | (db.number() as u64) << 8);
         self.digest.bytes(key);
         self.digest.word(element);

@@ -17,9 +17,7 @@ use crate::snapshot::{Output, Piece};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// A step of the walk ends when it has looked at so many keys,
-const STEP_KEYS: usize = 1024;
-/// or has written so many bytes.
+/// A step of the walk ends when it has written so many bytes, however few keys they are.
 const STEP_BYTES: u64 = 64 << 10;
 
 /// A view that is being written: what was frozen, and how much of it.
@@ -181,10 +179,10 @@ impl Keyspace {
         Some(frozen)
     }
 
-    /// Does a little of the work of a freeze, at most some tenths of a millisecond, and hands out
-    /// all that is ready. `None` if that freeze does not run here (any more).
-    pub fn freeze_step(&mut self, of: Frozen) -> Option<FreezeStep> {
-        self.freeze_step_within(of, (STEP_KEYS, STEP_BYTES))
+    /// Does a little of the work of a freeze, looking at no more than `keys_max` keys that did not
+    /// change, and hands out all that is ready. `None` if that freeze does not run here (any more).
+    pub fn freeze_step(&mut self, of: Frozen, keys_max: usize) -> Option<FreezeStep> {
+        self.freeze_step_within(of, (keys_max.max(1), STEP_BYTES))
     }
 
     fn freeze_step_within(&mut self, of: Frozen, limits: (usize, u64)) -> Option<FreezeStep> {

@@ -126,6 +126,8 @@ pub struct Keyspace {
     epoch: bool,
     /// The snapshot that is being taken.
     freeze: Option<Box<Freeze>>,
+    /// Changes since this keyspace was made or read. Not part of the state either.
+    changes: u64,
 }
 
 impl core::fmt::Debug for Keyspace {
@@ -156,6 +158,7 @@ impl Keyspace {
             notify: NotifyMask::default(),
             epoch: false,
             freeze: None,
+            changes: 0,
         }
     }
 
@@ -177,6 +180,11 @@ impl Keyspace {
     /// The rolling digest of everything that changed so far.
     pub fn digest(&self) -> u64 {
         self.digest.0
+    }
+
+    /// How often anything changed since this keyspace was made, or read from a snapshot.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Bytes the data set takes, as counted by the engine (deterministic; not what the allocator

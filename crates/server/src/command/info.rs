@@ -4,6 +4,7 @@
 //! look for a master must find one wherever they connect. Who leads stands in the `quorate`
 //! section.
 
+use super::server::last_save;
 use super::work::replicas;
 use super::{Call, View, is};
 use crate::settings::all;
@@ -11,8 +12,8 @@ use quorate_consensus::{Role, Status};
 use quorate_engine::Db;
 use quorate_resp::{Args, Reply};
 use std::fmt::{Display, Write as _};
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// The version of Redis whose commands these are; clients check it.
 pub(crate) const REDIS_VERSION: &str = "7.2.5";
@@ -148,25 +149,43 @@ pub(super) fn human(bytes: u64) -> String {
 
 fn persistence(text: &mut String, facts: &Facts<'_>) {
     let (shared, status) = (facts.call.shared, facts.view.status);
-    let (asked, went_well) = *shared.saved.lock().unwrap_or_else(PoisonError::into_inner);
-    let saving = u8::from(shared.saving.load(Relaxed) || status.snapshot.0);
-    let last_status = if went_well { "ok" } else { "err" };
+    let saving = &status.saving;
+    let busy = u8::from(saving.running.is_some());
+    // A request that failed counts until a snapshot was made after all.
+    let failed = shared.save_failed_at.load(Relaxed) > saving.newest_at || saving.failed;
+    let last_status = if failed { "err" } else { "ok" };
+    let seconds = |time: Option<Duration>| time.map_or(-1, |time| time.as_secs() as i64);
+    let (took, takes) = (seconds(saving.took), seconds(saving.running.map(|it| it.0)));
+    let (_, keys_done, keys) = saving.running.unwrap_or_default();
     field(text, "loading", u8::from(!facts.view.ready && status.applied_index == 0));
     field(text, "async_loading", 0);
-    field(
-        text,
-        "rdb_changes_since_last_save",
-        status.applied_index - status.snapshot_index.min(status.applied_index),
-    );
-    field(text, "rdb_bgsave_in_progress", saving);
-    field(text, "rdb_last_save_time", asked.max(status.snapshot.1));
+    // Without a fork there are no pages to copy.
+    field(text, "current_cow_peak", 0);
+    field(text, "current_cow_size", 0);
+    field(text, "current_cow_size_age", 0);
+    let percent = if keys == 0 { 0.0 } else { keys_done as f64 * 100.0 / keys as f64 };
+    field(text, "current_fork_perc", format_args!("{percent:.2}"));
+    field(text, "current_save_keys_processed", keys_done);
+    field(text, "current_save_keys_total", keys);
+    field(text, "rdb_changes_since_last_save", saving.changes);
+    field(text, "rdb_bgsave_in_progress", busy);
+    field(text, "rdb_last_save_time", last_save(shared, status));
     field(text, "rdb_last_bgsave_status", last_status);
+    field(text, "rdb_last_bgsave_time_sec", took);
+    field(text, "rdb_current_bgsave_time_sec", takes);
+    field(text, "rdb_last_cow_size", 0);
     field(text, "aof_enabled", 1);
-    field(text, "aof_rewrite_in_progress", saving);
+    // A snapshot is the append-only file's new base.
+    field(text, "aof_rewrite_in_progress", busy);
     field(text, "aof_rewrite_scheduled", 0);
+    field(text, "aof_last_rewrite_time_sec", took);
+    field(text, "aof_current_rewrite_time_sec", takes);
     field(text, "aof_last_bgrewrite_status", last_status);
     field(text, "aof_last_write_status", if status.disk_full { "err" } else { "ok" });
+    field(text, "aof_last_cow_size", 0);
     field(text, "aof_current_size", status.log_bytes);
+    field(text, "aof_pending_rewrite", 0);
+    field(text, "aof_buffer_length", 0);
     field(text, "aof_pending_bio_fsync", 0);
     field(text, "aof_delayed_fsync", 0);
 }

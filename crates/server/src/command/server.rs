@@ -3,10 +3,10 @@
 use super::work::{HAND_OVER_TIME, replicas};
 use super::{Call, Row, Run, View, Work, bulk, exactly, int, is, least, not_an_integer};
 use super::{syntax_error, text};
-use crate::shared::{Stop, unix_micros};
+use crate::shared::{Shared, Stop, unix_micros};
+use quorate_consensus::Status;
 use quorate_engine::{Flags, Group};
 use quorate_resp::{Args, Reply, parse_int};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
@@ -140,9 +140,16 @@ fn bgrewriteaof(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'stat
     Ok(Work::SaveBehind("Background append only file rewriting started"))
 }
 
+/// Unix seconds of the newest snapshot; like Redis, of the start while there is none.
+pub(super) fn last_save(shared: &Shared, status: &Status) -> u64 {
+    match status.saving.newest_at {
+        0 => shared.started_unix_s,
+        at => at,
+    }
+}
+
 fn lastsave(call: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
-    let asked = call.shared.saved.lock().unwrap_or_else(PoisonError::into_inner).0;
-    Reply::Int(asked.max(view.status.snapshot.1) as i64)
+    Reply::Int(last_save(call.shared, view.status) as i64)
 }
 
 fn shutdown(_: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {

@@ -8,11 +8,12 @@ use bytes::BytesMut;
 use quorate_consensus::{Answer, Role, Status};
 use quorate_engine::Run;
 use quorate_resp::{Proto, Reply};
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Somebody else, or the node itself, takes a snapshot.
+const SAVING: &str = "Background save already in progress";
 /// How often WAIT looks again.
 const WAIT_STEP: Duration = Duration::from_millis(1);
 /// How long SHUTDOWN and FAILOVER wait for somebody else to lead.
@@ -58,6 +59,9 @@ pub(crate) async fn perform<B: Backend>(
     client: &mut Client,
 ) -> Option<Reply<'static>> {
     match work {
+        Work::Save | Work::SaveBehind(_) if node.status().saving.running.is_some() => {
+            Some(error(format!("ERR {SAVING}")))
+        }
         Work::Save => Some(match save(node, shared).await {
             Ok(()) => Reply::OK,
             Err(why) => error(format!("ERR {why}")),
@@ -100,20 +104,18 @@ pub(crate) async fn perform<B: Backend>(
 
 async fn save<B: Backend>(node: &B, shared: &Shared) -> Result<(), String> {
     if shared.saving.swap(true, Relaxed) {
-        return Err("Background save already in progress".to_owned());
+        return Err(SAVING.to_owned());
     }
     let outcome = node.snapshot().await;
     shared.saving.store(false, Relaxed);
-    let mut saved = shared.saved.lock().unwrap_or_else(PoisonError::into_inner);
     match outcome {
         Ok(index) => {
             tracing::info!(index, "snapshot made on request");
-            *saved = (crate::shared::unix_micros() / 1_000_000, true);
             Ok(())
         }
         Err(why) => {
             tracing::warn!(why, "the requested snapshot failed");
-            saved.1 = false;
+            shared.save_failed_at.store(crate::shared::unix_micros() / 1_000_000, Relaxed);
             Err(why)
         }
     }

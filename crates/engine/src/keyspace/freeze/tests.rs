@@ -133,7 +133,7 @@ fn a_state_that_stands_still_is_written_alike_both_ways() {
     fed.entry(5, 0).set_string(b"large", &vec![1; 1_000_000], Deadline::At(9));
     let mut taking = Taking::begin(&mut fed.keyspace);
     let mut steps = 0;
-    while !taking.step(&mut fed.keyspace, (STEP_KEYS, STEP_BYTES)) {
+    while !taking.step(&mut fed.keyspace, (1024, STEP_BYTES)) {
         steps += 1;
     }
     assert!(taking.file == taking.expected);

@@ -1,0 +1,333 @@
+//! Taking a snapshot, while everything else goes on.
+//!
+//! At a cut, apply freezes the keyspace, which costs the same for any number of keys, and spawns
+//! the scribe. The scribe takes the keyspace for one short step at a time and writes what the step
+//! gave to a draft; at the end the draft is synced, read back and published, and Raft is told. What
+//! is changed meanwhile waits in the keyspace for the next step; when that is too much, because the
+//! disk is slow, apply waits for the scribe. A failure costs the snapshot and nothing else: the old
+//! one stays, writes go on, and the next cut tries again.
+
+use crate::env::Env;
+use crate::raft::{Config, SnapshotMeta};
+use crate::shared::{Shared, lock};
+use crate::snapshot::Facts;
+use crate::wire;
+use quorate_engine::{Checksum, FreezeStep, Frozen, Keyspace};
+use quorate_store::{Draft, SnapshotFile, StoreError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+
+/// Apply waits while more bytes than this were changed since the scribe's last step. The scribe
+/// holds as much again, at most.
+const BACKLOG_MAX: u64 = 16 << 20;
+/// The leader logs no cut of its own accord for so long after a snapshot failed.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// What became of a snapshot; the error says why there is none.
+pub(crate) type Saved = Result<SnapshotFile, String>;
+
+/// The snapshot being taken, and what became of the last one.
+#[derive(Debug, Default)]
+pub(crate) struct Saving {
+    state: Mutex<State>,
+    /// Bytes that wait in the keyspace for the scribe. Set by apply and by the scribe, both while
+    /// they hold the keyspace.
+    backlog: AtomicU64,
+    drained: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: Option<Running>,
+    /// The newest cut of which there is no snapshot here, why, and when that was known.
+    missed: Option<(u64, String, Duration)>,
+    last_failed: bool,
+    last_took: Option<Duration>,
+    /// Unix seconds of the newest snapshot, and [`quorate_engine::Keyspace::changes`] then.
+    newest: (u64, u64),
+}
+
+#[derive(Debug)]
+struct Running {
+    /// Index of the cut.
+    cut: u64,
+    since: Duration,
+    /// Written, and all.
+    keys: (u64, u64),
+    /// See [`State::newest`].
+    changes: u64,
+}
+
+/// Snapshots as `INFO` shows them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SavingStatus {
+    /// The one that is being taken: for how long, keys written, all its keys.
+    pub running: Option<(Duration, u64, u64)>,
+    /// Whether the last one failed.
+    pub failed: bool,
+    /// How long the last one took, in this process.
+    pub took: Option<Duration>,
+    /// When the newest was taken, Unix seconds; 0: never.
+    pub newest_at: u64,
+    /// Changes since then.
+    pub changes: u64,
+}
+
+impl Saving {
+    /// A snapshot was loaded or installed.
+    pub(crate) fn loaded(&self, at: u64) {
+        lock(&self.state).newest = (at, 0);
+    }
+
+    /// Whether none is being taken and none has failed a moment ago: the leader may log a cut.
+    pub(crate) fn is_idle(&self, now: Duration) -> bool {
+        let state = lock(&self.state);
+        let failed = state.missed.as_ref().filter(|_| state.last_failed);
+        state.running.is_none()
+            && failed.is_none_or(|(.., at)| at.saturating_add(RETRY_AFTER) < now)
+    }
+
+    /// Whether the snapshot of this cut is still being taken; the error says why there is none.
+    /// Only for a cut that is applied and of which no snapshot is kept.
+    pub(crate) fn is_at(&self, cut: u64) -> Result<(), String> {
+        let state = lock(&self.state);
+        if state.running.as_ref().is_some_and(|running| running.cut == cut) {
+            return Ok(());
+        }
+        let why = state.missed.as_ref().filter(|(index, ..)| *index == cut);
+        Err(why.map_or("there is none of this cut".to_owned(), |(_, why, _)| why.clone()))
+    }
+
+    pub(crate) fn status(&self, now: Duration, changes: u64) -> SavingStatus {
+        let state = lock(&self.state);
+        let running = state.running.as_ref();
+        SavingStatus {
+            running: running.map(|it| (now.saturating_sub(it.since), it.keys.0, it.keys.1)),
+            failed: state.last_failed,
+            took: state.last_took,
+            newest_at: state.newest.0,
+            changes: changes.saturating_sub(state.newest.1),
+        }
+    }
+
+    /// Notes how much waits for the scribe. Called with the keyspace held.
+    pub(crate) fn waits(&self, bytes: u64) {
+        let before = self.backlog.swap(bytes, Ordering::AcqRel);
+        if before > BACKLOG_MAX && bytes <= BACKLOG_MAX {
+            self.drained.notify_waiters();
+        }
+    }
+
+    /// Resolves when the scribe has caught up. Not to be called with the keyspace held.
+    pub(crate) async fn room(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.backlog.load(Ordering::Acquire) <= BACKLOG_MAX {
+                return;
+            }
+            drained.await;
+        }
+    }
+}
+
+/// What the scribe carries from step to step.
+struct Script<E: Env> {
+    draft: Draft<E::Disk>,
+    checksum: Checksum,
+}
+
+impl<E: Env> Script<E> {
+    fn write(&mut self, step: &FreezeStep) -> Result<(), StoreError> {
+        let mut written = Ok(());
+        for piece in &step.pieces {
+            piece.write(&mut |bytes| {
+                if written.is_ok() {
+                    self.checksum.update(bytes);
+                    written = self.draft.write(bytes);
+                }
+            });
+        }
+        written
+    }
+}
+
+impl<E: Env> Shared<E> {
+    /// Notes how the keyspace is now, for those who do not hold it.
+    pub(crate) fn see(&self, keyspace: &Keyspace) {
+        self.figures.see(keyspace);
+        self.saving.waits(keyspace.freeze_backlog());
+    }
+
+    /// Freezes the keyspace, which is as of `meta`, and has it written. Called by apply alone. What
+    /// it gives resolves when the snapshot is there; nobody needs to wait for it.
+    pub(crate) async fn save(
+        self: &Arc<Self>,
+        meta: SnapshotMeta<Config<E>>,
+    ) -> oneshot::Receiver<Saved> {
+        let facts = Facts::<E> { cluster: self.settings.cluster, meta: meta.clone() }.to_fields();
+        let (done, saved) = oneshot::channel();
+        let since = self.env.elapsed();
+        let index = meta.last_log_id.map_or(0, |id| id.index);
+        // One scribe at a time, also when its keyspace was replaced meanwhile.
+        let idle = lock(&self.saving.state).running.is_none();
+        let begun = if idle {
+            let mut keyspace = self.keyspace.write().await;
+            keyspace.freeze(&facts).map(|frozen| (frozen, keyspace.changes()))
+        } else {
+            None
+        };
+        let Some((frozen, changes)) = begun else {
+            let why = "a snapshot is being made already".to_owned();
+            tracing::info!(index, %why, "no snapshot of this cut");
+            lock(&self.saving.state).missed = Some((index, why.clone(), since));
+            let _ = done.send(Err(why));
+            return saved;
+        };
+        let running = Running { cut: index, since, keys: (0, frozen.keys), changes };
+        lock(&self.saving.state).running = Some(running);
+        let this = self.clone();
+        Self::spawn(async move {
+            let outcome = this.take_down(frozen, &meta).await;
+            if outcome.is_err() {
+                this.give_up(frozen).await;
+            }
+            let outcome = this.conclude(index, meta, outcome);
+            let _ = done.send(outcome);
+        });
+        saved
+    }
+
+    /// Writes what was frozen, step by step, and publishes it.
+    async fn take_down(self: &Arc<Self>, frozen: Frozen, meta: &SnapshotMeta<Config<E>>) -> Saved {
+        let text = |error: StoreError| error.to_string();
+        let snapshots = self.snapshots.clone();
+        let draft = self.env.heavy(move || snapshots.begin()).await.map_err(text)?;
+        let mut script = Script::<E> { draft, checksum: Checksum::default() };
+        loop {
+            let mut keyspace = self.keyspace.clone().write_owned().await;
+            let this = self.clone();
+            let worked = self.env.heavy(move || {
+                let step = keyspace.freeze_step(frozen, this.env.step_keys());
+                this.saving.waits(0);
+                drop(keyspace);
+                let written = step.as_ref().map(|step| script.write(step));
+                if let (Some(step), Some(running)) = (&step, &mut lock(&this.saving.state).running)
+                {
+                    running.keys.0 = step.keys;
+                }
+                let done = step.map(|step| step.done);
+                (script, done, written.unwrap_or(Ok(())))
+            });
+            let (given_back, done, written) = worked.await;
+            script = given_back;
+            written.map_err(text)?;
+            match done {
+                Some(false) => {}
+                Some(true) => break,
+                None => return Err("another state was installed meanwhile".to_owned()),
+            }
+        }
+        let complete = self.env.heavy(move || {
+            script.draft.write(&script.checksum.finish())?;
+            script.draft.complete()?;
+            Ok(script.draft)
+        });
+        let draft = complete.await.map_err(text)?;
+        let (snapshots, log) = (self.snapshots.clone(), self.log.clone());
+        let last = meta.last_log_id.map(wire::log_id_to_store::<E::Rt>).unwrap_or_default();
+        self.env.heavy(move || snapshots.publish(&log, last, draft)).await.map_err(text)
+    }
+
+    /// Brings a freeze that is not written to its end, so that the next one can begin.
+    async fn give_up(self: &Arc<Self>, frozen: Frozen) {
+        loop {
+            let mut keyspace = self.keyspace.clone().write_owned().await;
+            let this = self.clone();
+            let over = self.env.heavy(move || {
+                let garbage = keyspace.freeze_abandon(frozen);
+                let step = keyspace.freeze_step(frozen, this.env.step_keys());
+                this.saving.waits(0);
+                drop(keyspace);
+                drop(garbage);
+                step.is_none_or(|step| step.done)
+            });
+            if over.await {
+                return;
+            }
+        }
+    }
+
+    /// Notes what became of it and tells Raft.
+    fn conclude(
+        self: &Arc<Self>,
+        index: u64,
+        meta: SnapshotMeta<Config<E>>,
+        outcome: Saved,
+    ) -> Saved {
+        let now = self.env.elapsed();
+        let overtaken = lock(&self.kept).as_ref().is_some_and(|kept| kept.file.last.index >= index);
+        if let Ok(file) = &outcome {
+            tracing::info!(index, bytes = file.bytes, "snapshot written");
+            self.keep(file.clone(), meta);
+        }
+        let mut state = lock(&self.saving.state);
+        let running = state.running.take();
+        match &outcome {
+            Ok(_) => {
+                state.last_failed = false;
+                state.last_took = running.as_ref().map(|it| now.saturating_sub(it.since));
+                let changes = running.map_or(0, |running| running.changes);
+                state.newest = (self.env.wall_ms() / 1000, changes);
+            }
+            Err(why) => {
+                tracing::warn!(index, why, "no snapshot; the next cut tries again");
+                state.last_failed = !overtaken;
+                state.missed = Some((index, why.clone(), now));
+            }
+        }
+        drop(state);
+        if let (Ok(_), Some(raft)) = (&outcome, self.raft().cloned()) {
+            Self::spawn(async move {
+                if let Err(error) = raft.trigger().snapshot().await {
+                    tracing::debug!(%error, "Raft has stopped and hears of no snapshot");
+                }
+            });
+        }
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    #[test]
+    fn apply_waits_while_too_much_was_changed() {
+        let saving = Saving::default();
+        saving.waits(BACKLOG_MAX);
+        assert!(saving.room().now_or_never().is_some());
+        saving.waits(BACKLOG_MAX + 1);
+        let mut room = std::pin::pin!(saving.room());
+        assert!(room.as_mut().now_or_never().is_none());
+        saving.waits(0);
+        assert!(room.now_or_never().is_some());
+    }
+
+    #[test]
+    fn after_a_failure_no_cut_is_logged_for_a_while() {
+        let saving = Saving::default();
+        assert!(saving.is_idle(Duration::ZERO));
+        let since = Duration::from_secs(5);
+        *lock(&saving.state) = State {
+            missed: Some((7, "full".to_owned(), since)),
+            last_failed: true,
+            ..State::default()
+        };
+        assert!(!saving.is_idle(since + RETRY_AFTER) && saving.is_idle(since + RETRY_AFTER * 2));
+        assert_eq!(saving.is_at(7), Err("full".to_owned()));
+        assert!(saving.is_at(8).is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! A snapshot that fails costs nothing else, and two are not taken at once.
+
+use super::cluster::{Cluster, Running};
+use super::rt::SimRt;
+use super::{Faults, check::Checks};
+use crate::node::Answer;
+use crate::shared::lock;
+use bytes::Bytes;
+use openraft::AsyncRuntime;
+use quorate_engine::{Db, Run};
+use quorate_resp::Proto;
+use std::sync::Arc;
+use std::time::Duration;
+
+async fn founded() -> (Cluster, usize, Running) {
+    let cluster = Cluster::new(3, Faults::default(), Arc::new(Checks::default()));
+    cluster.found().await.expect("it is founded");
+    for _ in 0..1000 {
+        SimRt::sleep(Duration::from_millis(10)).await;
+        let leads = |at: usize| cluster.running(at).filter(|it| it.core.is_ready());
+        if let Some((at, running)) = cluster.leader().and_then(|at| Some((at, leads(at)?))) {
+            return (cluster, at, running);
+        }
+    }
+    panic!("nobody leads after ten seconds");
+}
+
+async fn set(running: &Running, key: &str, length: usize) -> Bytes {
+    let value = "v".repeat(length);
+    let text = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${length}\r\n{value}\r\n", key.len());
+    let run = Run { db: Db(1), proto: Proto::Resp2, commands: Bytes::from(text), count: 1 };
+    match running.core.submit(run).await {
+        Ok(Answer::Replies(replies)) => replies,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn used(cluster: &Cluster, at: usize) -> u64 {
+    let disk = cluster.disk(at).expect("a host");
+    let bytes = |path: &String| disk.contents(path).map_or(0, |bytes| bytes.len() as u64);
+    disk.paths().iter().map(bytes).sum()
+}
+
+#[test]
+fn a_full_disk_costs_the_snapshot_and_nothing_else() {
+    SimRt::with_seed(5).block_on(async {
+        let (cluster, at, leader) = founded().await;
+        set(&leader, "large", 2_000_000).await;
+        let first = leader.core.snapshot().await.expect("there is space");
+        let disk = cluster.disk(at).expect("a host");
+        // Enough for the log, not for two megabytes.
+        set(&leader, "small", 10).await;
+        disk.set_capacity(Some(used(&cluster, at) + 1_300_000));
+        let why = leader.core.snapshot().await.expect_err("there is no space");
+        assert!(why.contains("no space"), "{why}");
+        let status = leader.core.status();
+        assert!(status.saving.failed && status.snapshot_index == first);
+        assert_eq!(&set(&leader, "more", 10).await[..], b"+OK\r\n");
+        while leader.core.status().saving.running.is_some() {
+            SimRt::sleep(Duration::from_millis(10)).await;
+        }
+        disk.set_capacity(None);
+        let second = leader.core.snapshot().await.expect("there is space again");
+        let status = leader.core.status();
+        assert!(!status.saving.failed && status.snapshot_index == second && second > first);
+        assert_eq!(status.saving.changes, 0);
+        cluster.judge().await.expect("all agree");
+    });
+}
+
+#[test]
+fn a_cut_during_a_snapshot_is_told_so() {
+    SimRt::with_seed(6).block_on(async {
+        let (cluster, _, leader) = founded().await;
+        for key in 0..400 {
+            set(&leader, &format!("key{key}"), 10).await;
+        }
+        let one = leader.core.clone();
+        let first = SimRt::spawn(async move { one.snapshot().await });
+        while leader.core.status().saving.running.is_none() {
+            SimRt::sleep(Duration::from_millis(1)).await;
+        }
+        let why = leader.core.snapshot().await.expect_err("one at a time");
+        assert!(why.contains("already"), "{why}");
+        let first = first.await.expect("it did not panic").expect("the first goes on");
+        assert!(
+            lock(&leader.core.shared.kept).as_ref().is_some_and(|it| it.file.last.index == first)
+        );
+        leader.core.snapshot().await.expect("the next one is taken");
+        cluster.judge().await.expect("all agree");
+    });
+}
