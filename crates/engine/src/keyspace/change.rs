@@ -306,14 +306,11 @@ pub(super) fn garbage(entry: Entry) -> Option<Garbage> {
 }
 
 impl Database {
-    /// Puts a key as a snapshot gives it. False if it was there already: then the snapshot is
-    /// refused, and this database, whose counters are wrong now, with it.
+    /// Puts a key as a snapshot gives it; its deadline comes with all others at the end
+    /// ([`Expiry::fill`](super::expiry::Expiry::fill)). False if it was there already: then the
+    /// snapshot is refused, and this database, whose counters are wrong now, with it.
     pub(crate) fn restore(&mut self, at: Point, entry: Entry) -> bool {
-        let facts = Facts::of(&entry);
-        if let Some(deadline) = facts.deadline {
-            self.expiry.insert(deadline, entry.key());
-        }
-        self.used += facts.cost;
+        self.used += entry.cost();
         self.table.insert(at, entry).is_none()
     }
 }

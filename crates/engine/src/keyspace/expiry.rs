@@ -72,6 +72,23 @@ impl Expiry {
         }
     }
 
+    /// Fills an empty index with different keys, all at once: sorted and built from the left. One
+    /// by one each would search a tree that is in no cache.
+    pub(crate) fn fill(&mut self, mut keys: Vec<(u64, Box<[u8]>)>) {
+        keys.sort_unstable();
+        self.count = keys.len() as u64;
+        self.sum = keys.iter().map(|&(deadline, _)| u128::from(deadline)).sum();
+        let mut keys = keys.into_iter().peekable();
+        let groups = core::iter::from_fn(|| {
+            let (deadline, first) = keys.next()?;
+            let mut next = || keys.next_if(|(other, _)| *other == deadline).map(|(_, key)| key);
+            let Some(second) = next() else { return Some((deadline, Keys::One(first))) };
+            let many = [first, second].into_iter().chain(core::iter::from_fn(next));
+            Some((deadline, Keys::Many(many.collect())))
+        });
+        self.deadlines = groups.collect();
+    }
+
     /// Removes a key that is here.
     pub(crate) fn remove(&mut self, deadline: u64, key: &[u8]) {
         self.count -= 1;

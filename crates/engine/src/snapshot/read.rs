@@ -104,8 +104,7 @@ impl SnapshotReader {
         let fault = match self.stage {
             Stage::End(true) if self.crc != 0 => SnapshotFault::Checksum,
             Stage::End(_) => {
-                let read = (self.state.keyspace, self.state.facts);
-                return self.failed.map_or(Ok(read), Err);
+                return self.failed.map_or_else(|| Ok(self.state.finish()), Err);
             }
             _ => SnapshotFault::Malformed("the file is cut"),
         };

@@ -9,6 +9,7 @@ use super::value::Value;
 use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, field};
 use crate::keyspace::{BUCKETS, Entry, Head, Point};
 use crate::{Db, Keyspace, StrEncoding};
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::str::FromStr;
@@ -34,13 +35,15 @@ const SORTED_MAX: usize = 1 << 20;
 /// The state so far.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) keyspace: Keyspace,
-    pub(super) facts: SnapshotFacts,
+    keyspace: Keyspace,
+    facts: SnapshotFacts,
     /// The file has our format field.
     pub(super) ours: bool,
     /// Keys read.
     pub(super) keys: u64,
     db: Db,
+    /// Keys with deadlines, by database. The indexes are built when all are known.
+    deadlines: [Vec<(u64, Box<[u8]>)>; Db::COUNT as usize],
     /// First deletion bucket that no field has spoken of.
     next_bucket: usize,
     /// Keys of ours whose revisions are still to come; of others, those not sorted in yet.
@@ -55,6 +58,7 @@ impl State {
             ours: false,
             keys: 0,
             db: Db(0),
+            deadlines: Default::default(),
             next_bucket: 0,
             waiting: Vec::new(),
         }
@@ -115,7 +119,20 @@ impl State {
         Ok(())
     }
 
+    /// What was read, once the file has ended.
+    pub(super) fn finish(mut self) -> (Keyspace, SnapshotFacts) {
+        for (db, deadlines) in Db::all().zip(self.deadlines) {
+            self.keyspace.database_mut(db).expiry.fill(deadlines);
+        }
+        (self.keyspace, self.facts)
+    }
+
     fn put(&mut self, at: Point, entry: Entry) -> Result<()> {
+        if let Some(deadline) = entry.deadline()
+            && let Some(deadlines) = self.deadlines.get_mut(self.db.number())
+        {
+            deadlines.push((deadline, entry.key().into()));
+        }
         let new = self.keyspace.database_mut(self.db).restore(at, entry);
         new.then_some(()).ok_or(Stop::Malformed("a key occurs twice"))
     }
