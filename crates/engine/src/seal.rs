@@ -227,7 +227,8 @@ impl<'a> Sealer<'a> {
 
     fn cost(&self, spec: &Spec, db: Db, args: Args<'_>) -> u64 {
         let cheap = COMMAND_NS + ARG_NS * args.len() as u64;
-        cheap + spec.cost_ns.map_or(0, |cost_ns| cost_ns(self.keyspace, db, args))
+        let long = spec.cost_ns.map_or(0, |cost_ns| cost_ns(self.keyspace, db, args));
+        cheap.saturating_add(long)
     }
 
     /// Chooses the form in which a write goes into the log.

@@ -153,6 +153,9 @@ fn a_payload_is_judged_before_it_is_logged() {
         assert!(sealed.payload.is_empty() && !sealed.inexact);
         assert!(sealed.plan.answer(&keyspace, 1).unwrap()[0].starts_with(b"-ERR "));
     }
+    // Compressed, and claiming to become all that 64 bits can say.
+    let claim = run(b"\x00\xc3\x01\x81\xff\xff\xff\xff\xff\xff\xff\xff\x00", "0", &[]);
+    assert!(seal(&keyspace, &[claim], &stamp(7), &LIMITS).payload.is_empty());
     // What holds the key is only known when the commands before it have run.
     let sealed = seal(&keyspace, &[run(good, "0", &[]), run(good, "0", &[])], &stamp(7), &LIMITS);
     let busy = "-BUSYKEY Target key name already exists.\r\n";

@@ -62,8 +62,10 @@ fn dump_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
     length as u64 * BYTE_NS
 }
 
-fn restore_cost_ns(_: &Keyspace, _: Db, args: Args<'_>) -> u64 {
-    snapshot::claimed_bytes(args.at(3)).saturating_mul(2 * BYTE_NS)
+/// A payload may claim anything; what claims more than a string may have is refused at once.
+fn restore_cost_ns(keyspace: &Keyspace, _: Db, args: Args<'_>) -> u64 {
+    let longest = keyspace.settings().string_bytes_max;
+    snapshot::claimed_bytes(args.at(3)).min(longest).saturating_mul(2 * BYTE_NS)
 }
 
 /// RESTORE's options, as far as they change anything.
