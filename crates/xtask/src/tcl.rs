@@ -27,6 +27,7 @@ const UNITS: &[&str] = &[
     "unit/auth",
     "unit/quit",
     "unit/limits",
+    "unit/dump",
     "unit/other",
     "unit/info",
     "unit/introspection",
