@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod contents;
 pub mod history;
 pub mod load;
 pub mod redis;

@@ -2,41 +2,14 @@
 //! values and TTLs.
 
 use quorate_resp::Value;
-use quorate_tests::client::{Client, is_ok, text};
+use quorate_tests::client::{Client, is_ok};
 use quorate_tests::cluster::{Cluster, Replica, Scratch};
+use quorate_tests::contents::{Contents, contents, first_difference};
 use quorate_tests::redis::Redis;
 use quorate_tests::wait::{pause, until};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-
-/// Key to value and absolute deadline (-1: none).
-type Contents = BTreeMap<(u8, String), (String, i64)>;
-
-fn contents(port: u16) -> Contents {
-    let mut client = Client::connect(port, Duration::from_secs(20)).expect("it answers");
-    let mut all = Contents::new();
-    for db in 0..16_u8 {
-        client.call(&["SELECT", &db.to_string()]).expect("an answer");
-        let Value::Array(keys) = client.call(&["KEYS", "*"]).expect("an answer") else {
-            panic!("no array")
-        };
-        for key in keys {
-            let key = text(&key).expect("a key");
-            let value = text(&client.call(&["GET", &key]).expect("an answer"));
-            let Value::Int(deadline) = client.call(&["PEXPIRETIME", &key]).expect("an answer")
-            else {
-                panic!("no deadline")
-            };
-            // A key may expire between KEYS and GET; both sides hide it then.
-            if let Some(value) = value {
-                all.insert((db, key), (value, deadline));
-            }
-        }
-    }
-    all
-}
 
 fn copy_log(replica: &Replica, to: &Path) {
     let done = Command::new("cp")
@@ -64,18 +37,6 @@ fn check_directory(replica: &Replica, expected: &Contents) {
     let seen = contents(redis.port);
     assert_eq!(seen.len(), expected.len(), "{:?}", first_difference(&seen, expected));
     assert_eq!(first_difference(&seen, expected), None);
-}
-
-fn first_difference(seen: &Contents, expected: &Contents) -> Option<String> {
-    expected
-        .iter()
-        .find(|(key, value)| seen.get(key) != Some(value))
-        .map(|(key, value)| format!("{key:?}: expected {value:?}, Redis shows {:?}", seen.get(key)))
-        .or_else(|| {
-            seen.keys()
-                .find(|key| !expected.contains_key(key))
-                .map(|key| format!("{key:?}: only Redis has it"))
-        })
 }
 
 fn workload(client: &mut Client) {

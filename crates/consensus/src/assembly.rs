@@ -5,20 +5,21 @@ use crate::bootstrap::guard::Guard;
 use crate::clock::Clock;
 use crate::core::{Settings, Storage};
 use crate::env::Env;
+use crate::load::{Progress, State};
 use crate::log;
 use crate::machine::Machine;
 use crate::node::StartError;
 use crate::queue::{Proposed, Queue};
-use crate::raft::{Config, SnapshotMeta};
 use crate::reads::Reads;
 use crate::saving::Saving;
 use crate::shared::{Applied, Failure, Figures, Office, Shared};
-use crate::snapshot::{self, Kept};
+use crate::snapshot::Kept;
 use crate::tail::Tail;
 use crate::transfer::Transfers;
 use openraft::SnapshotPolicy;
-use quorate_engine::{Effects, Keyspace};
-use quorate_store::Snapshots;
+use quorate_engine::Effects;
+use quorate_store::{Log, Snapshots};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{RwLock, mpsc};
@@ -30,35 +31,36 @@ pub(crate) struct Parts<E: Env> {
     pub(crate) machine: Machine<E>,
 }
 
-/// Loads the newest snapshot and puts the parts together; the log is replayed by openraft.
+/// Loads the state and puts the parts together. openraft finds nothing left to replay.
 pub(crate) async fn assemble<E: Env>(
     env: E,
     settings: Settings,
     storage: Storage<E>,
     effects: mpsc::UnboundedSender<Effects>,
 ) -> Result<Parts<E>, StartError> {
-    let Storage { log, recovered, snapshots } = storage;
+    let Storage { log, recovered, snapshots, progress } = storage;
     let snapshots = Arc::new(snapshots);
-    let loaded = load(&env, settings.cluster, &snapshots).await?;
+    let Loaded { state, kept, taken_ms } =
+        load(&env, &settings, (&snapshots, &log), progress).await?;
     let clock = Clock::default();
-    clock.remember(recovered.stamp_ms.max(loaded.keyspace.now_ms()));
+    clock.remember(recovered.stamp_ms.max(state.keyspace.now_ms()));
     let (saving, figures) = (Saving::default(), Figures::default());
-    figures.see(&loaded.keyspace);
-    if loaded.kept.is_some() {
+    figures.see(&state.keyspace);
+    if let Some(taken_ms) = taken_ms {
         // Cluster time then is when it was taken.
-        saving.loaded(loaded.keyspace.now_ms() / 1000);
+        saving.loaded(taken_ms / 1000);
     }
     let writer = env.log_writer(log.clone());
     let node = settings.me.node;
     let last = recovered.last.map_or(0, |id| id.index);
     let shared = Arc::new(Shared {
         clock,
-        keyspace: Arc::new(RwLock::new(loaded.keyspace)),
+        keyspace: Arc::new(RwLock::new(state.keyspace)),
         applied: Applied::default(),
         tail: Arc::new(Tail::new(last, settings.snapshot_log_bytes)),
         writer,
         snapshots,
-        kept: Mutex::new(loaded.kept),
+        kept: Mutex::new(kept),
         transfers: Transfers::default(),
         saving,
         queue: Queue::default(),
@@ -78,7 +80,7 @@ pub(crate) async fn assemble<E: Env>(
     });
     let storage =
         log::Storage::<E>::new(shared.log.clone(), shared.writer.clone(), shared.tail.clone());
-    let machine = Machine::new(shared.clone(), loaded.meta);
+    let machine = Machine::new(shared.clone(), state.meta);
     Ok(Parts { shared, storage, machine })
 }
 
@@ -110,37 +112,49 @@ pub(crate) fn raft_config(settings: &Settings) -> Result<openraft::Config, Start
     config.validate().map_err(|error| StartError(format!("the time-outs do not fit: {error}")))
 }
 
-/// The hash key of a new cluster's keyspace: drawn from the cluster's id, which was drawn at random
-/// once.
-fn hash_key(cluster: u128) -> [u64; 2] {
-    [(cluster >> 64) as u64, cluster as u64]
-}
-
-/// The state as of the newest snapshot, or an empty one.
+/// The state as of the last entry known to be committed.
 struct Loaded<E: Env> {
-    keyspace: Keyspace,
-    meta: SnapshotMeta<Config<E>>,
+    state: State<E>,
     kept: Option<Kept<E>>,
+    /// Cluster time of the snapshot.
+    taken_ms: Option<u64>,
 }
 
 async fn load<E: Env>(
     env: &E,
-    cluster: u128,
-    snapshots: &Arc<Snapshots<E::Disk>>,
+    settings: &Settings,
+    (snapshots, log): (&Arc<Snapshots<E::Disk>>, &Log<E::Disk>),
+    progress: Arc<Progress>,
 ) -> Result<Loaded<E>, StartError> {
-    let Some(file) = snapshots.newest() else {
-        let keyspace = Keyspace::new(hash_key(cluster));
-        return Ok(Loaded { keyspace, meta: SnapshotMeta::<Config<E>>::default(), kept: None });
+    let (snapshots, log, cluster) = (snapshots.clone(), log.clone(), settings.cluster);
+    let file = snapshots.newest();
+    let bytes = file.as_ref().map_or(0, |file| file.bytes) + log.stats().bytes;
+    progress.total.store(bytes, Ordering::Relaxed);
+    progress.since_s.store(env.wall_ms() / 1000, Ordering::Relaxed);
+    let me = settings.me.clone();
+    let shown = progress.clone();
+    let work = move || {
+        let (mut state, kept) = match file {
+            None => (State::<E>::empty(cluster), None),
+            Some(file) => {
+                let state = State::<E>::from_snapshot(&snapshots, &file, cluster, &shown)?;
+                tracing::info!(path = %file.path, index = file.last.index, "snapshot loaded");
+                let meta = state.meta.clone();
+                (state, Some(Kept { file, meta }))
+            }
+        };
+        let taken_ms = kept.is_some().then(|| state.keyspace.now_ms());
+        let last = log.bounds().1;
+        let committed = log.committed().filter(|id| Some(*id) <= last);
+        if let Some(id) = committed {
+            state.replay(&log, id.index, &shown)?;
+        }
+        state.move_to(&me)?;
+        Ok::<_, String>(Loaded { state, kept, taken_ms })
     };
-    let (from, of) = (snapshots.clone(), file.clone());
-    let read = env.heavy(move || {
-        let file = from.reader(&of).map_err(|error| error.to_string())?;
-        snapshot::load::<E>(&file, cluster, &mut |_| Ok(()))
-    });
-    let (keyspace, meta) =
-        read.await.map_err(|error| StartError(format!("{}: {error}", file.path)))?;
-    tracing::info!(path = %file.path, index = file.last.index, "snapshot loaded");
-    Ok(Loaded { keyspace, meta: meta.clone(), kept: Some(Kept { file, meta }) })
+    let loaded = env.heavy(work).await.map_err(StartError)?;
+    progress.over.store(true, Ordering::Relaxed);
+    Ok(loaded)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use crate::assembly::{Parts, assemble, raft_config};
 use crate::env::Env;
+use crate::load::Progress;
 use crate::network::Network;
 use crate::node::{Answer, NotApplied, ReadError, Role, StartError};
 use crate::proto as pb;
@@ -52,6 +53,8 @@ pub(crate) struct Storage<E: Env> {
     pub(crate) recovered: Recovered,
     /// The snapshots.
     pub(crate) snapshots: Snapshots<E::Disk>,
+    /// Where loading shows how far it is.
+    pub(crate) progress: Arc<Progress>,
 }
 
 /// A member and whether it votes.

@@ -7,6 +7,7 @@
 //! name.
 
 mod assembly;
+mod backup;
 mod bootstrap;
 mod clock;
 mod core;
@@ -14,11 +15,13 @@ mod env;
 mod forward;
 mod grpc;
 mod host;
+mod load;
 mod log;
 mod machine;
 mod network;
 mod node;
 mod office;
+mod offline;
 mod proposer;
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
 mod proto;
@@ -37,8 +40,10 @@ mod transfer;
 mod transport;
 mod wire;
 
+pub use backup::Backup;
 pub use node::{
-    Answer, KeyspaceGuard, MemberStatus, Node, NotApplied, Options, ReadError, Role, StartError,
-    Status,
+    Answer, KeyspaceGuard, Loading, MemberStatus, Node, NotApplied, Options, ReadError, Role,
+    StartError, Status,
 };
+pub use offline::{Exported, Restored, Step, export, restore};
 pub use saving::SavingStatus;

@@ -1,9 +1,11 @@
 //! What the server sees of a replica.
 
+use crate::backup::Backup;
 use crate::bootstrap::{Bootstrap, Ground, Local};
 use crate::core::{Core, Settings, Storage};
 use crate::grpc::{GrpcTransport, serve};
 use crate::host::{Host, random};
+use crate::load::Progress;
 use crate::proto as pb;
 use crate::saving::SavingStatus;
 use crate::shared::{Failure, MAX_LEVEL, lock};
@@ -70,6 +72,8 @@ pub enum Answer {
 pub enum NotApplied {
     /// No leader was found within the write time-out.
     NoLeader,
+    /// The state is not loaded yet.
+    Loading,
     /// Refused by the leader before it was logged.
     Refused(Refusal),
     /// Too many bytes wait already.
@@ -132,6 +136,17 @@ pub struct MemberStatus {
     pub live: bool,
 }
 
+/// How far loading the state at a start has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loading {
+    /// Unix seconds at which it began.
+    pub since_s: u64,
+    /// Bytes to be read, about.
+    pub total: u64,
+    /// Bytes read.
+    pub done: u64,
+}
+
 /// Figures for INFO, ROLE, WAIT and metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -180,6 +195,8 @@ pub struct Status {
     pub disk_full: bool,
     /// The snapshot that is being taken, and the last one.
     pub saving: SavingStatus,
+    /// How far loading has come, while it goes on.
+    pub loading: Option<Loading>,
 }
 
 /// Shared access to the applied state. Never hold it across an `await`.
@@ -207,6 +224,7 @@ impl std::fmt::Debug for Node {
 
 struct Inner {
     identity: Identity,
+    progress: Arc<Progress>,
     /// Set once the cluster is known and the state loaded.
     core: OnceLock<Core<Host>>,
     /// What is shown before.
@@ -296,7 +314,8 @@ fn open(options: &Options) -> Result<(Storage<Host>, Facts, Identity), StartErro
     let (facts, identity) =
         Facts::open(&options.dir, known, &mut random).map_err(|error| failed(&error))?;
     log.set_identity(identity).map_err(|error| failed(&error))?;
-    Ok((Storage { log, recovered, snapshots }, facts, identity))
+    let storage = Storage { log, recovered, snapshots, progress: Arc::default() };
+    Ok((storage, facts, identity))
 }
 
 impl Node {
@@ -323,6 +342,7 @@ impl Node {
             StartError(format!("the peer port {} cannot be opened: {error}", options.peer_bind))
         })?;
         let secret = options.peer_secret.clone();
+        let progress = storage.progress.clone();
         let ground = HostGround {
             host: Host::new(GrpcTransport::new(secret.as_deref())),
             options,
@@ -336,6 +356,7 @@ impl Node {
         let bootstrap = Bootstrap::new(local, identity.cluster, ground);
         let inner = Arc::new(Inner {
             identity,
+            progress,
             core: OnceLock::new(),
             empty: RwLock::new(Keyspace::new([0; 2])),
             failure: Failure::default(),
@@ -361,7 +382,9 @@ impl Node {
             return core.submit(run);
         }
         let (told, answer) = oneshot::channel();
-        let _ = told.send(Answer::NotApplied(NotApplied::NoLeader));
+        let loading = self.loading().is_some();
+        let why = if loading { NotApplied::Loading } else { NotApplied::NoLeader };
+        let _ = told.send(Answer::NotApplied(why));
         answer
     }
 
@@ -396,7 +419,30 @@ impl Node {
         }
         let Identity { cluster, node, incarnation } = self.inner.identity;
         let cluster = cluster.map_or(String::new(), |cluster| format!("{cluster:032x}"));
-        Status { cluster, node, incarnation, ..Status::default() }
+        Status { cluster, node, incarnation, loading: self.loading(), ..Status::default() }
+    }
+
+    /// How far loading has come, while it goes on.
+    fn loading(&self) -> Option<Loading> {
+        let progress = &self.inner.progress;
+        let read =
+            |it: &std::sync::atomic::AtomicU64| it.load(std::sync::atomic::Ordering::Relaxed);
+        let since_s = read(&progress.since_s);
+        let over = progress.over.load(std::sync::atomic::Ordering::Relaxed);
+        let total = read(&progress.total);
+        (since_s != 0 && !over).then(|| Loading {
+            since_s,
+            total,
+            done: read(&progress.done).min(total),
+        })
+    }
+
+    /// A fresh snapshot to be sent to whoever asked for one.
+    pub async fn backup(&self) -> Result<Backup, String> {
+        match self.core() {
+            Some(core) => core.backup().await,
+            None => Err("the state is not loaded yet".to_owned()),
+        }
     }
 
     /// Whether this replica has its state and knows a leader (`quorate ping`, `-LOADING`).

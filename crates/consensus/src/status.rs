@@ -64,6 +64,7 @@ impl<E: Env> Core<E> {
             _ => office.leader.is_some(),
         };
         Status {
+            loading: None,
             cluster: format!("{:032x}", shared.settings.cluster),
             node: shared.settings.me.node,
             incarnation: shared.settings.incarnation,

@@ -4,7 +4,7 @@
 //! to an engine in this process, so that the whole client surface is tested on real sockets without
 //! a cluster.
 
-use quorate_consensus::{Answer, KeyspaceGuard, Node, ReadError, Status};
+use quorate_consensus::{Answer, Backup, KeyspaceGuard, Node, ReadError, Status};
 use quorate_engine::{Keyspace, Run};
 use std::future::Future;
 use std::ops::Deref;
@@ -30,6 +30,8 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     fn is_ready(&self) -> bool;
     /// Takes a snapshot; its log index, or why not.
     fn snapshot(&self) -> impl Future<Output = Result<u64, String>> + Send;
+    /// Takes a snapshot to be sent to somebody.
+    fn backup(&self) -> impl Future<Output = Result<Backup, String>> + Send;
     /// Hands leadership to another voter, if this replica leads: to the one at this address, or to
     /// any.
     fn hand_over(&self, to: Option<&str>) -> impl Future<Output = Result<(), String>> + Send;
@@ -65,6 +67,10 @@ impl Backend for Node {
 
     fn snapshot(&self) -> impl Future<Output = Result<u64, String>> + Send {
         Self::snapshot(self)
+    }
+
+    fn backup(&self) -> impl Future<Output = Result<Backup, String>> + Send {
+        Self::backup(self)
     }
 
     fn hand_over(&self, to: Option<&str>) -> impl Future<Output = Result<(), String>> + Send {

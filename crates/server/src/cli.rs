@@ -17,6 +17,10 @@ const USAGE: &str =
                                            exit 0 when the node answers and is ready
   quorate log print DIR                    show the log of a stopped node, record by record
   quorate check DIR [--repair]             verify a stopped node's data directory
+  quorate export --data DIR --out FILE     a stopped node's data as an RDB file
+  quorate restore --from FILE --data DIR   a new cluster's first data directory from an RDB file
+  quorate backup --from HOST:PORT [--auth PW] --out FILE
+                                           an RDB file from a running node
   quorate help settings                    describe every setting
   quorate --version
 
@@ -42,6 +46,9 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
             let dir = words.iter().skip(1).find(|word| !word.starts_with("--"));
             directory(dir).and_then(|dir| crate::tools::check(&dir, repair))
         }
+        Some("export") => options(words).and_then(|pairs| crate::tools::export(&pairs)),
+        Some("restore") => options(words).and_then(|pairs| crate::tools::restore(&pairs)),
+        Some("backup") => options(words).and_then(|pairs| crate::tools::backup(&pairs)),
         Some("help") if words.get(1).is_some_and(|word| word == "settings") => {
             print(&crate::settings::page());
             Ok(())

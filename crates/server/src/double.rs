@@ -4,7 +4,7 @@
 //! in time. Tests can also have it answer as a cluster in trouble would.
 
 use crate::backend::Backend;
-use quorate_consensus::{Answer, MemberStatus, ReadError, Role, Status};
+use quorate_consensus::{Answer, Backup, MemberStatus, ReadError, Role, Status};
 use quorate_engine::{Applied, Keyspace, Run, SealLimits, Stamp, apply, seal};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -129,6 +129,10 @@ impl Backend for Double {
 
     async fn snapshot(&self) -> Result<u64, String> {
         Ok(10)
+    }
+
+    async fn backup(&self) -> Result<Backup, String> {
+        Err("the double has no snapshots".to_owned())
     }
 
     async fn hand_over(&self, _: Option<&str>) -> Result<(), String> {

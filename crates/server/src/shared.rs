@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) save_failed_at: AtomicU64,
     /// Unix seconds of the start.
     pub(crate) started_unix_s: u64,
+    /// Whether a snapshot is on its way to a backup client.
+    pub(crate) sending_snapshot: AtomicBool,
 }
 
 /// A wish to listen elsewhere.
@@ -94,6 +96,7 @@ impl Shared {
             saving: AtomicBool::new(false),
             save_failed_at: AtomicU64::new(0),
             started_unix_s,
+            sending_snapshot: AtomicBool::new(false),
         }
     }
 

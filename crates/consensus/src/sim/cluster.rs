@@ -334,5 +334,5 @@ fn open(disk: FakeDisk) -> Result<Storage<SimEnv>, quorate_store::StoreError> {
     };
     let (log, recovered) = Log::open(disk.clone(), options)?;
     let snapshots = Snapshots::open(disk)?;
-    Ok(Storage { log, recovered, snapshots })
+    Ok(Storage { log, recovered, snapshots, progress: Arc::default() })
 }

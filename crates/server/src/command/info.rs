@@ -8,7 +8,7 @@ use super::server::last_save;
 use super::work::replicas;
 use super::{Call, View, is};
 use crate::settings::all;
-use quorate_consensus::{Role, Status};
+use quorate_consensus::{Loading, Role, Status};
 use quorate_engine::Db;
 use quorate_resp::{Args, Reply};
 use std::fmt::{Display, Write as _};
@@ -157,7 +157,7 @@ fn persistence(text: &mut String, facts: &Facts<'_>) {
     let seconds = |time: Option<Duration>| time.map_or(-1, |time| time.as_secs() as i64);
     let (took, takes) = (seconds(saving.took), seconds(saving.running.map(|it| it.0)));
     let (_, keys_done, keys) = saving.running.unwrap_or_default();
-    field(text, "loading", u8::from(!facts.view.ready && status.applied_index == 0));
+    loading(text, status);
     field(text, "async_loading", 0);
     // Without a fork there are no pages to copy.
     field(text, "current_cow_peak", 0);
@@ -188,6 +188,21 @@ fn persistence(text: &mut String, facts: &Facts<'_>) {
     field(text, "aof_buffer_length", 0);
     field(text, "aof_pending_bio_fsync", 0);
     field(text, "aof_delayed_fsync", 0);
+}
+
+/// While it goes on, what Redis says of it.
+fn loading(text: &mut String, status: &Status) {
+    field(text, "loading", u8::from(status.loading.is_some()));
+    let Some(Loading { since_s, total, done }) = status.loading else { return };
+    let time = (crate::shared::unix_micros() / 1_000_000).saturating_sub(since_s);
+    let left = time.saturating_mul(total - done) / done.max(1);
+    field(text, "loading_start_time", since_s);
+    field(text, "loading_total_bytes", total);
+    field(text, "loading_rdb_used_mem", 0);
+    field(text, "loading_loaded_bytes", done);
+    let percent = done as f64 * 100.0 / total.max(1) as f64;
+    field(text, "loading_loaded_perc", format_args!("{percent:.2}"));
+    field(text, "loading_eta_seconds", left);
 }
 
 fn stats(text: &mut String, facts: &Facts<'_>) {

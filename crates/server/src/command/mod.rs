@@ -19,6 +19,7 @@ mod latency;
 mod memory;
 mod server;
 mod slowlog;
+mod sync;
 mod work;
 
 pub(crate) use call::{Call, Client, Mode, Silence};
@@ -46,6 +47,7 @@ pub(crate) const SERVER_FAMILIES: &[&[Row]] = &[
     cluster::COMMANDS,
     functions::COMMANDS,
     debug::COMMANDS,
+    sync::COMMANDS,
 ];
 
 /// One command of the server.

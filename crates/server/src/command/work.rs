@@ -37,6 +37,8 @@ pub(crate) enum Work {
     Sleep(Duration),
     /// An internal command through the log; its reply is the answer.
     Log(Vec<Vec<u8>>),
+    /// SYNC, PSYNC (with a heading): the session itself sends a snapshot.
+    Snapshot { heading: bool },
     /// SHUTDOWN.
     Shutdown(Stop),
     /// FAILOVER: hand leadership over, to the replica at this address if there is one, within this
@@ -74,6 +76,8 @@ pub(crate) async fn perform<B: Backend>(
         }
         Work::Wait(count, ms) => Some(wait(node, count, ms).await),
         Work::Configure(changes) => Some(super::config::apply(node, shared, &changes).await),
+        // Taken by the session before it comes here.
+        Work::Snapshot { .. } => None,
         Work::RewriteConfig => Some(super::config::rewrite(shared)),
         Work::Sleep(time) => {
             tokio::time::sleep(time).await;

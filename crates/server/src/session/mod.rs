@@ -11,6 +11,7 @@ mod refusal;
 mod replies;
 mod server;
 mod socket;
+mod sync;
 
 pub(crate) use refusal::{UNCERTAIN, not_applied};
 

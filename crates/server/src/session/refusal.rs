@@ -13,6 +13,8 @@ pub(crate) const UNCERTAIN: &str = "UNCERTAIN the command may or may not have be
 pub(super) const UNCERTAIN_READ: &str =
     "CLUSTERDOWN the read was not answered: leadership or time ran out";
 /// Redis's text.
+const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+/// Redis's text.
 pub(super) const NO_AUTH: &str = "NOAUTH Authentication required.";
 
 /// The answer to every command of a run that was definitely not applied.
@@ -21,6 +23,7 @@ pub(crate) fn not_applied(why: &NotApplied) -> &'static str {
         NotApplied::NoLeader => {
             "CLUSTERDOWN no leader was found in time: the command was not applied"
         }
+        NotApplied::Loading => LOADING,
         NotApplied::Refused(Refusal::OutOfMemory) => {
             "OOM command not allowed when used memory > 'maxmemory'."
         }
@@ -38,7 +41,7 @@ pub(crate) fn not_applied(why: &NotApplied) -> &'static str {
 pub(super) fn no_read(why: &ReadError) -> &'static str {
     match why {
         ReadError::NoQuorum => "CLUSTERDOWN no quorum confirmed the read in time",
-        ReadError::Loading => "LOADING Redis is loading the dataset in memory",
+        ReadError::Loading => LOADING,
         ReadError::Stopping => "CLUSTERDOWN this node is stopping",
     }
 }

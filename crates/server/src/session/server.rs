@@ -3,7 +3,7 @@
 use super::Session;
 use super::refusal::no_read;
 use crate::backend::Backend;
-use crate::command::{Call, Row, Run, Silence, View, perform};
+use crate::command::{Call, Row, Run, Silence, View, Work, perform};
 use crate::registry::Entry;
 use crate::settings::quoted;
 use quorate_engine::Flags;
@@ -73,6 +73,10 @@ impl<B: Backend> Session<B> {
                 Some(run(&mut call, &view, self.intake.args()))
             }
             Run::Ask(run) => match run(&mut call, self.intake.args()) {
+                Ok(Work::Snapshot { heading }) => {
+                    self.send_snapshot(heading).await;
+                    None
+                }
                 Ok(work) => perform(work, &node, &shared, &mut self.client).await,
                 Err(reply) => Some(reply),
             },
