@@ -38,9 +38,20 @@ pub(crate) fn run(settings: Settings) -> Result<(), String> {
     outcome
 }
 
-/// No core dumps (they would hold the data), enough descriptors for `maxclients`.
+/// No core dumps (they would hold the data), enough descriptors for `maxclients`, and no huge pages
+/// where they do more harm than good.
+///
+/// The allocator asks for huge pages, and the kernel fills holes in them again that the allocator
+/// has given back. Five million keys of 16 and 16 bytes, growth of resident memory: 106 bytes a key
+/// with huge pages, 97 without; a snapshot of two million keys added 32 MB and adds 5.
+/// (`MIMALLOC_ALLOW_THP=0` shows the same.) Two million keys set and read cost 3 % more CPU.
 fn limit_process(settings: &Settings) {
     use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+    if settings.get("disable-thp") == "yes"
+        && let Err(why) = rustix::thread::disable_transparent_huge_pages(true)
+    {
+        tracing::debug!(%why, "transparent huge pages stay as they are");
+    }
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let _ = setrlimit(Resource::Core, none);
     let wanted = settings.tuned().maxclients as u64 + DESCRIPTORS_RESERVED;
