@@ -92,6 +92,14 @@ impl Page {
         self.entry(self.lower_bound(hash))
     }
 
+    /// Reads a byte of every record from `at` on: the cache misses overlap, where one record after
+    /// the other would wait for each.
+    pub(super) fn touch_from(&self, at: usize) {
+        let rest = self.keys.get(at..).unwrap_or_default();
+        let sum = rest.iter().fold(0_u8, |sum, keyed| sum.wrapping_add(keyed.entry.touch()));
+        core::hint::black_box(sum);
+    }
+
     /// Where the key is, or where it belongs.
     pub(super) fn find(&self, hash: u32, key: &[u8]) -> Result<usize, usize> {
         let mut at = self.lower_bound(hash);

@@ -122,6 +122,7 @@ impl Table {
         let hash = if first == slot { hash } else { 0 };
         let page = self.slot_mut(first)?.page_mut(hash)?;
         let mut at = page.lower_bound(hash);
+        page.touch_from(at);
         while let Some(entry) = page.entry_mut(at) {
             let enough = !visit(entry);
             let (this, next) = (page.hash(at), page.hash(at + 1));
