@@ -35,9 +35,11 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let (writes, reads, uncertain) = sum.operations;
+    let (sent, went_on) = sum.snapshots;
     eprintln!(
         "{count} seeds from {first}: no violation in {writes} writes and {reads} reads; \
-         {uncertain} answers uncertain, {} crashes, {} terms",
+         {uncertain} answers uncertain, {} crashes, {} terms, \
+         {sent} snapshots sent, {went_on} of them where another broke",
         sum.crashes, sum.terms
     );
     ExitCode::SUCCESS
@@ -66,6 +68,8 @@ fn spread(
                     sum.0.operations.1 += report.operations.1;
                     sum.0.operations.2 += report.operations.2;
                     sum.0.crashes += report.crashes;
+                    sum.0.snapshots.0 += report.snapshots.0;
+                    sum.0.snapshots.1 += report.snapshots.1;
                     sum.0.terms += report.terms;
                 }
                 Err(violation) => {

@@ -14,7 +14,7 @@ use crate::queue::{End, Slot, Work};
 use crate::raft::Raft;
 use crate::shared::{Shared, lock};
 use crate::transport::{Request, Response, Service, TransportError};
-use crate::{office, proposer, reads, wire};
+use crate::{office, proposer, reads, transfer, wire};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use quorate_engine::{Effects, Keyspace, Run};
@@ -121,6 +121,7 @@ impl<E: Env> Core<E> {
         Shared::<E>::spawn(office::watch(shared.clone(), raft.clone()));
         Shared::<E>::spawn(office::keep_house(shared.clone()));
         Shared::<E>::spawn(shared.clone().find_incoming());
+        Shared::<E>::spawn(transfer::scrub(shared.clone()));
         Shared::<E>::spawn(reads::run(shared.clone()));
         Shared::<E>::spawn(proposer::run(shared.clone()));
         Ok(Self { shared, raft })

@@ -86,6 +86,12 @@ impl Checks {
         self.with(|state| Report { terms: state.leaders.len() as u64, ..state.report.clone() })
     }
 
+    /// Offset and length of each snapshot that was sent.
+    pub(crate) fn sent(&self, snapshots: &[(u64, u64)]) {
+        let went_on = snapshots.iter().filter(|(offset, _)| *offset > 0).count() as u64;
+        self.with(|state| state.report.snapshots = (snapshots.len() as u64, went_on));
+    }
+
     pub(crate) fn crashed(&self) {
         self.with(|state| state.report.crashes += 1);
     }

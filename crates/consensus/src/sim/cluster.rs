@@ -6,7 +6,7 @@ use super::env::SimEnv;
 use super::net::{Net, Random, SimTransport};
 use super::rt::{Process, SimRt};
 use crate::assembly::raft_config;
-use crate::core::{Core, Settings, Storage};
+use crate::core::{Core, Joined, Settings, Storage};
 use crate::node::Role;
 use crate::proto as pb;
 use openraft::AsyncRuntime;
@@ -200,16 +200,32 @@ impl Cluster {
 
     /// Ends a replica and gives its host an empty disk: what starts there is another node of the
     /// same name.
-    #[cfg(test)]
     pub(crate) fn wipe(&self, at: usize) -> Option<pb::Member> {
         self.kill(at, true);
         self.net.forget_vote(&Self::name(at));
         let mut hosts = self.lock();
         let host = hosts.get_mut(at)?;
-        host.member.node ^= 2;
+        // Never one that was there before.
+        host.member.node = host.member.node.wrapping_add(1 << 32);
         host.disk = FakeDisk::new(host.member.node);
         host.incarnation = 0;
         Some(host.member.clone())
+    }
+
+    /// Asks whoever leads until a replica is let in.
+    pub(crate) async fn let_in(self, who: pb::Member) {
+        loop {
+            if let Some(running) = self.leader().and_then(|at| self.running(at)) {
+                let join = running.core.join(who.clone(), true);
+                // A leader that dies never answers.
+                let joined = SimRt::timeout(Duration::from_secs(10), join).await;
+                if matches!(joined, Ok(Joined::Voter)) {
+                    self.checks.note(&format!("{} is let in", who.name));
+                    return;
+                }
+            }
+            SimRt::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Starts all and founds the cluster; from then on states are compared all the time.

@@ -1,5 +1,5 @@
-//! Trouble: crashes, power cuts, cut links, rough links, hand-overs and snapshots at seeded
-//! moments.
+//! Trouble: crashes, power cuts, cut links, rough links, hand-overs, snapshots,
+//! hosts that fall behind or lose their disks, at seeded moments.
 
 use super::cluster::{Cluster, HOSTS};
 use super::net::Random;
@@ -11,6 +11,10 @@ use std::time::Duration;
 const EVENTS: u64 = 16;
 /// At most so many milliseconds between two of them.
 const PAUSE_MS: u64 = 1200;
+/// At most so long a host is down that shall fall behind.
+const BEHIND_MS: u64 = 8000;
+/// Within this a replaced node votes.
+const JOIN_MAX: Duration = Duration::from_mins(1);
 /// A disk that was told to fail does so within so many operations.
 const CUT_WITHIN_OPS: u64 = 6;
 
@@ -21,7 +25,7 @@ pub(crate) async fn trouble(cluster: &Cluster, seed: u64) -> Result<(), String> 
         pause(&mut random, PAUSE_MS).await;
         cluster.checks.verdict()?;
         let at = pick(cluster, &mut random);
-        match random.below(22) {
+        match random.below(24) {
             0..7 => crash(cluster, &mut random, at, true).await?,
             7..9 => crash(cluster, &mut random, at, false).await?,
             9 => power_cut_within_a_write(cluster, &mut random, at).await?,
@@ -34,7 +38,9 @@ pub(crate) async fn trouble(cluster: &Cluster, seed: u64) -> Result<(), String> 
             }
             17 => cluster.net.set_rough(random.one_in(2)),
             18 => hand_over(cluster, at).await,
-            _ => snapshot(cluster, at),
+            19..22 => snapshot(cluster, at),
+            22 => fall_behind(cluster, &mut random, at).await?,
+            _ => replace(cluster, &mut random, at).await?,
         }
     }
     Ok(())
@@ -109,6 +115,27 @@ async fn crash_all(cluster: &Cluster, random: &mut Random) -> Result<(), String>
         cluster.start(at).await?;
     }
     Ok(())
+}
+
+/// Down for so long that the others may have purged what it misses: it gets a snapshot.
+async fn fall_behind(cluster: &Cluster, random: &mut Random, at: usize) -> Result<(), String> {
+    cluster.kill(at, random.one_in(2));
+    pause(random, BEHIND_MS).await;
+    cluster.start(at).await
+}
+
+/// A host loses its disk and comes back as another node of the same name, which is let in and gets
+/// a snapshot; one of the others dies meanwhile.
+async fn replace(cluster: &Cluster, random: &mut Random, at: usize) -> Result<(), String> {
+    cluster.net.heal();
+    let Some(who) = cluster.wipe(at) else { return Ok(()) };
+    cluster.start(at).await?;
+    let joining = SimRt::spawn(cluster.clone().let_in(who));
+    pause(random, 4000).await;
+    let other = (at + 1 + usize::from(random.one_in(2))) % HOSTS;
+    crash(cluster, random, other, true).await?;
+    let joined = SimRt::timeout(JOIN_MAX, joining).await;
+    joined.map(drop).map_err(|_| format!("n{at} is not let in within {JOIN_MAX:?}"))
 }
 
 /// Cuts a host off: from the others, towards the others, or both.

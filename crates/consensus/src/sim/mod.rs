@@ -43,6 +43,8 @@ pub struct Report {
     pub crashes: u64,
     /// Terms that had a leader.
     pub terms: u64,
+    /// Snapshots sent, and how many of them went on where another one broke.
+    pub snapshots: (u64, u64),
     /// What happened, one line each; equal for equal seeds.
     pub trace: Vec<String>,
 }
@@ -90,5 +92,6 @@ async fn drama(seed: u64, faults: Faults, checks: Arc<Checks>) -> Result<(), Str
     rt::SimRt::sleep(Duration::from_secs(1)).await;
     clients.end().await;
     checks.verdict()?;
+    checks.sent(&cluster.net.snapshots());
     cluster.judge().await
 }

@@ -112,7 +112,6 @@ impl Net {
     }
 
     /// Who starts on this host next is another node, which has voted for nobody.
-    #[cfg(test)]
     pub(crate) fn forget_vote(&self, host: &str) {
         self.lock().votes.remove(host);
     }

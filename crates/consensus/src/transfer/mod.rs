@@ -11,6 +11,8 @@ mod send;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use send::scrub;
+
 use quorate_store::{Disk, Incoming};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;

@@ -29,6 +29,9 @@ const CHUNKS_READ: usize = 4;
 /// So long after a transfer the log it needs is still kept: replication goes on from there.
 const HOLD_AFTER: Duration = Duration::from_secs(10);
 
+/// How often the newest snapshot is read again.
+const SCRUB_EVERY: Duration = Duration::from_hours(6);
+
 /// The log behind a snapshot on its way is not purged while this lives.
 struct Hold<E: Env>(Arc<Shared<E>>, u64);
 
@@ -140,6 +143,23 @@ impl<E: Env> Shared<E> {
             tracing::error!(path, "a snapshot is damaged: it is not used, a new one is made");
             let (slot, _nobody) = oneshot::channel();
             self.queue.push(Work::Cut, Slot::Index(slot), self.env.elapsed());
+        }
+    }
+}
+
+/// Reads the newest snapshot again now and then: one that rotted is better replaced before somebody
+/// needs it.
+pub(crate) async fn scrub<E: Env>(shared: Arc<Shared<E>>) {
+    while !shared.queue.is_closed() {
+        Shared::<E>::sleep(SCRUB_EVERY).await;
+        let snapshots = shared.snapshots.clone();
+        let Some(file) = snapshots.newest() else { continue };
+        let path = file.path.clone();
+        let verified = shared.env.heavy(move || snapshots.reader(&file)?.verify(0, &mut |_| ()));
+        match verified.await {
+            Ok(_) => {}
+            Err(StoreError::Corrupt(_)) => shared.replace_snapshot(&path),
+            Err(error) => tracing::warn!(%error, path, "a snapshot cannot be read"),
         }
     }
 }

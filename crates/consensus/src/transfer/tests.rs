@@ -1,9 +1,7 @@
 //! A follower far behind, or wiped, gets its snapshot by real cores in simulation, whoever dies in
 //! the middle of it.
 
-use crate::core::Joined;
 use crate::node::Answer;
-use crate::proto as pb;
 use crate::sim::Faults;
 use crate::sim::check::Checks;
 use crate::sim::clients::command;
@@ -83,22 +81,6 @@ async fn stopped(cluster: &Cluster) {
     assert!(stopped.is_ok(), "no snapshot came so far: {:?}", cluster.net.snapshots());
 }
 
-/// Asks whoever leads until a replica is let in.
-async fn let_in(cluster: Cluster, who: pb::Member) {
-    loop {
-        let at = leader(&cluster).await;
-        if let Some(running) = cluster.running(at) {
-            let join = running.core.join(who.clone(), true);
-            // A leader that dies never answers.
-            let joined = SimRt::timeout(Duration::from_secs(10), join).await;
-            if matches!(joined, Ok(Joined::Voter)) {
-                return;
-            }
-        }
-        pass(100).await;
-    }
-}
-
 /// A transfer stands still at `percent`, `victim` dies, and everything comes to a good end. Gives
 /// where the snapshots that were sent began, and their length.
 fn broken_at(seed: u64, percent: u64, victim: Victim, power_cut: bool) -> Vec<(u64, u64)> {
@@ -163,7 +145,7 @@ fn a_wiped_replica_joins_while_leaders_die() {
         write_and_purge(&cluster).await;
         cluster.start(at).await.expect("it starts");
         cluster.net.stop_snapshot_at(30);
-        let joining = SimRt::spawn(let_in(cluster.clone(), who));
+        let joining = SimRt::spawn(cluster.clone().let_in(who));
         for next in [60, 101] {
             stopped(&cluster).await;
             cluster.net.stop_snapshot_at(next);
