@@ -8,12 +8,17 @@ use quorate_store::{
     Disk, Entry, EntryKind, Log, LogId, LogOptions, OsDisk, Snapshots, Vote, check,
 };
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
+/// An empty directory of this call's own: tests run side by side.
 fn fresh(name: &str) -> PathBuf {
-    let dir = std::env::temp_dir().join(format!("quorate-store-{}-{name}", std::process::id()));
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("quorate-store-{}-{number}-{name}", std::process::id());
+    let dir = std::env::temp_dir().join(name);
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).unwrap();
     dir
@@ -47,15 +52,18 @@ fn incr(term: u64, index: u64) -> Entry {
 
 struct Server {
     child: Child,
-    stream: BufReader<TcpStream>,
+    stream: BufReader<UnixStream>,
 }
 
 impl Server {
     /// Starts a redis-server on `dir` and waits until it serves.
     fn start(dir: &Path, more: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // No port: another test's server could have it.
+        let socket = dir.join("socket");
         let mut child = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--dir"])
+            .args(["--port", "0", "--save", "", "--unixsocket"])
+            .arg(&socket)
+            .arg("--dir")
             .arg(dir)
             .args(more)
             .stdout(Stdio::piped())
@@ -63,12 +71,12 @@ impl Server {
             .expect("redis-server is installed");
         let mut text = String::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
-        while !text.contains("Ready to accept connections") {
+        while !text.contains("eady to accept connections") {
             let count = lines.read_line(&mut text).unwrap();
             assert!(count > 0, "redis-server gave up:\n{text}");
         }
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        let stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).unwrap());
+        let stream = BufReader::new(UnixStream::connect(&socket).unwrap());
         Self { child, stream }
     }
 
