@@ -150,7 +150,8 @@ pub(super) fn human(bytes: u64) -> String {
 fn persistence(text: &mut String, facts: &Facts<'_>) {
     let (shared, status) = (facts.call.shared, facts.view.status);
     let saving = &status.saving;
-    let busy = u8::from(saving.running.is_some());
+    // One that was asked for begins when its cut is logged and applied.
+    let busy = u8::from(saving.running.is_some() || shared.saving.load(Relaxed));
     // A request that failed counts until a snapshot was made after all.
     let failed = shared.save_failed_at.load(Relaxed) > saving.newest_at || saving.failed;
     let last_status = if failed { "err" } else { "ok" };

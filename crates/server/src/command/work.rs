@@ -61,7 +61,10 @@ pub(crate) async fn perform<B: Backend>(
     client: &mut Client,
 ) -> Option<Reply<'static>> {
     match work {
-        Work::Save | Work::SaveBehind(_) if node.status().saving.running.is_some() => {
+        // From here on INFO says that one is being made.
+        Work::Save | Work::SaveBehind(_)
+            if node.status().saving.running.is_some() || shared.saving.swap(true, Relaxed) =>
+        {
             Some(error(format!("ERR {SAVING}")))
         }
         Work::Save => Some(match save(node, shared).await {
@@ -106,23 +109,18 @@ pub(crate) async fn perform<B: Backend>(
     }
 }
 
+/// Has a snapshot made; the caller has set `shared.saving`.
 async fn save<B: Backend>(node: &B, shared: &Shared) -> Result<(), String> {
-    if shared.saving.swap(true, Relaxed) {
-        return Err(SAVING.to_owned());
-    }
     let outcome = node.snapshot().await;
-    shared.saving.store(false, Relaxed);
-    match outcome {
-        Ok(index) => {
-            tracing::info!(index, "snapshot made on request");
-            Ok(())
-        }
+    match &outcome {
+        Ok(index) => tracing::info!(index, "snapshot made on request"),
         Err(why) => {
             tracing::warn!(why, "the requested snapshot failed");
             shared.save_failed_at.store(crate::shared::unix_micros() / 1_000_000, Relaxed);
-            Err(why)
         }
     }
+    shared.saving.store(false, Relaxed);
+    outcome.map(drop)
 }
 
 /// Replicas that hold everything committed, besides the leader, and how many of them could.
