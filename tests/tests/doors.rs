@@ -1,6 +1,7 @@
 //! In and out, with real processes on both sides: export, restore, backup, and `redis-cli --rdb`.
 
-use quorate_tests::client::{Client, is_ok};
+use quorate_resp::Value;
+use quorate_tests::client::{Client, is_ok, text};
 use quorate_tests::cluster::{Cluster, Scratch, binary};
 use quorate_tests::contents::{Contents, contents, first_difference};
 use quorate_tests::redis::Redis;
@@ -198,4 +199,35 @@ fn any_redis_is_backed_up_alike() {
     let done = quorate(&["backup", "--from", &from, "--out", path(&out)]);
     assert!(done.status.success(), "{}", said(&done));
     check_rdb(&out, &contents(redis.port));
+}
+
+/// While the state is loaded the node answers, and says so.
+#[test]
+fn a_node_answers_while_it_loads() {
+    let scratch = Scratch::new("loading");
+    let redis = Redis::start(scratch.path(), &[]);
+    let mut client = Client::connect(redis.port, Duration::from_mins(1)).expect("it answers");
+    client.call(&["DEBUG", "POPULATE", "400000", "key", "100"]).expect("an answer");
+    assert!(is_ok(&client.call(&["SAVE"]).expect("an answer")));
+    let mut cluster = Cluster::prepare("loads", 1, &[]);
+    let replica = &mut cluster.replicas[0];
+    let dump = scratch.path().join("dump.rdb");
+    let done = quorate(&["restore", "--from", path(&dump), "--data", path(&replica.dir)]);
+    assert!(done.status.success(), "{}", said(&done));
+    replica.start();
+    let mut client = until("it listens", || replica.client());
+    let (mut refused, mut shown) = (0, 0);
+    until("the state is loaded", || {
+        assert!(matches!(client.call(&["PING"]).expect("an answer"), Value::Simple(_)));
+        let info = text(&client.call(&["INFO", "persistence"]).expect("an answer"));
+        shown += u32::from(info.is_some_and(|info| info.contains("loading:1")));
+        match client.call(&["GET", "key:399999"]).expect("an answer") {
+            Value::Error(line) => {
+                refused += u32::from(line.starts_with("LOADING "));
+                None
+            }
+            value => Some(value),
+        }
+    });
+    assert!(refused > 0 && shown > 0, "{refused} times LOADING, {shown} times loading:1");
 }
