@@ -12,8 +12,16 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// An empty directory of this call's own: tests run side by side.
+/// One test at a time. A process that another test starts has, until it becomes `redis-server`,
+/// this one's descriptors, and with them the lock on a data directory that was just given up.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An empty directory of this call's own.
 fn fresh(name: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -146,6 +154,7 @@ fn check_with_redis(root: &Path, want: &[(&str, &str)]) {
 
 #[test]
 fn redis_serves_what_the_log_holds() {
+    let _alone = alone();
     let root = fresh("serves");
     let disk = OsDisk::new(&root).unwrap();
     let (log, _) = Log::open(disk.clone(), options()).unwrap();
@@ -173,6 +182,7 @@ fn redis_serves_what_the_log_holds() {
 
 #[test]
 fn base_and_segments_hold_every_entry_once() {
+    let _alone = alone();
     let rdb = rdb();
     let root = fresh("base");
     let disk = OsDisk::new(&root).unwrap();
@@ -212,6 +222,7 @@ fn base_and_segments_hold_every_entry_once() {
 
 #[test]
 fn a_directory_that_redis_wrote_to_is_refused() {
+    let _alone = alone();
     let root = fresh("written");
     let disk = OsDisk::new(&root).unwrap();
     let (log, _) = Log::open(disk.clone(), options()).unwrap();
@@ -232,6 +243,7 @@ fn a_directory_that_redis_wrote_to_is_refused() {
 #[test]
 fn files_are_private_and_the_lock_is_real() {
     use std::os::unix::fs::PermissionsExt;
+    let _alone = alone();
     let root = fresh("private").join("data");
     let disk = OsDisk::new(&root).unwrap();
     let (log, _) = Log::open(disk.clone(), options()).unwrap();
