@@ -206,27 +206,30 @@ impl<E: Env> Shared<E> {
         let draft = self.env.heavy(move || snapshots.begin()).await.map_err(text)?;
         let mut script = Script::<E> { draft, checksum: Checksum::default() };
         loop {
-            let mut keyspace = self.keyspace.clone().write_owned().await;
-            let this = self.clone();
+            // On the event loop: a thread that waits for a processor while it holds the keyspace
+            // would make everybody wait with it.
+            let step = {
+                let mut keyspace = self.keyspace.write().await;
+                let step = keyspace.freeze_step(frozen, self.env.step_keys());
+                self.saving.waits(0);
+                step
+            };
+            let Some(step) = step else {
+                return Err("another state was installed meanwhile".to_owned());
+            };
+            if let Some(running) = &mut lock(&self.saving.state).running {
+                running.keys.0 = step.keys;
+            }
+            let done = step.done;
             let worked = self.env.heavy(move || {
-                let step = keyspace.freeze_step(frozen, this.env.step_keys());
-                this.saving.waits(0);
-                drop(keyspace);
-                let written = step.as_ref().map(|step| script.write(step));
-                if let (Some(step), Some(running)) = (&step, &mut lock(&this.saving.state).running)
-                {
-                    running.keys.0 = step.keys;
-                }
-                let done = step.map(|step| step.done);
-                (script, done, written.unwrap_or(Ok(())))
+                let written = script.write(&step);
+                (script, written)
             });
-            let (given_back, done, written) = worked.await;
+            let (given_back, written) = worked.await;
             script = given_back;
             written.map_err(text)?;
-            match done {
-                Some(false) => {}
-                Some(true) => break,
-                None => return Err("another state was installed meanwhile".to_owned()),
+            if done {
+                break;
             }
         }
         let complete = self.env.heavy(move || {
@@ -243,17 +246,16 @@ impl<E: Env> Shared<E> {
     /// Brings a freeze that is not written to its end, so that the next one can begin.
     async fn give_up(self: &Arc<Self>, frozen: Frozen) {
         loop {
-            let mut keyspace = self.keyspace.clone().write_owned().await;
-            let this = self.clone();
-            let over = self.env.heavy(move || {
+            let (garbage, step) = {
+                let mut keyspace = self.keyspace.write().await;
                 let garbage = keyspace.freeze_abandon(frozen);
-                let step = keyspace.freeze_step(frozen, this.env.step_keys());
-                this.saving.waits(0);
-                drop(keyspace);
-                drop(garbage);
-                step.is_none_or(|step| step.done)
-            });
-            if over.await {
+                let step = keyspace.freeze_step(frozen, self.env.step_keys());
+                self.saving.waits(0);
+                (garbage, step)
+            };
+            let over = step.as_ref().is_none_or(|step| step.done);
+            self.env.heavy(move || drop((garbage, step))).await;
+            if over {
                 return;
             }
         }
