@@ -44,7 +44,8 @@ pub struct Options {
     pub election_max: Duration,
     /// How long a write that was definitely not appended is held and re-routed (default 2 s).
     pub write_timeout: Duration,
-    /// Log bytes after which a snapshot is taken (default 256 MiB).
+    /// Log bytes after which a snapshot is taken (default 512 MiB), or as many as the newest
+    /// snapshot has, if that is more.
     pub snapshot_log_bytes: u64,
     /// Bytes of one log segment (default 64 MiB).
     pub segment_bytes: u64,

@@ -127,9 +127,12 @@ fn give_up_held<E: Env>(shared: &Shared<E>) {
 }
 
 /// Enough was written since the last snapshot, none is being made, and none has failed just now.
+/// Enough is never less than the last snapshot has (Redis's auto-aof-rewrite-percentage 100): or a
+/// large state would be written again for every little log.
 fn cut_due<E: Env>(shared: &Shared<E>) -> bool {
+    let newest = lock(&shared.kept).as_ref().map_or(0, |kept| kept.file.bytes);
     shared.saving.is_idle(shared.env.elapsed())
-        && shared.log.stats().bytes_since_purge >= shared.settings.snapshot_log_bytes
+        && shared.log.stats().bytes_since_purge >= shared.settings.snapshot_log_bytes.max(newest)
 }
 
 /// Purges what a snapshot covers, but for the last bytes, which keep a follower that paused from

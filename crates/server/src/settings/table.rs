@@ -195,8 +195,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "snapshot-log-bytes",
         Bytes(MB, MAX),
-        "268435456",
-        "Bytes of log after which a snapshot is made.",
+        "536870912",
+        "Bytes of log after which a snapshot is made; at least as many as the last one has.",
     )
     .at_start(),
     Setting::new(
