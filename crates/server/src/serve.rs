@@ -105,7 +105,10 @@ async fn wait_for_end(node: &Node, shared: &Shared) -> Result<Stop, String> {
     tokio::select! {
         why = node.failed() => {
             tracing::error!(why, "this node must stop");
-            Err(format!("this node must stop: {why}"))
+            crate::cli::complain(&format!("this node must stop: {why}"));
+            // At once: what would be dropped on the way out writes to the disk again, and sled
+            // panics where that fails.
+            std::process::exit(1)
         }
         _ = interrupt.recv() => Ok(Stop::Orderly),
         _ = terminate.recv() => Ok(Stop::Orderly),
