@@ -36,5 +36,5 @@ pub use settings::{SettingError, Settings};
 pub use snapshot::{Checksum, Piece, SnapshotError, SnapshotFacts, SnapshotFault, SnapshotReader};
 pub use spec::{
     Arity, Flags, Group, JudgeFn, Judgement, Keys, Logged, Meta, ReadFn, RewriteFn, Run as RunFn,
-    Spec, WriteFn,
+    Span, Spec, WriteFn,
 };

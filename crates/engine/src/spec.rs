@@ -5,9 +5,13 @@
 //! type says whether it can write. `logged` is the form a write takes in the log, which must stay
 //! an append-only file that Redis 7.0 replays exactly.
 
+mod keys;
+
+pub use keys::{Keys, Span};
+
 use crate::{Db, Keyspace, Reader, Stamp, Writer};
 use alloc::vec::Vec;
-use quorate_resp::{Args, Reply, parse_int};
+use quorate_resp::{Args, Reply};
 
 /// A read: it sees a shared keyspace and cannot change it.
 pub type ReadFn = for<'a> fn(&Reader<'a>, Args<'a>) -> Reply<'a>;
@@ -53,30 +57,6 @@ pub enum Arity {
     AtLeast(u8),
 }
 
-/// Which arguments are keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keys {
-    /// None.
-    None,
-    /// One, at this position.
-    At(u8),
-    /// From `first` to `last` (negative: counted from the end, -1 is the last argument), every
-    /// `step`-th.
-    Range {
-        /// Position of the first key.
-        first: u8,
-        /// Position of the last key; negative counts from the end.
-        last: i8,
-        /// Distance between two keys.
-        step: u8,
-    },
-    /// A count of keys at `count`, then so many keys right behind it.
-    Counted {
-        /// Position of the count.
-        count: u8,
-    },
-}
-
 impl Arity {
     /// Whether a command of `len` arguments, name included, has enough and not too many.
     pub const fn fits(self, len: usize) -> bool {
@@ -95,31 +75,6 @@ impl Arity {
     }
 }
 
-impl Keys {
-    /// Positions of the keys of one command. Arguments that fit no command (a count that is no
-    /// number) have none.
-    pub fn positions(self, args: Args<'_>) -> impl Iterator<Item = usize> + use<> {
-        let (first, past, step) = match self {
-            Keys::None => (0, 0, 1),
-            Keys::At(at) => (usize::from(at), usize::from(at) + 1, 1),
-            Keys::Range { first, last, step } => {
-                let past = match usize::try_from(last) {
-                    Ok(last) => last + 1,
-                    Err(_) => (args.len() + 1).saturating_sub(usize::from(last.unsigned_abs())),
-                };
-                (usize::from(first), past, usize::from(step))
-            }
-            Keys::Counted { count } => {
-                let first = usize::from(count) + 1;
-                let keys = parse_int(args.at(usize::from(count))).unwrap_or(0);
-                let keys = usize::try_from(keys).unwrap_or(0);
-                (first, first.saturating_add(keys), 1)
-            }
-        };
-        (first..past.min(args.len())).step_by(step.max(1))
-    }
-}
-
 /// Redis's documentation group; the ACL category follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
@@ -129,6 +84,20 @@ pub enum Group {
     Bitmap,
     /// `generic`
     Generic,
+    /// `list`
+    List,
+    /// `set`
+    Set,
+    /// `hash`
+    Hash,
+    /// `sorted-set`
+    SortedSet,
+    /// `stream`
+    Stream,
+    /// `hyperloglog`
+    Hyperloglog,
+    /// `geo`
+    Geo,
     /// `connection` (handled by the server)
     Connection,
     /// `server` (handled by the server)
@@ -188,6 +157,8 @@ impl Flags {
     /// Made by the server, never taken from a client (`QUORATE.CONFIG`). For a client it does not
     /// exist.
     pub const INTERNAL: Flags = Flags(1 << 11);
+    /// May wait for somebody else's write (BLPOP, XREAD).
+    pub const BLOCKING: Flags = Flags(1 << 12);
 
     /// Both sets.
     #[must_use]

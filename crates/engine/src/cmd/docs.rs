@@ -38,6 +38,13 @@ const GROUPS: &[(Group, &str)] = &[
     (Group::Generic, "Generic"),
     (Group::String, "Strings"),
     (Group::Bitmap, "Bitmaps"),
+    (Group::List, "Lists"),
+    (Group::Set, "Sets"),
+    (Group::Hash, "Hashes"),
+    (Group::SortedSet, "Sorted sets"),
+    (Group::Stream, "Streams"),
+    (Group::Hyperloglog, "HyperLogLogs"),
+    (Group::Geo, "Places"),
     (Group::Server, "Server"),
 ];
 

@@ -53,7 +53,21 @@ fn rows_are_well_formed() {
                 assert!(last < 0 || usize::try_from(last).unwrap() < least, "{name}");
                 usize::from(first)
             }
-            Keys::Counted { count } => usize::from(count),
+            Keys::Counted { count } | Keys::CountedPairs { count } => usize::from(count),
+            Keys::AtAndCounted { at, count } => {
+                assert!(at < count && usize::from(count) < least, "{name}");
+                usize::from(at)
+            }
+            // The word is an option, but no command is without it.
+            Keys::Streams { options } => {
+                assert!(usize::from(options) + 2 < least, "{name}");
+                usize::from(options)
+            }
+            Keys::Sort => 1,
+            Keys::Radius { options } => {
+                assert_eq!(usize::from(options), least, "{name}");
+                1
+            }
         };
         let keyless = meta.keys == Keys::None;
         assert!(first >= words && (keyless || first < least), "{name}: keys outside the arity");
@@ -119,4 +133,46 @@ fn keys_are_where_the_row_says() {
     assert_eq!(of(Keys::Counted { count: 1 }, "X 2 a b c"), [2, 3]);
     assert_eq!(of(Keys::Counted { count: 1 }, "X 9 a"), [2]);
     assert_eq!(of(Keys::Counted { count: 1 }, "X -1 a"), [] as [usize; 0]);
+    assert_eq!(of(Keys::Counted { count: 2 }, "EVAL x 0 a"), [] as [usize; 0]);
+    assert_eq!(of(Keys::CountedPairs { count: 1 }, "MSETEX 2 a 1 b 2 NX"), [2, 4]);
+    let none: [usize; 0] = [];
+    for (line, found) in [
+        ("Z d 2 a b c", &[1, 3, 4][..]),
+        ("Z d 0 a b c", &[1]),
+        ("Z d x a b c", &none),
+        ("Z d", &none),
+        ("Z d 9223372036854775807 a", &[1, 3]),
+    ] {
+        assert_eq!(of(Keys::AtAndCounted { at: 1, count: 2 }, line), found, "{line}");
+    }
+    for (line, found) in [
+        ("XREAD STREAMS a b 0 0", &[2, 3][..]),
+        ("XREAD count 2 block 0 streams a 0", &[6]),
+        ("XREAD STREAMS STREAMS 0", &[2]),
+        ("XREAD STREAMS a b 0", &none),
+        ("XREAD STREAMS", &none),
+        ("XREAD COUNT STREAMS a 0", &none),
+        ("XREAD WHAT STREAMS a 0", &none),
+    ] {
+        assert_eq!(of(Keys::Streams { options: 1 }, line), found, "{line}");
+    }
+    let line = "XREADGROUP GROUP STREAMS BLOCK NOACK STREAMS k >";
+    assert_eq!(of(Keys::Streams { options: 1 }, line), [6]);
+    for (line, found) in [
+        ("SORT a", &[1][..]),
+        ("SORT a STORE d", &[1, 3]),
+        ("SORT a BY STORE GET STORE LIMIT STORE STORE STORE d DESC", &[1, 10]),
+        ("SORT a STORE c STORE d", &[1, 5]),
+        ("SORT a STORE", &[1]),
+    ] {
+        assert_eq!(of(Keys::Sort, line), found, "{line}");
+    }
+    for (line, found) in [
+        ("GEORADIUS a 0 0 9 km", &[1][..]),
+        ("GEORADIUS a 0 0 9 km WITHDIST STOREDIST d", &[1, 8]),
+        ("GEORADIUS a 0 0 9 km STORE c STOREDIST STORE", &[1, 9]),
+        ("GEORADIUS a 0 0 9 km STORE", &[1]),
+    ] {
+        assert_eq!(of(Keys::Radius { options: 6 }, line), found, "{line}");
+    }
 }

@@ -3,10 +3,11 @@
 //! Everything is made from the rows: flags and categories follow from group, flags and whether the
 //! function writes.
 
+use super::keys::{get_keys, get_keys_and_flags, key_specs};
 use super::{Call, Row, Run, bulk, exactly, least};
 use crate::registry::{Entry, Registry, Target};
 use quorate_engine::glob;
-use quorate_engine::{Arity, Flags, Group, Keys};
+use quorate_engine::{Arity, Flags, Group};
 use quorate_resp::{Args, Reply};
 
 /// The row.
@@ -114,11 +115,7 @@ fn describe(registry: &Registry, entry: &Entry) -> Reply<'static> {
         Arity::Exactly(count) => i64::from(count),
         Arity::AtLeast(count) => -i64::from(count),
     };
-    let (first, last, step) = match entry.meta.keys {
-        Keys::None | Keys::Counted { .. } => (0, 0, 0),
-        Keys::At(at) => (i64::from(at), i64::from(at), 1),
-        Keys::Range { first, last, step } => (i64::from(first), i64::from(last), i64::from(step)),
-    };
+    let (first, last, step) = entry.meta.keys.bounds();
     let simple = |text: &'static str| Reply::Simple(text.into());
     let subs = entry.subs.iter().filter_map(|id| registry.get(*id));
     let categories = categories(entry);
@@ -134,50 +131,6 @@ fn describe(registry: &Registry, entry: &Entry) -> Reply<'static> {
         Reply::Array(key_specs(entry)),
         Reply::Array(subs.map(|sub| describe(registry, sub)).collect()),
     ])
-}
-
-fn key_specs(entry: &Entry) -> Vec<Reply<'static>> {
-    let at = |index: u8| {
-        let place = Reply::Map(vec![(bulk("index"), Reply::Int(i64::from(index)))]);
-        Reply::Map(vec![(bulk("type"), bulk("index")), (bulk("spec"), place)])
-    };
-    let range = |last: i64, step: i64| {
-        Reply::Map(vec![
-            (bulk("type"), bulk("range")),
-            (
-                bulk("spec"),
-                Reply::Map(vec![
-                    (bulk("lastkey"), Reply::Int(last)),
-                    (bulk("keystep"), Reply::Int(step)),
-                    (bulk("limit"), Reply::Int(0)),
-                ]),
-            ),
-        ])
-    };
-    let (begin, find) = match entry.meta.keys {
-        Keys::None => return Vec::new(),
-        Keys::At(index) => (at(index), range(0, 1)),
-        Keys::Range { first, last, step } => {
-            let last = if last < 0 { i64::from(last) } else { i64::from(last) - i64::from(first) };
-            (at(first), range(last, i64::from(step)))
-        }
-        Keys::Counted { count } => {
-            let spec = Reply::Map(vec![
-                (bulk("keynumidx"), Reply::Int(0)),
-                (bulk("firstkey"), Reply::Int(1)),
-                (bulk("keystep"), Reply::Int(1)),
-            ]);
-            let find = vec![(bulk("type"), bulk("keynum")), (bulk("spec"), spec)];
-            (at(count), Reply::Map(find))
-        }
-    };
-    let access = if matches!(entry.target, Target::Write) { "RW" } else { "RO" };
-    let flags = Reply::Set(vec![Reply::Simple(access.into()), Reply::Simple("access".into())]);
-    vec![Reply::Map(vec![
-        (bulk("flags"), flags),
-        (bulk("begin_search"), begin),
-        (bulk("find_keys"), find),
-    ])]
 }
 
 /// Redis's names of the flags.
@@ -196,12 +149,13 @@ fn flags(entry: &Entry) -> Vec<&'static str> {
         (Flags::SKIP_SLOWLOG, "skip_slowlog"),
         (Flags::FAST, "fast"),
         (Flags::NO_AUTH, "no_auth"),
+        (Flags::BLOCKING, "blocking"),
     ] {
         if entry.meta.flags.has(flag) {
             names.push(name);
         }
     }
-    if matches!(entry.meta.keys, Keys::Counted { .. }) {
+    if entry.meta.keys.are_movable() {
         names.push("movablekeys");
     }
     names
@@ -216,7 +170,12 @@ pub(super) fn categories(entry: &Entry) -> Vec<&'static str> {
         Target::Server(_) | Target::Parent => {}
     }
     match entry.meta.group {
+        // SORT is filed under what it sorts.
+        Group::Generic if entry.name.starts_with("sort") => {
+            names.extend(["set", "sortedset", "list"]);
+        }
         Group::Generic => names.push("keyspace"),
+        Group::SortedSet => names.push("sortedset"),
         Group::Server | Group::Cluster => {}
         Group::Transactions => names.push("transaction"),
         group => names.push(group_name(group)),
@@ -225,6 +184,9 @@ pub(super) fn categories(entry: &Entry) -> Vec<&'static str> {
     names.push(if flags.has(Flags::FAST) { "fast" } else { "slow" });
     if flags.has(Flags::ADMIN) {
         names.push("admin");
+    }
+    if flags.has(Flags::BLOCKING) {
+        names.push("blocking");
     }
     if flags.has(Flags::ADMIN) || flags.has(Flags::DANGEROUS) {
         names.push("dangerous");
@@ -237,78 +199,18 @@ fn group_name(group: Group) -> &'static str {
         Group::String => "string",
         Group::Bitmap => "bitmap",
         Group::Generic => "generic",
+        Group::List => "list",
+        Group::Set => "set",
+        Group::Hash => "hash",
+        Group::SortedSet => "sorted-set",
+        Group::Stream => "stream",
+        Group::Hyperloglog => "hyperloglog",
+        Group::Geo => "geo",
         Group::Connection => "connection",
         Group::Server => "server",
         Group::Cluster => "cluster",
         Group::Transactions => "transactions",
     }
-}
-
-fn get_keys(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
-    match keys_of(call, args) {
-        Ok((_, keys)) => Reply::Array(keys.into_iter().map(|key| bulk(key.to_vec())).collect()),
-        Err(refusal) => refusal,
-    }
-}
-
-fn get_keys_and_flags(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
-    let (entry, keys) = match keys_of(call, args) {
-        Ok(found) => found,
-        Err(refusal) => return refusal,
-    };
-    let access = if matches!(entry.target, Target::Write) { "RW" } else { "RO" };
-    let pair = |key: &[u8]| {
-        let flags = vec![Reply::Simple(access.into()), Reply::Simple("access".into())];
-        Reply::Array(vec![bulk(key.to_vec()), Reply::Set(flags)])
-    };
-    Reply::Array(keys.into_iter().map(pair).collect())
-}
-
-fn keys_of<'a>(
-    call: &Call<'_>,
-    args: Args<'a>,
-) -> Result<(&'static Entry, Vec<&'a [u8]>), Reply<'static>> {
-    let args = args.from(2);
-    let mut entry = call
-        .shared
-        .registry
-        .find(args.at(0))
-        .ok_or(Reply::error("ERR Invalid command specified"))?;
-    if let Some(sub) = call.shared.registry.find_sub(entry, args.at(1)) {
-        entry = sub;
-    }
-    if !entry.takes(args.len()) {
-        return Err(Reply::error("ERR Invalid number of arguments specified for command"));
-    }
-    let keys = keys(entry.meta.keys, args)
-        .ok_or(Reply::error("ERR Invalid arguments specified for command"))?;
-    if keys.is_empty() {
-        return Err(Reply::error("ERR The command has no key arguments"));
-    }
-    Ok((entry, keys))
-}
-
-/// The keys among the arguments; `None` when a count of keys is wrong.
-fn keys(place: Keys, args: Args<'_>) -> Option<Vec<&[u8]>> {
-    let (first, last, step) = match place {
-        Keys::None => return Some(Vec::new()),
-        Keys::At(at) => (usize::from(at), usize::from(at), 1),
-        Keys::Range { first, last, step } => {
-            let last = if last < 0 {
-                args.len().checked_sub(usize::from(last.unsigned_abs()))?
-            } else {
-                usize::from(last.unsigned_abs())
-            };
-            (usize::from(first), last, usize::from(step).max(1))
-        }
-        Keys::Counted { count } => {
-            let place = usize::from(count);
-            let number = usize::try_from(super::int(args.get(place)?)?).ok()?;
-            let last = place.checked_add(number).filter(|last| *last < args.len())?;
-            (place + 1, last, 1)
-        }
-    };
-    (first..=last).step_by(step).map(|at| args.get(at)).collect()
 }
 
 /// The answer to `PARENT HELP`, made from the rows.

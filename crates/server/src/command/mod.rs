@@ -14,6 +14,7 @@ mod debug;
 mod docs;
 mod functions;
 mod info;
+mod keys;
 mod kill;
 mod latency;
 mod memory;
