@@ -33,9 +33,9 @@ struct Measured {
 }
 
 /// `args`: `--keys N` (default 5,000,000), `--rounds N` (default 3), `--tag yes` (all keys in one
-/// hash slot).
+/// hash slot), `--only NAME` (systems whose name begins so).
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
-    let (mut keys, mut rounds, mut prefix) = (5_000_000, 3, "");
+    let (mut keys, mut rounds, mut prefix, mut only) = (5_000_000, 3, "", "");
     for pair in args.chunks(2) {
         let number = || pair.get(1).and_then(|text| text.parse::<u32>().ok());
         match (pair.first().map(String::as_str), number()) {
@@ -44,12 +44,13 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
             (Some("--tag"), None) if pair.get(1).is_some_and(|word| word == "yes") => {
                 prefix = "{tag}";
             }
+            (Some("--only"), None) => only = pair.get(1).map_or("", String::as_str),
             _ => return Err(format!("not understood: {}", pair.join(" "))),
         }
     }
     let binary = systems::build(root)?;
     let scratch = std::env::temp_dir().join(format!("quorate-snapshot-{}", std::process::id()));
-    let outcome = compare(&binary, &scratch, (keys, prefix), rounds);
+    let outcome = compare(&binary, &scratch, only, (keys, prefix), rounds);
     let _ = std::fs::remove_dir_all(&scratch);
     outcome
 }
@@ -66,6 +67,7 @@ const SYSTEMS: &[(&str, Make)] = &[
 fn compare(
     binary: &Path,
     scratch: &Path,
+    only: &str,
     keys: (u32, &'static str),
     rounds: u32,
 ) -> Result<(), String> {
@@ -82,7 +84,7 @@ fn compare(
         "memory +",
         "start s"
     );
-    for (name, make) in SYSTEMS {
+    for (name, make) in SYSTEMS.iter().filter(|(name, _)| name.starts_with(only)) {
         let mut all = Vec::new();
         for _ in 0..rounds {
             let dir = scratch.join(name);
