@@ -23,13 +23,12 @@ mod seal;
 mod settings;
 mod snapshot;
 mod spec;
+mod types;
 
 pub use apply::{Applied, Outcome, apply};
 pub use batch::{Decoded, Run, decode};
 pub use context::{Effect, Effects, Reader, Stamp, Writer};
-pub use keyspace::{
-    Db, Deadline, FreezeStep, Frozen, Garbage, Keyspace, StrEncoding, StrRef, WrongType,
-};
+pub use keyspace::{Db, Deadline, FreezeStep, Frozen, Garbage, Keyspace, StrRef, WrongType};
 pub use plan::{Plan, read};
 pub use seal::{Refusal, SealLimits, Sealed, seal};
 pub use settings::{SettingError, Settings};

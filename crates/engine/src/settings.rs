@@ -5,6 +5,7 @@
 //! their values are read and written, so that the text in the log and in a snapshot is always the
 //! canonical one.
 
+use crate::types::Limits;
 use alloc::string::{String, ToString};
 
 /// Replicated settings.
@@ -16,11 +17,18 @@ pub struct Settings {
     pub string_bytes_max: u64,
     /// `notify-keyspace-events` as a string of Redis's class letters, in Redis's canonical order.
     pub notify: String,
+    /// Where small values become large ones.
+    pub(crate) limits: Limits,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { maxmemory: 0, string_bytes_max: 512 << 20, notify: String::new() }
+        Self {
+            maxmemory: 0,
+            string_bytes_max: 512 << 20,
+            notify: String::new(),
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -35,7 +43,22 @@ pub enum SettingError {
 
 impl Settings {
     /// Names of all settings, as `CONFIG` has them.
-    pub const NAMES: [&str; 3] = ["maxmemory", "proto-max-bulk-len", "notify-keyspace-events"];
+    pub const NAMES: [&str; 14] = [
+        "maxmemory",
+        "proto-max-bulk-len",
+        "notify-keyspace-events",
+        "list-max-listpack-size",
+        "hash-max-listpack-entries",
+        "hash-max-listpack-value",
+        "set-max-intset-entries",
+        "set-max-listpack-entries",
+        "set-max-listpack-value",
+        "zset-max-listpack-entries",
+        "zset-max-listpack-value",
+        "stream-node-max-entries",
+        "stream-node-max-bytes",
+        "hll-sparse-max-bytes",
+    ];
 
     /// Changes one setting. Numbers are plain bytes here: units such as `mb` are resolved before a
     /// change is logged.
@@ -47,7 +70,13 @@ impl Settings {
             "notify-keyspace-events" => {
                 self.notify = NotifyMask::parse(value).ok_or(SettingError::Invalid)?.print();
             }
-            _ => return Err(SettingError::Unknown),
+            "list-max-listpack-size" => {
+                self.limits.list_size = value.parse().map_err(|_| SettingError::Invalid)?;
+            }
+            _ => {
+                let place = self.limits.number(name).ok_or(SettingError::Unknown)?;
+                *place = number()?;
+            }
         }
         Ok(())
     }
@@ -58,7 +87,11 @@ impl Settings {
             "maxmemory" => Some(self.maxmemory.to_string()),
             "proto-max-bulk-len" => Some(self.string_bytes_max.to_string()),
             "notify-keyspace-events" => Some(self.notify.clone()),
-            _ => None,
+            "list-max-listpack-size" => Some(self.limits.list_size.to_string()),
+            _ => {
+                let mut limits = self.limits;
+                limits.number(name).map(|number| number.to_string())
+            }
         }
     }
 }

@@ -279,8 +279,7 @@ fn what_we_cannot_hold_is_named() {
     let scratch = Scratch::new("types");
     let mut redis = Redis::start(&scratch.0, &[]);
     for (command, told) in [
-        (&[&b"RPUSH"[..], b"key", b"a"][..], "a list (quicklist-v2)"),
-        (&[b"SADD", b"key", b"1"], "a set (set-intset)"),
+        (&[&b"SADD"[..], b"key", b"1"][..], "a set (set-intset)"),
         (&[b"HSET", b"key", b"f", b"v"], "a hash (hash-listpack)"),
         (&[b"ZADD", b"key", b"1", b"m"], "a zset (zset-listpack)"),
         (&[b"XADD", b"key", b"1-1", b"f", b"v"], "a stream (stream-v2)"),

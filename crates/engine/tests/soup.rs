@@ -308,10 +308,7 @@ impl World {
             let mut keys = Vec::new();
             here.keys(&mut |key| keys.push(key.to_vec()));
             for key in &keys {
-                let value = |reader: &Reader<'_>| {
-                    reader.string(key).unwrap().map(|value| value.bytes().into_owned())
-                };
-                assert_eq!(value(&here), value(&there), "{key:?}");
+                assert_eq!(here.dump(key), there.dump(key), "{key:?}");
                 assert_eq!(here.deadline_ms(key), there.deadline_ms(key), "{key:?}");
             }
             there.keys(&mut |key| {

@@ -19,6 +19,7 @@ impl Reply<'_> {
                 out.extend_from_slice(int_text(*value).into_line(b':').as_line());
             }
             Reply::Bulk(bytes) => put_bulk(out, bytes),
+            Reply::Decimal(number) => put_bulk(out, int_text(*number).as_bytes()),
             Reply::Chunks(pieces) => put_chunks(out, pieces),
             Reply::Array(items) => put_all(out, proto, b'*', items),
             Reply::Null | Reply::NullArray if proto == Proto::Resp3 => {

@@ -30,6 +30,8 @@ pub enum Reply<'a> {
     Int(i64),
     /// A string of bytes.
     Bulk(Cow<'a, [u8]>),
+    /// A string of bytes: the decimal text of a number that is kept as one.
+    Decimal(i64),
     /// A string of bytes that lies in several pieces (a large value made of chunks).
     Chunks(Vec<&'a [u8]>),
     /// The absent value: `$-1` in RESP2, `_` in RESP3.

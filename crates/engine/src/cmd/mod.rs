@@ -8,6 +8,7 @@ mod bitmap;
 mod docs;
 mod generic;
 mod internal;
+mod list;
 mod string;
 mod unknown;
 
@@ -28,6 +29,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::rename::COMMANDS,
     generic::scan::COMMANDS,
     internal::COMMANDS,
+    list::ROWS,
     string::ROWS,
 ];
 

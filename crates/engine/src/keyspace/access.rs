@@ -7,56 +7,13 @@ use super::change::garbage;
 use super::chunks::CHUNK;
 use super::digest::next_random;
 use super::{Db, Deadline, Entry, Garbage, Site, WrongType};
+use crate::snapshot::{self, Payload};
+use crate::types::{Form, Large, Open, View};
 use crate::{Effect, Reader, Writer};
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use quorate_resp::Reply;
-
-/// `OBJECT ENCODING` of a string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StrEncoding {
-    /// `int`
-    Int,
-    /// `embstr`
-    Embstr,
-    /// `raw`
-    Raw,
-}
-
-impl StrEncoding {
-    /// What Redis makes of a value that is set: `int` for a canonical signed 64-bit number,
-    /// `embstr` up to 44 bytes.
-    pub(crate) fn of(value: &[u8]) -> Self {
-        const EMBSTR_MAX: usize = 44;
-        if is_int(value) {
-            Self::Int
-        } else if value.len() <= EMBSTR_MAX {
-            Self::Embstr
-        } else {
-            Self::Raw
-        }
-    }
-}
-
-/// Whether the bytes are exactly what printing some `i64` gives.
-fn is_int(value: &[u8]) -> bool {
-    let digits = value.strip_prefix(b"-").unwrap_or(value);
-    match digits {
-        [b'0'] => digits.len() == value.len(),
-        [b'1'..=b'9', rest @ ..] if rest.len() < 19 && rest.iter().all(u8::is_ascii_digit) => {
-            // Up to 18 digits always fit; 19 are compared as text, because they have the same
-            // length.
-            let max: &[u8] = if digits.len() == value.len() {
-                b"9223372036854775807"
-            } else {
-                b"9223372036854775808"
-            };
-            digits.len() < 19 || digits <= max
-        }
-        _ => false,
-    }
-}
 
 /// A string value where it lies: one piece, or chunks when it is large.
 #[derive(Clone, Copy, Debug)]
@@ -66,14 +23,13 @@ pub struct StrRef<'a> {
     /// All but the last are [`CHUNK`] long.
     chunks: &'a [Arc<Vec<u8>>],
     len: usize,
-    encoding: StrEncoding,
 }
 
 impl<'a> StrRef<'a> {
     fn new(entry: &'a Entry) -> Self {
         let (packed, chunks) = entry.bytes();
         let (chunks, len) = chunks.map_or((&[][..], packed.len()), |c| (c.list(), c.len()));
-        Self { packed, chunks, len, encoding: entry.encoding() }
+        Self { packed, chunks, len }
     }
 
     /// Length in bytes.
@@ -137,11 +93,6 @@ impl<'a> StrRef<'a> {
             Reply::Chunks(self.pieces().collect())
         }
     }
-
-    /// How `OBJECT ENCODING` calls it.
-    pub fn encoding(&self) -> StrEncoding {
-        self.encoding
-    }
 }
 
 impl<'a> Reader<'a> {
@@ -157,12 +108,28 @@ impl<'a> Reader<'a> {
 
     /// The string at `key`.
     pub fn string(&self, key: &[u8]) -> Result<Option<StrRef<'a>>, WrongType> {
-        Ok(self.visible(key).map(StrRef::new))
+        let Some(entry) = self.visible(key) else { return Ok(None) };
+        if entry.form().is_string() { Ok(Some(StrRef::new(entry))) } else { Err(WrongType) }
+    }
+
+    /// The collection of type `T` at `key`.
+    pub(crate) fn view<T: Large>(&self, key: &[u8]) -> Result<Option<View<'a, T>>, WrongType> {
+        self.visible(key).map(|entry| entry.view().ok_or(WrongType)).transpose()
+    }
+
+    /// The value at `key` as DUMP gives it, `None` when absent.
+    pub fn dump(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.visible(key).map(snapshot::dump)
+    }
+
+    /// What `OBJECT ENCODING` says of the value at `key`, `None` when absent.
+    pub fn encoding(&self, key: &[u8]) -> Option<&'static str> {
+        self.visible(key).map(Entry::encoding)
     }
 
     /// Redis's name of the type at `key` (`string`, …), `None` when absent.
     pub fn type_name(&self, key: &[u8]) -> Option<&'static str> {
-        self.visible(key).map(|_| "string")
+        self.visible(key).map(|entry| entry.form().type_name())
     }
 
     /// `None`: absent. `Some(None)`: no deadline. Else the deadline in Unix milliseconds.
@@ -256,7 +223,15 @@ impl Writer<'_> {
     /// check; here it is stored as given).
     pub fn set_string(&mut self, key: &[u8], value: &[u8], deadline: Deadline) {
         let site = self.site(self.db, key);
-        let old = self.keyspace.store(&site, value, StrEncoding::of(value), deadline);
+        let old = self.keyspace.store(&site, value, Form::of_string(value), deadline);
+        self.discard(old);
+    }
+
+    /// Puts a value as RESTORE brings it, whatever was there.
+    pub(crate) fn put(&mut self, key: &[u8], value: Payload<'_>, deadline: Option<u64>) {
+        let site = self.site(self.db, key);
+        let (entry, element) = value.entry(key, self.index, deadline);
+        let old = self.keyspace.put_value(&site, entry, element);
         self.discard(old);
     }
 
@@ -284,13 +259,40 @@ impl Writer<'_> {
         offset: Option<usize>,
         bytes: &[u8],
     ) -> Result<usize, WrongType> {
+        let old = self.reader().string(key)?;
         if bytes.is_empty() && offset.is_some() {
-            return Ok(self.reader().string(key)?.map_or(0, |string| string.len()));
+            return Ok(old.map_or(0, |string| string.len()));
         }
         let site = self.site(self.db, key);
         let (length, old) = self.keyspace.write(&site, offset, bytes);
         self.discard(old);
         Ok(length)
+    }
+
+    /// Opens the collection of type `T` at `key` for `work`. `None`: the key is absent. One
+    /// that is empty afterwards goes with its key.
+    pub(crate) fn edit<T: Large, R>(
+        &mut self,
+        key: &[u8],
+        work: impl FnOnce(&mut Open<T>) -> R,
+    ) -> Result<Option<R>, WrongType> {
+        if !self.reader().exists(key) {
+            return Ok(None);
+        }
+        self.edit_or_create(key, work).map(Some)
+    }
+
+    /// The same, beginning with an empty collection when the key is absent. If it stays empty, the
+    /// key stays absent.
+    pub(crate) fn edit_or_create<T: Large, R>(
+        &mut self,
+        key: &[u8],
+        work: impl FnOnce(&mut Open<T>) -> R,
+    ) -> Result<R, WrongType> {
+        let site = self.site(self.db, key);
+        let (result, old) = self.keyspace.edit(&site, work)?;
+        self.discard(old);
+        Ok(result)
     }
 
     /// Removes the key. False when it was absent, or expired (then it is removed all the same).

@@ -12,7 +12,8 @@
 use super::digest::{self, Digest};
 use super::hash::Point;
 use super::record::{Entry, Head};
-use super::{Database, Db, Deadline, Garbage, Keyspace, StrEncoding, Waste};
+use super::{Database, Db, Deadline, Garbage, Keyspace, Waste, WrongType};
+use crate::types::{Form, Large, Open};
 use alloc::boxed::Box;
 
 /// The key to be changed.
@@ -39,6 +40,7 @@ enum Op {
     Exchange = 8,
     Setting = 9,
     Level = 10,
+    Edit = 11,
 }
 
 /// What the counters and the expiry index must know of an entry.
@@ -84,7 +86,7 @@ impl Keyspace {
         &mut self,
         site: &Site<'_>,
         value: &[u8],
-        encoding: StrEncoding,
+        form: Form,
         deadline: Deadline,
     ) -> Option<Garbage> {
         let (now_ms, epoch) = (self.now_ms, self.epoch);
@@ -97,7 +99,7 @@ impl Keyspace {
             Deadline::Clear => None,
             Deadline::At(at_ms) => Some(at_ms),
         };
-        let head = Head { encoding, revision: site.index, deadline };
+        let head = Head { form, revision: site.index, deadline };
         let in_place = found.as_deref_mut().is_some_and(|entry| entry.overwrite(head, value));
         let (after, old) = if let (true, Some(entry)) = (in_place, &found) {
             (Facts::of(entry), None)
@@ -118,6 +120,22 @@ impl Keyspace {
         old.and_then(garbage)
     }
 
+    /// Puts a value that was read, whatever was there. Gives back what has to be dropped.
+    pub(super) fn put_value(
+        &mut self,
+        site: &Site<'_>,
+        entry: Entry,
+        element: u64,
+    ) -> Option<Garbage> {
+        if self.freeze.is_some() {
+            self.open(site);
+        }
+        let after = Facts::of(&entry);
+        let old = self.insert(site, entry);
+        self.settle(Op::Set, site, element, (old.as_ref().map(Facts::of), Some(after)));
+        old.and_then(garbage)
+    }
+
     /// Writes bytes into a string at `offset`, or at its end; creates it. Gives back its length.
     pub(super) fn write(
         &mut self,
@@ -131,20 +149,17 @@ impl Keyspace {
         let (after, length, at, old) = match found {
             Some(entry) if entry.visible(now_ms) => {
                 let at = offset.unwrap_or(entry.len());
-                let head = Head {
-                    encoding: StrEncoding::Raw,
-                    revision: site.index,
-                    deadline: entry.deadline(),
-                };
+                let head =
+                    Head { form: Form::Raw, revision: site.index, deadline: entry.deadline() };
                 entry.write_at(head, at, bytes);
                 (Facts::of(entry), entry.len(), at, None)
             }
             _ => {
-                let encoding = match offset {
-                    Some(_) => StrEncoding::Raw,
-                    None => StrEncoding::of(bytes),
+                let form = match offset {
+                    Some(_) => Form::Raw,
+                    None => Form::of_string(bytes),
                 };
-                let head = Head { encoding, revision: site.index, deadline: None };
+                let head = Head { form, revision: site.index, deadline: None };
                 let at = offset.unwrap_or(0);
                 let mut entry = Entry::string(head, site.key, &[]);
                 entry.write_at(head, at, bytes);
@@ -155,6 +170,45 @@ impl Keyspace {
         element.bytes(bytes);
         self.settle(Op::Write, site, element.0, (before, Some(after)));
         (length, old.and_then(garbage))
+    }
+
+    /// Opens a collection for `work`, an empty one if there is none. Empty afterwards it goes.
+    /// If nothing was changed, nothing has happened to the key.
+    pub(super) fn edit<T: Large, R>(
+        &mut self,
+        site: &Site<'_>,
+        work: impl FnOnce(&mut Open<T>) -> R,
+    ) -> Result<(R, Option<Garbage>), WrongType> {
+        let (now_ms, rules) = (self.now_ms, self.rules());
+        let found = self.open(site).filter(|entry| entry.visible(now_ms));
+        if let Some(entry) = &found
+            && !T::is(entry.form())
+        {
+            return Err(WrongType);
+        }
+        let before = found.as_deref().map(Facts::of);
+        let head = Head { form: T::FORM, revision: site.index, deadline: None };
+        let mut new = None;
+        let entry = match found {
+            Some(entry) => entry,
+            None => new.insert(Entry::empty(head, site.key)),
+        };
+        let mut open = entry.open::<T>(rules);
+        let result = work(&mut open);
+        let (element, is_empty) = (open.noted(), open.is_empty());
+        entry.close(open);
+        let Some(element) = element else { return Ok((result, None)) };
+        entry.set_head(Head { revision: site.index, ..entry.head() });
+        let after = Facts::of(entry);
+        let old = match (before, is_empty) {
+            (Some(_), false) => None,
+            (Some(_), true) => self.database_mut(site.db).table.remove(site.at, site.key),
+            (None, true) => return Ok((result, None)),
+            (None, false) => new.and_then(|entry| self.insert(site, entry)),
+        };
+        let before = before.or(old.as_ref().map(Facts::of));
+        self.settle(Op::Edit, site, element, (before, (!is_empty).then_some(after)));
+        Ok((result, old.and_then(garbage)))
     }
 
     /// Takes a key out, expired or not.

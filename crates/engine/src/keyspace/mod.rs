@@ -20,7 +20,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use access::{StrEncoding, StrRef};
+pub use access::StrRef;
 pub use freeze::{FreezeStep, Frozen};
 
 pub(crate) use chunks::{CHUNK, Chunks};
@@ -33,6 +33,7 @@ use crate::Settings;
 use crate::batch::parse_db;
 use crate::settings::{NotifyMask, SettingError};
 use crate::snapshot::Output;
+use crate::types::Rules;
 use alloc::boxed::Box;
 use change::Site;
 use expiry::Expiry;
@@ -297,6 +298,11 @@ impl Keyspace {
             self.level = level;
             self.note_level(level);
         }
+    }
+
+    /// What collections must know of the state.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules { limits: self.settings.limits, hash_key: self.hash_key }
     }
 
     pub(crate) fn database(&self, db: Db) -> &Database {

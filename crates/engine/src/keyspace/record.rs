@@ -8,19 +8,18 @@
 //! Records are built by this file alone, so reading one cannot fail; where a length would not fit,
 //! the answer is empty rather than a panic.
 
-use super::StrEncoding;
 use super::chunks::Chunks;
+use crate::types::list::ListTree;
+use crate::types::pack::Pack;
+use crate::types::{Form, Large as LargeForm, Open, Rules, Value, View};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Strings longer than this lie in chunks. Depends on the length alone, never on history.
 pub(crate) const PACKED_MAX: usize = super::chunks::CHUNK;
 
-/// Bits of the flags byte. The lowest three are the type; string is 0.
-const TYPE: u8 = 0b0000_0111;
-/// Two bits of encoding.
-const ENCODING: u8 = 0b0001_1000;
-const ENCODING_SHIFT: u32 = 3;
+/// Bits of the flags byte. The lowest five are the number of the form.
+const FORM: u8 = 0b0001_1111;
 /// Eight bytes of deadline follow the revision.
 const DEADLINE: u8 = 0b0010_0000;
 /// The key's epoch, see `freeze`. Says nothing about the key: it is not compared, not digested and
@@ -50,18 +49,11 @@ pub(crate) struct Large {
     value: Value,
 }
 
-/// A value apart from its record.
-#[derive(Debug)]
-pub(crate) enum Value {
-    /// A string over 64 KiB.
-    Str(Chunks),
-}
-
 /// What a record says besides key and value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// How a string is called by `OBJECT ENCODING`.
-    pub(crate) encoding: StrEncoding,
+    /// Type and small form.
+    pub(crate) form: Form,
     /// Log index of the last change; 48 bits are kept.
     pub(crate) revision: u64,
     /// Unix milliseconds.
@@ -79,16 +71,100 @@ impl Entry {
 
     /// A string entry over [`PACKED_MAX`].
     pub(crate) fn large(head: Head, key: &[u8], chunks: Chunks) -> Self {
-        Self::Large(Box::new(Large { head: build(head, key, &[]), value: Value::Str(chunks) }))
+        Self::apart(build(head, key, &[]), Value::Str(chunks))
     }
 
-    /// The same value under another head and key; chunks are shared.
+    fn apart(head: Box<[u8]>, value: Value) -> Self {
+        Self::Large(Box::new(Large { head, value }))
+    }
+
+    /// A collection without elements, to be opened at once.
+    pub(crate) fn empty(head: Head, key: &[u8]) -> Self {
+        Self::Packed(build(head, key, &[]))
+    }
+
+    /// The same value under another head and key; what lies apart is shared.
     pub(crate) fn copy(&self, head: Head, key: &[u8]) -> Self {
         match self {
             Self::Packed(record) => Self::Packed(build(head, key, value(record))),
-            Self::Large(large) => match &large.value {
-                Value::Str(chunks) => Self::large(head, key, chunks.clone()),
-            },
+            Self::Large(large) => Self::apart(build(head, key, &[]), large.value.clone()),
+        }
+    }
+
+    /// A collection for reading; `None`: it is of another type.
+    pub(crate) fn view<T: LargeForm>(&self) -> Option<View<'_, T>> {
+        let form = self.form();
+        if !T::is(form) {
+            return None;
+        }
+        Some(match self {
+            Self::Packed(record) => View { form, packed: value(record), large: None },
+            Self::Large(large) => View { form, packed: &[], large: T::of_value(&large.value) },
+        })
+    }
+
+    /// Opens a collection of this type for change: the record and the value leave the entry, which
+    /// is nothing until [`Entry::close`].
+    pub(crate) fn open<T: LargeForm>(&mut self, rules: Rules) -> Open<T> {
+        let form = self.form();
+        let (record, large) = match core::mem::replace(self, Self::Packed(Box::default())) {
+            Self::Packed(record) => (record, None),
+            Self::Large(large) => (large.head, T::from_value(large.value)),
+        };
+        let at = value_at(&record);
+        Open::new(form, Pack::open(record.into_vec(), at), large, rules)
+    }
+
+    /// Takes a collection back after it was changed. Its record must have been opened here.
+    pub(crate) fn close<T: LargeForm>(&mut self, open: Open<T>) {
+        let (form, large) = (open.form, open.large);
+        let mut record = open.pack.into_record().into_boxed_slice();
+        if let Some(flags) = record.first_mut() {
+            *flags = *flags & !FORM | form.number();
+        }
+        *self = match large {
+            Some(large) => Self::apart(record, large.into_value()),
+            None => Self::Packed(record),
+        };
+    }
+
+    /// An entry of a collection that was made without a key.
+    pub(crate) fn of_open<T: LargeForm>(head: Head, key: &[u8], open: Open<T>) -> Self {
+        match open.large {
+            Some(large) => Self::apart(build(head, key, &[]), large.into_value()),
+            None => Self::Packed(build(head, key, open.pack.value())),
+        }
+    }
+
+    /// Makes a packed collection a large one, as it is.
+    pub(crate) fn enlarge(&mut self, rules: Rules) {
+        match self.form() {
+            Form::Int | Form::Embstr | Form::Raw => {}
+            Form::List => self.enlarge_as::<ListTree>(rules),
+        }
+    }
+
+    fn enlarge_as<T: LargeForm>(&mut self, rules: Rules) {
+        if matches!(self, Self::Packed(_)) {
+            let mut open = self.open::<T>(rules);
+            T::enlarge(&mut open);
+            self.close(open);
+        }
+    }
+
+    /// The value, if it lies apart.
+    pub(crate) fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Packed(_) => None,
+            Self::Large(large) => Some(&large.value),
+        }
+    }
+
+    /// The value's bytes, if it lies in the record.
+    pub(crate) fn packed(&self) -> &[u8] {
+        match self {
+            Self::Packed(record) => value(record),
+            Self::Large(_) => &[],
         }
     }
 
@@ -145,14 +221,10 @@ impl Entry {
         }
     }
 
-    /// Encoding, revision and deadline.
+    /// Form, revision and deadline.
     pub(crate) fn head(&self) -> Head {
         let record = self.record();
-        Head {
-            encoding: encoding(flags(record)),
-            revision: revision(record),
-            deadline: deadline(record),
-        }
+        Head { form: form(flags(record)), revision: revision(record), deadline: deadline(record) }
     }
 
     /// Log index of the last change.
@@ -165,18 +237,21 @@ impl Entry {
         deadline(self.record())
     }
 
-    /// How a string is encoded.
-    pub(crate) fn encoding(&self) -> StrEncoding {
-        encoding(flags(self.record()))
+    /// Type and small form.
+    pub(crate) fn form(&self) -> Form {
+        form(flags(self.record()))
+    }
+
+    /// What `OBJECT ENCODING` says.
+    pub(crate) fn encoding(&self) -> &'static str {
+        self.form().encoding(matches!(self, Self::Large(_)))
     }
 
     /// A string's bytes: what lies in the record, and what lies in chunks (one of them is empty).
     pub(crate) fn bytes(&self) -> (&[u8], Option<&Chunks>) {
-        match self {
-            Self::Packed(record) => (value(record), None),
-            Self::Large(large) => match &large.value {
-                Value::Str(chunks) => (&[], Some(chunks)),
-            },
+        match self.value() {
+            Some(Value::Str(chunks)) => (&[], Some(chunks)),
+            _ => (self.packed(), None),
         }
     }
 
@@ -193,15 +268,12 @@ impl Entry {
     pub(crate) fn cost(&self) -> u64 {
         /// Entry and hash, the page's slack and its own share of a list.
         const IN_PAGE: usize = 28;
-        /// The box between the entry and its chunks.
+        /// The box between the entry and its value.
         const LARGE: usize = 64;
         /// The expiry index: its share of a tree node and the block of its own copy of the key.
         const EXPIRY: usize = 64;
         let block = self.record().len().next_multiple_of(16);
-        let apart = match self.bytes().1 {
-            Some(chunks) => LARGE + chunks.len() + chunks.list().len() * 48,
-            None => 0,
-        };
+        let apart = self.value().map_or(0, |value| LARGE + value.cost());
         let expiry = if self.deadline().is_some() { EXPIRY + self.key().len() } else { 0 };
         (IN_PAGE + block + apart + expiry) as u64
     }
@@ -222,7 +294,7 @@ impl Entry {
         true
     }
 
-    /// Changes revision and deadline, keeping value and epoch.
+    /// Changes form, revision and deadline, keeping value and epoch.
     pub(crate) fn set_head(&mut self, head: Head) {
         let epoch = self.epoch();
         let record = self.record_mut();
@@ -242,9 +314,11 @@ impl Entry {
         self.set_head(head);
         let end = offset + bytes.len();
         match self {
-            Self::Large(large) => match &mut large.value {
-                Value::Str(chunks) => chunks.write_at(offset, bytes),
-            },
+            Self::Large(large) => {
+                if let Value::Str(chunks) = &mut large.value {
+                    chunks.write_at(offset, bytes);
+                }
+            }
             Self::Packed(record) => {
                 let at = value_at(record);
                 if at + end <= record.len() {
@@ -294,13 +368,8 @@ fn build(head: Head, key: &[u8], value: &[u8]) -> Box<[u8]> {
 fn write_head(record: &mut [u8], head: Head) {
     let Some((fixed, rest)) = record.split_first_chunk_mut::<AFTER_REVISION>() else { return };
     let [flags, revision @ ..] = fixed;
-    let encoding = match head.encoding {
-        StrEncoding::Int => 0,
-        StrEncoding::Embstr => 1,
-        StrEncoding::Raw => 2,
-    };
     let deadline = if head.deadline.is_some() { DEADLINE } else { 0 };
-    *flags = *flags & (TYPE | EPOCH) | encoding << ENCODING_SHIFT | deadline;
+    *flags = *flags & EPOCH | head.form.number() | deadline;
     for (to, from) in revision.iter_mut().zip(head.revision.to_le_bytes()) {
         *to = from;
     }
@@ -321,12 +390,8 @@ fn has_deadline(record: &[u8]) -> bool {
     flags(record) & DEADLINE != 0
 }
 
-fn encoding(flags: u8) -> StrEncoding {
-    match (flags & ENCODING) >> ENCODING_SHIFT {
-        0 => StrEncoding::Int,
-        1 => StrEncoding::Embstr,
-        _ => StrEncoding::Raw,
-    }
+fn form(flags: u8) -> Form {
+    Form::of(flags & FORM)
 }
 
 fn revision(record: &[u8]) -> u64 {
@@ -391,15 +456,17 @@ mod tests {
     }
 
     fn any_head() -> impl Strategy<Value = Head> {
-        let encoding =
-            prop::sample::select(vec![StrEncoding::Int, StrEncoding::Embstr, StrEncoding::Raw]);
-        (encoding, 0..1_u64 << 48, any::<Option<u64>>())
-            .prop_map(|(encoding, revision, deadline)| Head { encoding, revision, deadline })
+        let form = prop::sample::select(vec![Form::Int, Form::Embstr, Form::Raw]);
+        (form, 0..1_u64 << 48, any::<Option<u64>>()).prop_map(|(form, revision, deadline)| Head {
+            form,
+            revision,
+            deadline,
+        })
     }
 
     #[test]
     fn a_small_record_is_small() {
-        let head = Head { encoding: StrEncoding::Raw, revision: 1, deadline: None };
+        let head = Head { form: Form::Raw, revision: 1, deadline: None };
         let Entry::Packed(record) = Entry::string(head, &[b'k'; 16], &[b'v'; 16]) else {
             panic!("a short value must be packed")
         };

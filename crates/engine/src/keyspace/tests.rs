@@ -2,6 +2,7 @@
 
 use super::hash::Point;
 use super::*;
+use crate::types::Form;
 use crate::{Effects, Reader, Stamp, Writer};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -244,8 +245,8 @@ fn compare(fed: &Fed, model: &Model) {
             let string = reader.string(key).unwrap().unwrap();
             assert!(string.bytes() == *value);
             assert_eq!(string.len(), value.len());
-            let encoding = if *raw { StrEncoding::Raw } else { StrEncoding::of(value) };
-            assert_eq!(string.encoding(), encoding);
+            let encoding = if *raw { Form::Raw } else { Form::of_string(value) };
+            assert_eq!(reader.encoding(key), Some(encoding.encoding(false)));
             assert_eq!(reader.deadline_ms(key), Some(*deadline));
             assert!(fed.keyspace.revision(Db(db), key) >= *revision);
             let at = Point::of(HASH_KEY, key);
@@ -460,22 +461,22 @@ fn large_values_leave_as_garbage() {
 #[test]
 fn encodings_are_those_of_redis() {
     for (value, want) in [
-        ("0", StrEncoding::Int),
-        ("-1", StrEncoding::Int),
-        ("9223372036854775807", StrEncoding::Int),
-        ("-9223372036854775808", StrEncoding::Int),
-        ("9223372036854775808", StrEncoding::Embstr),
-        ("-9223372036854775809", StrEncoding::Embstr),
-        ("99999999999999999999", StrEncoding::Embstr),
-        ("007", StrEncoding::Embstr),
-        ("-0", StrEncoding::Embstr),
-        ("+1", StrEncoding::Embstr),
-        ("-", StrEncoding::Embstr),
-        ("", StrEncoding::Embstr),
-        ("12345678901234567890123456789012345678901234", StrEncoding::Embstr),
-        ("123456789012345678901234567890123456789012345", StrEncoding::Raw),
+        ("0", Form::Int),
+        ("-1", Form::Int),
+        ("9223372036854775807", Form::Int),
+        ("-9223372036854775808", Form::Int),
+        ("9223372036854775808", Form::Embstr),
+        ("-9223372036854775809", Form::Embstr),
+        ("99999999999999999999", Form::Embstr),
+        ("007", Form::Embstr),
+        ("-0", Form::Embstr),
+        ("+1", Form::Embstr),
+        ("-", Form::Embstr),
+        ("", Form::Embstr),
+        ("12345678901234567890123456789012345678901234", Form::Embstr),
+        ("123456789012345678901234567890123456789012345", Form::Raw),
     ] {
-        assert_eq!(StrEncoding::of(value.as_bytes()), want, "{value}");
+        assert_eq!(Form::of_string(value.as_bytes()), want, "{value}");
     }
 }
 

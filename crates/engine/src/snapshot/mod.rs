@@ -5,6 +5,7 @@
 //! keys one with what RDB has no place for: their revisions. A state read back is indistinguishable
 //! from the one written. See `docs/formats.md`.
 
+mod collection;
 mod crc64;
 mod error;
 mod input;
@@ -19,7 +20,7 @@ mod value;
 mod write;
 
 pub use error::{SnapshotError, SnapshotFault};
-pub(crate) use payload::{PayloadError, claimed_bytes, downgraded, dump, load};
+pub(crate) use payload::{Payload, PayloadError, claimed_bytes, dump, load};
 pub use read::SnapshotReader;
 pub(crate) use write::Output;
 #[cfg(test)]
@@ -52,15 +53,27 @@ mod code {
     pub(super) const EXPIRE_S: u8 = 253;
     pub(super) const SELECT_DB: u8 = 254;
     pub(super) const END: u8 = 255;
-    pub(super) const STRING: u8 = 0;
-    pub(super) const MODULE: u8 = 6;
-    pub(super) const MODULE_2: u8 = 7;
     pub(super) const LEN_32: u8 = 0x80;
     pub(super) const LEN_64: u8 = 0x81;
     pub(super) const INT_8: u8 = 0xc0;
     pub(super) const INT_16: u8 = 0xc1;
     pub(super) const INT_32: u8 = 0xc2;
     pub(super) const LZF: u8 = 0xc3;
+
+    /// Types of values, with the names of `redis-check-rdb`.
+    pub(super) mod kind {
+        pub(in super::super) const STRING: u8 = 0;
+        pub(in super::super) const LIST: u8 = 1;
+        pub(in super::super) const MODULE_2: u8 = 7;
+        pub(in super::super) const LIST_ZIPLIST: u8 = 10;
+        pub(in super::super) const LIST_QUICKLIST: u8 = 14;
+        pub(in super::super) const LIST_QUICKLIST_2: u8 = 18;
+
+        /// Whether a value of this type is one string of packed bytes, without a count.
+        pub(in super::super) fn is_packed(kind: u8) -> bool {
+            matches!(kind, 9..=13 | 16 | 17 | 20)
+        }
+    }
 
     /// What a module's data are made of.
     pub(super) mod module {
@@ -91,7 +104,8 @@ mod field {
     /// Deletion buckets: distance to the one before, revision. May occur many times.
     pub(super) const GONE: &str = "quorate.gone";
     /// For each key since the last: age (applied index less revision) times two, plus one if its
-    /// string is `raw` where its length and digits would not say so.
+    /// string is `raw` where its length and digits would not say so, or if a collection is
+    /// large.
     pub(super) const KEYS: &str = "quorate.keys";
 }
 

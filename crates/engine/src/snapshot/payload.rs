@@ -4,16 +4,15 @@
 //! everything before it. Written in version 10, which Redis 7.0 takes; read up to 12. Nothing may
 //! stand behind the value, and here a checksum of 0 is just wrong.
 
-use super::code;
+use super::code::kind;
+use super::collection;
 use super::crc64::crc64;
 use super::input::{Input, Stop, Text};
 use super::read::VERSION_MAX;
 use super::value::{Begun, Value, is_type};
-use super::write::{put_length, put_string};
 use super::{SnapshotFault, WRITTEN};
-use crate::StrRef;
-use crate::keyspace::PACKED_MAX;
-use alloc::borrow::Cow;
+use crate::keyspace::{Digest, Entry};
+use crate::types::Rules;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -28,66 +27,83 @@ pub(crate) enum PayloadError {
     Value(String),
 }
 
-/// The payload of a string.
-pub(crate) fn dump(value: StrRef<'_>) -> Vec<u8> {
-    let mut payload = Vec::with_capacity(value.len() + 32);
-    payload.push(code::STRING);
-    if value.len() <= PACKED_MAX {
-        put_string(&mut payload, &value.bytes());
-    } else {
-        put_length(&mut payload, value.len() as u64);
-        value.pieces().for_each(|piece| payload.extend_from_slice(piece));
+/// A payload that was read.
+#[derive(Debug)]
+pub(crate) struct Payload<'a> {
+    value: Value<'a>,
+    body: &'a [u8],
+    version: u16,
+}
+
+/// The payload of a value.
+pub(crate) fn dump(entry: &Entry) -> Vec<u8> {
+    let (form, value) = (entry.form(), entry.value());
+    let mut payload = Vec::with_capacity(entry.packed().len() + 32);
+    payload.push(collection::kind_of(form, value.is_some()));
+    match value {
+        None => collection::write_packed(form, entry.packed(), &mut payload),
+        Some(value) => {
+            collection::write_large(value, &mut |bytes| payload.extend_from_slice(bytes));
+        }
     }
     closed(payload)
 }
 
-/// The same value in a payload that Redis 7.0 takes; `None` if it is one already.
-pub(crate) fn downgraded(payload: &[u8], value: &[u8]) -> Option<Vec<u8>> {
-    let (_, version, _) = parts(payload)?;
-    if version <= WRITTEN {
-        return None;
-    }
-    let mut payload = Vec::with_capacity(value.len() + 32);
-    payload.push(code::STRING);
-    put_string(&mut payload, value);
-    Some(closed(payload))
-}
-
 /// Reads a payload. No string in it may be longer than `longest`.
-pub(crate) fn load(payload: &[u8], longest: u64) -> Result<Cow<'_, [u8]>, PayloadError> {
+pub(crate) fn load(
+    payload: &[u8],
+    longest: u64,
+    rules: Rules,
+) -> Result<Payload<'_>, PayloadError> {
     let (body, version, sum) = parts(payload).ok_or(PayloadError::Unknown)?;
     let summed = payload.split_last_chunk::<8>().map_or(&[][..], |(summed, _)| summed);
     if version > VERSION_MAX || crc64(0, summed) != sum {
         return Err(PayloadError::Unknown);
     }
     let mut input = Input::bounded(body, longest);
-    match value(&mut input) {
-        Ok(value) if input.is_empty() => Ok(value),
+    match value(&mut input, rules) {
+        Ok(value) if input.is_empty() => Ok(Payload { value, body, version }),
         Err(Stop::Fault(SnapshotFault::Value(_, holds))) => Err(PayloadError::Value(holds)),
         _ => Err(PayloadError::Malformed),
+    }
+}
+
+impl Payload<'_> {
+    /// The value under a key, and its digest.
+    pub(crate) fn entry(self, key: &[u8], revision: u64, deadline: Option<u64>) -> (Entry, u64) {
+        let mut element = Digest(0);
+        element.bytes(self.body);
+        (self.value.entry(key, revision, deadline), element.0)
+    }
+
+    /// The same value in a payload that Redis 7.0 takes; `None` if it is one already.
+    pub(crate) fn downgraded(self) -> Option<Vec<u8>> {
+        (self.version > WRITTEN).then(|| dump(&self.value.entry(&[], 0, None)))
     }
 }
 
 /// So many bytes must be gone through to load it, by what it says itself.
 pub(crate) fn claimed_bytes(payload: &[u8]) -> u64 {
     let mut input = Input::new(payload);
-    let claimed = match input.byte().and_then(|_| input.text()) {
-        Ok(Text::Packed(_, length)) => length,
+    // Of a value of many strings only what is there counts: each of them is short, or is there.
+    let is_string = input.byte().is_ok_and(|of| of == kind::STRING || kind::is_packed(of));
+    let claimed = match input.text() {
+        Ok(Text::Packed(_, length)) if is_string => length,
         _ => 0,
     };
     claimed.saturating_add(payload.len() as u64)
 }
 
-fn value<'a>(input: &mut Input<'a>) -> Result<Cow<'a, [u8]>, Stop> {
+fn value<'a>(input: &mut Input<'a>, rules: Rules) -> Result<Value<'a>, Stop> {
     let kind = input.byte()?;
     if !is_type(kind) {
         return Err(Stop::Malformed("a type that is not known"));
     }
-    match Value::begin(kind, input)? {
-        Begun::Whole(value) => Ok(value.bytes()),
+    match Value::begin(kind, input, rules)? {
+        Begun::Whole(value) => Ok(value),
         Begun::Unfinished(mut value) => loop {
             if let Some(value) = value.go_on(input)? {
-                return Ok(value.bytes());
+                return Ok(value);
             }
         },
     }

@@ -66,7 +66,7 @@ enum Stage {
     Header,
     Item,
     /// The rest of a long value.
-    Value(Box<[u8]>, Unfinished),
+    Value(Box<[u8]>, Box<Unfinished>),
     /// A module's own data, which end with a mark.
     Module,
     Checksum,
@@ -248,10 +248,10 @@ impl SnapshotReader {
 
     fn key(&mut self, kind: u8, input: &mut Input<'_>) -> Result<()> {
         let key = input.text()?;
-        match Value::begin(kind, input) {
+        match Value::begin(kind, input, self.state.rules()) {
             Ok(Begun::Whole(value)) => self.state.key(&key.bytes()?, value, self.expire_ms.take()),
             Ok(Begun::Unfinished(value)) => {
-                self.stage = Stage::Value(key.bytes()?.as_ref().into(), value);
+                self.stage = Stage::Value(key.bytes()?.as_ref().into(), Box::new(value));
                 Ok(())
             }
             Err(Stop::Fault(SnapshotFault::Value(_, holds))) => {

@@ -8,7 +8,8 @@ use super::text::{parse, take_number};
 use super::value::Value;
 use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, field};
 use crate::keyspace::{BUCKETS, Entry, Head, Point};
-use crate::{Db, Keyspace, StrEncoding};
+use crate::types::{Form, Rules};
+use crate::{Db, Keyspace};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -119,6 +120,12 @@ impl State {
         Ok(())
     }
 
+    /// How collections are made: what is packed in our own files stays so until the marks tell.
+    pub(super) fn rules(&self) -> Rules {
+        let rules = self.keyspace.rules();
+        if self.ours { rules.packed() } else { rules }
+    }
+
     /// What was read, once the file has ended.
     pub(super) fn finish(mut self) -> (Keyspace, SnapshotFacts) {
         for (db, deadlines) in Db::all().zip(self.deadlines) {
@@ -215,9 +222,12 @@ impl State {
             let Some(revision) = self.keyspace.applied_index.checked_sub(number >> 1) else {
                 return Ok(None);
             };
-            let head = entry.head();
-            let encoding = if number & 1 == 1 { StrEncoding::Raw } else { head.encoding };
-            entry.set_head(Head { encoding, revision, ..head });
+            let (head, odd) = (entry.head(), number & 1 == 1);
+            let form = if odd && head.form.is_string() { Form::Raw } else { head.form };
+            entry.set_head(Head { form, revision, ..head });
+            if odd {
+                entry.enlarge(self.keyspace.rules());
+            }
             self.put(at, entry)?;
         }
         // Its memory serves the next slot.

@@ -4,11 +4,12 @@
 //! begun and then goes on piece by piece ([`Unfinished`]), straight into the blocks in which it
 //! will live. So a value of a gigabyte needs no second gigabyte, and no piece is looked at twice.
 
+use super::SnapshotFault;
+use super::code::kind;
+use super::collection::{self, Collection};
 use super::input::{Bytes, Input, Result, Stop, Text};
-use super::{SnapshotFault, code};
-use crate::StrEncoding;
 use crate::keyspace::{Chunks, Entry, Head, PACKED_MAX};
-use alloc::borrow::Cow;
+use crate::types::{Form, Rules};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -20,6 +21,8 @@ pub(super) enum Value<'a> {
     Str(Bytes<'a>),
     /// A longer one.
     Large(Chunks),
+    /// Anything else.
+    Collection(Collection),
 }
 
 /// A value whose beginning was read.
@@ -36,15 +39,17 @@ pub(super) enum Begun<'a> {
 pub(super) enum Unfinished {
     /// A string over [`PACKED_MAX`], and how many bytes are missing.
     Str(Chunks, u64),
+    /// A collection, its RDB type, and how many items are missing.
+    Collection(Collection, u8, u64),
 }
 
 impl<'a> Value<'a> {
     /// Begins to read a value of this type. Without enough of it nothing has happened. The fault of
     /// a type that is not stored lacks the key, which only the caller knows. `kind` is a type
     /// ([`is_type`]).
-    pub(super) fn begin(kind: u8, input: &mut Input<'a>) -> Result<Begun<'a>> {
-        if kind != code::STRING {
-            return Err(Stop::Fault(SnapshotFault::Value(Vec::new(), not_stored(kind, input)?)));
+    pub(super) fn begin(of: u8, input: &mut Input<'a>, rules: Rules) -> Result<Begun<'a>> {
+        if of != kind::STRING {
+            return Self::begin_collection(of, input, rules);
         }
         let text = match input.length_or_encoding()? {
             Ok(length) if length > PACKED_MAX as u64 => {
@@ -59,26 +64,30 @@ impl<'a> Value<'a> {
         }))
     }
 
-    /// A string's bytes in one piece.
-    pub(super) fn bytes(self) -> Cow<'a, [u8]> {
-        match self {
-            Self::Str(Bytes::Lent(bytes)) => Cow::Borrowed(bytes),
-            Self::Str(Bytes::Own(bytes)) => Cow::Owned(bytes),
-            Self::Str(Bytes::Int(text)) => Cow::Owned(text.as_bytes().to_vec()),
-            Self::Large(chunks) => {
-                let mut whole = Vec::with_capacity(chunks.len());
-                chunks.list().iter().for_each(|chunk| whole.extend_from_slice(chunk));
-                Cow::Owned(whole)
+    fn begin_collection(of: u8, input: &mut Input<'a>, rules: Rules) -> Result<Begun<'a>> {
+        let Some((collection, items)) = collection::begin(of, input, rules)? else {
+            return Err(Stop::Fault(SnapshotFault::Value(Vec::new(), not_stored(of, input)?)));
+        };
+        let start = input.at();
+        let mut value = Unfinished::Collection(collection, of, items);
+        match value.go_on(input) {
+            Ok(Some(value)) => Ok(Begun::Whole(value)),
+            Ok(None) => Ok(Begun::Unfinished(value)),
+            Err(Stop::Need(_)) => {
+                input.rewind(start);
+                Ok(Begun::Unfinished(value))
             }
+            Err(stop) => Err(stop),
         }
     }
 
     /// The value under its key, with what a snapshot's fields or the clock add.
     pub(super) fn entry(self, key: &[u8], revision: u64, deadline: Option<u64>) -> Entry {
-        let head = |encoding| Head { encoding, revision, deadline };
+        let head = |form| Head { form, revision, deadline };
         match self {
-            Self::Str(bytes) => Entry::string(head(StrEncoding::of(&bytes)), key, &bytes),
-            Self::Large(chunks) => Entry::large(head(StrEncoding::Raw), key, chunks),
+            Self::Str(bytes) => Entry::string(head(Form::of_string(&bytes)), key, &bytes),
+            Self::Large(chunks) => Entry::large(head(Form::Raw), key, chunks),
+            Self::Collection(collection) => collection.entry(key, revision, deadline),
         }
     }
 }
@@ -93,34 +102,45 @@ impl Unfinished {
                 *left -= some.len() as u64;
                 Ok((*left == 0).then(|| Value::Large(core::mem::take(chunks))))
             }
+            Self::Collection(collection, of, left) => {
+                let (before, mut start) = (*left, input.at());
+                while *left > 0 {
+                    match collection.item(*of, input) {
+                        Ok(()) => *left -= 1,
+                        Err(Stop::Need(_)) if *left < before => {
+                            input.rewind(start);
+                            return Ok(None);
+                        }
+                        Err(stop) => return Err(stop),
+                    }
+                    start = input.at();
+                }
+                collection.take().finish(*of).map(Some)
+            }
         }
     }
 }
 
 /// Whether a byte stands for a type of value, stored here or not.
 pub(super) fn is_type(kind: u8) -> bool {
-    matches!(kind, code::STRING | code::MODULE | code::MODULE_2) || type_name(kind).is_some()
+    matches!(kind, kind::STRING..=kind::MODULE_2 | 9..=25)
 }
 
 /// Types of Redis that are not stored here: what TYPE calls them, and how `redis-check-rdb` calls
 /// the form. With a type's own issue its forms leave this list for [`Value::begin`].
 fn type_name(kind: u8) -> Option<(&'static str, &'static str)> {
     Some(match kind {
-        1 => ("list", "list-linked"),
         2 => ("set", "set-hashtable"),
         3 => ("zset", "zset-v1"),
         4 => ("hash", "hash-hashtable"),
         5 => ("zset", "zset-v2"),
         9 => ("hash", "hash-zipmap"),
-        10 => ("list", "list-ziplist"),
         11 => ("set", "set-intset"),
         12 => ("zset", "zset-ziplist"),
         13 => ("hash", "hash-ziplist"),
-        14 => ("list", "quicklist"),
         15 => ("stream", "stream"),
         16 => ("hash", "hash-listpack"),
         17 => ("zset", "zset-listpack"),
-        18 => ("list", "quicklist-v2"),
         19 => ("stream", "stream-v2"),
         20 => ("set", "set-listpack"),
         21 => ("stream", "stream-v3"),
@@ -137,9 +157,9 @@ fn type_name(kind: u8) -> Option<(&'static str, &'static str)> {
 fn not_stored(kind: u8, input: &mut Input<'_>) -> Result<String> {
     Ok(match type_name(kind) {
         Some((name, form)) => {
-            format!("a {name} ({form}), and this version stores strings only")
+            format!("a {name} ({form}), and this version does not store that")
         }
-        None if kind == code::MODULE_2 => {
+        None if kind == kind::MODULE_2 => {
             let name = module_name(input.length()?);
             format!("a value of the module type \"{name}\", and modules are not supported")
         }

@@ -5,11 +5,13 @@
 //! takes keys in any order. What is large is not copied here: a header and the chunks of a value
 //! become bytes only when a piece is written out, away from the keyspace's lock.
 
+use super::collection;
 use super::crc64::crc64;
 use super::text::{print, push_number};
 use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, WRITTEN, code, field};
-use crate::keyspace::{Chunks, Digest, Entry, Revisions};
-use crate::{Db, Keyspace, Settings, StrEncoding};
+use crate::keyspace::{Digest, Entry, Revisions};
+use crate::types::{Form, Value};
+use crate::{Db, Keyspace, Settings};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
@@ -28,7 +30,7 @@ pub struct Piece(Content);
 enum Content {
     Header(Box<Header>),
     Bytes(Vec<u8>),
-    Value(Chunks),
+    Value(Value),
 }
 
 impl Piece {
@@ -37,7 +39,7 @@ impl Piece {
         match &self.0 {
             Content::Header(header) => header.encode().chunks(SLICE).for_each(sink),
             Content::Bytes(bytes) => bytes.chunks(SLICE).for_each(sink),
-            Content::Value(chunks) => chunks.list().iter().for_each(|chunk| sink(chunk)),
+            Content::Value(value) => collection::write_large(value, sink),
         }
     }
 }
@@ -234,20 +236,23 @@ impl Output {
             self.bytes.push(code::EXPIRE_MS);
             self.bytes.extend_from_slice(&deadline.to_le_bytes());
         }
-        self.bytes.push(code::STRING);
+        let (form, value) = (entry.form(), entry.value());
+        self.bytes.push(collection::kind_of(form, value.is_some()));
         put_string(&mut self.bytes, entry.key());
-        match entry.bytes() {
-            (packed, None) => put_string(&mut self.bytes, packed),
-            (_, Some(chunks)) => {
-                put_length(&mut self.bytes, chunks.len() as u64);
+        match value {
+            None => collection::write_packed(form, entry.packed(), &mut self.bytes),
+            Some(value) => {
                 self.close_piece();
-                self.complete += chunks.len() as u64;
-                self.pieces.push(Piece(Content::Value(chunks.clone())));
+                self.complete += value.cost() as u64;
+                self.pieces.push(Piece(Content::Value(value.clone())));
             }
         }
-        let raw = entry.encoding() == StrEncoding::Raw && !says_raw(entry);
+        let odd = match form {
+            Form::Int | Form::Embstr | Form::Raw => form == Form::Raw && !says_raw(entry),
+            Form::List => value.is_some(),
+        };
         let age = self.index.saturating_sub(entry.revision());
-        push_number(&mut self.marks, age << 1 | u64::from(raw));
+        push_number(&mut self.marks, age << 1 | u64::from(odd));
         self.marked += 1;
         // Whoever reads must hold the keys until it knows their marks. Depends on what was written
         // alone, not on when it was taken.
@@ -296,7 +301,7 @@ impl Output {
 /// Whether setting the string as it is would make it `raw`.
 fn says_raw(entry: &Entry) -> bool {
     let (packed, chunks) = entry.bytes();
-    chunks.is_some() || StrEncoding::of(packed) == StrEncoding::Raw
+    chunks.is_some() || Form::of_string(packed) == Form::Raw
 }
 
 pub(super) fn put_length(out: &mut Vec<u8>, length: u64) {
@@ -327,7 +332,7 @@ pub(super) fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
     /// Digits and sign of an `i32`.
     const INT_TEXT_MAX: usize = 11;
     if bytes.len() <= INT_TEXT_MAX
-        && StrEncoding::of(bytes) == StrEncoding::Int
+        && Form::of_string(bytes) == Form::Int
         && let Some(number) = number(bytes)
     {
         if let Ok(byte) = i8::try_from(number) {

@@ -8,7 +8,7 @@ use super::{
     Call, Client, Row, Run, View, Work, bulk, error, exactly, int, least, not_an_integer, text,
 };
 use crate::settings::Allow;
-use quorate_engine::{Db, Flags, Keyspace, Reader, SnapshotFacts, StrEncoding};
+use quorate_engine::{Db, Flags, Keyspace, Reader, SnapshotFacts};
 use quorate_resp::{Args, Proto, Reply};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -171,23 +171,16 @@ fn object(call: &mut Call<'_>, view: &View<'_>, args: Args<'_>) -> Reply<'static
     let reader = Reader { keyspace: view.keyspace, db: call.client.db, seed: 0, clock_ms: 0 };
     let key = args.at(2);
     let Some(bytes) = reader.usage_bytes(key) else { return Reply::error("ERR no such key") };
-    let (encoding, len) = match reader.string(key) {
-        Ok(Some(value)) => (encoding_name(value.encoding()), value.len() as u64),
-        _ => (reader.type_name(key).unwrap_or("unknown"), bytes),
+    let encoding = reader.encoding(key).unwrap_or("unknown");
+    let len = match reader.string(key) {
+        Ok(Some(value)) => value.len() as u64,
+        _ => bytes,
     };
     let text = format!(
         "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{len} lru:0 \
          lru_seconds_idle:0"
     );
     Reply::Simple(text.into())
-}
-
-fn encoding_name(encoding: StrEncoding) -> &'static str {
-    match encoding {
-        StrEncoding::Int => "int",
-        StrEncoding::Embstr => "embstr",
-        StrEncoding::Raw => "raw",
-    }
 }
 
 /// Forty hexadecimal digits of a digest, as Redis shows one.

@@ -2,7 +2,6 @@
 //!
 //! Tools and test suites write them without a thought, and what they govern (eviction samples, the
 //! replication backlog, `save` points …) either does not exist here or is decided by the cluster.
-//! Encoding thresholds join the replicated settings when their data types arrive.
 
 use super::Kind::{Bool, Bytes, BytesOrPercent, Choice, Int, SavePoints, Text, Words};
 use super::{Kind, Scope, Setting, When};
@@ -52,18 +51,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row("latency-monitor-threshold", Int(0, MAX), "0"),
     row("tracking-table-max-keys", Int(0, MAX), "1000000"),
     row("acllog-max-len", Int(0, MAX), "128"),
-    row("list-max-listpack-size", Int(-5, INT), "-2").alias("list-max-ziplist-size"),
     row("list-compress-depth", Int(0, INT), "0"),
-    row("hash-max-listpack-entries", Int(0, MAX), "512").alias("hash-max-ziplist-entries"),
-    row("hash-max-listpack-value", Bytes(0, MAX), "64").alias("hash-max-ziplist-value"),
-    row("set-max-intset-entries", Int(0, MAX), "512"),
-    row("set-max-listpack-entries", Int(0, MAX), "128"),
-    row("set-max-listpack-value", Bytes(0, MAX), "64"),
-    row("zset-max-listpack-entries", Int(0, MAX), "128").alias("zset-max-ziplist-entries"),
-    row("zset-max-listpack-value", Bytes(0, MAX), "64").alias("zset-max-ziplist-value"),
-    row("hll-sparse-max-bytes", Bytes(0, MAX), "3000"),
-    row("stream-node-max-bytes", Bytes(0, MAX), "4096"),
-    row("stream-node-max-entries", Int(0, MAX), "100"),
     row("replicaof", Words, "").at_start().alias("slaveof"),
     row("repl-backlog-size", Bytes(1, MAX), "1048576"),
     row("repl-backlog-ttl", Int(0, MAX), "3600"),

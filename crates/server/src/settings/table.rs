@@ -9,7 +9,10 @@ use super::Kind::{
 use super::Setting;
 
 const MAX: i64 = i64::MAX;
+const INT: i64 = i32::MAX as i64;
 const MB: i64 = 1 << 20;
+const COUNT: super::Kind = Int(0, MAX);
+const SIZE: super::Kind = Bytes(0, MAX);
 const PORT: super::Kind = Int(0, 65_535);
 const ALLOW: super::Kind = Choice(&["no", "yes", "local"]);
 const LEVELS: super::Kind = Choice(&["debug", "verbose", "notice", "warning", "nothing"]);
@@ -106,6 +109,37 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Classes of keyspace events that are published.",
     )
     .cluster(),
+    // Where a small value becomes a large one.
+    Setting::new(
+        "list-max-listpack-size",
+        Int(-5, INT),
+        "-2",
+        "Elements of a packed list; negative: at most 4, 8, 16, 32 or 64 KiB.",
+    )
+    .alias("list-max-ziplist-size")
+    .cluster(),
+    Setting::new("hash-max-listpack-entries", COUNT, "512", "Fields of a packed hash.")
+        .alias("hash-max-ziplist-entries")
+        .cluster(),
+    Setting::new("hash-max-listpack-value", SIZE, "64", "Bytes of its longest field or value.")
+        .alias("hash-max-ziplist-value")
+        .cluster(),
+    Setting::new("set-max-intset-entries", COUNT, "512", "Members of a packed set of integers.")
+        .cluster(),
+    Setting::new("set-max-listpack-entries", COUNT, "128", "Members of any other packed set.")
+        .cluster(),
+    Setting::new("set-max-listpack-value", SIZE, "64", "Bytes of its longest member.").cluster(),
+    Setting::new("zset-max-listpack-entries", COUNT, "128", "Members of a packed sorted set.")
+        .alias("zset-max-ziplist-entries")
+        .cluster(),
+    Setting::new("zset-max-listpack-value", SIZE, "64", "Bytes of its longest member.")
+        .alias("zset-max-ziplist-value")
+        .cluster(),
+    Setting::new("stream-node-max-entries", COUNT, "100", "Entries of a stream's block; 0: any.")
+        .cluster(),
+    Setting::new("stream-node-max-bytes", SIZE, "4096", "Bytes of a stream's block; 0: any.")
+        .cluster(),
+    Setting::new("hll-sparse-max-bytes", SIZE, "3000", "Bytes of a sparse HyperLogLog.").cluster(),
     Setting::new("appendonly", Choice(&["yes"]), "yes", "The log is an append-only file, always.")
         .at_start(),
     Setting::new(

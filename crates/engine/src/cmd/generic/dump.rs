@@ -6,12 +6,10 @@
 //! or how often used, is checked and not kept, as nothing of that kind is.
 
 use super::{NOT_AN_INTEGER, SYNTAX};
-use crate::snapshot::{self, PayloadError};
+use crate::snapshot::{self, Payload, PayloadError};
 use crate::{
-    Arity, Db, Deadline, Flags, Group, Judgement, Keys, Keyspace, Logged, Reader, Spec, Stamp,
-    Writer,
+    Arity, Db, Flags, Group, Judgement, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer,
 };
-use alloc::borrow::Cow;
 use alloc::format;
 use quorate_resp::{Args, Reply, int_text, parse_int};
 
@@ -49,17 +47,12 @@ const BYTE_NS: u64 = 1;
 type Result<T> = core::result::Result<T, Reply<'static>>;
 
 fn dump<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    match cx.string(args.at(1)) {
-        Ok(Some(value)) => Reply::owned(snapshot::dump(value)),
-        Ok(None) => Reply::Null,
-        Err(_) => Reply::WRONG_TYPE,
-    }
+    cx.dump(args.at(1)).map_or(Reply::Null, Reply::owned)
 }
 
 fn dump_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
     let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    let length = reader.string(args.at(1)).ok().flatten().map_or(0, |value| value.len());
-    length as u64 * BYTE_NS
+    reader.usage_bytes(args.at(1)).unwrap_or(0).saturating_mul(BYTE_NS)
 }
 
 /// A payload may claim anything; what claims more than a string may have is refused at once.
@@ -124,9 +117,9 @@ fn integer(text: &[u8]) -> Result<i64> {
 }
 
 /// The value in a payload.
-fn value<'a>(keyspace: &Keyspace, payload: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+fn value<'a>(keyspace: &Keyspace, payload: &'a [u8]) -> Result<Payload<'a>> {
     let longest = keyspace.settings().string_bytes_max;
-    snapshot::load(payload, longest).map_err(|error| match error {
+    snapshot::load(payload, longest, keyspace.rules()).map_err(|error| match error {
         PayloadError::Unknown => Reply::error("ERR DUMP payload version or checksum are wrong"),
         PayloadError::Malformed => Reply::error("ERR Bad data format"),
         PayloadError::Value(holds) => Reply::Error(format!("ERR The payload holds {holds}").into()),
@@ -153,7 +146,7 @@ fn judge(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
     if deadline.is_some_and(|at_ms| at_ms <= stamp.now_ms) {
         return Judgement::Hidden;
     }
-    let downgraded = snapshot::downgraded(payload, &value);
+    let downgraded = value.downgraded();
     if downgraded.is_none() && (options.absolute || deadline.is_none()) {
         return Judgement::Plain;
     }
@@ -186,7 +179,7 @@ fn restored(cx: &mut Writer<'_>, args: Args<'_>) -> Result<()> {
         }
         return Ok(());
     }
-    cx.set_string(key, &value, deadline.map_or(Deadline::Clear, Deadline::At));
+    cx.put(key, value, deadline);
     cx.notify(b'g', "restore", key);
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! on all), so IDLETIME is always 0; values are not shared between keys, so REFCOUNT is always 1.
 
 use super::{NOT_AN_INTEGER, SYNTAX};
-use crate::{Arity, Flags, Group, Keys, Meta, Reader, Spec, StrEncoding};
+use crate::{Arity, Flags, Group, Keys, Meta, Reader, Spec};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -50,15 +50,7 @@ const fn help(name: &'static str, since: &'static str) -> Meta {
 }
 
 fn encoding<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    match cx.string(args.at(2)) {
-        Ok(Some(value)) => Reply::bulk(match value.encoding() {
-            StrEncoding::Int => b"int",
-            StrEncoding::Embstr => b"embstr",
-            StrEncoding::Raw => b"raw",
-        }),
-        Ok(None) => Reply::Null,
-        Err(_) => Reply::WRONG_TYPE,
-    }
+    cx.encoding(args.at(2)).map_or(Reply::Null, |name| Reply::bulk(name.as_bytes()))
 }
 
 fn idletime<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {

@@ -184,6 +184,7 @@ fn show(reply: &Reply<'_>) -> String {
         Reply::Error(text) => format!("-{text}"),
         Reply::Int(value) => format!("{value}"),
         Reply::Bulk(bytes) => format!("\"{}\"", bytes.escape_ascii()),
+        Reply::Decimal(number) => format!("\"{number}\""),
         Reply::Chunks(pieces) => format!("\"{}\"", pieces.concat().escape_ascii()),
         Reply::Null => String::from("nil"),
         Reply::Array(items) => {

@@ -165,13 +165,13 @@ fn what_says_nothing_about_the_data_is_skipped() {
 fn what_cannot_be_held_is_named() {
     for (body, want) in [
         (
-            &b"\x00\x01a\x01v\xfa\x01x\x01y\x12\x06my\tlst\x01"[..],
-            "the key \"my\\tlst\" holds a list (quicklist-v2), and this version stores strings \
-             only (at byte 27, after 1 key)",
+            &b"\x00\x01a\x01v\xfa\x01x\x01y\x0f\x06my\tstr\x01"[..],
+            "the key \"my\\tstr\" holds a stream (stream), and this version does not store that \
+             (at byte 27, after 1 key)",
         ),
         (
             b"\x0f\xc0\x07",
-            "the key \"7\" holds a stream (stream), and this version stores strings only \
+            "the key \"7\" holds a stream (stream), and this version does not store that \
              (at byte 12, after 0 keys)",
         ),
         (

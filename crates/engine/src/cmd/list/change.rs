@@ -1,0 +1,176 @@
+//! The inside of lists: LSET, LINSERT, LREM, LTRIM.
+
+use super::{position, range, wrong};
+use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
+use crate::types::Open;
+use crate::types::list::ListTree;
+use crate::types::pack::Item;
+use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Writer};
+use alloc::vec::Vec;
+use quorate_resp::{Args, Reply, parse_int};
+
+pub(super) const LSET: Spec = Spec::write(
+    Group::List.meta(
+        "LSET",
+        Arity::Exactly(4),
+        Keys::At(1),
+        Flags::DENYOOM,
+        ("1.0.0", "Replaces an element of a list."),
+    ),
+    Logged::Plain,
+    lset,
+);
+
+fn lset(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let key = args.at(1);
+    let at = parse_int(args.at(2));
+    let done = wrong(cx.edit(key, |list: &mut Open<ListTree>| {
+        let Some(at) = at else { return Err(NOT_AN_INTEGER) };
+        let at = position(at, list.len()).filter(|&at| at < list.len());
+        list.set(at.ok_or("ERR index out of range")?, args.at(3));
+        Ok(())
+    }));
+    match done {
+        Ok(Some(Ok(()))) => {
+            cx.notify(b'l', "lset", key);
+            Reply::OK
+        }
+        Ok(Some(Err(error))) => Reply::error(error),
+        Ok(None) => Reply::error("ERR no such key"),
+        Err(reply) => reply,
+    }
+}
+
+pub(super) const LINSERT: Spec = Spec::write(
+    Group::List.meta(
+        "LINSERT",
+        Arity::Exactly(5),
+        Keys::At(1),
+        Flags::DENYOOM,
+        ("2.2.0", "Puts an element before or after the first one that equals another."),
+    ),
+    Logged::Plain,
+    linsert,
+)
+.costing(walk_cost_ns);
+
+fn linsert(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let key = args.at(1);
+    let after = match args.at(2) {
+        place if place.eq_ignore_ascii_case(b"AFTER") => true,
+        place if place.eq_ignore_ascii_case(b"BEFORE") => false,
+        _ => return Reply::error(SYNTAX),
+    };
+    let pivot = Item::of(args.at(3));
+    let done = wrong(cx.edit(key, |list: &mut Open<ListTree>| {
+        let at = list.view().from(0).position(|element| element == pivot)?;
+        list.insert(at + usize::from(after), args.at(4));
+        Some(list.len())
+    }));
+    match done {
+        Ok(Some(Some(len))) => {
+            cx.notify(b'l', "linsert", key);
+            Reply::len(len)
+        }
+        Ok(Some(None)) => Reply::Int(-1),
+        Ok(None) => Reply::Int(0),
+        Err(reply) => reply,
+    }
+}
+
+pub(super) const LREM: Spec = Spec::write(
+    Group::List.meta(
+        "LREM",
+        Arity::Exactly(4),
+        Keys::At(1),
+        Flags::NONE,
+        ("1.0.0", "Removes the first or last elements that equal another, or all of them (0)."),
+    ),
+    Logged::Plain,
+    lrem,
+)
+.costing(walk_cost_ns);
+
+fn lrem(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let key = args.at(1);
+    let Some(count) = parse_int(args.at(2)) else { return Reply::error(NOT_AN_INTEGER) };
+    let wanted = Item::of(args.at(3));
+    let most = match count {
+        0 => usize::MAX,
+        _ => usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX),
+    };
+    let done = wrong(cx.edit(key, |list: &mut Open<ListTree>| {
+        let is_wanted = |(at, element): (usize, Item<'_>)| (element == wanted).then_some(at);
+        let found: Vec<usize> = if count < 0 {
+            let last = list.len().saturating_sub(1);
+            let back = list.view().back_from(last).enumerate();
+            back.filter_map(is_wanted).take(most).map(|at| last - at).collect()
+        } else {
+            let mut found: Vec<usize> =
+                list.view().from(0).enumerate().filter_map(is_wanted).take(most).collect();
+            found.reverse();
+            found
+        };
+        let removed = found.len();
+        // From the back, so that the positions before keep their meaning.
+        for at in found {
+            list.remove(at, 1);
+        }
+        removed
+    }));
+    match done {
+        Ok(Some(removed)) => {
+            if removed > 0 {
+                changed(cx, "lrem", key);
+            }
+            Reply::len(removed)
+        }
+        Ok(None) => Reply::Int(0),
+        Err(reply) => reply,
+    }
+}
+
+pub(super) const LTRIM: Spec = Spec::write(
+    Group::List.meta(
+        "LTRIM",
+        Arity::Exactly(4),
+        Keys::At(1),
+        Flags::NONE,
+        ("1.0.0", "Keeps only the elements between two positions, both included."),
+    ),
+    Logged::Plain,
+    ltrim,
+);
+
+fn ltrim(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let key = args.at(1);
+    let (Some(first), Some(last)) = (parse_int(args.at(2)), parse_int(args.at(3))) else {
+        return Reply::error(NOT_AN_INTEGER);
+    };
+    let done = wrong(cx.edit(key, |list: &mut Open<ListTree>| {
+        let len = list.len();
+        let (start, end) = range(first, last, len).unwrap_or((len, len));
+        list.remove(end, len - end);
+        list.remove(0, start);
+    }));
+    match done {
+        Ok(Some(())) => changed(cx, "ltrim", key),
+        Ok(None) => {}
+        Err(reply) => return reply,
+    }
+    Reply::OK
+}
+
+/// Tells of a change that may have emptied the list.
+fn changed(cx: &mut Writer<'_>, event: &'static str, key: &[u8]) {
+    cx.notify(b'l', event, key);
+    if !cx.reader().exists(key) {
+        cx.notify(b'g', "del", key);
+    }
+}
+
+/// An element that is passed takes some 5 ns.
+fn walk_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
+    reader.view::<ListTree>(args.at(1)).ok().flatten().map_or(0, |list| 5 * list.len() as u64)
+}

@@ -1,0 +1,48 @@
+//! Commands on lists, as in Redis 7.2.
+//!
+//! Positions are counted from 0, negative ones from the end. Nothing here knows how a list lies.
+
+mod change;
+mod ends;
+mod read;
+
+use crate::{Spec, WrongType};
+use quorate_resp::Reply;
+
+/// The rows of the family.
+pub(super) const ROWS: &[Spec] = &[
+    read::LINDEX,
+    change::LINSERT,
+    read::LLEN,
+    ends::LPOP,
+    ends::LPUSH,
+    ends::LPUSHX,
+    read::LRANGE,
+    change::LREM,
+    change::LSET,
+    change::LTRIM,
+    ends::RPOP,
+    ends::RPUSH,
+    ends::RPUSHX,
+];
+
+/// Position `at` of `len`, negative ones from the end; `None` if it is before the first.
+fn position(at: i64, len: usize) -> Option<usize> {
+    if at >= 0 {
+        return Some(usize::try_from(at).unwrap_or(usize::MAX));
+    }
+    len.checked_sub(usize::try_from(at.unsigned_abs()).ok()?)
+}
+
+/// Positions from `first` to `last`, both included, as `start..end` within `len`; `None` if nothing
+/// lies between.
+fn range(first: i64, last: i64, len: usize) -> Option<(usize, usize)> {
+    let start = position(first, len).unwrap_or(0);
+    let end = position(last, len)?.saturating_add(1).min(len);
+    (start < end).then_some((start, end))
+}
+
+/// The reply for a key of another type.
+fn wrong<T>(found: Result<T, WrongType>) -> Result<T, Reply<'static>> {
+    found.map_err(|WrongType| Reply::WRONG_TYPE)
+}

@@ -1,0 +1,147 @@
+//! Collections in RDB: what is the same for all of them. A type's own forms are in its file below.
+//!
+//! A collection is read item by item straight into the structure in which it will live; an item is
+//! an element, a pair, or one packed row of elements. Nothing is allocated by a declared count, and
+//! a value of any size needs no more than one item beside itself.
+
+mod list;
+mod rows;
+
+use super::code::kind;
+use super::input::{Input, Result, Stop};
+use super::value::Value;
+use super::write::{put_length, put_string};
+use crate::keyspace::{Entry, Head};
+use crate::types::list::ListTree;
+use crate::types::pack::Pack;
+use crate::types::{self, Form, Large, Open, Rules};
+use alloc::vec::Vec;
+
+/// A collection that was read, or is being read. Its record has no head yet.
+#[derive(Debug)]
+pub(super) enum Collection {
+    /// A list.
+    List(Open<ListTree>),
+}
+
+/// An empty one.
+fn begun<T: Large>(rules: Rules) -> Open<T> {
+    Open::new(T::FORM, Pack::default(), None, rules)
+}
+
+/// Begins a collection of an RDB type: itself and how many items follow. `None`: no type of a
+/// collection that is stored here. One item is what a packed form is as a whole.
+pub(super) fn begin(
+    of: u8,
+    input: &mut Input<'_>,
+    rules: Rules,
+) -> Result<Option<(Collection, u64)>> {
+    let collection = match of {
+        kind::LIST | kind::LIST_ZIPLIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 => {
+            Collection::List(begun(rules))
+        }
+        _ => return Ok(None),
+    };
+    let items = if kind::is_packed(of) { 1 } else { input.length()? };
+    if items == 0 {
+        // Redis writes none, and refuses them.
+        return Err(Stop::Malformed("a collection without elements"));
+    }
+    Ok(Some((collection, items)))
+}
+
+impl Collection {
+    /// Reads one item. If it is not whole, nothing has happened.
+    pub(super) fn item(&mut self, of: u8, input: &mut Input<'_>) -> Result<()> {
+        match self {
+            Self::List(list) => list::read(list, of, input),
+        }
+    }
+
+    /// Leaves an empty one behind.
+    pub(super) fn take(&mut self) -> Self {
+        match self {
+            Self::List(list) => Self::List(core::mem::replace(list, begun(list.rules))),
+        }
+    }
+
+    /// Called once all items were read.
+    pub(super) fn finish(self, of: u8) -> Result<Value<'static>> {
+        let is_empty = match &self {
+            Self::List(list) => list.is_empty(),
+        };
+        let _ = of;
+        if is_empty {
+            return Err(Stop::Malformed("a collection without elements"));
+        }
+        Ok(Value::Collection(self))
+    }
+
+    /// The entry of this value.
+    pub(super) fn entry(self, key: &[u8], revision: u64, deadline: Option<u64>) -> Entry {
+        let head = |form| Head { form, revision, deadline };
+        match self {
+            Self::List(list) => Entry::of_open(head(list.form), key, list),
+        }
+    }
+}
+
+/// The RDB type as which a collection is written.
+pub(super) fn kind_of(form: Form, is_large: bool) -> u8 {
+    let _ = is_large;
+    match form {
+        Form::Int | Form::Embstr | Form::Raw => kind::STRING,
+        Form::List => kind::LIST_QUICKLIST_2,
+    }
+}
+
+/// Writes what stands behind the key of a packed collection.
+pub(super) fn write_packed(form: Form, packed: &[u8], out: &mut Vec<u8>) {
+    match form {
+        Form::Int | Form::Embstr | Form::Raw => put_string(out, packed),
+        Form::List => list::write_packed(packed, out),
+    }
+}
+
+/// Writes what stands behind the key of a large value.
+pub(super) fn write_large(value: &types::Value, sink: &mut dyn FnMut(&[u8])) {
+    let mut out = Gather { sink, bytes: Vec::new() };
+    match value {
+        types::Value::Str(chunks) => {
+            put_length(&mut out.bytes, chunks.len() as u64);
+            chunks.list().iter().for_each(|chunk| out.add(chunk));
+        }
+        types::Value::List(list) => list::write_large(list, &mut out),
+    }
+    out.hand_out();
+}
+
+/// Bytes on their way out, in slices that are worth a call.
+struct Gather<'a> {
+    sink: &'a mut dyn FnMut(&[u8]),
+    bytes: Vec<u8>,
+}
+
+impl Gather<'_> {
+    const SLICE: usize = 64 << 10;
+
+    fn add(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(Self::SLICE) {
+            if self.bytes.len() + part.len() > Self::SLICE {
+                self.hand_out();
+            }
+            self.bytes.extend_from_slice(part);
+        }
+    }
+
+    fn length(&mut self, length: u64) {
+        put_length(&mut self.bytes, length);
+    }
+
+    fn hand_out(&mut self) {
+        if !self.bytes.is_empty() {
+            (self.sink)(&self.bytes);
+            self.bytes.clear();
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Collections: what lies at a key that is not a string.
+//!
+//! Each has a small form, which is packed into the key's record ([`pack`]), and a large one, a
+//! [`tree`] of packed leaves. Which of them it is follows Redis's thresholds and is state: nothing
+//! is decided again when a value is loaded. Reading goes through a [`View`], changing through
+//! [`Open`], which `keyspace::change` hands out; a type's file adds to both what the type can do.
+
+pub(crate) mod list;
+#[allow(dead_code, reason = "made for all collections; lists do not need all of it")]
+pub(crate) mod pack;
+#[allow(dead_code, reason = "made for all collections; lists do not need all of it")]
+pub(crate) mod tree;
+
+use crate::keyspace::{Chunks, Digest};
+use list::ListTree;
+use pack::Pack;
+
+/// How a value lies, as far as its record says: its type, and which of its small forms. A large
+/// value has the first form of its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A string that is the text of a number.
+    Int,
+    /// A short string.
+    Embstr,
+    /// Any other string.
+    Raw,
+    /// A list.
+    List,
+}
+
+impl Form {
+    /// Every form, each at the position of its number in a record.
+    const ALL: [Self; 4] = [Self::Int, Self::Embstr, Self::Raw, Self::List];
+
+    /// Its number in a record.
+    pub(crate) fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The form of this number.
+    pub(crate) fn of(number: u8) -> Self {
+        Self::ALL.get(usize::from(number)).copied().unwrap_or(Self::Raw)
+    }
+
+    /// What Redis makes of a string that is set: `int` for a canonical signed 64-bit number,
+    /// `embstr` up to 44 bytes.
+    pub(crate) fn of_string(value: &[u8]) -> Self {
+        const EMBSTR_MAX: usize = 44;
+        match value {
+            _ if is_int(value) => Self::Int,
+            short if short.len() <= EMBSTR_MAX => Self::Embstr,
+            _ => Self::Raw,
+        }
+    }
+
+    /// Whether it is a string's.
+    pub(crate) fn is_string(self) -> bool {
+        matches!(self, Self::Int | Self::Embstr | Self::Raw)
+    }
+
+    /// What `TYPE` calls it.
+    pub(crate) fn type_name(self) -> &'static str {
+        match self {
+            Self::Int | Self::Embstr | Self::Raw => "string",
+            Self::List => "list",
+        }
+    }
+
+    /// What `OBJECT ENCODING` calls it.
+    pub(crate) fn encoding(self, is_large: bool) -> &'static str {
+        match self {
+            Self::Int => "int",
+            Self::Embstr => "embstr",
+            Self::Raw => "raw",
+            Self::List if is_large => "quicklist",
+            Self::List => "listpack",
+        }
+    }
+}
+
+/// Whether the bytes are exactly what printing some `i64` gives.
+fn is_int(value: &[u8]) -> bool {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    match digits {
+        [b'0'] => digits.len() == value.len(),
+        [b'1'..=b'9', rest @ ..] if rest.len() < 19 && rest.iter().all(u8::is_ascii_digit) => {
+            // Up to 18 digits always fit; 19 are compared as text, because they have the same
+            // length.
+            let max: &[u8] = if digits.len() == value.len() {
+                b"9223372036854775807"
+            } else {
+                b"9223372036854775808"
+            };
+            digits.len() < 19 || digits <= max
+        }
+        _ => false,
+    }
+}
+
+/// A value that does not lie in its record. A clone shares everything.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    /// A string over 64 KiB.
+    Str(Chunks),
+    /// A list.
+    List(ListTree),
+}
+
+impl Value {
+    /// Bytes as counted for `maxmemory`.
+    pub(crate) fn cost(&self) -> usize {
+        match self {
+            Self::Str(chunks) => chunks.len() + chunks.list().len() * 48,
+            Self::List(list) => list.cost(),
+        }
+    }
+}
+
+/// The large form of a type.
+pub(crate) trait Large: Sized + Default {
+    /// The form of an empty value of the type.
+    const FORM: Form;
+
+    /// Whether a form is one of this type.
+    fn is(form: Form) -> bool {
+        form == Self::FORM
+    }
+
+    /// Takes a value of this type out of its wrapping.
+    fn from_value(value: Value) -> Option<Self>;
+
+    /// The same, borrowed.
+    fn of_value(value: &Value) -> Option<&Self>;
+
+    /// Wraps it.
+    fn into_value(self) -> Value;
+
+    /// Elements.
+    fn is_empty(&self) -> bool;
+
+    /// Makes a packed value a large one, as it is.
+    fn enlarge(open: &mut Open<Self>);
+}
+
+/// A collection for reading.
+#[derive(Debug)]
+pub(crate) struct View<'a, T> {
+    /// Its form.
+    #[allow(dead_code, reason = "for types with several small forms")]
+    pub(crate) form: Form,
+    /// The packed value ([`pack::parts`]), unless it is large.
+    pub(crate) packed: &'a [u8],
+    /// The large form.
+    pub(crate) large: Option<&'a T>,
+}
+
+impl<T> Clone for View<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for View<'_, T> {}
+
+/// A collection open for change.
+#[derive(Debug)]
+pub(crate) struct Open<T> {
+    /// Its form. A type with several small ones changes it.
+    pub(crate) form: Form,
+    /// The key's record with the packed value; without a value once there is a large one.
+    pub(crate) pack: Pack,
+    /// The large form.
+    pub(crate) large: Option<T>,
+    /// Where small ends, and how elements are ordered.
+    pub(crate) rules: Rules,
+    /// What was changed, for the keyspace's digest. Every change folds in what it did and to what;
+    /// if nothing is, nothing has changed.
+    changes: Digest,
+    changed: bool,
+}
+
+impl<T: Large> Open<T> {
+    /// Opens a value.
+    pub(crate) fn new(form: Form, pack: Pack, large: Option<T>, rules: Rules) -> Self {
+        Self { form, pack, large, rules, changes: Digest(0), changed: false }
+    }
+
+    /// Whether it has no elements: then its key goes.
+    pub(crate) fn is_empty(&self) -> bool {
+        match &self.large {
+            Some(large) => large.is_empty(),
+            None => self.pack.value().is_empty() || self.pack.row().is_empty(),
+        }
+    }
+
+    /// The same for reading.
+    pub(crate) fn view(&self) -> View<'_, T> {
+        View { form: self.form, packed: self.pack.value(), large: self.large.as_ref() }
+    }
+
+    /// Notes a change: `what` tells operations of a type apart.
+    pub(crate) fn note(&mut self, what: u64, element: &[u8]) {
+        self.changes.word(what);
+        self.changes.bytes(element);
+        self.changed = true;
+    }
+
+    /// Everything that was noted; `None` if nothing has changed.
+    pub(crate) fn noted(&self) -> Option<u64> {
+        self.changed.then_some(self.changes.0)
+    }
+}
+
+/// What a collection must know of the state when it is changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rules {
+    /// Where small ends.
+    pub(crate) limits: Limits,
+    /// Key of the hash that orders members of sets and fields of hashes, as it orders keys.
+    #[allow(dead_code, reason = "for sets and hashes")]
+    pub(crate) hash_key: [u64; 2],
+}
+
+impl Rules {
+    /// With limits that nothing exceeds but a packed value's own: for a value that was packed when
+    /// it was written.
+    pub(crate) fn packed(self) -> Self {
+        let any = (u64::MAX, u64::MAX);
+        let limits = Limits {
+            list_size: -5,
+            hash: any,
+            set_ints: u64::MAX,
+            set: any,
+            zset: any,
+            ..self.limits
+        };
+        Self { limits, ..self }
+    }
+}
+
+/// Thresholds between small and large, from settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// `list-max-listpack-size`: entries, or if negative the size class of Redis (-1: 4 KiB … -5:
+    /// 64 KiB).
+    pub(crate) list_size: i64,
+    /// `hash-max-listpack-entries`, and `…-value` in bytes.
+    pub(crate) hash: (u64, u64),
+    /// `set-max-intset-entries`.
+    pub(crate) set_ints: u64,
+    /// `set-max-listpack-entries`, and `…-value` in bytes.
+    pub(crate) set: (u64, u64),
+    /// `zset-max-listpack-entries`, and `…-value` in bytes.
+    pub(crate) zset: (u64, u64),
+    /// `stream-node-max-entries` (0: any number), and `stream-node-max-bytes` (0: any size).
+    pub(crate) stream: (u64, u64),
+    /// `hll-sparse-max-bytes`.
+    pub(crate) hll_bytes: u64,
+}
+
+impl Default for Limits {
+    /// Redis 7.2's.
+    fn default() -> Self {
+        Self {
+            list_size: -2,
+            hash: (512, 64),
+            set_ints: 512,
+            set: (128, 64),
+            zset: (128, 64),
+            stream: (100, 4096),
+            hll_bytes: 3000,
+        }
+    }
+}
+
+impl Limits {
+    /// A threshold that is a plain number, by its setting's name.
+    pub(crate) fn number(&mut self, name: &str) -> Option<&mut u64> {
+        Some(match name {
+            "hash-max-listpack-entries" => &mut self.hash.0,
+            "hash-max-listpack-value" => &mut self.hash.1,
+            "set-max-intset-entries" => &mut self.set_ints,
+            "set-max-listpack-entries" => &mut self.set.0,
+            "set-max-listpack-value" => &mut self.set.1,
+            "zset-max-listpack-entries" => &mut self.zset.0,
+            "zset-max-listpack-value" => &mut self.zset.1,
+            "stream-node-max-entries" => &mut self.stream.0,
+            "stream-node-max-bytes" => &mut self.stream.1,
+            "hll-sparse-max-bytes" => &mut self.hll_bytes,
+            _ => return None,
+        })
+    }
+}
+
+/// No packed value is longer, whatever the settings say: what changes in place must be short.
+pub(crate) const PACKED_BYTES_MAX: usize = 64 << 10;
