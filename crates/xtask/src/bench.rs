@@ -3,7 +3,8 @@
 //! Every round drives each system once per case, alternating; a figure is the median of the rounds.
 //! CPU is user plus system time of the server processes alone, from `/proc`, per operation: it is
 //! steadier than throughput on a shared machine. Nothing here asserts: a person reads the table, a
-//! script the JSON. `cargo xtask bench snapshot` looks at snapshots under load.
+//! script the JSON. `cargo xtask bench snapshot` looks at snapshots under load, `cargo xtask
+//! bench types` at collections.
 
 mod drive;
 mod memory;
@@ -11,6 +12,7 @@ mod probe;
 mod report;
 mod snapshot;
 pub(crate) mod systems;
+mod types;
 
 use report::{Measured, Report};
 use std::path::Path;
@@ -58,8 +60,10 @@ struct Options {
 /// Runs the bench. `args`: `--rounds N` (default 5), `--only set` (part of a case's name), `--json
 /// FILE`, `--memory-keys N` (default 5,000,000; 0 leaves the memory comparison out).
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
-    if let Some(("snapshot", rest)) = args.split_first().map(|(word, rest)| (word.as_str(), rest)) {
-        return snapshot::run(root, rest);
+    match args.split_first().map(|(word, rest)| (word.as_str(), rest)) {
+        Some(("snapshot", rest)) => return snapshot::run(root, rest),
+        Some(("types", rest)) => return types::run(root, rest),
+        _ => {}
     }
     let options = parse(args)?;
     let binary = systems::build(root)?;

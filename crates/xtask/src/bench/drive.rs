@@ -19,30 +19,35 @@ pub(crate) struct Run {
 
 /// One run of `redis-benchmark` against `port`.
 pub(crate) fn benchmark(port: u16, case: Case) -> Result<Run, String> {
+    let numbers = [case.requests, case.clients, case.pipeline].map(|number| number.to_string());
+    let [requests, clients, pipeline] = &numbers;
+    let args = ["-t", case.test, "-d", "64", "-r", "1000000"];
+    let rest = ["-n", requests.as_str(), "-c", clients, "-P", pipeline];
+    benchmark_with(port, &[&args[..], &rest[..]].concat())
+}
+
+/// One run of `redis-benchmark` with these arguments, which choose one test. (A test that needs
+/// another one first prints that one's figures before its own: the last ones count.)
+pub(crate) fn benchmark_with(port: u16, args: &[&str]) -> Result<Run, String> {
     let done = Command::new("redis-benchmark")
-        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-t", case.test, "-d", "64"])
-        .args(["-r", "1000000", "-n", &case.requests.to_string(), "-c", &case.clients.to_string()])
-        .args(["-P", &case.pipeline.to_string(), "--csv"])
+        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "--csv"])
+        .args(args)
         .output()
         .map_err(|error| format!("redis-benchmark (package redis-tools): {error}"))?;
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    let line = said
-        .lines()
-        .find(|line| line.to_ascii_lowercase().starts_with(&format!("\"{}\"", case.test)))
-        .ok_or_else(|| {
-            format!("redis-benchmark: {said}{}", String::from_utf8_lossy(&done.stderr))
-        })?;
-    let fields: Vec<f64> = line
-        .split(',')
-        .skip(1)
-        .map(|field| field.trim_matches('"').parse().unwrap_or(f64::NAN))
-        .collect();
-    match fields[..] {
-        [per_second, _average, _min, p50_ms, _p95, p99_ms, ..] => {
-            Ok(Run { per_second, p50_ms, p99_ms })
+    let figures = said.lines().rev().find_map(|line| {
+        let fields = line.split("\",\"").skip(1);
+        let fields: Vec<f64> =
+            fields.filter_map(|field| field.trim_matches('"').parse().ok()).collect();
+        match fields[..] {
+            [per_second, _average, _min, p50_ms, _p95, p99_ms, ..] => {
+                Some(Run { per_second, p50_ms, p99_ms })
+            }
+            _ => None,
         }
-        _ => Err(format!("redis-benchmark printed {line}")),
-    }
+    });
+    figures
+        .ok_or_else(|| format!("redis-benchmark: {said}{}", String::from_utf8_lossy(&done.stderr)))
 }
 
 /// Sets `keys` keys in redis-benchmark's naming (`key:%012d`) to values of `value_bytes` bytes.
@@ -56,32 +61,51 @@ pub(crate) fn load_keys(
     (keys, prefix): (u32, &str),
     value_bytes: usize,
 ) -> Result<(), String> {
+    let value = "x".repeat(value_bytes);
+    pipeline(port, keys, 1, |number, out| {
+        let key = format!("{prefix}key:{number:012}");
+        let length = key.len();
+        out.extend_from_slice(
+            format!("*3\r\n$3\r\nSET\r\n${length}\r\n{key}\r\n${value_bytes}\r\n{value}\r\n")
+                .as_bytes(),
+        );
+    })
+}
+
+/// Sends `count` commands, a thousand at a time. Each is answered by so many lines, and no error.
+pub(crate) fn pipeline(
+    port: u16,
+    count: u32,
+    lines: usize,
+    command: impl Fn(u32, &mut Vec<u8>),
+) -> Result<(), String> {
     let text = |error: std::io::Error| format!("loading port {port}: {error}");
     let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(text)?;
-    let value = "x".repeat(value_bytes);
-    let mut out = Vec::new();
-    let mut answers = vec![0_u8; 64 << 10];
+    let (mut out, mut answers) = (Vec::new(), vec![0_u8; 64 << 10]);
     let mut next = 0;
-    while next < keys {
-        let end = keys.min(next + 1_000);
+    while next < count {
+        let end = count.min(next + 1_000);
         out.clear();
         for number in next..end {
-            let key = format!("{prefix}key:{number:012}");
-            let length = key.len();
-            out.extend_from_slice(
-                format!("*3\r\n$3\r\nSET\r\n${length}\r\n{key}\r\n${value_bytes}\r\n{value}\r\n")
-                    .as_bytes(),
-            );
+            command(number, &mut out);
         }
         stream.write_all(&out).map_err(text)?;
-        let mut left = 5 * (end - next) as usize;
+        let mut left = lines * (end - next) as usize;
+        let mut starts_line = true;
         while left > 0 {
             let got = stream.read(&mut answers).map_err(text)?;
             let said = answers.get(..got).unwrap_or(&[]);
-            if got == 0 || said.contains(&b'-') {
-                return Err(format!("loading port {port}: {}", String::from_utf8_lossy(said)));
+            for &byte in said {
+                if starts_line && byte == b'-' {
+                    let said = String::from_utf8_lossy(said);
+                    return Err(format!("loading port {port}: {said}"));
+                }
+                starts_line = byte == b'\n';
+                left = left.saturating_sub(usize::from(starts_line));
             }
-            left = left.saturating_sub(got);
+            if got == 0 {
+                return Err(format!("loading port {port}: the connection was closed"));
+            }
         }
         next = end;
     }
