@@ -3,7 +3,8 @@
 //!
 //! The suite runs in external mode through the leader's port. What cannot pass stands in
 //! `tests/tcl/skip.txt`, one line each with a reason from a fixed list; the list only shrinks. A
-//! skip that names no test of the suite is an error, so that the list cannot rot.
+//! skip that names no test of the suite is an error, so that the list cannot rot. Where the suite
+//! asks for an encoding that 7.2 calls otherwise, `tests/tcl/start.tcl` adapts it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ pub(crate) fn run(root: &Path, binary: Option<&Path>, args: &[String]) -> Result
     let mut failed = Vec::new();
     let (mut passed, mut skipped) = (0, 0);
     for unit in units {
-        let outcome = run_unit(&suite, unit, port, &skips)?;
+        let outcome = run_unit(root, &suite, unit, port, &skips)?;
         println!(
             "{unit:<22} {:>4} passed, {:>3} failed, {:>3} skipped, {:>3} not for external mode",
             outcome.passed,
@@ -177,7 +178,13 @@ impl Outcome {
     }
 }
 
-fn run_unit(suite: &Path, unit: &str, port: u16, skips: &[Skip]) -> Result<Outcome, String> {
+fn run_unit(
+    root: &Path,
+    suite: &Path,
+    unit: &str,
+    port: u16,
+    skips: &[Skip],
+) -> Result<Outcome, String> {
     let list = std::env::temp_dir().join(format!("quorate-skip-{}.txt", std::process::id()));
     let names: Vec<&str> =
         skips.iter().filter(|skip| skip.unit == unit).map(|skip| skip.test.as_str()).collect();
@@ -185,7 +192,8 @@ fn run_unit(suite: &Path, unit: &str, port: u16, skips: &[Skip]) -> Result<Outco
     let text = if names.is_empty() { "no test has this name".to_owned() } else { names.join("\n") };
     std::fs::write(&list, text).map_err(|error| error.to_string())?;
     let done = Command::new("tclsh")
-        .args(["tests/test_helper.tcl", "--host", "127.0.0.1", "--port", &port.to_string()])
+        .arg(root.join("tests/tcl/start.tcl"))
+        .args(["--host", "127.0.0.1", "--port", &port.to_string()])
         .args(["--single", unit, "--skipfile"])
         .arg(&list)
         .args(["--tags", "-needs:repl", "--timeout", "600"])
