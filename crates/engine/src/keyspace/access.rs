@@ -276,10 +276,10 @@ impl Writer<'_> {
         key: &[u8],
         work: impl FnOnce(&mut Open<T>) -> R,
     ) -> Result<Option<R>, WrongType> {
-        if !self.reader().exists(key) {
-            return Ok(None);
-        }
-        self.edit_or_create(key, work).map(Some)
+        let site = self.site(self.db, key);
+        let (result, old) = self.keyspace.edit(&site, false, work)?;
+        self.discard(old);
+        Ok(result)
     }
 
     /// The same, beginning with an empty collection when the key is absent. If it stays empty, the
@@ -290,9 +290,10 @@ impl Writer<'_> {
         work: impl FnOnce(&mut Open<T>) -> R,
     ) -> Result<R, WrongType> {
         let site = self.site(self.db, key);
-        let (result, old) = self.keyspace.edit(&site, work)?;
+        let (result, old) = self.keyspace.edit(&site, true, work)?;
         self.discard(old);
-        Ok(result)
+        // There is a result: it was created at worst.
+        result.ok_or(WrongType)
     }
 
     /// Removes the key. False when it was absent, or expired (then it is removed all the same).

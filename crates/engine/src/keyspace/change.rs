@@ -172,13 +172,14 @@ impl Keyspace {
         (length, old.and_then(garbage))
     }
 
-    /// Opens a collection for `work`, an empty one if there is none. Empty afterwards it goes.
-    /// If nothing was changed, nothing has happened to the key.
+    /// Opens a collection for `work`; if there is none, an empty one or, without `create`, none at
+    /// all. Empty afterwards it goes. If nothing was changed, nothing has happened to the key.
     pub(super) fn edit<T: Large, R>(
         &mut self,
         site: &Site<'_>,
+        create: bool,
         work: impl FnOnce(&mut Open<T>) -> R,
-    ) -> Result<(R, Option<Garbage>), WrongType> {
+    ) -> Result<(Option<R>, Option<Garbage>), WrongType> {
         let (now_ms, rules) = (self.now_ms, self.rules());
         let found = self.open(site).filter(|entry| entry.visible(now_ms));
         if let Some(entry) = &found
@@ -191,24 +192,25 @@ impl Keyspace {
         let mut new = None;
         let entry = match found {
             Some(entry) => entry,
+            None if !create => return Ok((None, None)),
             None => new.insert(Entry::empty(head, site.key)),
         };
         let mut open = entry.open::<T>(rules);
         let result = work(&mut open);
         let (element, is_empty) = (open.noted(), open.is_empty());
         entry.close(open);
-        let Some(element) = element else { return Ok((result, None)) };
+        let Some(element) = element else { return Ok((Some(result), None)) };
         entry.set_head(Head { revision: site.index, ..entry.head() });
         let after = Facts::of(entry);
         let old = match (before, is_empty) {
             (Some(_), false) => None,
             (Some(_), true) => self.database_mut(site.db).table.remove(site.at, site.key),
-            (None, true) => return Ok((result, None)),
+            (None, true) => return Ok((Some(result), None)),
             (None, false) => new.and_then(|entry| self.insert(site, entry)),
         };
         let before = before.or(old.as_ref().map(Facts::of));
         self.settle(Op::Edit, site, element, (before, (!is_empty).then_some(after)));
-        Ok((result, old.and_then(garbage)))
+        Ok((Some(result), old.and_then(garbage)))
     }
 
     /// Takes a key out, expired or not.

@@ -12,6 +12,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::fmt::Debug;
 use core::ops::Range;
 
@@ -278,11 +279,15 @@ impl<L: Leaf> Tree<L> {
     /// Changes the leaf in which element `at` is (the last one for the end); `work` also gets which
     /// element of it that is.
     pub(crate) fn edit_at<R>(&mut self, at: usize, work: impl FnOnce(&mut L, usize) -> R) -> R {
-        let (_, within) = self.at(at);
-        let mut at = at;
-        self.edit(&mut |children| by_position(children, &mut at), |leaf| {
-            work(Arc::make_mut(leaf), within)
-        })
+        // What is left of the position below the last node is the one within the leaf.
+        let at = Cell::new(at);
+        let mut choose = |children: &[Child<L>]| {
+            let mut left = at.get();
+            let number = by_position(children, &mut left);
+            at.set(left);
+            number
+        };
+        self.edit(&mut choose, |leaf| work(Arc::make_mut(leaf), at.get()))
     }
 
     /// Changes the leaf in which an element belongs; see [`Tree::find`].
