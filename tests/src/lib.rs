@@ -1,13 +1,15 @@
 //! What the black-box tests share: real processes ([`cluster`]), a RESP client ([`client`]), load
-//! that remembers what was acknowledged ([`load`]), and a linearizability checker ([`history`]),
-//! transcripts ([`script`]). Nothing here knows the insides of the server: a test sees what an
-//! operator and a client see.
+//! that remembers what was acknowledged ([`load`]), a linearizability checker ([`history`]),
+//! transcripts ([`script`]), and commands made from a seed ([`generate`]). Nothing here knows the
+//! insides of the server: a test sees what an operator and a client see.
 
 pub mod client;
 pub mod cluster;
 pub mod contents;
+pub mod generate;
 pub mod history;
 pub mod load;
+pub mod random;
 pub mod redis;
 pub mod script;
 pub mod shim;

@@ -136,6 +136,16 @@ fn put_pairs(out: &mut String, pairs: &[(Value, Value)], indent: &str) {
     }
 }
 
+/// A command as a line of a transcript, without the `> `.
+pub fn line(args: &[Vec<u8>]) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\');
+    let word = |arg: &Vec<u8>| {
+        let is_plain = !arg.is_empty() && arg.iter().all(is_plain);
+        if is_plain { String::from_utf8_lossy(arg).into_owned() } else { quoted(arg) }
+    };
+    args.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
 fn quoted(bytes: &[u8]) -> String {
     let mut out = String::from("\"");
     for &byte in bytes {

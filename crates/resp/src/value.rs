@@ -119,7 +119,8 @@ fn value(rest: &mut &[u8], depth: usize) -> Result<Value, Stop> {
     let (kind, text) = line.split_first().ok_or(Stop::Wrong("empty line for a reply"))?;
     Ok(match kind {
         b'+' => Value::Simple(owned(text)?),
-        b'-' => Value::Error(owned(text)?),
+        // Redis repeats a client's bytes in some of its errors, whatever they are.
+        b'-' => Value::Error(String::from_utf8_lossy(text).into_owned()),
         b':' => Value::Int(parse_int(text).ok_or(Stop::Wrong("bad integer"))?),
         b'(' => Value::BigNumber(owned(text)?),
         b',' => Value::Double(owned(text)?.parse().map_err(|_| Stop::Wrong("bad double"))?),

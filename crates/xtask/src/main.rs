@@ -7,6 +7,7 @@
 
 mod bench;
 mod ci;
+mod diff;
 mod generate;
 mod layers;
 mod packages;
@@ -38,6 +39,12 @@ const TASKS: &[Task] = &[
         usage: "[STEP…]",
         summary: "Checks everything that must hold, or the named steps only.",
         run: ci::run,
+    },
+    Task {
+        name: "diff",
+        usage: "[OPTION…]",
+        summary: "Compares the engine with redis-server on commands from a seed.",
+        run: diff::run,
     },
     Task {
         name: "fix",

@@ -1,0 +1,88 @@
+//! Sorted sets.
+
+use super::{Family, no_own};
+
+pub(super) const FAMILY: Family = Family {
+    name: "zset",
+    keys: &["z1", "z2", "z3", "{z}4"],
+    templates: &[
+        "ZADD <key> (<score> <member>)+",
+        "ZADD <key> (<score> <member>)+",
+        "ZADD <key> (0 <member>)+",
+        "ZADD <key> <score> <member> <score> <value> <score> <value> <score> <member> <score> \
+         <member>",
+        "ZADD <key> {(NX|XX);(GT|LT);CH} (<score> <member>)+",
+        "ZADD <key> {NX;XX;GT;LT;CH;INCR} <score> <member>",
+        "ZINCRBY <key> <score> <member>",
+        "ZINCRBY <key> <float> <member>",
+        "ZREM <key> (<member>)+",
+        "ZCARD <key>",
+        "ZSCORE <key> <member>",
+        "ZMSCORE <key> (<member>)+",
+        "ZRANK <key> <member>",
+        "ZREVRANK <key> <member>",
+        "ZCOUNT <key> <bound> <bound>",
+        "ZLEXCOUNT <key> <lex> <lex>",
+        "ZRANGE <key> <index> <index> {REV;WITHSCORES}",
+        "ZRANGE <key> 0 -1 {WITHSCORES}",
+        "ZRANGE <key> <bound> <bound> BYSCORE {REV;LIMIT <index> <index>;WITHSCORES}",
+        "ZRANGE <key> <lex> <lex> BYLEX {REV;LIMIT <index> <index>;WITHSCORES}",
+        "ZRANGE <key> <number> <number> {BYSCORE;BYLEX;REV;LIMIT <number> <number>;WITHSCORES}",
+        "ZREVRANGE <key> <index> <index> {WITHSCORES}",
+        "ZRANGEBYSCORE <key> <bound> <bound> {WITHSCORES;LIMIT <index> <index>}",
+        "ZREVRANGEBYSCORE <key> <bound> <bound> {WITHSCORES;LIMIT <index> <index>}",
+        "ZRANGEBYLEX <key> <lex> <lex> {LIMIT <index> <index>}",
+        "ZREVRANGEBYLEX <key> <lex> <lex> {LIMIT <index> <index>}",
+        "ZRANGESTORE <key> <key> <index> <index> {REV}",
+        "ZRANGESTORE <key> <key> <bound> <bound> BYSCORE {REV;LIMIT <index> <index>}",
+        "ZRANGESTORE <key> <key> <lex> <lex> BYLEX {REV;LIMIT <index> <index>;WITHSCORES}",
+        "ZREMRANGEBYRANK <key> <index> <index>",
+        "ZREMRANGEBYSCORE <key> <bound> <bound>",
+        "ZREMRANGEBYLEX <key> <lex> <lex>",
+        "ZPOPMIN <key> (<count>)?",
+        "ZPOPMAX <key> (<count>)?",
+        "ZPOPMIN <key> <number>",
+        "ZMPOP <numkeys> (<key>)+ (MIN|MAX) {COUNT <count>}",
+        "ZMPOP 2 <key> <key> (MIN|MAX) {COUNT (1|2|10)}",
+        "BZPOPMIN (<key>)+ <timeout>",
+        "BZPOPMAX (<key>)+ <timeout>",
+        "BZMPOP <timeout> 2 <key> <key> (MIN|MAX) {COUNT <count>}",
+        "ZUNION 2 <key> <key> {WEIGHTS <score> <score>;AGGREGATE (SUM|MIN|MAX);WITHSCORES}",
+        "ZINTER 2 <key> <key> {WEIGHTS <score> <score>;AGGREGATE (SUM|MIN|MAX);WITHSCORES}",
+        "ZUNION <numkeys> (<key>)+ {WEIGHTS (<score>)+;AGGREGATE <word>;WITHSCORES}",
+        "ZINTER 3 <key> <key> <key> {WITHSCORES}",
+        "ZDIFF 2 <key> <key> {WITHSCORES}",
+        "ZDIFF <numkeys> (<key>)+ {WITHSCORES}",
+        "ZUNIONSTORE <key> 2 <key> <key> {WEIGHTS <score> <score>;AGGREGATE (SUM|MIN|MAX)}",
+        "ZINTERSTORE <key> 2 <key> <key> {WEIGHTS <score> <score>;AGGREGATE (SUM|MIN|MAX)}",
+        "ZINTERSTORE <key> <numkeys> (<key>)+ {WEIGHTS (<score>)+}",
+        "ZDIFFSTORE <key> 2 <key> <key>",
+        "ZDIFFSTORE <key> <numkeys> (<key>)+",
+        "ZINTERCARD 2 <key> <key> {LIMIT <count>}",
+        "ZINTERCARD <numkeys> (<key>)+ {LIMIT <number>}",
+        "ZRANDMEMBER <key>",
+        "ZRANDMEMBER <key> (<count>|<negative>) {WITHSCORES}",
+        "ZRANDMEMBER <key> <number> {WITHSCORES}",
+        "ZSCAN <key> 0 {MATCH <pattern>;COUNT <count>}",
+        // Sets are sorted sets of scores 1 where sorted sets are combined.
+        "SADD (u1|z4) (<member>)+",
+        "DEL <key>",
+        "OBJECT ENCODING <key>",
+    ],
+    fill: |random, place| {
+        let bounds = [
+            "-inf", "+inf", "inf", "(inf", "(-inf", "0", "(0", "1", "(1", "2", "(2", "1.5", "(1.5",
+            "-1", "10", "(10", "nan", "(", "x", "((1", "-inf", "+inf",
+        ];
+        let lexes = [
+            "-", "+", "[a", "(a", "[b", "(b", "[c", "(f", "[aa", "(ab", "[", "(", "-", "+", "a",
+            "", "[1", "(~",
+        ];
+        match place {
+            "bound" => Some(random.pick(&bounds).as_bytes().to_vec()),
+            "lex" => Some(random.pick(&lexes).as_bytes().to_vec()),
+            "timeout" => Some(random.pick(&["0.01", "0.01", "-1", "x"]).as_bytes().to_vec()),
+            _ => no_own(random, place),
+        }
+    },
+};

@@ -1,0 +1,185 @@
+//! Where the engine may answer otherwise than Redis 7.0, and how far.
+//!
+//! Few rules, each with its reason. What is not here must be the same to the last byte.
+
+use quorate_resp::Value;
+use quorate_tests::generate::Command;
+
+/// How the answers to a command are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// To the last byte.
+    Same,
+    /// Items in any order: Redis's order is that of its hash table.
+    Unordered,
+    /// The same for names and values in turn.
+    UnorderedPairs,
+    /// Seconds or milliseconds, of which some pass between the two answers.
+    Time {
+        /// How far apart they may be.
+        slack: i64,
+    },
+    /// Only what kind of reply it is: memory, idle time, references and the like are each server's
+    /// own affair.
+    Shape,
+    /// A name of an encoding: see [`same_encoding`].
+    Encoding,
+    /// Facts about streams, without those that tell the time or how a stream is stored.
+    StreamFacts,
+}
+
+fn has(command: &Command, option: &str) -> bool {
+    command.iter().skip(1).any(|word| word.eq_ignore_ascii_case(option.as_bytes()))
+}
+
+/// The rule of a command, whose name is given in upper case.
+pub(crate) fn rule(name: &str, command: &Command) -> Rule {
+    let sub = command.get(1).map(|word| String::from_utf8_lossy(word).to_ascii_uppercase());
+    match (name, sub.as_deref().unwrap_or_default()) {
+        ("KEYS" | "SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" | "HKEYS" | "HVALS", _) => {
+            Rule::Unordered
+        }
+        ("HGETALL", _) => Rule::UnorderedPairs,
+        ("TTL" | "EXPIRETIME", _) => Rule::Time { slack: 2 },
+        ("PTTL" | "PEXPIRETIME", _) => Rule::Time { slack: 2_000 },
+        // Redis counts keys that are due and not removed yet; which ones, the moment decides.
+        ("DBSIZE", _) | ("MEMORY", "USAGE") | ("OBJECT", "IDLETIME" | "REFCOUNT") => Rule::Shape,
+        ("OBJECT", "ENCODING") => Rule::Encoding,
+        ("XINFO" | "XPENDING", _) => Rule::StreamFacts,
+        // An order nobody asked for.
+        (
+            "GEOSEARCH"
+            | "GEORADIUS"
+            | "GEORADIUSBYMEMBER"
+            | "GEORADIUS_RO"
+            | "GEORADIUSBYMEMBER_RO",
+            _,
+        ) => match command {
+            _ if has(command, "ANY") => Rule::Shape,
+            _ if has(command, "ASC") || has(command, "DESC") || has(command, "COUNT") => Rule::Same,
+            _ => Rule::Unordered,
+        },
+        _ => Rule::Same,
+    }
+}
+
+/// Error texts that Redis 7.2 has otherwise than 7.0: ours, and those of 7.0.
+const ERRORS: &[(&str, &str)] = &[];
+
+/// Whether the answers agree under a rule.
+pub(crate) fn agree(rule: Rule, ours: &Value, theirs: &Value) -> bool {
+    if let (Value::Error(ours), Value::Error(theirs)) = (ours, theirs) {
+        return ours == theirs || ERRORS.contains(&(ours, theirs));
+    }
+    match rule {
+        Rule::Same => same(ours, theirs),
+        Rule::Unordered => same(&sorted(ours), &sorted(theirs)),
+        Rule::UnorderedPairs => same(&sorted(&paired(ours)), &sorted(&paired(theirs))),
+        Rule::Time { slack } => match (ours, theirs) {
+            (Value::Int(ours), Value::Int(theirs)) if *ours > 0 && *theirs > 0 => {
+                ours.abs_diff(*theirs) <= slack.unsigned_abs()
+            }
+            _ => ours == theirs,
+        },
+        Rule::Shape => same_shape(ours, theirs),
+        Rule::Encoding => same_encoding(ours, theirs),
+        Rule::StreamFacts => same(&without_moments(ours), &without_moments(theirs)),
+    }
+}
+
+/// Equal, where a double that is no number equals itself.
+fn same(ours: &Value, theirs: &Value) -> bool {
+    ours == theirs || format!("{ours:?}") == format!("{theirs:?}")
+}
+
+/// Items in an order of their own.
+pub(crate) fn sorted(value: &Value) -> Value {
+    let by_text = |items: &[Value]| {
+        let mut items = items.to_vec();
+        items.sort_by_cached_key(|item| format!("{item:?}"));
+        items
+    };
+    match value {
+        Value::Array(items) => Value::Array(by_text(items)),
+        Value::Set(items) => Value::Set(by_text(items)),
+        Value::Map(pairs) => {
+            let mut pairs = pairs.clone();
+            pairs.sort_by_cached_key(|pair| format!("{pair:?}"));
+            Value::Map(pairs)
+        }
+        other => other.clone(),
+    }
+}
+
+/// A flat array as pairs.
+pub(crate) fn paired(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            Value::Array(items.chunks(2).map(|pair| Value::Array(pair.to_vec())).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// The same kinds of replies, and as many.
+pub(crate) fn same_shape(ours: &Value, theirs: &Value) -> bool {
+    match (ours, theirs) {
+        (Value::Error(ours), Value::Error(theirs)) => ours == theirs,
+        (Value::Array(ours), Value::Array(theirs)) | (Value::Set(ours), Value::Set(theirs)) => {
+            let mut both = ours.iter().zip(theirs);
+            ours.len() == theirs.len() && both.all(|(ours, theirs)| same_shape(ours, theirs))
+        }
+        _ => std::mem::discriminant(ours) == std::mem::discriminant(theirs),
+    }
+}
+
+/// Redis 7.2 packs small sets of strings, which 7.0 keeps in a hash table, and small lists, which
+/// 7.0 keeps in a quicklist of one node.
+fn same_encoding(ours: &Value, theirs: &Value) -> bool {
+    let newer = [("listpack", "hashtable"), ("listpack", "quicklist")];
+    let names = (ours.as_bytes().unwrap_or_default(), theirs.as_bytes().unwrap_or_default());
+    let is_newer = |(ours, theirs): &(&str, &str)| names == (ours.as_bytes(), theirs.as_bytes());
+    ours == theirs || newer.iter().any(is_newer)
+}
+
+/// Drops what depends on the moment or on how a stream lies in memory: idle and seen times (7.2 has
+/// more of them than 7.0), times of delivery, and counts of radix tree nodes.
+fn without_moments(value: &Value) -> Value {
+    const DROPPED: [&[u8]; 6] = [
+        b"idle",
+        b"inactive",
+        b"seen-time",
+        b"active-time",
+        b"radix-tree-keys",
+        b"radix-tree-nodes",
+    ];
+    let is_dropped = |name: &Value| name.as_bytes().is_some_and(|name| DROPPED.contains(&name));
+    match value {
+        Value::Map(pairs) => {
+            let kept = pairs.iter().filter(|(name, _)| !is_dropped(name));
+            Value::Map(kept.map(|(name, value)| (name.clone(), without_moments(value))).collect())
+        }
+        Value::Array(items) => match items.as_slice() {
+            // Of a pending entry: id, consumer, time and count, or the same without consumer.
+            [id, consumer @ Value::Bulk(_), Value::Int(_), count @ Value::Int(_)] => {
+                Value::Array(vec![id.clone(), consumer.clone(), count.clone()])
+            }
+            [id @ Value::Bulk(_), Value::Int(_), count @ Value::Int(_)] => {
+                Value::Array(vec![id.clone(), count.clone()])
+            }
+            items => {
+                let mut kept = Vec::new();
+                let mut items = items.iter();
+                while let Some(item) = items.next() {
+                    if is_dropped(item) {
+                        items.next();
+                    } else {
+                        kept.push(without_moments(item));
+                    }
+                }
+                Value::Array(kept)
+            }
+        },
+        other => other.clone(),
+    }
+}
