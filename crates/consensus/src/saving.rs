@@ -24,6 +24,13 @@ use tokio::sync::{Notify, oneshot};
 const BACKLOG_MAX: u64 = 16 << 20;
 /// The leader logs no cut of its own accord for so long after a snapshot failed.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// While entries are applied, the scribe rests for [`REST`] after so many steps. It shares
+/// processors and disk with the clients, and who waits for the snapshot can wait a little longer:
+/// five million keys under 50 connections on two cores, p99 of SET 1.96 to 4.95 ms without a rest
+/// (3.5 s), 1.67 to 2.24 ms with one after every step (12 s). `redis-server` takes 4.9 s there.
+const STEPS_BEFORE_REST: u32 = 3;
+/// See [`STEPS_BEFORE_REST`].
+const REST: Duration = Duration::from_millis(1);
 
 /// What became of a snapshot; the error says why there is none.
 pub(crate) type Saved = Result<SnapshotFile, String>;
@@ -132,6 +139,27 @@ impl Saving {
     }
 }
 
+/// When the scribe rests.
+struct Pace {
+    /// Steps since it last asked.
+    steps: u32,
+    /// The last entry that was applied then.
+    applied: u64,
+}
+
+impl Pace {
+    /// Notes a step that ended when `applied` was the last entry applied; whether a rest is due. A
+    /// node that applies nothing has nobody to make room for.
+    fn rests_after_step_at(&mut self, applied: u64) -> bool {
+        self.steps += 1;
+        if self.steps < STEPS_BEFORE_REST {
+            return false;
+        }
+        self.steps = 0;
+        std::mem::replace(&mut self.applied, applied) != applied
+    }
+}
+
 /// What the scribe carries from step to step.
 struct Script<E: Env> {
     draft: Draft<E::Disk>,
@@ -205,6 +233,7 @@ impl<E: Env> Shared<E> {
         let snapshots = self.snapshots.clone();
         let draft = self.env.heavy(move || snapshots.begin()).await.map_err(text)?;
         let mut script = Script::<E> { draft, checksum: Checksum::default() };
+        let mut pace = Pace { steps: 0, applied: self.applied.index() };
         loop {
             // On the event loop: a thread that waits for a processor while it holds the keyspace
             // would make everybody wait with it.
@@ -230,6 +259,9 @@ impl<E: Env> Shared<E> {
             written.map_err(text)?;
             if done {
                 break;
+            }
+            if pace.rests_after_step_at(self.applied.index()) {
+                Self::sleep(REST).await;
             }
         }
         let complete = self.env.heavy(move || {
@@ -316,6 +348,18 @@ mod tests {
         assert!(room.as_mut().now_or_never().is_none());
         saving.waits(0);
         assert!(room.now_or_never().is_some());
+    }
+
+    #[test]
+    fn the_scribe_rests_only_while_entries_are_applied() {
+        let mut pace = Pace { steps: 0, applied: 5 };
+        let rests = |pace: &mut Pace, at: &[u64]| -> Vec<bool> {
+            at.iter().map(|at| pace.rests_after_step_at(*at)).collect()
+        };
+        assert_eq!(rests(&mut pace, &[5; 10]), [false; 10]);
+        // Ten steps were taken.
+        assert_eq!(rests(&mut pace, &[6, 6, 6, 6, 6]), [false, true, false, false, false]);
+        assert_eq!(rests(&mut pace, &[7, 8, 9]), [false, false, true]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A snapshot in the making: written aside piece by piece, synced as it grows, and read back before
+//! A snapshot in the making: written aside piece by piece, synced and read back as it grows, before
 //! anybody relies on it.
 //!
 //! Nothing here lists it: `Snapshots::publish` does, once it is complete. Until then it can be
@@ -11,8 +11,12 @@ use crate::{Disk, StoreError};
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
 /// After so many bytes they are synced, so that neither the sync in the end nor the log's in the
-/// meantime waits for a great deal of data (Redis does the same).
-const SYNC_EVERY: u64 = 4 << 20;
+/// meantime waits for a great deal of data.
+///
+/// What is synced is read back at once: 200 MB read back in the end kept the log's syncs waiting
+/// for up to 21 ms. Five million keys under load with the scribe at rest after every step, p99 of
+/// SET: 2.24 ms with a sync every 4 MiB, 2.02 ms with one every 512 KiB, and no slower.
+const SYNC_EVERY: u64 = 1 << 20;
 /// Bytes read back at once.
 const READ_BYTES: usize = 1 << 20;
 
@@ -25,7 +29,10 @@ pub struct Draft<D: Disk> {
     /// Bytes in the file, and their CRC32C.
     at: u64,
     crc: u32,
+    /// So many are durable and were read back.
     synced: u64,
+    /// CRC32C of what was read back.
+    synced_crc: u32,
     state: State,
 }
 
@@ -54,10 +61,20 @@ impl<D: Disk> Draft<D> {
         let path = temporary_path(&format!("base-{number}"));
         let file = disk.create(&path)?;
         let (disk, buffer) = (disk.clone(), Vec::with_capacity(BUFFER_BYTES));
-        Ok(Self { disk, path, file, buffer, at: 0, crc: 0, synced: 0, state: State::Growing })
+        Ok(Self {
+            disk,
+            path,
+            file,
+            buffer,
+            at: 0,
+            crc: 0,
+            synced: 0,
+            synced_crc: 0,
+            state: State::Growing,
+        })
     }
 
-    /// Adds bytes.
+    /// Adds bytes. [`StoreError::Corrupt`]: the disk has something else than was written.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         for part in bytes.chunks(BUFFER_BYTES) {
             if self.buffer.len() + part.len() > BUFFER_BYTES {
@@ -84,34 +101,35 @@ impl<D: Disk> Draft<D> {
         Ok(())
     }
 
+    /// Makes what was written durable, and reads back what the disk has.
     fn sync(&mut self) -> Result<(), StoreError> {
         self.file.sync()?;
-        self.synced = self.at;
-        Ok(())
-    }
-
-    /// Nothing is added any more: syncs, and reads back what the disk has.
-    /// [`StoreError::Corrupt`]: it has something else than was written.
-    pub fn complete(&mut self) -> Result<(), StoreError> {
-        self.flush()?;
-        self.sync()?;
         // Opened again: the bytes shall come from the disk and not from memory.
         let file = self.disk.open(&self.path)?;
-        let mut buffer = vec![0; READ_BYTES.min(usize::try_from(self.at).unwrap_or(READ_BYTES))];
-        let (mut at, mut crc) = (0, 0);
-        while at < self.at {
-            let count = file.read_at(&mut buffer, at)?;
+        let new = self.at - self.synced;
+        let mut buffer = vec![0; READ_BYTES.min(usize::try_from(new).unwrap_or(READ_BYTES))];
+        while self.synced < self.at {
+            let count = file.read_at(&mut buffer, self.synced)?;
             if count == 0 {
                 break;
             }
-            crc = crc32c::crc32c_append(crc, buffer.get(..count).unwrap_or_default());
-            at += count as u64;
+            let read = buffer.get(..count).unwrap_or_default();
+            self.synced_crc = crc32c::crc32c_append(self.synced_crc, read);
+            self.synced += count as u64;
         }
-        if (at, crc) != (self.at, self.crc) {
-            let path = &self.path;
-            let text = format!("{path} does not read back as it was written; is the disk failing?");
-            return Err(StoreError::Corrupt(text));
+        if (self.synced, self.synced_crc) == (self.at, self.crc) {
+            return Ok(());
         }
+        let path = &self.path;
+        let text = format!("{path} does not read back as it was written; is the disk failing?");
+        Err(StoreError::Corrupt(text))
+    }
+
+    /// Nothing is added any more: what was not yet synced and read back is.
+    /// [`StoreError::Corrupt`]: the disk has something else than was written.
+    pub fn complete(&mut self) -> Result<(), StoreError> {
+        self.flush()?;
+        self.sync()?;
         self.state = State::Complete;
         Ok(())
     }

@@ -117,8 +117,8 @@ fn verify_snapshots<D: Disk>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::tests::{all, entries, id, open, write};
-    use crate::{EntryKind, FakeDisk, RecordKind, Snapshots};
+    use crate::log::tests::{all, entries, id, open, options, write};
+    use crate::{EntryKind, FakeDisk, Log, RecordKind, Snapshots};
 
     #[test]
     fn a_running_log_may_be_looked_at() {
@@ -173,5 +173,38 @@ mod tests {
         let report = check(&disk).expect("the log is well");
         assert_eq!(report.snapshots, [(new, false), (old, true)]);
         assert!(!report.is_clean());
+    }
+
+    #[test]
+    fn a_log_is_read_without_a_change() {
+        let disk = FakeDisk::new(1);
+        assert!(Log::open_to_read(disk.clone(), options()).expect("nothing is wrong").is_none());
+        let (log, _) = open(&disk);
+        write(&log, entries(1, 1..=60));
+        log.save_committed(id(1, 50)).expect("notes");
+        drop(log);
+        let end = |bytes: &[u8]| bytes.windows(6).rposition(|six| six == b"<1.60>");
+        for path in disk.paths() {
+            let mut bytes = disk.contents(&path).expect("it is listed");
+            if let Some(end) = end(&bytes) {
+                bytes[end] ^= 1;
+                disk.tamper(&path, Some(bytes));
+            }
+        }
+        disk.tamper("appendonlydir/quorate.aof.left.tmp", Some(b"left".to_vec()));
+        let contents = |disk: &FakeDisk| -> Vec<_> {
+            disk.paths().into_iter().map(|path| (disk.contents(&path), path)).collect()
+        };
+        let (before, ops) = (contents(&disk), disk.ops());
+        let (log, found) =
+            Log::open_to_read(disk.clone(), options()).expect("opens").expect("a log");
+        assert_eq!(all(&log), entries(1, 1..=59));
+        assert!(found.torn_bytes > 0);
+        assert!(log.append(entries(1, 60..=60), None).is_err());
+        log.mark_inexact(60).expect("nobody needs to know");
+        assert!(matches!(repair(&disk), Err(StoreError::Locked(_))));
+        log.close();
+        drop(log);
+        assert_eq!((contents(&disk), disk.ops()), (before, ops));
     }
 }

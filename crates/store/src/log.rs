@@ -159,6 +159,8 @@ pub(crate) struct Shared<D: Disk> {
     pub(crate) rolled: Condvar,
     pub(crate) full: AtomicBool,
     pub(crate) full_asked: AtomicU32,
+    /// Nothing may be written.
+    pub(crate) read_only: bool,
     /// The directory's lock.
     pub(crate) _lock: Box<dyn Send + Sync>,
 }
@@ -190,6 +192,16 @@ impl<D: Disk> Log<D> {
     /// Opens or creates the log in `appendonlydir/`, recovers, and cuts a torn tail.
     pub fn open(disk: D, options: LogOptions) -> Result<(Self, Recovered), StoreError> {
         crate::recover::open(disk, options)
+    }
+
+    /// Opens an existing log to be read, and changes nothing: a torn tail is passed over and not
+    /// cut. Whatever would write is refused, or of no effect where there is nobody to tell. `None`
+    /// when there is no log.
+    pub fn open_to_read(
+        disk: D,
+        options: LogOptions,
+    ) -> Result<Option<(Self, Recovered)>, StoreError> {
+        crate::recover::open_to_read(disk, options)
     }
 
     /// Queues entries; they are readable at once. `ack` fires when they are durable. Indexes must
@@ -334,28 +346,42 @@ impl<D: Disk> Log<D> {
     /// start can tell any damage from a torn tail.
     pub fn close(&self) {
         self.shared.inner().closed = true;
+        if self.shared.read_only {
+            return;
+        }
         self.shared.queued.notify_all();
         self.shared.rolled.notify_all();
         if let Err(error) = self.shared.writer().finish(&self.shared) {
             tracing::warn!(%error, "the log could not be closed cleanly");
         }
+        self.sweep();
     }
 
-    /// Makes the next segment ready, if it is not: creates and fills it without holding up writers.
+    /// Removes files that are no longer part of anything. What cannot be removed now is tried
+    /// again.
+    pub(crate) fn sweep(&self) {
+        if let Err(error) = crate::rebase::sweep(&self.shared) {
+            tracing::warn!(%error, "files that are not needed any more stay for now");
+        }
+    }
+
+    /// Removes files that are no longer needed, and makes the next segment ready, if it is not:
+    /// creates and fills it without holding up writers.
     /// For a helper thread (see [`Log::wait_prepare`]) or, in a simulation, whenever time is free.
     /// True when it did something.
     pub fn prepare(&self) -> Result<bool, StoreError> {
         crate::writer::prepare(&self.shared)
     }
 
-    /// Blocks the calling thread until a segment should be prepared; false when the log closes.
+    /// Blocks the calling thread until [`Log::prepare`] has something to do; false when the log
+    /// closes.
     pub fn wait_prepare(&self) -> bool {
         let mut inner = self.shared.inner();
         loop {
             if inner.closed || inner.poison.is_some() {
                 return false;
             }
-            if inner.prepared {
+            if inner.prepared && inner.doomed.is_empty() {
                 inner = self.shared.rolled.wait(inner).unwrap_or_else(PoisonError::into_inner);
             } else if std::mem::take(&mut inner.prepare_failed) {
                 inner = wait_for(&self.shared.rolled, inner, RETRY).0;
@@ -408,7 +434,8 @@ impl<D: Disk> Log<D> {
         {
             let mut inner = self.shared.inner();
             inner.inexact_last = inner.inexact_last.max(Some(since));
-            if inner.inexact_since.is_some_and(|known| known <= since) {
+            let known = inner.inexact_since.is_some_and(|known| known <= since);
+            if known || self.shared.read_only {
                 return Ok(());
             }
         }
@@ -425,6 +452,9 @@ impl<D: Disk> Log<D> {
         &self,
         work: impl FnOnce(&mut Inner<D::File>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        if self.shared.read_only {
+            return Err(refused("the log is only being read"));
+        }
         let mut inner = self.shared.inner();
         inner.check()?;
         let before = inner.urgent;

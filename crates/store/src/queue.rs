@@ -193,6 +193,9 @@ pub(crate) struct Inner<F> {
     /// The next segment is ready.
     pub(crate) prepared: bool,
     pub(crate) prepare_failed: bool,
+    /// Files that are no longer part of anything, oldest first: [`crate::rebase::sweep`] removes
+    /// them.
+    pub(crate) doomed: VecDeque<String>,
     pub(crate) wake: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Bytes used of the segment that is written to.
     pub(crate) active_bytes: u64,
@@ -223,6 +226,7 @@ impl<F> Inner<F> {
             mark_due: false,
             prepared: false,
             prepare_failed: false,
+            doomed: VecDeque::new(),
             wake: None,
             active_bytes: 0,
             written_since_purge: 0,

@@ -39,8 +39,30 @@ pub(crate) fn open<D: Disk>(
         create_first(&disk, &options)?;
         recover(&disk, group)?.ok_or_else(|| foreign(DIR))?
     };
-    let found = &mended.found;
-    let recovered = Recovered {
+    let recovered = recovered(&mended.found);
+    Ok((assemble(disk, options, mended, (lock, false))?, recovered))
+}
+
+/// See [`Log::open_to_read`].
+pub(crate) fn open_to_read<D: Disk>(
+    disk: D,
+    options: LogOptions,
+) -> Result<Option<(Log<D>, Recovered)>, StoreError> {
+    let lock = take_lock(&disk)?;
+    let (listing, manifest) = (Listing::read(&disk)?, Manifest::load(&disk)?);
+    let (segments, _void) = judge(&disk, &listing, manifest.as_ref())?;
+    if segments.is_empty() {
+        return Ok(None);
+    }
+    let found = scan(&disk, &segments, Some(options.group), None)?;
+    let open = open_segments(&disk, &found)?;
+    let mended = Mended { found, manifest: manifest.unwrap_or_default(), open };
+    let recovered = recovered(&mended.found);
+    Ok(Some((assemble(disk, options, mended, (lock, true))?, recovered)))
+}
+
+fn recovered(found: &Found) -> Recovered {
+    Recovered {
         vote: found.standing.vote,
         committed: found.standing.committed,
         purged: found.standing.purged,
@@ -48,8 +70,7 @@ pub(crate) fn open<D: Disk>(
         torn_bytes: found.torn_bytes,
         stamp_ms: found.standing.stamp_ms,
         identity: found.standing.identity,
-    };
-    Ok((assemble(disk, options, mended, lock)?, recovered))
+    }
 }
 
 /// A log whose files are in order.
@@ -94,6 +115,26 @@ fn settle<D: Disk>(disk: &D) -> Result<(Manifest, Vec<u32>), StoreError> {
     for path in &listing.temporary {
         disk.remove(path)?;
     }
+    let (segments, void) = judge(disk, &listing, manifest.as_ref())?;
+    for number in void {
+        disk.remove(&segment_path(number))?;
+        disk.sync_dir(DIR)?;
+    }
+    let Some(manifest) = manifest else { return Ok((Manifest::default(), segments)) };
+    let known = [manifest.base, manifest.kept].map(|base| base.map(|base| base.number));
+    for number in listing.bases.iter().filter(|number| !known.contains(&Some(**number))) {
+        disk.remove(&crate::manifest::base_path(*number))?;
+    }
+    Ok((manifest, segments))
+}
+
+/// Compares the directory with its manifest: which segments count, and which never became part of
+/// the log.
+fn judge<D: Disk>(
+    disk: &D,
+    listing: &Listing,
+    manifest: Option<&Manifest>,
+) -> Result<(Vec<u32>, Vec<u32>), StoreError> {
     let missing = |what: &str| {
         StoreError::Corrupt(format!(
             "{DIR}/: {what}. Restore the directory, or move it aside and let the node join again \
@@ -104,7 +145,7 @@ fn settle<D: Disk>(disk: &D) -> Result<(Manifest, Vec<u32>), StoreError> {
         if !listing.bases.is_empty() {
             return Err(missing(&format!("{} is missing", manifest_path())));
         }
-        return Ok((Manifest::default(), listing.segments));
+        return Ok((listing.segments.clone(), Vec::new()));
     };
     if let Some(number) = manifest.segments.iter().find(|number| !listing.segments.contains(number))
     {
@@ -113,22 +154,14 @@ fn settle<D: Disk>(disk: &D) -> Result<(Manifest, Vec<u32>), StoreError> {
     if manifest.segments.is_empty() {
         return Err(missing("the manifest lists no segment"));
     }
-    let mut segments = Vec::new();
+    let (mut segments, mut void) = (Vec::new(), Vec::new());
     let newest = manifest.segments.last().copied().unwrap_or(0);
-    for number in listing.segments {
+    for number in listing.segments.iter().copied() {
         // A segment of copies counts only once the manifest lists it.
-        if number > newest && is_rebased(disk, number)? {
-            disk.remove(&segment_path(number))?;
-            disk.sync_dir(DIR)?;
-        } else {
-            segments.push(number);
-        }
+        let counts = number <= newest || !is_rebased(disk, number)?;
+        if counts { &mut segments } else { &mut void }.push(number);
     }
-    let known = [manifest.base, manifest.kept].map(|base| base.map(|base| base.number));
-    for number in listing.bases.iter().filter(|number| !known.contains(&Some(**number))) {
-        disk.remove(&crate::manifest::base_path(*number))?;
-    }
-    Ok((manifest, segments))
+    Ok((segments, void))
 }
 
 fn is_rebased<D: Disk>(disk: &D, number: u32) -> Result<bool, StoreError> {
@@ -157,13 +190,19 @@ fn create_first<D: Disk>(disk: &D, options: &LogOptions) -> Result<(), StoreErro
 
 type Open<D> = BTreeMap<u32, Arc<Segment<<D as Disk>::File>>>;
 
-/// Opens the segments of the stream and repairs what a crash left half done.
-fn mend<D: Disk>(disk: &D, found: &Found) -> Result<Open<D>, StoreError> {
+/// Opens the segments of the stream.
+fn open_segments<D: Disk>(disk: &D, found: &Found) -> Result<Open<D>, StoreError> {
     let mut open = BTreeMap::new();
     for (&number, &bytes) in &found.sizes {
         let file = disk.open(&segment_path(number))?;
         open.insert(number, Arc::new(Segment { number, bytes, file }));
     }
+    Ok(open)
+}
+
+/// Opens the segments of the stream and repairs what a crash left half done.
+fn mend<D: Disk>(disk: &D, found: &Found) -> Result<Open<D>, StoreError> {
+    let open = open_segments(disk, found)?;
     let get = |number: u32| open.get(&number).ok_or_else(|| foreign(&segment_path(number)));
     for (number, from) in &found.refills {
         let segment = get(*number)?;
@@ -221,7 +260,7 @@ fn assemble<D: Disk>(
     disk: D,
     options: LogOptions,
     mended: Mended<D>,
-    lock: Box<dyn Send + Sync>,
+    (lock, read_only): (Box<dyn Send + Sync>, bool),
 ) -> Result<Log<D>, StoreError> {
     let Mended { found, manifest, open } = mended;
     let nothing = || foreign(DIR);
@@ -270,6 +309,7 @@ fn assemble<D: Disk>(
         rolled: Condvar::new(),
         full: AtomicBool::new(false),
         full_asked: AtomicU32::new(0),
+        read_only,
         _lock: lock,
     };
     Ok(Log { shared: Arc::new(shared) })

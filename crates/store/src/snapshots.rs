@@ -11,7 +11,7 @@ use crate::outgoing::SnapshotReader;
 use crate::{Disk, Draft, Incoming, IncomingId, Log, LogId, StoreError};
 use std::io::{Error, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// One complete snapshot on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +28,17 @@ pub struct SnapshotFile {
 #[derive(Debug)]
 pub struct Snapshots<D: Disk> {
     disk: D,
-    /// Newest first, at most two.
-    catalogue: Mutex<Vec<Base>>,
+    catalogue: Mutex<Catalogue>,
     /// Drafts begun by this process.
     drafts: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Catalogue {
+    /// Newest first, at most two.
+    whole: Vec<Base>,
+    /// The newest one that is listed and cannot be used.
+    lost: Option<LogId>,
 }
 
 /// What a snapshot's writer is given to write into.
@@ -41,23 +48,28 @@ impl<D: Disk> Snapshots<D> {
     /// Opens the catalogue: what the manifest and the directory show. Open the log first.
     pub fn open(disk: D) -> Result<Self, StoreError> {
         let manifest = Manifest::load(&disk)?.unwrap_or_default();
-        let mut catalogue = Vec::new();
+        let mut catalogue = Catalogue::default();
         for base in [manifest.base, manifest.kept].into_iter().flatten() {
             match disk.open(&base_path(base.number)).and_then(|file| file.len()) {
-                Ok(bytes) if bytes == base.bytes => catalogue.push(base),
+                Ok(bytes) if bytes == base.bytes => catalogue.whole.push(base),
                 outcome => {
                     let path = base_path(base.number);
                     tracing::error!(%path, ?outcome, "a snapshot is missing or not whole");
+                    catalogue.lost = catalogue.lost.max(Some(base.last));
                 }
             }
         }
-        if catalogue.is_empty() && manifest.base.is_some() {
+        if catalogue.whole.is_empty() && manifest.base.is_some() {
             return Err(StoreError::Corrupt(format!(
                 "{DIR}/: no snapshot is there in full. Move the data directory \
                  aside and let the node join again as a new one"
             )));
         }
         Ok(Self { disk, catalogue: Mutex::new(catalogue), drafts: AtomicU64::new(0) })
+    }
+
+    fn catalogue(&self) -> MutexGuard<'_, Catalogue> {
+        self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The newest complete snapshot.
@@ -67,13 +79,26 @@ impl<D: Disk> Snapshots<D> {
 
     /// All complete snapshots, newest first. The second is for the day the first proves damaged.
     pub fn all(&self) -> Vec<SnapshotFile> {
-        let catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
         let file = |base: &Base| SnapshotFile {
             last: base.last,
             path: base_path(base.number),
             bytes: base.bytes,
         };
-        catalogue.iter().map(file).collect()
+        self.catalogue().whole.iter().map(file).collect()
+    }
+
+    /// A snapshot proved damaged: the one before it counts as the newest, until there is a new one.
+    pub fn condemn(&self, file: &SnapshotFile) {
+        let mut catalogue = self.catalogue();
+        catalogue.whole.retain(|base| base_path(base.number) != file.path);
+        catalogue.lost = catalogue.lost.max(Some(file.last));
+    }
+
+    /// Last entry of the newest snapshot there was, if it is damaged and no newer one was made.
+    pub fn lost(&self) -> Option<LogId> {
+        let catalogue = self.catalogue();
+        let newest = catalogue.whole.first().map(|base| base.last);
+        catalogue.lost.filter(|lost| Some(*lost) > newest)
     }
 
     /// Begins a snapshot, to be written piece by piece.
@@ -89,14 +114,11 @@ impl<D: Disk> Snapshots<D> {
         last: LogId,
         draft: Draft<D>,
     ) -> Result<SnapshotFile, StoreError> {
-        // Held throughout: one snapshot at a time.
-        let mut catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
-        refuse_older(&catalogue, last)?;
         let Some((bytes, crc)) = draft.sums() else {
             let why = "the snapshot is not complete";
             return Err(StoreError::Io(Error::new(ErrorKind::InvalidInput, why)));
         };
-        self.adopt(log, &mut catalogue, (last, bytes, crc), |path| draft.move_to(path))
+        self.adopt(log, (last, bytes, crc), |path| draft.move_to(path))
     }
 
     /// Writes a snapshot in one go: `write` is called once with a sink.
@@ -114,26 +136,31 @@ impl<D: Disk> Snapshots<D> {
 
     /// Makes a snapshot that was received whole, and is durable, the newest one.
     pub fn install(&self, log: &Log<D>, incoming: Incoming<D>) -> Result<SnapshotFile, StoreError> {
-        let mut catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
         let IncomingId { last, bytes, crc, .. } = incoming.id();
-        refuse_older(&catalogue, last)?;
-        self.adopt(log, &mut catalogue, (last, bytes, crc), |path| incoming.move_to(path))
+        self.adopt(log, (last, bytes, crc), |path| incoming.move_to(path))
     }
 
-    /// Names a file by `name`, which makes that durable, and lists it as the base.
+    /// Names a file by `name`, which makes that durable, and lists it as the base; then removes
+    /// what it makes superfluous.
     fn adopt(
         &self,
         log: &Log<D>,
-        catalogue: &mut Vec<Base>,
         (last, bytes, crc): (LogId, u64, u32),
         name: impl FnOnce(&str) -> Result<(), StoreError>,
     ) -> Result<SnapshotFile, StoreError> {
+        // Held throughout: one snapshot at a time.
+        let mut catalogue = self.catalogue();
+        let newest = catalogue.whole.first().copied();
+        if newest.is_some_and(|newest| newest.last.index > last.index) {
+            let why = "a snapshot must not be older than the newest one";
+            return Err(StoreError::Io(Error::new(ErrorKind::InvalidInput, why)));
+        }
         let listed = Listing::read(&self.disk)?.bases.last().copied().unwrap_or(0);
-        let known = catalogue.first().map_or(0, |base| base.number);
+        let known = newest.map_or(0, |base| base.number);
         let base = Base { number: listed.max(known) + 1, last, bytes, crc };
         let path = base_path(base.number);
         name(&path)?;
-        let outcome = log.shared.writer().rebase(&log.shared, base);
+        let outcome = log.shared.writer().rebase(&log.shared, base, newest);
         if let Err(error) = outcome {
             // Unless the very last step failed: then the manifest names it, and it must stay.
             let manifest = Manifest::load(&self.disk)?.unwrap_or_default();
@@ -142,8 +169,10 @@ impl<D: Disk> Snapshots<D> {
             }
             return Err(error);
         }
-        catalogue.insert(0, base);
-        catalogue.truncate(2);
+        catalogue.whole.insert(0, base);
+        catalogue.whole.truncate(2);
+        drop(catalogue);
+        log.sweep();
         Ok(SnapshotFile { last, path, bytes })
     }
 
@@ -160,8 +189,9 @@ impl<D: Disk> Snapshots<D> {
     }
 
     fn base(&self, file: &SnapshotFile) -> Result<Base, StoreError> {
-        let catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = catalogue.iter().find(|base| base_path(base.number) == file.path).copied();
+        let catalogue = self.catalogue();
+        let known =
+            catalogue.whole.iter().find(|base| base_path(base.number) == file.path).copied();
         known.ok_or_else(|| unusable(&file.path))
     }
 
@@ -169,14 +199,6 @@ impl<D: Disk> Snapshots<D> {
     pub fn disk(&self) -> &D {
         &self.disk
     }
-}
-
-fn refuse_older(catalogue: &[Base], last: LogId) -> Result<(), StoreError> {
-    if catalogue.first().is_some_and(|newest| newest.last.index > last.index) {
-        let why = "a snapshot must not be older than the newest one";
-        return Err(StoreError::Io(Error::new(ErrorKind::InvalidInput, why)));
-    }
-    Ok(())
 }
 
 pub(crate) fn unusable(path: &str) -> StoreError {

@@ -13,6 +13,7 @@ use crate::encode::{encode, encode_segment_head, room_for};
 use crate::log::{EntryKind, LogOptions, Shared};
 use crate::manifest::{DIR, Manifest, segment_path, temporary_path};
 use crate::queue::{Inner, Queued, Spot, What};
+use crate::rebase::sweep;
 use crate::record::{HEAD_MAX, LINE, Place, blank, parse};
 use crate::segment::{
     SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_for, size_of,
@@ -158,7 +159,7 @@ impl<D: Disk> Writer<D> {
             ack(Ok(()));
         }
         if run.purges {
-            self.drop_segments(shared)?;
+            self.drop_segments(shared);
         }
         Ok(())
     }
@@ -369,12 +370,16 @@ impl<D: Disk> Writer<D> {
 
 /// See [`crate::Log::prepare`].
 pub(crate) fn prepare<D: Disk>(shared: &Shared<D>) -> Result<bool, StoreError> {
+    let swept = sweep(shared);
+    if swept.is_err() {
+        shared.inner().prepare_failed = true;
+    }
+    let swept = swept?;
     let _one = shared.preparing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    shared.inner().check()?;
     let bytes = {
         let writer = shared.writer();
         if writer.next.is_some() {
-            return Ok(false);
+            return Ok(swept);
         }
         size_of(writer.active.number + 1, writer.options.segment_bytes)
     };

@@ -165,3 +165,40 @@ fn drafts_do_not_meet() {
     assert_eq!(snapshots.read(&file).expect("is whole"), b"other");
     assert_eq!(temporary(&disk), Vec::<String>::new());
 }
+
+#[test]
+fn a_condemned_one_makes_way_and_the_one_before_it_stays() {
+    let World { disk, log, snapshots } = World::new(1);
+    let newest = make(&snapshots, &log, id(1, 13), &content(13)).expect("nothing fails");
+    assert_eq!(snapshots.lost(), None);
+    snapshots.condemn(&newest);
+    assert_eq!(snapshots.lost(), Some(id(1, 13)));
+    assert_eq!(snapshots.newest().map(|file| file.last), Some(id(1, 5)));
+    make(&snapshots, &log, id(1, 20), &content(20)).expect("nothing fails");
+    assert_eq!(snapshots.lost(), None);
+    let kept: Vec<_> = snapshots.all().into_iter().map(|file| file.last).collect();
+    assert_eq!(kept, [id(1, 20), id(1, 5)]);
+    assert!(disk.contents(&newest.path).is_none(), "the damaged one is gone");
+    drop((log, snapshots));
+    disk.kill();
+    drop(open(&disk));
+    let listed = check(&disk).expect("not corrupt").snapshots;
+    assert_eq!(listed.iter().map(|(file, _)| file.last).collect::<Vec<_>>(), kept);
+}
+
+#[test]
+fn files_are_removed_apart_from_the_flush_that_makes_them_superfluous() {
+    let World { disk, log, snapshots } = World::new(1);
+    write(&log, entries(1, 21..=90));
+    make(&snapshots, &log, id(1, 80), &content(80)).expect("nothing fails");
+    let segments =
+        |disk: &FakeDisk| disk.paths().iter().filter(|path| path.ends_with("incr.aof")).count();
+    let before = segments(&disk);
+    log.purge(id(1, 80)).expect("purges");
+    let ops = disk.ops();
+    log.flush().expect("flushes");
+    assert_eq!((disk.ops() - ops, segments(&disk)), (2, before), "one write and one sync");
+    assert!(log.prepare().expect("nothing fails"));
+    assert!(segments(&disk) < before);
+    assert_eq!(all(&log), entries(1, 81..=90));
+}
