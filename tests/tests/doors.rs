@@ -6,7 +6,8 @@ use quorate_tests::cluster::{Cluster, Scratch, binary};
 use quorate_tests::contents::{Contents, contents, first_difference};
 use quorate_tests::redis::Redis;
 use quorate_tests::wait::until;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -49,6 +50,13 @@ fn fill(port: u16) {
     }
 }
 
+/// The append-only file and its snapshots, byte by byte.
+fn files(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let listing = std::fs::read_dir(data.join("appendonlydir")).expect("a data directory");
+    let paths = listing.map(|item| item.expect("it can be listed").path());
+    paths.map(|path| (path.clone(), std::fs::read(path).expect("it can be read"))).collect()
+}
+
 /// `redis-check-rdb` passes the file, and `redis-server` shows exactly `expected` from it.
 fn check_rdb(file: &Path, expected: &Contents) {
     let checked = run("redis-check-rdb", &[path(file)]);
@@ -77,9 +85,11 @@ fn an_export_is_what_the_node_showed() {
     let refused = quorate(&args);
     assert!(!refused.status.success() && said(&refused).contains("another process"), "{refused:?}");
     cluster.replicas[0].kill();
+    let before = files(&dir);
     let done = quorate(&args);
     assert!(done.status.success(), "{}", said(&done));
     check_rdb(&out, &expected);
+    assert!(files(&dir) == before, "an export changes nothing");
     let again = quorate(&args);
     assert!(said(&again).contains("exists already"), "{}", said(&again));
     // The directory is none the worse for it.

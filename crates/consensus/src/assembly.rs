@@ -127,27 +127,21 @@ async fn load<E: Env>(
     progress: Arc<Progress>,
 ) -> Result<Loaded<E>, StartError> {
     let (snapshots, log, cluster) = (snapshots.clone(), log.clone(), settings.cluster);
-    let file = snapshots.newest();
-    let bytes = file.as_ref().map_or(0, |file| file.bytes) + log.stats().bytes;
+    let bytes = snapshots.newest().map_or(0, |file| file.bytes) + log.stats().bytes;
     progress.total.store(bytes, Ordering::Relaxed);
     progress.since_s.store(env.wall_ms() / 1000, Ordering::Relaxed);
     let me = settings.me.clone();
     let shown = progress.clone();
     let work = move || {
-        let (mut state, kept) = match file {
-            None => (State::<E>::empty(cluster), None),
-            Some(file) => {
-                let state = State::<E>::from_snapshot(&snapshots, &file, cluster, &shown)?;
-                tracing::info!(path = %file.path, index = file.last.index, "snapshot loaded");
-                let meta = state.meta.clone();
-                (state, Some(Kept { file, meta }))
-            }
-        };
+        let (mut state, file) = State::<E>::begin((&snapshots, &log), cluster, &shown)?;
+        let kept = file.map(|file| Kept { file, meta: state.meta.clone() });
         let taken_ms = kept.is_some().then(|| state.keyspace.now_ms());
         let last = log.bounds().1;
         let committed = log.committed().filter(|id| Some(*id) <= last);
-        if let Some(id) = committed {
-            state.replay(&log, id.index, &shown)?;
+        // What a snapshot held is committed, also one that is damaged now.
+        let upto = committed.map(|id| id.index).max(snapshots.lost().map(|id| id.index));
+        if let Some(upto) = upto {
+            state.replay(&log, upto, &shown)?;
         }
         state.move_to(&me)?;
         Ok::<_, String>(Loaded { state, kept, taken_ms })

@@ -24,6 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{RwLockReadGuard, mpsc, oneshot};
 
+/// How often it is tried to replace a damaged snapshot.
+const REPLACE_RETRY: Duration = Duration::from_secs(1);
+
 /// What a replica is told at its start.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -124,7 +127,22 @@ impl<E: Env> Core<E> {
         Shared::<E>::spawn(transfer::scrub(shared.clone()));
         Shared::<E>::spawn(reads::run(shared.clone()));
         Shared::<E>::spawn(proposer::run(shared.clone()));
-        Ok(Self { shared, raft })
+        let this = Self { shared, raft };
+        Shared::<E>::spawn(this.clone().replace_lost());
+        Ok(this)
+    }
+
+    /// A damaged snapshot was passed over at the start: has a new one made.
+    async fn replace_lost(self) {
+        let shared = &self.shared;
+        while shared.snapshots.lost().is_some() && !shared.queue.is_closed() {
+            if self.is_ready()
+                && let Err(why) = self.snapshot().await
+            {
+                tracing::warn!(why, "the damaged snapshot is not replaced yet");
+            }
+            Shared::<E>::sleep(REPLACE_RETRY).await;
+        }
     }
 
     /// Whether there is a membership in the log or in the snapshot: this replica belongs to a

@@ -10,12 +10,13 @@ use crate::snapshot;
 use crate::wire;
 use openraft::EntryPayload;
 use quorate_engine::{Applied, Keyspace, Stamp};
-use quorate_store::{Log, SnapshotFile, Snapshots};
+use quorate_store::{Disk, Log, LogId, SnapshotFile, Snapshots};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Entry bytes read at once.
 const ENTRIES_BYTES: usize = 4 << 20;
+const ADVICE: &str = "move the data directory aside and let the node join again as a new one";
 /// The header of a record, about: entries are counted with it, since the log's size is.
 const RECORD_HEAD_BYTES: u64 = 160;
 
@@ -56,8 +57,43 @@ impl<E: Env> State<E> {
         Self { keyspace, meta: SnapshotMeta::<Config<E>>::default() }
     }
 
+    /// What a start begins with: the newest snapshot that is whole, if there ever was one. One that
+    /// rotted is passed over when the log behind the one before it is there.
+    pub(crate) fn begin(
+        (snapshots, log): (&Snapshots<E::Disk>, &Log<E::Disk>),
+        cluster: u128,
+        progress: &Progress,
+    ) -> Result<(Self, Option<SnapshotFile>), String> {
+        loop {
+            let Some(file) = snapshots.newest() else {
+                return match snapshots.lost() {
+                    None => Ok((Self::empty(cluster), None)),
+                    Some(_) => Err(format!("no snapshot is whole; {ADVICE}")),
+                };
+            };
+            if let Some(lost) = snapshots.lost() {
+                bridge(log, &file, lost)?;
+            }
+            let why = match Self::from_snapshot(snapshots, &file, cluster, progress) {
+                Ok(state) => {
+                    let (path, index) = (&file.path, file.last.index);
+                    tracing::info!(path, index, "snapshot loaded");
+                    return Ok((state, Some(file)));
+                }
+                Err(why) => why,
+            };
+            let verified = snapshots.reader(&file).and_then(|it| it.verify(0, &mut |_| ()));
+            if verified.is_ok() {
+                // It is as it was written: an older one would not be better.
+                return Err(why);
+            }
+            tracing::error!(why, "a snapshot is damaged; the one before it is tried");
+            snapshots.condemn(&file);
+        }
+    }
+
     /// Reads a snapshot; the error names the file.
-    pub(crate) fn from_snapshot(
+    fn from_snapshot(
         snapshots: &Snapshots<E::Disk>,
         file: &SnapshotFile,
         cluster: u128,
@@ -140,6 +176,22 @@ impl<E: Env> State<E> {
         self.meta.last_membership = StoredMembership::<Config<E>>::new(id, membership);
         Ok(())
     }
+}
+
+/// Says why not, unless the log leads from a snapshot to everything that a newer, lost one held:
+/// this replica has answered for all of that, so it may not come back without it.
+fn bridge<D: Disk>(log: &Log<D>, from: &SnapshotFile, lost: LogId) -> Result<(), String> {
+    let purged = log.bounds().0.map_or(0, |id| id.index);
+    // One entry of the same index and term: then everything before it is the same, too.
+    let there = log.read(lost.index, lost.index + 1, 1).map_err(|error| error.to_string())?;
+    if purged <= from.last.index && there.first().is_some_and(|entry| entry.id == lost) {
+        return Ok(());
+    }
+    Err(format!(
+        "the newest snapshot is damaged, and the log behind the one before it ({}, up to entry \
+         {}) is not there any more; {ADVICE}",
+        from.path, from.last.index
+    ))
 }
 
 /// A membership of one.

@@ -56,24 +56,21 @@ pub fn export(
     step: Step<'_>,
 ) -> Result<Exported, String> {
     let disk = OsDisk::new(dir).map_err(text)?;
-    if disk.list("appendonlydir").map_err(text)?.is_empty() {
-        return Err(format!("{}: no node's data is here", dir.display()));
-    }
-    let (log, recovered) = Log::open(disk.clone(), options()).map_err(text)?;
+    // It is somebody else's: nothing in it is changed, not even a torn tail.
+    let opened = Log::open_to_read(disk.clone(), options()).map_err(text)?;
+    let nothing = || format!("{}: no node's data is here", dir.display());
+    let (log, recovered) = opened.ok_or_else(nothing)?;
     let identity = recovered.identity.ok_or("the directory does not say whose it is")?;
     let cluster = identity.cluster.ok_or("the node never belonged to a cluster")?;
     let snapshots = Snapshots::open(disk).map_err(text)?;
-    let file = snapshots.newest();
     let progress = Arc::new(Progress::default());
-    let total = file.as_ref().map_or(0, |file| file.bytes) + log.stats().bytes;
+    let total = snapshots.newest().map_or(0, |file| file.bytes) + log.stats().bytes;
     progress.total.store(total, Ordering::Relaxed);
-    let mut state = match &file {
-        Some(file) => State::<Host>::from_snapshot(&snapshots, file, cluster, &progress)?,
-        None => State::<Host>::empty(cluster),
-    };
+    let (mut state, _) = State::<Host>::begin((&snapshots, &log), cluster, &progress)?;
     step(progress.done.load(Ordering::Relaxed), total);
     let last = recovered.last.map_or(0, |id| id.index);
     let committed = recovered.committed.map_or(0, |id| id.index).min(last);
+    let committed = committed.max(snapshots.lost().map_or(0, |id| id.index));
     // Alone, a node has committed whatever is on its disk. Otherwise only what it knows of counts.
     state.replay(&log, committed, &progress)?;
     if state.is_alone(identity.node) {
@@ -91,7 +88,6 @@ pub fn export(
         }
     });
     outcome.map_err(text)?;
-    log.close();
     Ok(Exported { index, uncertain: last.saturating_sub(index), bytes })
 }
 

@@ -90,3 +90,61 @@ fn a_cut_during_a_snapshot_is_told_so() {
         cluster.judge().await.expect("all agree");
     });
 }
+
+/// Two snapshots, then one bit of a follower's newest flips while it is down. Gives the follower.
+/// With `purge` its log does not reach back to the older one.
+async fn rotten(cluster: &Cluster, (at, leader): (usize, &Running), purge: bool) -> usize {
+    for key in ["one", "two"] {
+        set(leader, key, 100).await;
+        leader.core.snapshot().await.expect("nothing is in its way");
+    }
+    let victim = (at + 1) % 3;
+    let core = cluster.running(victim).expect("it runs").core;
+    let older = || core.shared.snapshots.all().get(1).map_or(0, |file| file.last.index);
+    // Some rounds long, so that what is on its way to the disk arrives.
+    let mut rounds = 0;
+    while rounds < 5 {
+        set(leader, "behind", 100).await;
+        SimRt::sleep(Duration::from_millis(20)).await;
+        let is_so = older() > 0 && (core.status().purged_index > older() || !purge);
+        rounds = if is_so { rounds + 1 } else { 0 };
+    }
+    let newest = core.shared.snapshots.newest().expect("it was made");
+    cluster.kill(victim, false);
+    let disk = cluster.disk(victim).expect("a host");
+    let mut bytes = disk.contents(&newest.path).expect("it is there");
+    let middle = bytes.len() / 2;
+    *bytes.get_mut(middle).expect("it is not empty") ^= 4;
+    disk.tamper(&newest.path, Some(bytes));
+    victim
+}
+
+#[test]
+fn a_start_passes_over_a_rotten_snapshot() {
+    SimRt::with_seed(7).block_on(async {
+        let (cluster, at, leader) = founded().await;
+        let victim = rotten(&cluster, (at, &leader), false).await;
+        cluster.start(victim).await.expect("the one before it is used");
+        let core = cluster.running(victim).expect("it runs").core;
+        let lost = core.shared.snapshots.lost().expect("it was noticed");
+        for _ in 0..1000 {
+            SimRt::sleep(Duration::from_millis(10)).await;
+        }
+        let all = core.shared.snapshots.all();
+        assert!(all.len() == 2 && all[0].last > lost && all[1].last < lost, "{all:?}");
+        let disk = cluster.disk(victim).expect("a host");
+        let report = quorate_store::check(&disk).expect("the log is well");
+        assert!(report.snapshots.iter().all(|(_, whole)| *whole), "{report:?}");
+        cluster.judge().await.expect("all agree");
+    });
+}
+
+#[test]
+fn a_rotten_snapshot_without_its_log_is_refused() {
+    SimRt::with_seed(8).block_on(async {
+        let (cluster, at, leader) = founded().await;
+        let victim = rotten(&cluster, (at, &leader), true).await;
+        let why = cluster.start(victim).await.expect_err("there is no way to its state");
+        assert!(why.contains("is not there any more; move the data"), "{why}");
+    });
+}
