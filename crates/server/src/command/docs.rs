@@ -161,6 +161,19 @@ fn flags(entry: &Entry) -> Vec<&'static str> {
     names
 }
 
+/// Commands that Redis files under other categories than their group's.
+const FILED: &[(&str, &[&str])] = &[
+    ("command", &["connection"]),
+    ("memory", &[]),
+    ("readonly", &["connection"]),
+    ("readwrite", &["connection"]),
+    // Under what they sort.
+    ("sort", &["set", "sortedset", "list"]),
+    ("sort_ro", &["set", "sortedset", "list"]),
+    ("wait", &["connection"]),
+    ("waitaof", &["connection"]),
+];
+
 /// ACL categories, without the `@`.
 pub(super) fn categories(entry: &Entry) -> Vec<&'static str> {
     let mut names = Vec::new();
@@ -169,11 +182,10 @@ pub(super) fn categories(entry: &Entry) -> Vec<&'static str> {
         Target::Read(_) => names.push("read"),
         Target::Server(_) | Target::Parent => {}
     }
+    let command = entry.name.split_once('|').map_or(entry.name.as_str(), |(parent, _)| parent);
+    let filed = FILED.iter().find(|(name, _)| *name == command).map(|(_, names)| names);
     match entry.meta.group {
-        // SORT is filed under what it sorts.
-        Group::Generic if entry.name.starts_with("sort") => {
-            names.extend(["set", "sortedset", "list"]);
-        }
+        _ if let Some(filed) = filed => names.extend(*filed),
         Group::Generic => names.push("keyspace"),
         Group::SortedSet => names.push("sortedset"),
         Group::Server | Group::Cluster => {}

@@ -1,7 +1,6 @@
 //! `MEMORY …`: what the data and the process take.
 
 use super::{Call, Row, Run, View, bulk, exactly};
-use quorate_engine::Flags;
 use quorate_resp::{Args, Reply};
 
 /// The row.
@@ -29,7 +28,6 @@ const SUBS: &[Row] = &[
         Run::Here(purge),
         "Has no effect: memory goes back by itself.",
     )
-    .flags(Flags::ADMIN)
     .since("4.0.0"),
     Row::new("MEMORY|MALLOC-STATS", exactly(2), Run::Here(malloc_stats), "Names the allocator.")
         .since("4.0.0"),

@@ -61,7 +61,9 @@ pub(super) const COMMANDS: &[Row] = &[
         .since("6.2.0"),
     Row::new("MONITOR", exactly(1), Run::Here(monitor), "Shows every command this node receives.")
         .flags(ADMIN),
-    Row::new("LOLWUT", least(1), Run::Here(lolwut), "Answers the version.").since("5.0.0"),
+    Row::new("LOLWUT", least(1), Run::Here(lolwut), "Answers the version.")
+        .flags(Flags::FAST)
+        .since("5.0.0"),
 ];
 
 fn time(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {

@@ -20,7 +20,7 @@ pub(super) const COMMANDS: &[Row] = &[
     .flags(ADMIN),
     Row::new(
         "PSYNC",
-        Arity::Exactly(3),
+        least(3),
         Run::Ask(|_, _| Ok(Work::Snapshot { heading: true })),
         "Sends a snapshot, under a heading.",
     )
