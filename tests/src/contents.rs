@@ -1,4 +1,4 @@
-//! Everything a server shows of its strings, to be compared with what another one shows.
+//! Everything a server shows of its keys, to be compared with what another one shows.
 
 use crate::client::{Client, text};
 use quorate_resp::Value;
@@ -19,7 +19,11 @@ pub fn contents(port: u16) -> Contents {
         };
         for key in keys {
             let key = text(&key).expect("a key");
-            let value = text(&client.call(&["GET", &key]).expect("an answer"));
+            let mut ask = |words: &[&[u8]]| {
+                let words: Vec<Vec<u8>> = words.iter().map(|word| word.to_vec()).collect();
+                client.call_bytes(&words).expect("an answer")
+            };
+            let value = value(&mut ask, key.as_bytes()).map(|parts| joined(&parts));
             let Value::Int(deadline) = client.call(&["PEXPIRETIME", &key]).expect("an answer")
             else {
                 panic!("no deadline")
@@ -31,6 +35,58 @@ pub fn contents(port: u16) -> Contents {
         }
     }
     all
+}
+
+fn joined(parts: &[Vec<u8>]) -> String {
+    parts.iter().map(|part| String::from_utf8_lossy(part)).collect::<Vec<_>>().join(" ")
+}
+
+/// What the value at a key shows in the words of its type, in an order that says nothing of the
+/// server where the type has none. A string is one part. `None`: there is no such key.
+pub fn value(ask: &mut dyn FnMut(&[&[u8]]) -> Value, key: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let Value::Simple(kind) = ask(&[b"TYPE", key]) else { return None };
+    let reads: &[&[&[u8]]] = match kind.as_str() {
+        "string" => &[&[b"GET", key]],
+        "list" => &[&[b"LRANGE", key, b"0", b"-1"]],
+        "set" => &[&[b"SMEMBERS", key]],
+        "hash" => &[&[b"HGETALL", key]],
+        "zset" => &[&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]],
+        "stream" => &[&[b"XRANGE", key, b"-", b"+"], &[b"XINFO", b"GROUPS", key]],
+        _ => return None,
+    };
+    let mut parts = Vec::new();
+    for words in reads {
+        flatten(&ask(words), &mut parts);
+    }
+    match kind.as_str() {
+        "set" => parts.sort(),
+        "hash" => {
+            let mut pairs: Vec<_> = parts.chunks(2).map(<[_]>::to_vec).collect();
+            pairs.sort();
+            parts = pairs.concat();
+        }
+        _ => {}
+    }
+    if kind != "string" {
+        parts.insert(0, kind.into_bytes());
+    }
+    // A key may go between two questions.
+    (!parts.is_empty()).then_some(parts)
+}
+
+fn flatten(value: &Value, parts: &mut Vec<Vec<u8>>) {
+    match value {
+        Value::Array(items) | Value::Set(items) => {
+            for item in items {
+                flatten(item, parts);
+            }
+        }
+        Value::Null => {}
+        other => match other.as_bytes() {
+            Some(bytes) => parts.push(bytes.to_vec()),
+            None => parts.push(format!("{other:?}").into_bytes()),
+        },
+    }
 }
 
 /// Where they differ first, in words.

@@ -12,6 +12,7 @@ use quorate_engine::{
 use quorate_resp::{Proto, Value, decode_reply, parse_int, write_command};
 use quorate_tests::client::Client;
 use quorate_tests::cluster::Scratch;
+use quorate_tests::contents;
 use quorate_tests::redis::Redis;
 use quorate_tests::script::{self, Target};
 use std::collections::BTreeMap;
@@ -62,14 +63,15 @@ impl Engine {
     fn rewrite(&mut self) {
         let mut out = BytesMut::new();
         write_command(&mut out, [b"FLUSHALL".as_slice()].into_iter());
-        for (db, keys) in (0..16_u8).zip(contents(&self.leader)) {
-            let db = db.to_string();
-            write_command(&mut out, [b"SELECT".as_slice(), db.as_bytes()].into_iter());
-            for (key, (value, deadline)) in &keys {
-                let at = deadline.to_string();
-                let dated = [b"SET".as_slice(), key, value, b"PXAT", at.as_bytes()];
-                let parts = if *deadline < 0 { &dated[..3] } else { &dated[..] };
-                write_command(&mut out, parts.iter().copied());
+        for (db, keys) in (0..16_u8).zip(all_keys(&self.leader)) {
+            let number = db.to_string();
+            write_command(&mut out, [b"SELECT".as_slice(), number.as_bytes()].into_iter());
+            let db = Db(db);
+            let reader = Reader { keyspace: &self.leader, db, seed: 0, clock_ms: 0 };
+            for (key, (_, deadline)) in &keys {
+                let (at, payload) = (deadline.max(&0).to_string(), reader.dump(key).unwrap());
+                let parts = [b"RESTORE".as_slice(), key, at.as_bytes(), &payload, b"ABSTTL"];
+                write_command(&mut out, parts.into_iter());
             }
         }
         self.log.extend_from_slice(&out);
@@ -115,6 +117,17 @@ fn answer(keyspace: &Keyspace, plan: &Plan) -> Vec<bytes::Bytes> {
     plan.answer(keyspace, 7).unwrap()
 }
 
+/// Answers a read.
+fn read(keyspace: &Keyspace, db: Db, words: &[&[u8]]) -> Value {
+    let mut commands = BytesMut::new();
+    write_command(&mut commands, words.iter().copied());
+    let run = Run { db, proto: Proto::Resp2, commands: commands.freeze(), count: 1 };
+    let stamp = Stamp { now_ms: keyspace.now_ms(), seed: 0 };
+    let sealed = seal(keyspace, &[run], &stamp, &SealLimits::default());
+    assert!(sealed.payload.is_empty());
+    decode_reply(&answer(keyspace, &sealed.plan)[0]).unwrap().expect("a whole reply").0
+}
+
 fn scripts() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
     let mut found: Vec<_> =
@@ -132,16 +145,16 @@ fn the_engine_answers_as_the_transcripts_say() {
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
-/// Key to value and deadline in Unix milliseconds, -1 for none.
-type Keys = BTreeMap<Vec<u8>, (Vec<u8>, i64)>;
+/// Key to what its value shows and deadline in Unix milliseconds, -1 for none.
+type Keys = BTreeMap<Vec<u8>, (Vec<Vec<u8>>, i64)>;
 
 /// What each database shows.
-fn contents(keyspace: &Keyspace) -> Vec<Keys> {
+fn all_keys(keyspace: &Keyspace) -> Vec<Keys> {
     let of = |db| {
         let reader = Reader { keyspace, db: Db(db), seed: 0, clock_ms: 0 };
         let mut keys = Keys::new();
         reader.keys(&mut |key| {
-            let value = reader.string(key).unwrap().unwrap().bytes().into_owned();
+            let value = contents::value(&mut |words| read(keyspace, Db(db), words), key).unwrap();
             let deadline = reader.deadline_ms(key).flatten().map_or(-1, |at| at as i64);
             keys.insert(key.to_vec(), (value, deadline));
         });
@@ -162,10 +175,12 @@ fn shown_by(redis: &Redis, keyspace: &Keyspace) -> Vec<Keys> {
             if keyspace.is_due(Db(db), key, keyspace.now_ms()) {
                 continue;
             }
-            let mut ask =
-                |name: &str| client.call_bytes(&[name.as_bytes().to_vec(), key.to_vec()]).unwrap();
-            let value = ask("GET").as_bytes().unwrap().to_vec();
-            keys.insert(key.to_vec(), (value, ask("PEXPIRETIME").as_int().unwrap()));
+            let mut ask = |words: &[&[u8]]| {
+                let words: Vec<Vec<u8>> = words.iter().map(|word| word.to_vec()).collect();
+                client.call_bytes(&words).unwrap()
+            };
+            let value = contents::value(&mut ask, key).unwrap();
+            keys.insert(key.to_vec(), (value, ask(&[b"PEXPIRETIME", key]).as_int().unwrap()));
         }
         keys
     };
@@ -188,7 +203,7 @@ fn redis_makes_the_same_keys_of_the_log() {
             std::fs::write(folder.join("quorate.aof.manifest"), manifest).unwrap();
             std::fs::write(folder.join("quorate.aof.1.incr.aof"), &engine.log).unwrap();
             let redis = Redis::on_our_log(scratch.path());
-            let (found, expected) = (shown_by(&redis, &engine.leader), contents(&engine.leader));
+            let (found, expected) = (shown_by(&redis, &engine.leader), all_keys(&engine.leader));
             for (db, (found, expected)) in found.iter().zip(&expected).enumerate() {
                 check_keys(db, found, expected, &format!("{}:\n{part}", path.display()));
             }
@@ -202,9 +217,12 @@ fn check_keys(db: usize, found: &Keys, expected: &Keys, which: &str) {
     assert_eq!(names(found), names(expected), "keys of database {db}, {which}");
     for (key, (value, deadline)) in expected {
         let Some((other, at)) = found.get(key) else { continue };
-        let short = |value: &[u8]| {
-            let head = String::from_utf8_lossy(&value[..value.len().min(99)]).into_owned();
-            (value.len(), head)
+        let short = |parts: &[Vec<u8>]| {
+            let bytes: usize = parts.iter().map(Vec::len).sum();
+            let head = parts.iter().map(|part| &part[..part.len().min(99)]).take(20);
+            let head: Vec<_> =
+                head.map(|part| String::from_utf8_lossy(part).into_owned()).collect();
+            (bytes, head)
         };
         let key = String::from_utf8_lossy(key);
         assert_eq!(at, deadline, "deadline of {key} in database {db}, {which}");

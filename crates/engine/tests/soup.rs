@@ -90,7 +90,18 @@ const NUMBERS: [&str; 22] = [
 ];
 /// What real clients send: `K` a key, `N` a number, `D` a database, `V` any text, `M` milliseconds,
 /// `A` a time, `P` a payload of DUMP.
-const TEMPLATES: [&str; 45] = [
+const TEMPLATES: [&str; 56] = [
+    "RPUSH K V V V",
+    "LPUSH K N V",
+    "LPOP K N",
+    "LMOVE K K LEFT RIGHT",
+    "RPOPLPUSH K K",
+    "LMPOP 2 K K RIGHT COUNT N",
+    "LPOS K V RANK N COUNT N MAXLEN N",
+    "LINSERT K BEFORE V V",
+    "LREM K N V",
+    "LTRIM K N N",
+    "LSET K N V",
     "DUMP K",
     "RESTORE K 0 P",
     "RESTORE K M P REPLACE",

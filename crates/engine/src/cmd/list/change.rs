@@ -1,11 +1,11 @@
 //! The inside of lists: LSET, LINSERT, LREM, LTRIM.
 
-use super::{position, range, wrong};
+use super::{position, range, walk_cost_ns, wrong};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::Open;
 use crate::types::list::ListTree;
 use crate::types::pack::Item;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Spec, Writer};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -167,10 +167,4 @@ fn changed(cx: &mut Writer<'_>, event: &'static str, key: &[u8]) {
     if !cx.reader().exists(key) {
         cx.notify(b'g', "del", key);
     }
-}
-
-/// An element that is passed takes some 5 ns.
-fn walk_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    reader.view::<ListTree>(args.at(1)).ok().flatten().map_or(0, |list| 5 * list.len() as u64)
 }

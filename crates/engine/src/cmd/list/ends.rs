@@ -59,9 +59,13 @@ fn add(list: &mut Open<ListTree>, args: Args<'_>, end: End) -> usize {
 }
 
 fn pushed(cx: &mut Writer<'_>, args: Args<'_>, end: End, len: usize) -> Reply<'static> {
-    let event = if end == End::Front { "lpush" } else { "rpush" };
-    cx.notify(b'l', event, args.at(1));
+    gave(cx, args.at(1), end);
     Reply::len(len)
+}
+
+/// Tells that an element was added at an end.
+pub(super) fn gave(cx: &mut Writer<'_>, key: &[u8], end: End) {
+    cx.notify(b'l', if end == End::Front { "lpush" } else { "rpush" }, key);
 }
 
 const fn pop_row(name: &'static str, summary: &'static str) -> Meta {
@@ -90,27 +94,39 @@ fn pop(cx: &mut Writer<'_>, args: Args<'_>, end: End) -> Reply<'static> {
         Some(_) => return Reply::error("ERR value is out of range, must be positive"),
     };
     let key = args.at(1);
-    let taken = wrong(cx.edit(key, |list| take(list, end, count.unwrap_or(1))));
-    let mut elements = match taken {
-        Ok(Some(elements)) => elements,
-        Ok(None) if count.is_some() => return Reply::NullArray,
-        Ok(None) => return Reply::Null,
-        Err(reply) => return reply,
-    };
-    if !elements.is_empty() {
-        cx.notify(b'l', if end == End::Front { "lpop" } else { "rpop" }, key);
-        if !cx.reader().exists(key) {
-            cx.notify(b'g', "del", key);
-        }
-    }
-    match count {
-        Some(_) => Reply::Array(elements),
-        None => elements.pop().unwrap_or(Reply::Null),
+    match take(cx, key, end, count.unwrap_or(1)) {
+        Ok(Some(elements)) if count.is_some() => Reply::Array(elements),
+        Ok(Some(mut elements)) => elements.pop().unwrap_or(Reply::Null),
+        Ok(None) if count.is_some() => Reply::NullArray,
+        Ok(None) => Reply::Null,
+        Err(reply) => reply,
     }
 }
 
-/// Removes elements from an end, the outermost first.
-fn take(list: &mut Open<ListTree>, end: End, count: usize) -> Vec<Reply<'static>> {
+/// Removes elements from an end of the list at a key, the outermost first. `None`: there is none.
+pub(super) fn take(
+    cx: &mut Writer<'_>,
+    key: &[u8],
+    end: End,
+    count: usize,
+) -> Result<Option<Vec<Reply<'static>>>, Reply<'static>> {
+    let taken = wrong(cx.edit(key, |list| (take_from(list, end, count), list.is_empty())))?;
+    let Some((elements, is_empty)) = taken else { return Ok(None) };
+    if !elements.is_empty() {
+        took(cx, key, end, is_empty);
+    }
+    Ok(Some(elements))
+}
+
+/// Tells that elements were taken off an end, perhaps the last ones.
+pub(super) fn took(cx: &mut Writer<'_>, key: &[u8], end: End, is_empty: bool) {
+    cx.notify(b'l', if end == End::Front { "lpop" } else { "rpop" }, key);
+    if is_empty {
+        cx.notify(b'g', "del", key);
+    }
+}
+
+fn take_from(list: &mut Open<ListTree>, end: End, count: usize) -> Vec<Reply<'static>> {
     let (len, view) = (list.len(), list.view());
     let count = count.min(len);
     let mut elements = Vec::with_capacity(count);

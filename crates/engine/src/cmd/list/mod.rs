@@ -2,19 +2,24 @@
 //!
 //! Positions are counted from 0, negative ones from the end. Nothing here knows how a list lies.
 
+mod between;
 mod change;
 mod ends;
 mod read;
 
-use crate::{Spec, WrongType};
-use quorate_resp::Reply;
+use crate::types::list::ListTree;
+use crate::{Db, Keyspace, Reader, Spec, WrongType};
+use quorate_resp::{Args, Reply};
 
 /// The rows of the family.
 pub(super) const ROWS: &[Spec] = &[
     read::LINDEX,
     change::LINSERT,
     read::LLEN,
+    between::LMOVE,
+    between::LMPOP,
     ends::LPOP,
+    read::LPOS,
     ends::LPUSH,
     ends::LPUSHX,
     read::LRANGE,
@@ -22,6 +27,7 @@ pub(super) const ROWS: &[Spec] = &[
     change::LSET,
     change::LTRIM,
     ends::RPOP,
+    between::RPOPLPUSH,
     ends::RPUSH,
     ends::RPUSHX,
 ];
@@ -45,4 +51,10 @@ fn range(first: i64, last: i64, len: usize) -> Option<(usize, usize)> {
 /// The reply for a key of another type.
 fn wrong<T>(found: Result<T, WrongType>) -> Result<T, Reply<'static>> {
     found.map_err(|WrongType| Reply::WRONG_TYPE)
+}
+
+/// An element that is passed takes some 5 ns.
+fn walk_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
+    reader.view::<ListTree>(args.at(1)).ok().flatten().map_or(0, |list| 5 * list.len() as u64)
 }
