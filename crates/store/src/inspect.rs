@@ -71,16 +71,17 @@ pub fn inspect<D: Disk>(
     disk: &D,
     visit: &mut dyn FnMut(&RecordView<'_>),
 ) -> Result<(), StoreError> {
-    let listing = Listing::read(disk)?;
-    Manifest::load(disk)?;
-    scan(disk, &listing.segments, None, Some(visit)).map(|_| ())
+    let (listing, manifest) = (Listing::read(disk)?, Manifest::load(disk)?);
+    let (segments, _void) = recover::judge(disk, &listing, manifest.as_ref())?;
+    scan(disk, &segments, None, Some(visit)).map(|_| ())
 }
 
 /// Verifies every record and every snapshot without changing anything.
 pub fn check<D: Disk>(disk: &D) -> Result<Report, StoreError> {
-    let listing = Listing::read(disk)?;
-    let manifest = Manifest::load(disk)?.unwrap_or_default();
-    let found = scan(disk, &listing.segments, None, None)?;
+    let (listing, manifest) = (Listing::read(disk)?, Manifest::load(disk)?);
+    let (segments, _void) = recover::judge(disk, &listing, manifest.as_ref())?;
+    let found = scan(disk, &segments, None, None)?;
+    let manifest = manifest.unwrap_or_default();
     let mut report = Report::new(&manifest, &found);
     verify_snapshots(disk, &manifest, &mut report)?;
     Ok(report)

@@ -442,6 +442,11 @@ impl<D: Disk> Log<D> {
         self.shared.writer().note_inexact(&self.shared, since)
     }
 
+    /// From which index on stock Redis may replay something else than we did.
+    pub fn inexact_since(&self) -> Option<u64> {
+        self.shared.inner().inexact_since
+    }
+
     /// Figures.
     pub fn stats(&self) -> LogStats {
         self.shared.inner().stats()

@@ -130,7 +130,7 @@ fn settle<D: Disk>(disk: &D) -> Result<(Manifest, Vec<u32>), StoreError> {
 
 /// Compares the directory with its manifest: which segments count, and which never became part of
 /// the log.
-fn judge<D: Disk>(
+pub(crate) fn judge<D: Disk>(
     disk: &D,
     listing: &Listing,
     manifest: Option<&Manifest>,

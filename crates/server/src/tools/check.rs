@@ -22,7 +22,8 @@ pub(crate) fn check(dir: &Path, repair: bool) -> Result<(), String> {
     print(&describe(&report));
     if let Some((file, _)) = report.snapshots.iter().find(|(_, whole)| !whole) {
         return Err(format!(
-            "snapshot {} is damaged: remove this node's data and let it join again",
+            "snapshot {} is damaged: the next start does without it if there is an older one and \
+             the log behind that; otherwise remove this node's data and let it join again",
             file.path
         ));
     }
