@@ -155,3 +155,71 @@ fn redis_serves_a_former_leader_whose_entries_were_truncated() {
     cluster.replicas[old].kill();
     check_directory(&cluster.replicas[old], &expected);
 }
+
+/// What the manifest says of what Redis would replay differently.
+fn is_inexact(replica: &Replica) -> bool {
+    let path = replica.dir.join("appendonlydir/quorate.aof.manifest");
+    let manifest = std::fs::read_to_string(path).expect("a manifest");
+    manifest.contains("# inexact since")
+}
+
+/// A write that Redis 7.0 does not know: in the log it is hidden from it.
+fn hidden(replica: &Replica, value: &str) {
+    let mut client = replica.client().expect("it answers");
+    assert!(is_ok(&client.call(&["SET", "guarded", "first"]).expect("an answer")));
+    let set = client.call(&["SET", "guarded", value, "IFEQ", "first"]).expect("an answer");
+    assert!(is_ok(&set), "{set:?}");
+}
+
+#[test]
+fn a_clean_stop_makes_the_directory_exact() {
+    let mut cluster = Cluster::start("exact", 3, &[]);
+    let leader = cluster.leader();
+    workload(&mut cluster.replicas[leader].client().expect("it answers"));
+    hidden(&cluster.replicas[leader], "second");
+    cluster.wait_agreed();
+    let expected = contents(cluster.replicas[leader].port);
+    assert!(is_inexact(&cluster.replicas[leader]));
+    let guarded = &expected[&(0, "guarded".to_owned())];
+    assert_eq!(guarded.0, "second");
+    assert!(cluster.replicas[leader].terminate());
+    assert!(!is_inexact(&cluster.replicas[leader]));
+    check_directory(&cluster.replicas[leader], &expected);
+    // The others did not wait for it, and it comes back as it was.
+    let other = (leader + 1) % 3;
+    until("the others go on", || cluster.replicas[other].accepts_writes().then_some(()));
+    cluster.replicas[leader].start();
+    cluster.wait_writable();
+    cluster.wait_agreed();
+}
+
+#[test]
+fn shutdown_saves_as_it_is_told() {
+    let mut cluster = Cluster::start("shutdown", 1, &[]);
+    let mut bases = Vec::new();
+    // Twice nothing to make exact; then something that shall stay; then the same, by default.
+    for (number, (words, inexact)) in
+        [(&["SAVE"][..], false), (&[][..], false), (&["NOSAVE"][..], true), (&[][..], false)]
+            .into_iter()
+            .enumerate()
+    {
+        let replica = &mut cluster.replicas[0];
+        let mut client = replica.client().expect("it answers");
+        client.call(&["SET", "plain", &number.to_string()]).expect("an answer");
+        if inexact {
+            hidden(replica, "second");
+        }
+        let refused = client.call(&["SHUTDOWN", "SAVE", "NOSAVE"]).expect("an answer");
+        assert_eq!(refused, Value::Error("ERR syntax error".into()));
+        let words: Vec<&str> = std::iter::once("SHUTDOWN").chain(words.iter().copied()).collect();
+        assert!(client.call(&words).is_err(), "it closes the connection");
+        assert_eq!(replica.wait_exit(), Some(0));
+        assert_eq!(is_inexact(replica), inexact, "{words:?}");
+        let dir = std::fs::read_dir(replica.dir.join("appendonlydir")).expect("it is there");
+        let names = dir.map(|item| item.expect("a name").file_name().into_string());
+        bases.push(names.filter(|name| name.as_ref().is_ok_and(|it| it.ends_with("rdb"))).count());
+        replica.start();
+        cluster.wait_writable();
+    }
+    assert_eq!(bases, [1, 1, 1, 2]);
+}

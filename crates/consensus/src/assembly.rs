@@ -57,6 +57,7 @@ pub(crate) async fn assemble<E: Env>(
         clock,
         keyspace: Arc::new(RwLock::new(state.keyspace)),
         applied: Applied::default(),
+        membership: Mutex::new(state.meta.last_membership.clone()),
         tail: Arc::new(Tail::new(last, settings.snapshot_log_bytes)),
         writer,
         snapshots,

@@ -12,6 +12,7 @@ use crate::node::{Answer, NotApplied, ReadError, Role, StartError};
 use crate::proto as pb;
 use crate::queue::{End, Slot, Work};
 use crate::raft::Raft;
+use crate::saving::LastSnapshot;
 use crate::shared::{Shared, lock};
 use crate::transport::{Request, Response, Service, TransportError};
 use crate::{office, proposer, reads, transfer, wire};
@@ -228,8 +229,9 @@ impl<E: Env> Core<E> {
         self.shared.failure.wait().await
     }
 
-    /// Hands over, answers what is pending, syncs the log, stops.
-    pub(crate) async fn shutdown(&self) {
+    /// Hands over, answers what is pending, makes a last snapshot if there is a use for it, syncs
+    /// the log, stops.
+    pub(crate) async fn shutdown(&self, last: LastSnapshot) {
         let shared = &self.shared;
         if let Err(why) = self.hand_over(None).await {
             tracing::debug!(%why, "leadership is not handed over");
@@ -244,6 +246,7 @@ impl<E: Env> Core<E> {
         for item in shared.proposed.take_all().into_iter().flat_map(|batch| batch.items) {
             item.slot.answer(End::Uncertain);
         }
+        shared.save_last(last).await;
         let writer = shared.writer.clone();
         shared.env.heavy(move || writer.stop()).await;
     }

@@ -46,4 +46,4 @@ pub use node::{
     StartError, Status,
 };
 pub use offline::{Exported, Restored, Step, export, restore};
-pub use saving::SavingStatus;
+pub use saving::{LastSnapshot, SavingStatus};

@@ -23,7 +23,6 @@ use std::sync::Arc;
 pub(crate) struct Machine<E: Env> {
     shared: Arc<Shared<E>>,
     last: Option<LogId<Config<E>>>,
-    membership: StoredMembership<Config<E>>,
     /// The snapshot that Raft was last told of.
     told: Option<LogId<Config<E>>>,
 }
@@ -35,14 +34,16 @@ impl<E: Env> Machine<E> {
         if let Some(id) = last_log_id {
             shared.applied.set(id.leader_id.term, id.index);
         }
-        Self { shared, last: last_log_id, membership: last_membership, told: last_log_id }
+        *lock(&shared.membership) = last_membership;
+        Self { shared, last: last_log_id, told: last_log_id }
+    }
+
+    fn membership(&self) -> StoredMembership<Config<E>> {
+        lock(&self.shared.membership).clone()
     }
 
     fn meta(&self) -> SnapshotMeta<Config<E>> {
-        SnapshotMeta::<Config<E>> {
-            last_log_id: self.last,
-            last_membership: self.membership.clone(),
-        }
+        SnapshotMeta::<Config<E>> { last_log_id: self.last, last_membership: self.membership() }
     }
 
     async fn apply_entry(&mut self, entry: Entry<Config<E>>) -> Result<(), io::Error> {
@@ -51,7 +52,8 @@ impl<E: Env> Machine<E> {
         match entry.payload {
             EntryPayload::Blank => self.shared.applied.set(id.leader_id.term, id.index),
             EntryPayload::Membership(membership) => {
-                self.membership = openraft::StoredMembership::new(Some(id), membership);
+                *lock(&self.shared.membership) =
+                    openraft::StoredMembership::new(Some(id), membership);
                 self.shared.applied.set(id.leader_id.term, id.index);
             }
             EntryPayload::Normal(data) => match data.kind {
@@ -136,7 +138,7 @@ impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
     async fn applied_state(
         &mut self,
     ) -> Result<(Option<LogId<Config<E>>>, StoredMembership<Config<E>>), io::Error> {
-        Ok((self.last, self.membership.clone()))
+        Ok((self.last, self.membership()))
     }
 
     async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
@@ -213,7 +215,7 @@ impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
         self.shared.saving.loaded(self.shared.env.wall_ms() / 1000);
         self.last = meta.last_log_id;
         self.told = meta.last_log_id;
-        self.membership = meta.last_membership.clone();
+        *lock(&self.shared.membership) = meta.last_membership.clone();
         self.shared.keep(file, meta.clone());
         if let Some(id) = meta.last_log_id {
             self.shared.applied.set(id.leader_id.term, id.index);

@@ -7,7 +7,7 @@ use crate::grpc::{GrpcTransport, serve};
 use crate::host::{Host, random};
 use crate::load::Progress;
 use crate::proto as pb;
-use crate::saving::SavingStatus;
+use crate::saving::{LastSnapshot, SavingStatus};
 use crate::shared::{Failure, MAX_LEVEL, lock};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -469,10 +469,11 @@ impl Node {
         }
     }
 
-    /// Hands over, answers what is pending, syncs the log, stops.
-    pub async fn shutdown(&self) {
+    /// Hands over, answers what is pending, makes a last snapshot if there is a use for it, syncs
+    /// the log, stops.
+    pub async fn shutdown(&self, last: LastSnapshot) {
         if let Some(core) = self.core() {
-            core.shutdown().await;
+            core.shutdown(last).await;
         }
         self.inner.stop.notify_waiters();
         let tasks = std::mem::take(&mut *lock(&self.inner.tasks));

@@ -8,7 +8,7 @@
 //! one stays, writes go on, and the next cut tries again.
 
 use crate::env::Env;
-use crate::raft::{Config, SnapshotMeta};
+use crate::raft::{Config, SnapshotMeta, log_id};
 use crate::shared::{Shared, lock};
 use crate::snapshot::Facts;
 use crate::wire;
@@ -31,6 +31,24 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 const STEPS_BEFORE_REST: u32 = 3;
 /// See [`STEPS_BEFORE_REST`].
 const REST: Duration = Duration::from_millis(1);
+
+/// How long the last snapshot of a node that stops may take.
+const LAST_MAX: Duration = Duration::from_secs(20);
+/// How often it is looked whether the one before it is done.
+const LAST_POLL: Duration = Duration::from_millis(5);
+
+/// Whether a node that stops makes a snapshot of its own, so that stock Redis opens its directory
+/// and shows exactly its state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LastSnapshot {
+    /// No.
+    Never,
+    /// If there is something in the log that Redis would replay differently.
+    #[default]
+    IfInexact,
+    /// Yes.
+    Always,
+}
 
 /// What became of a snapshot; the error says why there is none.
 pub(crate) type Saved = Result<SnapshotFile, String>;
@@ -273,6 +291,40 @@ impl<E: Env> Shared<E> {
         let (snapshots, log) = (self.snapshots.clone(), self.log.clone());
         let last = meta.last_log_id.map(wire::log_id_to_store::<E::Rt>).unwrap_or_default();
         self.env.heavy(move || snapshots.publish(&log, last, draft)).await.map_err(text)
+    }
+
+    /// Makes the last snapshot. Raft has stopped, so nothing is applied any more, and the cluster
+    /// goes on without this replica: nobody waits for it.
+    pub(crate) async fn save_last(self: &Arc<Self>, when: LastSnapshot) {
+        let saving = Self::within(LAST_MAX, async {
+            while lock(&self.saving.state).running.is_some() && when != LastSnapshot::Never {
+                Self::sleep(LAST_POLL).await;
+            }
+            let Some(meta) = self.last_due(when) else { return };
+            match self.save(meta).await.await {
+                Ok(Ok(file)) => tracing::info!(path = file.path, "the directory is exact"),
+                Ok(Err(why)) => tracing::warn!(why, "the last snapshot could not be made"),
+                Err(_) => {}
+            }
+        });
+        if saving.await.is_none() {
+            tracing::warn!(limit = ?LAST_MAX, "no last snapshot: it takes too long");
+        }
+    }
+
+    /// What the last snapshot would be of, if there is a use for it.
+    fn last_due(&self, when: LastSnapshot) -> Option<SnapshotMeta<Config<E>>> {
+        let (term, index) = (self.applied.term(), self.applied.index());
+        let kept = lock(&self.kept).as_ref().map_or(0, |kept| kept.file.last.index);
+        let wanted = match when {
+            LastSnapshot::Never => false,
+            LastSnapshot::IfInexact => self.log.inexact_since().is_some(),
+            LastSnapshot::Always => true,
+        };
+        (wanted && index > kept).then(|| SnapshotMeta::<Config<E>> {
+            last_log_id: Some(log_id::<E::Rt>(term, index)),
+            last_membership: lock(&self.membership).clone(),
+        })
     }
 
     /// Brings a freeze that is not written to its end, so that the next one can begin.

@@ -7,7 +7,7 @@ use crate::env::{Env, LogWriter};
 use crate::forward::Way;
 use crate::proto as pb;
 use crate::queue::{Proposed, Queue};
-use crate::raft::Raft;
+use crate::raft::{Config, Raft, StoredMembership};
 use crate::reads::Reads;
 use crate::saving::Saving;
 use crate::snapshot::Kept;
@@ -34,6 +34,8 @@ pub(crate) struct Shared<E: Env> {
     /// Written by apply (`machine`) alone.
     pub(crate) keyspace: Arc<RwLock<Keyspace>>,
     pub(crate) applied: Applied,
+    /// The last membership applied. Written by apply alone.
+    pub(crate) membership: Mutex<StoredMembership<Config<E>>>,
     pub(crate) log: Log<E::Disk>,
     pub(crate) tail: Arc<Tail>,
     pub(crate) writer: Arc<dyn LogWriter>,

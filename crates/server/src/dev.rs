@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How long the cluster may take to come up.
 const START_TIME: Duration = Duration::from_mins(1);
 /// How long a node may take to stop.
-const STOP_TIME: Duration = Duration::from_secs(15);
+const STOP_TIME: Duration = Duration::from_secs(30);
 /// Pause before a node that died is started again.
 const RESTART_TIME: Duration = Duration::from_secs(2);
 /// A node that lives shorter than this has a reason, which is shown instead of trying again.

@@ -9,7 +9,7 @@ use crate::command::set_in_cluster;
 use crate::settings::{Scope, Settings, all};
 use crate::shared::{Shared, Stop};
 use crate::{cron, listen, logging};
-use quorate_consensus::{Node, Options};
+use quorate_consensus::{LastSnapshot, Node, Options};
 use quorate_engine::Effects;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -110,17 +110,17 @@ async fn wait_for_end(node: &Node, shared: &Shared) -> Result<Stop, String> {
             // panics where that fails.
             std::process::exit(1)
         }
-        _ = interrupt.recv() => Ok(Stop::Orderly),
-        _ = terminate.recv() => Ok(Stop::Orderly),
+        _ = interrupt.recv() => Ok(Stop::Orderly(LastSnapshot::default())),
+        _ = terminate.recv() => Ok(Stop::Orderly(LastSnapshot::default())),
         asked = stop.wait_for(|stop| *stop != Stop::No) => {
-            Ok(asked.map_or(Stop::Orderly, |stop| *stop))
+            Ok(asked.map_or(Stop::Orderly(LastSnapshot::default()), |stop| *stop))
         }
     }
 }
 
 async fn end(node: &Node, shared: &Shared, stop: Stop) {
     tracing::info!("stopping");
-    if stop == Stop::Orderly {
+    if matches!(stop, Stop::Orderly(_)) {
         match tokio::time::timeout(HAND_OVER_TIME, node.hand_over(None)).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => tracing::info!(why, "leadership was not handed over"),
@@ -139,7 +139,11 @@ async fn end(node: &Node, shared: &Shared, stop: Stop) {
         tracing::warn!(clients = shared.clients.count(), "closing clients that did not finish");
         shared.clients.all().iter().for_each(|peer| peer.signal(KILL));
     }
-    node.shutdown().await;
+    let last = match stop {
+        Stop::Orderly(last) | Stop::Now(last) => last,
+        Stop::No => LastSnapshot::Never,
+    };
+    node.shutdown(last).await;
     tracing::info!("stopped");
 }
 

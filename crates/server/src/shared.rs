@@ -7,6 +7,7 @@ use crate::registry::{Entry, Registry};
 use crate::settings::{Settings, Tuned};
 use crate::slowlog::Slowlog;
 use crate::stats::Stats;
+use quorate_consensus::LastSnapshot;
 use quorate_engine::Settings as ClusterSettings;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,9 +21,9 @@ pub(crate) enum Stop {
     #[default]
     No,
     /// Hand over, finish, close.
-    Orderly,
+    Orderly(LastSnapshot),
     /// As fast as is safe: no hand-over.
-    Now,
+    Now(LastSnapshot),
 }
 
 /// A pause that `CLIENT PAUSE` asked for.

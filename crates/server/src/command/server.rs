@@ -4,7 +4,7 @@ use super::work::{HAND_OVER_TIME, replicas};
 use super::{Call, Row, Run, View, Work, bulk, exactly, int, is, least, not_an_integer};
 use super::{syntax_error, text};
 use crate::shared::{Shared, Stop, unix_micros};
-use quorate_consensus::Status;
+use quorate_consensus::{LastSnapshot, Status};
 use quorate_engine::{Flags, Group};
 use quorate_resp::{Args, Reply, parse_int};
 use std::time::Duration;
@@ -155,18 +155,27 @@ fn lastsave(call: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static>
 }
 
 fn shutdown(_: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
-    let mut stop = Stop::Orderly;
+    let (mut now, mut last) = (false, None);
     for word in args.from(1).iter() {
         match word {
-            word if is(word, "NOW") => stop = Stop::Now,
-            word if ["SAVE", "NOSAVE", "FORCE"].iter().any(|known| is(word, known)) => {}
+            word if is(word, "NOW") => now = true,
+            word if is(word, "FORCE") => {}
+            word if is(word, "SAVE") && last != Some(LastSnapshot::Never) => {
+                last = Some(LastSnapshot::Always);
+            }
+            word if is(word, "NOSAVE") && last != Some(LastSnapshot::Always) => {
+                last = Some(LastSnapshot::Never);
+            }
             word if is(word, "ABORT") && args.len() == 2 => {
                 return Err(Reply::error("ERR No shutdown in progress."));
             }
             _ => return Err(syntax_error()),
         }
     }
-    Ok(Work::Shutdown(stop))
+    Ok(Work::Shutdown(match (now, last) {
+        (true, last) => Stop::Now(last.unwrap_or(LastSnapshot::Never)),
+        (false, last) => Stop::Orderly(last.unwrap_or_default()),
+    }))
 }
 
 fn failover(_: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {

@@ -96,7 +96,7 @@ pub(crate) async fn perform<B: Backend>(
             })
         }
         Work::Shutdown(stop) => {
-            if stop == Stop::Orderly
+            if matches!(stop, Stop::Orderly(_))
                 && let Ok(Err(why)) =
                     tokio::time::timeout(HAND_OVER_TIME, node.hand_over(None)).await
             {
