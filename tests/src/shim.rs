@@ -22,11 +22,19 @@ impl Shim {
         Self { dir }
     }
 
-    /// Sets a fault (`fsync_eio`, `fsync_ms`, `wall_ms`) to a value.
+    /// Sets a fault (`fsync_eio`, `fsync_ms`, `read_ms`, `wall_ms`, `kill_at`) to a value.
     pub fn set(&self, fault: &str, value: i64) {
         let aside = self.dir.join(format!("{fault}.new"));
         std::fs::write(&aside, value.to_string()).expect("a file can be written");
         std::fs::rename(aside, self.dir.join(fault)).expect("a file can be renamed");
+    }
+
+    /// The steps since `kill_at` was set, oldest first; they are forgotten.
+    pub fn take_steps(&self) -> Vec<String> {
+        let path = self.dir.join("steps");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let _ = std::fs::remove_file(path);
+        text.lines().map(str::to_owned).collect()
     }
 
     /// Ends a fault.

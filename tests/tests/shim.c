@@ -4,14 +4,22 @@
  * server runs:
  *   fsync_eio      exists: fdatasync and fsync fail with EIO
  *   fsync_ms       a number: fdatasync and fsync take so many milliseconds longer
+ *   read_ms        a number: reading from a snapshot takes so many milliseconds longer
  *   wall_ms        a number, read once at start: CLOCK_REALTIME is shifted by it
+ *   kill_at        a number n: right before its n-th step, counted from when the file appeared, the process is killed. A
+ *                  step is what changes the directory of the append-only file: a file made, renamed or removed, the
+ *                  directory synced, and a file synced that is not a segment. `steps` gets a line for each.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,17 +37,97 @@ static int read_number(const char *name, long *value) {
     return got == 1 ? 1 : -1;
 }
 
+/* A step is about to be taken. */
+static void step(const char *what, const char *path) {
+    static long count;
+    long at;
+    const char *place = strstr(path, "appendonlydir");
+    if (!place) return;
+    if (read_number("kill_at", &at) != 1) {
+        __atomic_store_n(&count, 0, __ATOMIC_SEQ_CST);
+        return;
+    }
+    long now = __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST);
+    char steps[4096];
+    snprintf(steps, sizeof steps, "%s/steps", getenv("QUORATE_SHIM_DIR"));
+    FILE *file = fopen(steps, "a");
+    if (file) {
+        fprintf(file, "%s %s\n", what, place);
+        fclose(file);
+    }
+    if (now >= at) kill(getpid(), SIGKILL);
+}
+
+static const char *path_of(int fd, char *path, size_t bytes) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, bytes - 1);
+    path[length < 0 ? 0 : length] = 0;
+    return path;
+}
+
+static int ends_with(const char *path, const char *end) {
+    size_t length = strlen(path), tail = strlen(end);
+    return length >= tail && strcmp(path + length - tail, end) == 0;
+}
+
+static void sync_step(int fd) {
+    char path[4096];
+    if (!ends_with(path_of(fd, path, sizeof path), ".incr.aof")) step("sync", path);
+}
+
+#define OPEN(name)                                                                        \
+    int name(const char *path, int flags, ...) {                                          \
+        int (*real)(const char *, int, ...) =                                             \
+            (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, #name);                     \
+        mode_t mode = 0;                                                                  \
+        if (flags & O_CREAT) {                                                            \
+            va_list rest;                                                                 \
+            va_start(rest, flags);                                                        \
+            mode = va_arg(rest, mode_t);                                                  \
+            va_end(rest);                                                                 \
+            step("open", path);                                                           \
+        }                                                                                 \
+        return real(path, flags, mode);                                                   \
+    }
+OPEN(open)
+OPEN(open64)
+
+int rename(const char *from, const char *to) {
+    int (*real)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
+    step("rename", to);
+    return real(from, to);
+}
+
+int unlink(const char *path) {
+    int (*real)(const char *) = (int (*)(const char *))dlsym(RTLD_NEXT, "unlink");
+    step("unlink", path);
+    return real(path);
+}
+
+static void pause_ms(long ms) {
+    struct timespec pause = {ms / 1000, (ms % 1000) * 1000000L};
+    nanosleep(&pause, NULL);
+}
+
+ssize_t pread64(int fd, void *into, size_t bytes, off64_t offset) {
+    static ssize_t (*real)(int, void *, size_t, off64_t);
+    char path[4096];
+    long value;
+    if (!real) real = (ssize_t (*)(int, void *, size_t, off64_t))dlsym(RTLD_NEXT, "pread64");
+    if (read_number("read_ms", &value) == 1 && ends_with(path_of(fd, path, sizeof path), ".base.rdb")) pause_ms(value);
+    return real(fd, into, bytes, offset);
+}
+
 static int sync_with(const char *name, int fd) {
     int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
     long value;
+    sync_step(fd);
     if (read_number("fsync_eio", &value)) {
         errno = EIO;
         return -1;
     }
-    if (read_number("fsync_ms", &value) == 1 && value > 0) {
-        struct timespec pause = {value / 1000, (value % 1000) * 1000000L};
-        nanosleep(&pause, NULL);
-    }
+    if (read_number("fsync_ms", &value) == 1 && value > 0) pause_ms(value);
     return real(fd);
 }
 
