@@ -36,7 +36,14 @@ impl Reply<'_> {
         let newer = proto == Proto::Resp3;
         match self {
             Reply::Map(pairs) if newer => put_pairs(out, proto, b'%', pairs),
-            Reply::Map(pairs) => {
+            Reply::Pairs(pairs) if newer => {
+                put_header(out, b'*', pairs.len());
+                for pair in pairs {
+                    put_header(out, b'*', 2);
+                    put_pairs_bare(out, proto, core::slice::from_ref(pair));
+                }
+            }
+            Reply::Map(pairs) | Reply::Pairs(pairs) => {
                 put_header(out, b'*', pairs.len() * 2);
                 put_pairs_bare(out, proto, pairs);
             }
@@ -167,6 +174,7 @@ mod tests {
         let pair = || vec![(Reply::bulk(b"k"), Reply::Bool(true))];
         check(&Reply::Null, "$-1\r\n", "_\r\n");
         check(&Reply::NullArray, "*-1\r\n", "_\r\n");
+        check(&Reply::Pairs(pair()), "*2\r\n$1\r\nk\r\n:1\r\n", "*1\r\n*2\r\n$1\r\nk\r\n#t\r\n");
         check(&Reply::Map(pair()), "*2\r\n$1\r\nk\r\n:1\r\n", "%1\r\n$1\r\nk\r\n#t\r\n");
         check(&Reply::Set(vec![Reply::Int(1)]), "*1\r\n:1\r\n", "~1\r\n:1\r\n");
         check(&Reply::Push(vec![Reply::Int(1)]), "*1\r\n:1\r\n", ">1\r\n:1\r\n");

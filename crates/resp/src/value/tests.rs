@@ -82,6 +82,7 @@ fn any_reply() -> impl Strategy<Value = Reply<'static>> {
             items.clone().prop_map(Reply::Set),
             items.prop_map(Reply::Push),
             pairs.clone().prop_map(Reply::Map),
+            pairs.clone().prop_map(Reply::Pairs),
             (pairs, inner).prop_map(|(facts, reply)| Reply::Attributed(facts, Box::new(reply))),
         ]
     })
@@ -103,7 +104,11 @@ fn expected(reply: &Reply<'_>, proto: Proto) -> Value {
         Reply::Set(items) if newer => Value::Set(all(items)),
         Reply::Push(items) if newer => Value::Push(all(items)),
         Reply::Array(items) | Reply::Set(items) | Reply::Push(items) => Value::Array(all(items)),
-        Reply::Map(pairs) => {
+        Reply::Pairs(pairs) if newer => {
+            let pair = |(k, v)| Value::Array(vec![expected(k, proto), expected(v, proto)]);
+            Value::Array(pairs.iter().map(|(k, v)| pair((k, v))).collect())
+        }
+        Reply::Map(pairs) | Reply::Pairs(pairs) => {
             let pairs = pairs.iter().map(|(k, v)| (expected(k, proto), expected(v, proto)));
             if newer {
                 Value::Map(pairs.collect())
