@@ -65,6 +65,13 @@ pub fn value(ask: &mut dyn FnMut(&[&[u8]]) -> Value, key: &[u8]) -> Option<Vec<V
             pairs.sort();
             parts = pairs.concat();
         }
+        // Redis 7.0 prints scores with 17 digits, we as Redis 7.2.
+        "zset" => {
+            for score in parts.iter_mut().skip(1).step_by(2) {
+                let number = text(&Value::Bulk(score.clone())).and_then(|text| text.parse().ok());
+                *score = format!("{:?}", number.unwrap_or(f64::NAN)).into_bytes();
+            }
+        }
         _ => {}
     }
     if kind != "string" {

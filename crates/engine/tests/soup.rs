@@ -90,7 +90,7 @@ const NUMBERS: [&str; 22] = [
 ];
 /// What real clients send: `K` a key, `N` a number, `D` a database, `V` any text, `M` milliseconds,
 /// `A` a time, `P` a payload of DUMP.
-const TEMPLATES: [&str; 56] = [
+const TEMPLATES: [&str; 74] = [
     "RPUSH K V V V",
     "LPUSH K N V",
     "LPOP K N",
@@ -102,6 +102,24 @@ const TEMPLATES: [&str; 56] = [
     "LREM K N V",
     "LTRIM K N N",
     "LSET K N V",
+    "ZADD K N V N K 3 three",
+    "ZADD K INCR N K",
+    "ZADD K GT CH N V 1 K",
+    "ZINCRBY K N V",
+    "ZREM K V K",
+    "ZRANGE K N N BYSCORE REV LIMIT N N WITHSCORES",
+    "ZRANGE K - + BYLEX LIMIT N N",
+    "ZRANGESTORE K K N N REV",
+    "ZREMRANGEBYRANK K N N",
+    "ZREMRANGEBYSCORE K N N",
+    "ZREMRANGEBYLEX K [a +",
+    "ZPOPMIN K N",
+    "ZMPOP 2 K K MAX COUNT N",
+    "ZUNIONSTORE K 2 K K WEIGHTS N N",
+    "ZINTERSTORE K 2 K K AGGREGATE MIN",
+    "ZDIFFSTORE K 2 K K",
+    "ZSCAN K 0 COUNT N",
+    "ZRANDMEMBER K N WITHSCORES",
     "DUMP K",
     "RESTORE K 0 P",
     "RESTORE K M P REPLACE",

@@ -11,6 +11,7 @@ mod internal;
 mod list;
 mod string;
 mod unknown;
+mod zset;
 
 pub use docs::docs_markdown;
 pub use unknown::{unknown_command, unknown_subcommand, wrong_arity};
@@ -31,6 +32,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     internal::COMMANDS,
     list::ROWS,
     string::ROWS,
+    zset::ROWS,
 ];
 
 /// Every row.

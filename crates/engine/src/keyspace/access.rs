@@ -6,7 +6,7 @@
 use super::change::garbage;
 use super::chunks::CHUNK;
 use super::digest::next_random;
-use super::{Db, Deadline, Entry, Garbage, Site, WrongType};
+use super::{Db, Deadline, Entry, Garbage, Head, Site, WrongType};
 use crate::snapshot::{self, Payload};
 use crate::types::{Form, Large, Open, View};
 use crate::{Effect, Reader, Writer};
@@ -294,6 +294,21 @@ impl Writer<'_> {
         self.discard(old);
         // There is a result: it was created at worst.
         result.ok_or(WrongType)
+    }
+
+    /// Puts a collection that was made aside, whatever was there; the key goes if it is empty. No
+    /// deadline stays. False: nothing was there, nor is now.
+    pub(crate) fn replace<T: Large>(&mut self, key: &[u8], open: Open<T>) -> bool {
+        if open.is_empty() {
+            return self.remove(key);
+        }
+        let site = self.site(self.db, key);
+        let element = open.noted().unwrap_or_default();
+        let head = Head { form: open.form, revision: self.index, deadline: None };
+        let entry = Entry::of_open(head, key, open);
+        let old = self.keyspace.put_value(&site, entry, element);
+        self.discard(old);
+        true
     }
 
     /// Removes the key. False when it was absent, or expired (then it is removed all the same).

@@ -37,6 +37,12 @@ impl Point {
     }
 }
 
+/// What orders the members of large sets and the fields of large hashes.
+pub(crate) fn element_hash(hash_key: [u64; 2], element: &[u8]) -> u32 {
+    let [one, two] = hash_key;
+    (SipHasher13::new_with_keys(one, two).hash(element) >> 32) as u32
+}
+
 /// The hash slot of a key: of its hash tag, if it has one that is not empty.
 pub(crate) fn slot(key: &[u8]) -> u16 {
     crc16(tag(key).unwrap_or(key)) % SLOTS as u16

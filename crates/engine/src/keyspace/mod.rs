@@ -24,8 +24,8 @@ pub use access::StrRef;
 pub use freeze::{FreezeStep, Frozen};
 
 pub(crate) use chunks::{CHUNK, Chunks};
-pub(crate) use digest::Digest;
-pub(crate) use hash::{BUCKETS, Point};
+pub(crate) use digest::{Digest, next_random};
+pub(crate) use hash::{BUCKETS, Point, element_hash};
 pub(crate) use record::{Entry, Head, PACKED_MAX};
 pub(crate) use revisions::Revisions;
 

@@ -11,6 +11,7 @@
 use super::chunks::Chunks;
 use crate::types::list::ListTree;
 use crate::types::pack::Pack;
+use crate::types::zset::ZsetTree;
 use crate::types::{Form, Large as LargeForm, Open, Rules, Value, View};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -141,6 +142,7 @@ impl Entry {
         match self.form() {
             Form::Int | Form::Embstr | Form::Raw => {}
             Form::List => self.enlarge_as::<ListTree>(rules),
+            Form::Zset => self.enlarge_as::<ZsetTree>(rules),
         }
     }
 

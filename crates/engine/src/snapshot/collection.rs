@@ -6,6 +6,7 @@
 
 mod list;
 mod rows;
+mod zset;
 
 use super::code::kind;
 use super::input::{Input, Result, Stop};
@@ -13,7 +14,8 @@ use super::value::Value;
 use super::write::{put_length, put_string};
 use crate::keyspace::{Entry, Head};
 use crate::types::list::ListTree;
-use crate::types::pack::Pack;
+use crate::types::pack::{self, Pack};
+use crate::types::zset::ZsetTree;
 use crate::types::{self, Form, Large, Open, Rules};
 use alloc::vec::Vec;
 
@@ -22,6 +24,8 @@ use alloc::vec::Vec;
 pub(super) enum Collection {
     /// A list.
     List(Open<ListTree>),
+    /// A sorted set.
+    Zset(Open<ZsetTree>),
 }
 
 /// An empty one.
@@ -40,6 +44,12 @@ pub(super) fn begin(
         kind::LIST | kind::LIST_ZIPLIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 => {
             Collection::List(begun(rules))
         }
+        kind::ZSET | kind::ZSET_2 => {
+            let mut zset = begun(rules);
+            ZsetTree::enlarge(&mut zset);
+            Collection::Zset(zset)
+        }
+        kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => Collection::Zset(begun(rules)),
         _ => return Ok(None),
     };
     let items = if kind::is_packed(of) { 1 } else { input.length()? };
@@ -55,6 +65,7 @@ impl Collection {
     pub(super) fn item(&mut self, of: u8, input: &mut Input<'_>) -> Result<()> {
         match self {
             Self::List(list) => list::read(list, of, input),
+            Self::Zset(zset) => zset::read(zset, of, input),
         }
     }
 
@@ -62,15 +73,22 @@ impl Collection {
     pub(super) fn take(&mut self) -> Self {
         match self {
             Self::List(list) => Self::List(core::mem::replace(list, begun(list.rules))),
+            Self::Zset(zset) => Self::Zset(core::mem::replace(zset, begun(zset.rules))),
         }
     }
 
     /// Called once all items were read.
-    pub(super) fn finish(self, of: u8) -> Result<Value<'static>> {
+    pub(super) fn finish(mut self, of: u8) -> Result<Value<'static>> {
+        // Redis packs what was not packed if it is small.
+        if let Self::Zset(zset) = &mut self
+            && !kind::is_packed(of)
+        {
+            zset.pack_if_small();
+        }
         let is_empty = match &self {
             Self::List(list) => list.is_empty(),
+            Self::Zset(zset) => zset.is_empty(),
         };
-        let _ = of;
         if is_empty {
             return Err(Stop::Malformed("a collection without elements"));
         }
@@ -82,16 +100,18 @@ impl Collection {
         let head = |form| Head { form, revision, deadline };
         match self {
             Self::List(list) => Entry::of_open(head(list.form), key, list),
+            Self::Zset(zset) => Entry::of_open(head(zset.form), key, zset),
         }
     }
 }
 
 /// The RDB type as which a collection is written.
 pub(super) fn kind_of(form: Form, is_large: bool) -> u8 {
-    let _ = is_large;
     match form {
         Form::Int | Form::Embstr | Form::Raw => kind::STRING,
         Form::List => kind::LIST_QUICKLIST_2,
+        Form::Zset if is_large => kind::ZSET_2,
+        Form::Zset => kind::ZSET_LISTPACK,
     }
 }
 
@@ -100,6 +120,10 @@ pub(super) fn write_packed(form: Form, packed: &[u8], out: &mut Vec<u8>) {
     match form {
         Form::Int | Form::Embstr | Form::Raw => put_string(out, packed),
         Form::List => list::write_packed(packed, out),
+        Form::Zset => {
+            let (count, row) = pack::parts(packed);
+            rows::push_listpack(out, count, row);
+        }
     }
 }
 
@@ -112,6 +136,7 @@ pub(super) fn write_large(value: &types::Value, sink: &mut dyn FnMut(&[u8])) {
             chunks.list().iter().for_each(|chunk| out.add(chunk));
         }
         types::Value::List(list) => list::write_large(list, &mut out),
+        types::Value::Zset(zset) => zset::write_large(zset, &mut out),
     }
     out.hand_out();
 }

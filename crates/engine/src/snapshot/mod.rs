@@ -64,9 +64,13 @@ mod code {
     pub(super) mod kind {
         pub(in super::super) const STRING: u8 = 0;
         pub(in super::super) const LIST: u8 = 1;
+        pub(in super::super) const ZSET: u8 = 3;
+        pub(in super::super) const ZSET_2: u8 = 5;
         pub(in super::super) const MODULE_2: u8 = 7;
         pub(in super::super) const LIST_ZIPLIST: u8 = 10;
+        pub(in super::super) const ZSET_ZIPLIST: u8 = 12;
         pub(in super::super) const LIST_QUICKLIST: u8 = 14;
+        pub(in super::super) const ZSET_LISTPACK: u8 = 17;
         pub(in super::super) const LIST_QUICKLIST_2: u8 = 18;
 
         /// Whether a value of this type is one string of packed bytes, without a count.

@@ -131,16 +131,12 @@ pub(super) fn is_type(kind: u8) -> bool {
 fn type_name(kind: u8) -> Option<(&'static str, &'static str)> {
     Some(match kind {
         2 => ("set", "set-hashtable"),
-        3 => ("zset", "zset-v1"),
         4 => ("hash", "hash-hashtable"),
-        5 => ("zset", "zset-v2"),
         9 => ("hash", "hash-zipmap"),
         11 => ("set", "set-intset"),
-        12 => ("zset", "zset-ziplist"),
         13 => ("hash", "hash-ziplist"),
         15 => ("stream", "stream"),
         16 => ("hash", "hash-listpack"),
-        17 => ("zset", "zset-listpack"),
         19 => ("stream", "stream-v2"),
         20 => ("set", "set-listpack"),
         21 => ("stream", "stream-v3"),

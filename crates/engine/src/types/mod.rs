@@ -8,12 +8,15 @@
 pub(crate) mod list;
 #[allow(dead_code, reason = "made for all collections; lists do not need all of it")]
 pub(crate) mod pack;
+pub(crate) mod pick;
 #[allow(dead_code, reason = "made for all collections; lists do not need all of it")]
 pub(crate) mod tree;
+pub(crate) mod zset;
 
 use crate::keyspace::{Chunks, Digest};
 use list::ListTree;
 use pack::Pack;
+use zset::ZsetTree;
 
 /// How a value lies, as far as its record says: its type, and which of its small forms. A large
 /// value has the first form of its type.
@@ -27,11 +30,13 @@ pub(crate) enum Form {
     Raw,
     /// A list.
     List,
+    /// A sorted set.
+    Zset,
 }
 
 impl Form {
     /// Every form, each at the position of its number in a record.
-    const ALL: [Self; 4] = [Self::Int, Self::Embstr, Self::Raw, Self::List];
+    const ALL: [Self; 5] = [Self::Int, Self::Embstr, Self::Raw, Self::List, Self::Zset];
 
     /// Its number in a record.
     pub(crate) fn number(self) -> u8 {
@@ -64,6 +69,7 @@ impl Form {
         match self {
             Self::Int | Self::Embstr | Self::Raw => "string",
             Self::List => "list",
+            Self::Zset => "zset",
         }
     }
 
@@ -74,7 +80,8 @@ impl Form {
             Self::Embstr => "embstr",
             Self::Raw => "raw",
             Self::List if is_large => "quicklist",
-            Self::List => "listpack",
+            Self::Zset if is_large => "skiplist",
+            Self::List | Self::Zset => "listpack",
         }
     }
 }
@@ -105,6 +112,8 @@ pub(crate) enum Value {
     Str(Chunks),
     /// A list.
     List(ListTree),
+    /// A sorted set.
+    Zset(ZsetTree),
 }
 
 impl Value {
@@ -113,6 +122,7 @@ impl Value {
         match self {
             Self::Str(chunks) => chunks.len() + chunks.list().len() * 48,
             Self::List(list) => list.cost(),
+            Self::Zset(zset) => zset.cost(),
         }
     }
 }
@@ -184,6 +194,11 @@ impl<T: Large> Open<T> {
     /// Opens a value.
     pub(crate) fn new(form: Form, pack: Pack, large: Option<T>, rules: Rules) -> Self {
         Self { form, pack, large, rules, changes: Digest(0), changed: false }
+    }
+
+    /// An empty one without a key, to be filled and put somewhere.
+    pub(crate) fn aside(rules: Rules) -> Self {
+        Self::new(T::FORM, Pack::default(), None, rules)
     }
 
     /// Whether it has no elements: then its key goes.

@@ -92,7 +92,7 @@ fn scan<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
 
 /// As `strtoul` reads it where the whole text must be used: nothing is 0, and a sign is allowed,
 /// so that `-1` is the greatest cursor.
-fn cursor(text: &[u8]) -> Option<u64> {
+pub(crate) fn cursor(text: &[u8]) -> Option<u64> {
     let (negative, digits) = match text.split_first() {
         Some((b'-', digits)) => (true, digits),
         Some((b'+', digits)) => (false, digits),

@@ -173,3 +173,42 @@ fn an_emptied_database_is_written_and_then_given_away() {
     assert!(step.pieces.is_empty());
     taking.check(&fed.keyspace);
 }
+
+#[test]
+fn a_large_sorted_set_is_written_as_it_was() {
+    use crate::types::Open;
+    use crate::types::zset::ZsetTree;
+
+    fn change(fed: &mut Fed, key: &[u8], work: impl FnOnce(&mut Open<ZsetTree>)) {
+        fed.entry(0, 0).edit_or_create(key, work).unwrap();
+    }
+    let mut fed = Fed::new();
+    for key in [&b"small"[..], b"large"] {
+        let count = if key == b"small" { 100 } else { 20_000_u32 };
+        change(&mut fed, key, |zset| {
+            for number in 0..count {
+                let score = f64::from(number.wrapping_mul(0x9e37_79b9) >> 20);
+                zset.set(format!("member:{number}").as_bytes(), score);
+            }
+        });
+    }
+    let mut taking = Taking::begin(&mut fed.keyspace);
+    change(&mut fed, b"small", |zset| (0..200).for_each(|n| zset.set(&[n], 0.25)));
+    change(&mut fed, b"large", |zset| {
+        for number in (0..20_000).step_by(3) {
+            assert!(zset.remove(format!("member:{number}").as_bytes()));
+        }
+        zset.remove_ranks(100..1000);
+        zset.set(b"member:1", -1.0);
+    });
+    assert!(fed.keyspace.freeze_backlog() > 0);
+    while !taking.step(&mut fed.keyspace, (1, 1000)) {}
+    let (read, _) = Keyspace::read_snapshot(&whole(&fed.keyspace, &facts())).unwrap();
+    assert!(whole(&read, &facts()) == whole(&fed.keyspace, &facts()));
+    // Where leaves begin does not show, though what was read was built anew.
+    change(&mut fed, b"large", |zset| zset.remove_ranks(50..7000));
+    let mut other = Fed { keyspace: read, effects: crate::Effects::default() };
+    change(&mut other, b"large", |zset| zset.remove_ranks(50..7000));
+    assert_same(&fed.keyspace, &other.keyspace);
+    assert!(whole(&fed.keyspace, &facts()) == whole(&other.keyspace, &facts()));
+}

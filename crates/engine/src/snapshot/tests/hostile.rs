@@ -22,8 +22,9 @@ macro_rules! seeds {
 const FILES: [&[u8]; 8] = seeds!(
     "snapshots": "empty", "functions", "lfu", "list", "lru", "ours", "plain", "strings"
 );
-const PAYLOADS: [&[u8]; 8] = seeds!(
-    "payloads": "binary", "embstr", "int", "long", "long-int", "packed", "word", "list-small"
+const PAYLOADS: [&[u8]; 10] = seeds!(
+    "payloads": "binary", "embstr", "int", "long", "long-int", "packed", "word", "list-small",
+    "zset-small", "zset-large"
 );
 
 /// A compressed byte stands for at most so many (three give 264).

@@ -1,0 +1,221 @@
+//! Ranges of sorted sets: ZRANGE and the commands before it, ZRANGESTORE.
+
+use super::ranges::{LexRange, ScoreRange, ranks};
+use super::{Zset, answer, owned, pairs_reply, reader, store, zset};
+use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
+use crate::types::pack::Item;
+use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Writer};
+use alloc::vec::Vec;
+use core::ops::Range;
+use quorate_resp::{Args, Reply, parse_int};
+
+/// What a range is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Rank,
+    Score,
+    Lex,
+}
+
+/// A range with its ends.
+#[derive(Clone, Copy, Debug)]
+enum Ends<'a> {
+    Ranks(i64, i64),
+    Scores(ScoreRange),
+    Lex(LexRange<'a>),
+}
+
+/// What a command leaves open for options to say.
+#[derive(Clone, Copy, Debug)]
+struct Fixed {
+    by: Option<By>,
+    reverse: Option<bool>,
+    stores: bool,
+}
+
+const ANY: Fixed = Fixed { by: None, reverse: None, stores: false };
+
+const fn fixed(by: By, reverse: bool) -> Fixed {
+    Fixed { by: Some(by), reverse: Some(reverse), stores: false }
+}
+
+/// A range as a command asks for it.
+#[derive(Clone, Copy, Debug)]
+struct Query<'a> {
+    ends: Ends<'a>,
+    reverse: bool,
+    with_scores: bool,
+    offset: i64,
+    /// Negative: any number.
+    limit: i64,
+}
+
+impl<'a> Query<'a> {
+    /// Reads key, ends and options.
+    fn parse(args: Args<'a>, fixed: Fixed) -> Result<Self, Reply<'static>> {
+        let (mut by, mut reverse, mut with_scores) = (fixed.by, fixed.reverse, false);
+        let (mut offset, mut limit) = (0, -1);
+        let mut at = 3;
+        while let Some(word) = args.get(at) {
+            let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+            if !fixed.stores && is(b"WITHSCORES") {
+                with_scores = true;
+            } else if is(b"LIMIT") && args.len() > at + 2 {
+                let number = |at| parse_int(args.at(at)).ok_or(Reply::error(NOT_AN_INTEGER));
+                (offset, limit) = (number(at + 1)?, number(at + 2)?);
+                at += 2;
+            } else if reverse.is_none() && is(b"REV") {
+                reverse = Some(true);
+            } else if by.is_none() && is(b"BYLEX") {
+                by = Some(By::Lex);
+            } else if by.is_none() && is(b"BYSCORE") {
+                by = Some(By::Score);
+            } else {
+                return Err(Reply::error(SYNTAX));
+            }
+            at += 1;
+        }
+        let (by, reverse) = (by.unwrap_or(By::Rank), reverse.unwrap_or(false));
+        if limit != -1 && by == By::Rank {
+            return Err(Reply::error(
+                "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or \
+                 BYLEX",
+            ));
+        }
+        if with_scores && by == By::Lex {
+            return Err(Reply::error(
+                "ERR syntax error, WITHSCORES not supported in combination with BYLEX",
+            ));
+        }
+        let ends = Ends::parse(args, by, reverse)?;
+        Ok(Self { ends, reverse, with_scores, offset, limit })
+    }
+
+    /// Ranks of what it asks for.
+    fn ranks(self, zset: Zset<'_>) -> Range<usize> {
+        let count = zset.count();
+        let all = match self.ends {
+            Ends::Ranks(first, last) => {
+                let ranks = ranks(first, last, count);
+                return if self.reverse { count - ranks.end..count - ranks.start } else { ranks };
+            }
+            Ends::Scores(range) => range.ranks(zset),
+            Ends::Lex(range) => range.ranks(zset, self.reverse),
+        };
+        // A negative offset goes beyond the end, a negative limit is none.
+        let offset = usize::try_from(self.offset).unwrap_or(usize::MAX).min(all.len());
+        let left = all.len() - offset;
+        let taken = usize::try_from(self.limit).map_or(left, |limit| limit.min(left));
+        let start = if self.reverse { all.start + left - taken } else { all.start + offset };
+        start..start + taken
+    }
+
+    /// Hands out members and scores in the order asked for.
+    fn take(self, zset: Zset<'_>) -> (usize, impl Iterator<Item = (Item<'_>, f64)>) {
+        let ranks = self.ranks(zset);
+        let count = ranks.len();
+        let (up, down) = if self.reverse { (0, count) } else { (count, 0) };
+        let back = zset.pairs_back(ranks.end.saturating_sub(1)).take(down);
+        (count, zset.pairs(ranks.start).take(up).chain(back))
+    }
+}
+
+impl<'a> Ends<'a> {
+    fn parse(args: Args<'a>, by: By, reverse: bool) -> Result<Self, Reply<'static>> {
+        let (one, other) = (args.at(1), args.at(2));
+        // Backwards, the greater end is named first.
+        let (min, max) = if reverse { (other, one) } else { (one, other) };
+        Ok(match by {
+            By::Rank => match (parse_int(one), parse_int(other)) {
+                (Some(first), Some(last)) => Self::Ranks(first, last),
+                _ => return Err(Reply::error(NOT_AN_INTEGER)),
+            },
+            By::Score => Self::Scores(ScoreRange::parse(min, max)?),
+            By::Lex => Self::Lex(LexRange::parse(min, max)?),
+        })
+    }
+}
+
+fn range<'a>(cx: &Reader<'a>, args: Args<'a>, fixed: Fixed) -> Reply<'a> {
+    answer(Query::parse(args.from(1), fixed).and_then(|query| {
+        let Some(zset) = zset(cx, args.at(1))? else { return Ok(Reply::Array(Vec::new())) };
+        let (count, pairs) = query.take(zset);
+        let pairs = pairs.map(|(member, score)| (member.reply(), score));
+        Ok(pairs_reply(pairs, count, query.with_scores))
+    }))
+}
+
+/// A member takes some 50 ns; where scores differ, a range of bytes asks every one, 5 ns each.
+fn cost(keyspace: &Keyspace, db: Db, args: Args<'_>, fixed: Fixed) -> u64 {
+    let (Ok(query), Ok(Some(zset))) =
+        (Query::parse(args, fixed), zset(&reader(keyspace, db), args.at(0)))
+    else {
+        return 0;
+    };
+    match query.ends {
+        Ends::Lex(_) => 50 * zset.count() as u64,
+        _ => 50 * query.ranks(zset).len() as u64,
+    }
+}
+
+macro_rules! rows {
+    ($($row:ident: $name:literal, $since:literal, $fixed:expr, $summary:literal;)*) => {$(
+        pub(super) const $row: Spec = Spec::read(
+            Group::SortedSet.meta(
+                $name,
+                Arity::AtLeast(4),
+                Keys::At(1),
+                Flags::NONE,
+                ($since, $summary),
+            ),
+            |cx, args| range(cx, args, $fixed),
+        )
+        .costing(|keyspace, db, args| cost(keyspace, db, args.from(1), $fixed));
+    )*};
+}
+
+rows! {
+    ZRANGE: "ZRANGE", "1.2.0", ANY,
+        "Returns members in a range of ranks, scores or bytes.";
+    ZREVRANGE: "ZREVRANGE", "1.2.0", fixed(By::Rank, true),
+        "Returns members in a range of ranks, from the highest score.";
+    ZRANGEBYSCORE: "ZRANGEBYSCORE", "1.0.5", fixed(By::Score, false),
+        "Returns members in a range of scores.";
+    ZREVRANGEBYSCORE: "ZREVRANGEBYSCORE", "2.2.0", fixed(By::Score, true),
+        "Returns members in a range of scores, from the highest.";
+    ZRANGEBYLEX: "ZRANGEBYLEX", "2.8.9", fixed(By::Lex, false),
+        "Returns members in a range of their bytes.";
+    ZREVRANGEBYLEX: "ZREVRANGEBYLEX", "2.8.9", fixed(By::Lex, true),
+        "Returns members in a range of their bytes, from the last.";
+}
+
+const STORE: Fixed = Fixed { stores: true, ..ANY };
+
+pub(super) const ZRANGESTORE: Spec = Spec::write(
+    Group::SortedSet.meta(
+        "ZRANGESTORE",
+        Arity::AtLeast(5),
+        Keys::Range { first: 1, last: 2, step: 1 },
+        Flags::DENYOOM,
+        ("6.2.0", "Stores a range of a sorted set in another key."),
+    ),
+    Logged::Plain,
+    zrangestore,
+)
+.costing(|keyspace, db, args| 10 * cost(keyspace, db, args.from(2), STORE));
+
+fn zrangestore(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    let query = match Query::parse(args.from(2), STORE) {
+        Ok(query) => query,
+        Err(reply) => return reply,
+    };
+    let mut members: Vec<_> = match zset(&cx.reader(), args.at(2)) {
+        Ok(Some(zset)) => query.take(zset).1.map(owned).collect(),
+        Ok(None) => Vec::new(),
+        Err(reply) => return reply,
+    };
+    if query.reverse {
+        members.reverse();
+    }
+    store(cx, args.at(1), &members, "zrangestore")
+}
