@@ -58,8 +58,9 @@ enum Node<L: Leaf> {
 /// A part of a node.
 #[derive(Clone, Debug)]
 struct Child<L: Leaf> {
-    /// No element here has a lower key, and none before has one as high. Only for a node's first
-    /// child may there be lower ones.
+    /// No element here has a lower key, and none before has one as high. Of a node's first child it
+    /// says nothing: lower ones may have come, and higher ones behind it may have gone and come
+    /// again as another child.
     first: L::Key,
     len: usize,
     node: Node<L>,
@@ -135,12 +136,7 @@ impl<L: Leaf> Child<L> {
             (Node::Leaf(one), Node::Leaf(other)) => Arc::make_mut(one).join(other),
             (Node::Inner(one), Node::Inner(other)) => {
                 let mut other = core::mem::take(Arc::make_mut(other));
-                // It is no first child any more.
-                if let Some(child) = other.first_mut()
-                    && let Some(first) = child.node.first()
-                {
-                    child.first = first;
-                }
+                no_longer_first(&mut other);
                 Arc::make_mut(one).append(&mut other);
             }
             _ => {}
@@ -161,6 +157,15 @@ impl<L: Leaf> Node<L> {
             Self::Leaf(leaf) => leaf.len() == 0,
             Self::Inner(children) => children.is_empty(),
         }
+    }
+}
+
+/// Makes what a first child says of its keys true, before another one comes in front of it.
+fn no_longer_first<L: Leaf>(children: &mut [Child<L>]) {
+    if let Some(child) = children.first_mut()
+        && let Some(first) = child.node.first()
+    {
+        child.first = first;
     }
 }
 
@@ -425,7 +430,8 @@ fn by_position<L: Leaf>(children: &[Child<L>], at: &mut usize) -> usize {
 }
 
 fn by_key<L: Leaf>(children: &[Child<L>], not_above: impl Fn(&L::Key) -> bool) -> usize {
-    children.partition_point(|child| not_above(&child.first)).saturating_sub(1)
+    let others = children.get(1..).unwrap_or_default();
+    others.partition_point(|child| not_above(&child.first))
 }
 
 /// Changes a leaf below a node; by how much elements and bytes grew.
@@ -468,7 +474,10 @@ fn push_into<L: Leaf>(children: &mut Vec<Child<L>>, new: Child<L>, front: bool) 
             push_into(Arc::make_mut(below), new, front);
             mend(children, at);
         }
-        _ if front => children.insert(0, new),
+        _ if front => {
+            no_longer_first(children);
+            children.insert(0, new);
+        }
         _ => children.push(new),
     }
 }
