@@ -22,7 +22,8 @@ impl Shim {
         Self { dir }
     }
 
-    /// Sets a fault (`fsync_eio`, `fsync_ms`, `read_ms`, `wall_ms`, `kill_at`) to a value.
+    /// Sets a fault (`fsync_eio`, `fsync_ms`, `read_ms`, `scan_ms`, `wall_ms`, `kill_at`) to a
+    /// value.
     pub fn set(&self, fault: &str, value: i64) {
         let aside = self.dir.join(format!("{fault}.new"));
         std::fs::write(&aside, value.to_string()).expect("a file can be written");

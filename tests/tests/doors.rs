@@ -5,6 +5,7 @@ use quorate_tests::client::{Client, is_ok, text};
 use quorate_tests::cluster::{Cluster, Scratch, binary};
 use quorate_tests::contents::{Contents, contents, first_difference};
 use quorate_tests::redis::Redis;
+use quorate_tests::shim::Shim;
 use quorate_tests::wait::until;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -240,4 +241,44 @@ fn a_node_answers_while_it_loads() {
         }
     });
     assert!(refused > 0 && shown > 0, "{refused} times LOADING, {shown} times loading:1");
+}
+
+/// From the first moment, before the node knows who it is: while the log is scanned.
+#[test]
+fn a_node_answers_while_it_scans_its_log() {
+    let mut cluster = Cluster::prepare("scans", 1, &["--segment-bytes", "1mb"]);
+    let replica = &mut cluster.replicas[0];
+    let shim = Shim::attach(replica);
+    replica.start();
+    until("it takes writes", || replica.accepts_writes().then_some(()));
+    let mut client = replica.client().expect("it answers");
+    let value = "v".repeat(100_000);
+    for number in 0..60 {
+        let set = client.call(&["SET", &format!("key:{}", number % 7), &value]);
+        assert!(is_ok(&set.expect("an answer")));
+    }
+    assert!(replica.terminate());
+    shim.set("scan_ms", 200);
+    replica.start();
+    let mut client = until("it listens", || replica.client());
+    let mut shown = Vec::new();
+    until("the log is scanned", || {
+        let refused = client.call(&["GET", "key:1"]).expect("an answer");
+        let info = text(&client.call(&["INFO", "everything"]).expect("an answer"))?;
+        let field = |name: &str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.and_then(|value| value.trim().parse::<u64>().ok())
+        };
+        if field("node_id") != Some(0) {
+            return Some(());
+        }
+        assert!(matches!(&refused, Value::Error(line) if line.starts_with("LOADING ")), "{info}");
+        assert_eq!(field("loading"), Some(1), "{info}");
+        shown.extend(field("loading_loaded_bytes"));
+        None
+    });
+    shim.clear("scan_ms");
+    shown.dedup();
+    assert!(shown.len() > 2 && shown.is_sorted(), "progress is seen: {shown:?}");
+    until("it serves", || text(&client.call(&["GET", "key:1"]).expect("an answer")));
 }

@@ -5,6 +5,7 @@
  *   fsync_eio      exists: fdatasync and fsync fail with EIO
  *   fsync_ms       a number: fdatasync and fsync take so many milliseconds longer
  *   read_ms        a number: reading from a snapshot takes so many milliseconds longer
+ *   scan_ms        a number: reading from a segment of the log takes so many milliseconds longer
  *   wall_ms        a number, read once at start: CLOCK_REALTIME is shifted by it
  *   kill_at        a number n: right before its n-th step, counted from when the file appeared, the process is killed. A
  *                  step is what changes the directory of the append-only file: a file made, renamed or removed, the
@@ -116,6 +117,7 @@ ssize_t pread64(int fd, void *into, size_t bytes, off64_t offset) {
     long value;
     if (!real) real = (ssize_t (*)(int, void *, size_t, off64_t))dlsym(RTLD_NEXT, "pread64");
     if (read_number("read_ms", &value) == 1 && ends_with(path_of(fd, path, sizeof path), ".base.rdb")) pause_ms(value);
+    if (read_number("scan_ms", &value) == 1 && ends_with(path_of(fd, path, sizeof path), ".incr.aof")) pause_ms(value);
     return real(fd, into, bytes, offset);
 }
 

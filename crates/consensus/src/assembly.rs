@@ -129,7 +129,8 @@ async fn load<E: Env>(
 ) -> Result<Loaded<E>, StartError> {
     let (snapshots, log, cluster) = (snapshots.clone(), log.clone(), settings.cluster);
     let bytes = snapshots.newest().map_or(0, |file| file.bytes) + log.stats().bytes;
-    progress.total.store(bytes, Ordering::Relaxed);
+    let scanned = progress.done.load(Ordering::Relaxed);
+    progress.total.store(scanned + bytes, Ordering::Relaxed);
     progress.since_s.store(env.wall_ms() / 1000, Ordering::Relaxed);
     let me = settings.me.clone();
     let shown = progress.clone();
@@ -168,6 +169,7 @@ mod tests {
             election_max: Duration::from_millis(400),
             write_timeout: Duration::from_secs(2),
             snapshot_log_bytes: 1 << 20,
+            snapshot_age: Duration::ZERO,
         };
         let config = raft_config(&settings).map_err(|error| error.0);
         let switches = config.map(|c| (c.enable_leader_restore, c.enable_pre_vote));

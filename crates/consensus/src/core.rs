@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) write_timeout: Duration,
     /// Log bytes after which a snapshot is taken.
     pub(crate) snapshot_log_bytes: u64,
+    /// Age of the newest snapshot at which one is taken if anything changed; zero: never.
+    pub(crate) snapshot_age: Duration,
 }
 
 /// The opened data directory.

@@ -12,10 +12,11 @@ use crate::shared::{Failure, MAX_LEVEL, lock};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use quorate_engine::{Effects, Keyspace, Refusal, Run};
-use quorate_store::{Facts, Identity, Log, LogOptions, OsDisk, Snapshots};
+use quorate_store::{Disk, DiskFile, Facts, Identity, Log, LogOptions, OsDisk, Snapshots};
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -47,6 +48,9 @@ pub struct Options {
     /// Log bytes after which a snapshot is taken (default 512 MiB), or as many as the newest
     /// snapshot has, if that is more.
     pub snapshot_log_bytes: u64,
+    /// Age of the newest snapshot at which one is taken if anything changed (default a day; zero:
+    /// never).
+    pub snapshot_age: Duration,
     /// Bytes of one log segment (default 64 MiB).
     pub segment_bytes: u64,
     /// Free bytes on the disk below which writes are refused (default 256 MiB); two segments at
@@ -219,12 +223,13 @@ pub struct Node {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node").field("node", &self.inner.identity.node).finish_non_exhaustive()
+        f.debug_struct("Node").field("node", &self.inner.identity().node).finish_non_exhaustive()
     }
 }
 
 struct Inner {
-    identity: Identity,
+    /// Set once the directory is open.
+    identity: OnceLock<Identity>,
     progress: Arc<Progress>,
     /// Set once the cluster is known and the state loaded.
     core: OnceLock<Core<Host>>,
@@ -233,6 +238,12 @@ struct Inner {
     failure: Failure,
     stop: Notify,
     tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
+}
+
+impl Inner {
+    fn identity(&self) -> Identity {
+        self.identity.get().copied().unwrap_or_default()
+    }
 }
 
 /// What bootstrap finds beneath it.
@@ -277,6 +288,7 @@ impl Ground for HostGround {
             election_max: options.election_max,
             write_timeout: options.write_timeout,
             snapshot_log_bytes: options.snapshot_log_bytes,
+            snapshot_age: options.snapshot_age,
         };
         let (host, effects) = (self.host.clone(), self.effects.clone());
         Box::pin(async move {
@@ -294,8 +306,23 @@ impl Ground for HostGround {
     }
 }
 
+/// What there is to read at a start, about: segments twice (to be scanned, to be replayed), the
+/// newest snapshot once.
+fn weight(disk: &OsDisk) -> u64 {
+    let bytes = |name: &String| {
+        let file = disk.open(&format!("appendonlydir/{name}"));
+        file.and_then(|file| file.len()).unwrap_or(0)
+    };
+    let names = disk.list("appendonlydir").unwrap_or_default();
+    let of = |end: &'static str| names.iter().filter(move |name| name.ends_with(end)).map(bytes);
+    of(".incr.aof").sum::<u64>() * 2 + of(".base.rdb").max().unwrap_or(0)
+}
+
 /// The opened directory and who it says this replica is.
-fn open(options: &Options) -> Result<(Storage<Host>, Facts, Identity), StartError> {
+fn open(
+    options: &Options,
+    progress: Arc<Progress>,
+) -> Result<(Storage<Host>, Facts, Identity), StartError> {
     let failed =
         |error: &dyn std::fmt::Display| StartError(format!("{}: {error}", options.dir.display()));
     let disk = OsDisk::new(options.dir.clone()).map_err(|error| failed(&error))?;
@@ -306,7 +333,9 @@ fn open(options: &Options) -> Result<(Storage<Host>, Facts, Identity), StartErro
         fsync: options.fsync,
         group: 0,
     };
-    let (log, recovered) = Log::open(disk.clone(), log_options).map_err(|error| failed(&error))?;
+    progress.total.store(weight(&disk), Ordering::Relaxed);
+    let opened = Log::open_watched(disk.clone(), log_options, &mut |bytes| progress.add(bytes));
+    let (log, recovered) = opened.map_err(|error| failed(&error))?;
     if recovered.torn_bytes > 0 {
         tracing::warn!(bytes = recovered.torn_bytes, "the log's torn tail was cut");
     }
@@ -315,61 +344,37 @@ fn open(options: &Options) -> Result<(Storage<Host>, Facts, Identity), StartErro
     let (facts, identity) =
         Facts::open(&options.dir, known, &mut random).map_err(|error| failed(&error))?;
     log.set_identity(identity).map_err(|error| failed(&error))?;
-    let storage = Storage { log, recovered, snapshots, progress: Arc::default() };
+    let storage = Storage { log, recovered, snapshots, progress };
     Ok((storage, facts, identity))
 }
 
 impl Node {
-    /// Opens the data directory, replays the log, starts the peer port, finds or founds the cluster
-    /// in the background. `effects` receives what apply asks the server to carry out.
-    pub async fn start(
+    /// Opens the data directory, replays the log, starts the peer port, finds or founds the
+    /// cluster, all in the background: clients can be answered from now on. What goes wrong there
+    /// is told by [`Node::failed`]. `effects` receives what apply asks the server to carry out.
+    /// Needs a runtime.
+    pub fn start(
         options: Options,
         effects: mpsc::UnboundedSender<Effects>,
     ) -> Result<Self, StartError> {
-        let opening = options.clone();
-        let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
-        let (storage, facts, identity) =
-            opened.map_err(|error| StartError(error.to_string()))??;
-        let me = pb::Member {
-            node: identity.node,
-            peer_address: options.peer_address.clone(),
-            resp_address: options.resp_address.clone(),
-            name: options.peer_address.clone(),
-        };
-        let local = Local::new(me.clone(), identity.incarnation, MAX_LEVEL, &options.peers);
-        let local = local.map_err(StartError)?;
-        let bound = TcpListener::bind(options.peer_bind).await;
-        let listener = bound.map_err(|error| {
-            StartError(format!("the peer port {} cannot be opened: {error}", options.peer_bind))
-        })?;
-        let secret = options.peer_secret.clone();
-        let progress = storage.progress.clone();
-        let ground = HostGround {
-            host: Host::new(GrpcTransport::new(secret.as_deref())),
-            options,
-            me,
-            facts,
-            log: storage.log.clone(),
-            identity: Mutex::new(identity),
-            storage: Mutex::new(Some(storage)),
-            effects,
-        };
-        let bootstrap = Bootstrap::new(local, identity.cluster, ground);
+        // Refused at once, whatever the disk holds.
+        local(&options, Identity::default())?;
         let inner = Arc::new(Inner {
-            identity,
-            progress,
+            identity: OnceLock::new(),
+            progress: Arc::default(),
             core: OnceLock::new(),
             empty: RwLock::new(Keyspace::new([0; 2])),
             failure: Failure::default(),
             stop: Notify::new(),
             tasks: Mutex::default(),
         });
-        let tasks = vec![
-            tokio::spawn(listen(inner.clone(), listener, bootstrap.clone(), secret)),
-            tokio::spawn(follow(inner.clone(), bootstrap.clone())),
-            tokio::spawn(find_cluster(inner.clone(), bootstrap)),
-        ];
-        *lock(&inner.tasks) = tasks;
+        let opening = inner.clone();
+        let opening = tokio::spawn(async move {
+            if let Err(StartError(why)) = bring_up(&opening, options, effects).await {
+                opening.failure.set(why);
+            }
+        });
+        lock(&inner.tasks).push(opening);
         Ok(Self { inner })
     }
 
@@ -418,7 +423,7 @@ impl Node {
         if let Some(core) = self.core() {
             return core.status();
         }
-        let Identity { cluster, node, incarnation } = self.inner.identity;
+        let Identity { cluster, node, incarnation } = self.inner.identity();
         let cluster = cluster.map_or(String::new(), |cluster| format!("{cluster:032x}"));
         Status { cluster, node, incarnation, loading: self.loading(), ..Status::default() }
     }
@@ -426,10 +431,9 @@ impl Node {
     /// How far loading has come, while it goes on.
     fn loading(&self) -> Option<Loading> {
         let progress = &self.inner.progress;
-        let read =
-            |it: &std::sync::atomic::AtomicU64| it.load(std::sync::atomic::Ordering::Relaxed);
+        let read = |it: &std::sync::atomic::AtomicU64| it.load(Ordering::Relaxed);
         let since_s = read(&progress.since_s);
-        let over = progress.over.load(std::sync::atomic::Ordering::Relaxed);
+        let over = progress.over.load(Ordering::Relaxed);
         let total = read(&progress.total);
         (since_s != 0 && !over).then(|| Loading {
             since_s,
@@ -486,6 +490,61 @@ impl Node {
     pub async fn failed(&self) -> String {
         self.inner.failure.wait().await
     }
+}
+
+/// This replica as its peers know it.
+fn member(options: &Options, identity: Identity) -> pb::Member {
+    pb::Member {
+        node: identity.node,
+        peer_address: options.peer_address.clone(),
+        resp_address: options.resp_address.clone(),
+        name: options.peer_address.clone(),
+    }
+}
+
+fn local(options: &Options, identity: Identity) -> Result<Local, StartError> {
+    let me = member(options, identity);
+    Local::new(me, identity.incarnation, MAX_LEVEL, &options.peers).map_err(StartError)
+}
+
+/// Opens the directory, which takes as long as the log is, and starts everything above it.
+async fn bring_up(
+    inner: &Arc<Inner>,
+    options: Options,
+    effects: mpsc::UnboundedSender<Effects>,
+) -> Result<(), StartError> {
+    let secret = options.peer_secret.clone();
+    let host = Host::new(GrpcTransport::new(secret.as_deref()));
+    let progress = inner.progress.clone();
+    progress.since_s.store(crate::env::Env::wall_ms(&host) / 1000, Ordering::Relaxed);
+    let opening = options.clone();
+    let opened = tokio::task::spawn_blocking(move || open(&opening, progress)).await;
+    let (storage, facts, identity) = opened.map_err(|error| StartError(error.to_string()))??;
+    // It goes on once the cluster is known; until then nothing is being loaded.
+    inner.progress.since_s.store(0, Ordering::Relaxed);
+    let _ = inner.identity.set(identity);
+    let bound = TcpListener::bind(options.peer_bind).await;
+    let listener = bound.map_err(|error| {
+        StartError(format!("the peer port {} cannot be opened: {error}", options.peer_bind))
+    })?;
+    let local = local(&options, identity)?;
+    let ground = HostGround {
+        host,
+        me: member(&options, identity),
+        options,
+        facts,
+        log: storage.log.clone(),
+        identity: Mutex::new(identity),
+        storage: Mutex::new(Some(storage)),
+        effects,
+    };
+    let bootstrap = Bootstrap::new(local, identity.cluster, ground);
+    lock(&inner.tasks).extend([
+        tokio::spawn(listen(inner.clone(), listener, bootstrap.clone(), secret)),
+        tokio::spawn(follow(inner.clone(), bootstrap.clone())),
+        tokio::spawn(find_cluster(inner.clone(), bootstrap)),
+    ]);
+    Ok(())
 }
 
 /// Serves the peer port.

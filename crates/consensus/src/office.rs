@@ -6,6 +6,7 @@ use crate::proposer::PROPOSAL_MAX;
 use crate::queue::{End, Slot, Work};
 use crate::raft::{Config, Raft};
 use crate::reads::tick_due;
+use crate::saving::SavingStatus;
 use crate::shared::{Office, Route, Shared, lock};
 use crate::wire;
 use openraft::ServerState;
@@ -13,6 +14,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
 use openraft::metrics::RaftServerMetrics;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -66,6 +68,7 @@ pub(crate) async fn watch<E: Env>(shared: Arc<Shared<E>>, raft: Raft<E>) {
 pub(crate) async fn keep_house<E: Env>(shared: Arc<Shared<E>>) {
     let mut tick: Option<oneshot::Receiver<_>> = None;
     let mut cut: Option<oneshot::Receiver<_>> = None;
+    let started_s = shared.env.wall_ms() / 1000;
     let mut purged = 0;
     let mut round = 0_u32;
     let (mut seen, mut rested) = (0, true);
@@ -89,7 +92,7 @@ pub(crate) async fn keep_house<E: Env>(shared: Arc<Shared<E>>) {
         if is_over(&mut tick) && tick_due(&shared).await {
             tick = Some(ask(&shared, Work::Tick));
         }
-        if look_at_disk && is_over(&mut cut) && cut_due(&shared) {
+        if look_at_disk && is_over(&mut cut) && cut_due(&shared, started_s) {
             cut = Some(ask(&shared, Work::Cut));
         }
     }
@@ -126,13 +129,28 @@ fn give_up_held<E: Env>(shared: &Shared<E>) {
     }
 }
 
-/// Enough was written since the last snapshot, none is being made, and none has failed just now.
-/// Enough is never less than the last snapshot has (Redis's auto-aof-rewrite-percentage 100): or a
-/// large state would be written again for every little log.
-fn cut_due<E: Env>(shared: &Shared<E>) -> bool {
+/// Enough was written since the last snapshot, or it is old; none is being made, and none has
+/// failed just now. Enough is never less than the last snapshot has (Redis's
+/// auto-aof-rewrite-percentage 100): or a large state would be written again for every little log.
+fn cut_due<E: Env>(shared: &Shared<E>, started_s: u64) -> bool {
+    let now = shared.env.elapsed();
+    if !shared.saving.is_idle(now) {
+        return false;
+    }
     let newest = lock(&shared.kept).as_ref().map_or(0, |kept| kept.file.bytes);
-    shared.saving.is_idle(shared.env.elapsed())
-        && shared.log.stats().bytes_since_purge >= shared.settings.snapshot_log_bytes.max(newest)
+    let enough = shared.settings.snapshot_log_bytes.max(newest);
+    let saving = shared.saving.status(now, shared.figures.changes.load(Ordering::Relaxed));
+    let now_s = shared.env.wall_ms() / 1000;
+    shared.log.stats().bytes_since_purge >= enough
+        || is_old(&saving, (started_s, now_s), shared.settings.snapshot_age)
+}
+
+/// Whether something has changed since the newest snapshot, and that is old; without one, since
+/// this process began. By the wall clock: a snapshot outlives the process. A clock that jumps costs
+/// a snapshot too many or makes one late, no more.
+fn is_old(saving: &SavingStatus, (started_s, now_s): (u64, u64), age: Duration) -> bool {
+    let since_s = if saving.newest_at == 0 { started_s } else { saving.newest_at };
+    !age.is_zero() && saving.changes > 0 && now_s.saturating_sub(since_s) >= age.as_secs()
 }
 
 /// Purges what a snapshot covers, but for the last bytes, which keep a follower that paused from
@@ -152,5 +170,28 @@ async fn purge<E: Env>(shared: &Shared<E>, purged: &mut u64) {
     let Some(raft) = shared.raft() else { return };
     if raft.trigger().purge_log(upto).await.is_ok() {
         *purged = upto;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_made_when_the_last_one_is_old_and_something_changed() {
+        let check = |(newest_at, changes), now_s, age, expected| {
+            let saving = SavingStatus { newest_at, changes, ..SavingStatus::default() };
+            let age = Duration::from_secs(age);
+            assert_eq!(is_old(&saving, (1000, now_s), age), expected, "{saving:?} {now_s}");
+        };
+        check((5000, 1), 5059, 60, false);
+        check((5000, 1), 5060, 60, true);
+        check((5000, 0), 9999, 60, false);
+        check((5000, 1), 9999, 0, false);
+        // None yet: from the start of the process.
+        check((0, 1), 1059, 60, false);
+        check((0, 1), 1060, 60, true);
+        // The clock went back.
+        check((5000, 1), 100, 60, false);
     }
 }

@@ -79,7 +79,7 @@ async fn serve(settings: Settings) -> Result<(), String> {
     let options = options(&settings)?;
     let (effects, effects_of_node) = mpsc::unbounded_channel();
     tracing::info!(dir = %options.dir.display(), peers = ?options.peers, "starting");
-    let node = Node::start(options, effects).await.map_err(|why| why.to_string())?;
+    let node = Node::start(options, effects).map_err(|why| why.to_string())?;
     let (rebind, rebinds) = mpsc::channel(1);
     let shared = Arc::new(Shared::new(settings, rebind));
     shared.see_cluster(node.peek().await.settings());
@@ -231,7 +231,8 @@ fn options(settings: &Settings) -> Result<Options, String> {
         election_min: Duration::from_millis(number("election-min-ms")),
         election_max: Duration::from_millis(number("election-max-ms")),
         write_timeout: Duration::from_millis(number("cluster-write-timeout")),
-        snapshot_log_bytes: number("snapshot-log-bytes"),
+        snapshot_log_bytes: number("auto-snapshot-log-bytes"),
+        snapshot_age: Duration::from_secs(number("auto-snapshot-seconds")),
         reserve_bytes: number("disk-reserve-bytes"),
         segment_bytes: number("segment-bytes"),
         fsync: settings.get("unsafe-no-fsync") != "yes",

@@ -18,7 +18,7 @@ const IDENTITY: &str = "identity";
 const SNAPSHOTS: &str = "snapshots";
 
 /// Who this replica is. Drawn once per data directory; never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Identity {
     /// The cluster, 128 random bits; `None` until it is known.
     pub cluster: Option<u128>,

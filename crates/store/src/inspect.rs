@@ -73,14 +73,14 @@ pub fn inspect<D: Disk>(
 ) -> Result<(), StoreError> {
     let (listing, manifest) = (Listing::read(disk)?, Manifest::load(disk)?);
     let (segments, _void) = recover::judge(disk, &listing, manifest.as_ref())?;
-    scan(disk, &segments, None, Some(visit)).map(|_| ())
+    scan(disk, &segments, None, &mut |_| (), Some(visit)).map(|_| ())
 }
 
 /// Verifies every record and every snapshot without changing anything.
 pub fn check<D: Disk>(disk: &D) -> Result<Report, StoreError> {
     let (listing, manifest) = (Listing::read(disk)?, Manifest::load(disk)?);
     let (segments, _void) = recover::judge(disk, &listing, manifest.as_ref())?;
-    let found = scan(disk, &segments, None, None)?;
+    let found = scan(disk, &segments, None, &mut |_| (), None)?;
     let manifest = manifest.unwrap_or_default();
     let mut report = Report::new(&manifest, &found);
     verify_snapshots(disk, &manifest, &mut report)?;
@@ -90,7 +90,9 @@ pub fn check<D: Disk>(disk: &D) -> Result<Report, StoreError> {
 /// Cuts a torn tail and finishes what a crash left half done. The report says what there was to do.
 pub fn repair<D: Disk>(disk: &D) -> Result<Report, StoreError> {
     let _lock = recover::take_lock(disk)?;
-    let Some(mended) = recover::recover(disk, None)? else { return Ok(Report::default()) };
+    let Some(mended) = recover::recover(disk, None, &mut |_| ())? else {
+        return Ok(Report::default());
+    };
     let mut report = Report::new(&mended.manifest, &mended.found);
     verify_snapshots(disk, &mended.manifest, &mut report)?;
     Ok(report)

@@ -191,7 +191,16 @@ impl<D: Disk> std::fmt::Debug for Log<D> {
 impl<D: Disk> Log<D> {
     /// Opens or creates the log in `appendonlydir/`, recovers, and cuts a torn tail.
     pub fn open(disk: D, options: LogOptions) -> Result<(Self, Recovered), StoreError> {
-        crate::recover::open(disk, options)
+        crate::recover::open(disk, options, &mut |_| ())
+    }
+
+    /// As [`Log::open`]; `step` hears of the bytes that were scanned, segment by segment.
+    pub fn open_watched(
+        disk: D,
+        options: LogOptions,
+        step: &mut dyn FnMut(u64),
+    ) -> Result<(Self, Recovered), StoreError> {
+        crate::recover::open(disk, options, step)
     }
 
     /// Opens an existing log to be read, and changes nothing: a torn tail is passed over and not

@@ -14,7 +14,7 @@ use crate::manifest::{
 };
 use crate::queue::Inner;
 use crate::record::filler;
-use crate::scan::{Found, scan, segment_head};
+use crate::scan::{Found, Step, scan, segment_head};
 use crate::segment::{SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_of};
 use crate::writer::{Tip, Writer, blank_payload};
 use std::collections::{BTreeMap, VecDeque};
@@ -29,15 +29,16 @@ const REFILL_STEP: u64 = 1 << 20;
 pub(crate) fn open<D: Disk>(
     disk: D,
     options: LogOptions,
+    step: Step<'_>,
 ) -> Result<(Log<D>, Recovered), StoreError> {
     let lock = take_lock(&disk)?;
     disk.create_dir(DIR)?;
     let group = Some(options.group);
-    let mended = if let Some(mended) = recover(&disk, group)? {
+    let mended = if let Some(mended) = recover(&disk, group, step)? {
         mended
     } else {
         create_first(&disk, &options)?;
-        recover(&disk, group)?.ok_or_else(|| foreign(DIR))?
+        recover(&disk, group, step)?.ok_or_else(|| foreign(DIR))?
     };
     let recovered = recovered(&mended.found);
     Ok((assemble(disk, options, mended, (lock, false))?, recovered))
@@ -54,7 +55,7 @@ pub(crate) fn open_to_read<D: Disk>(
     if segments.is_empty() {
         return Ok(None);
     }
-    let found = scan(&disk, &segments, Some(options.group), None)?;
+    let found = scan(&disk, &segments, Some(options.group), &mut |_| (), None)?;
     let open = open_segments(&disk, &found)?;
     let mended = Mended { found, manifest: manifest.unwrap_or_default(), open };
     let recovered = recovered(&mended.found);
@@ -85,12 +86,13 @@ pub(crate) struct Mended<D: Disk> {
 pub(crate) fn recover<D: Disk>(
     disk: &D,
     group: Option<u32>,
+    step: Step<'_>,
 ) -> Result<Option<Mended<D>>, StoreError> {
     let (manifest, segments) = settle(disk)?;
     if segments.is_empty() {
         return Ok(None);
     }
-    let found = scan(disk, &segments, group, None)?;
+    let found = scan(disk, &segments, group, step, None)?;
     if found.torn_bytes > 0 {
         tracing::warn!(bytes = found.torn_bytes, "cut a torn tail off the log");
     }

@@ -78,6 +78,8 @@ pub(crate) struct Found {
     pub(crate) records: u64,
 }
 
+/// Told how many bytes more were read.
+pub(crate) type Step<'a> = &'a mut dyn FnMut(u64);
 type Visit<'a> = &'a mut dyn FnMut(&RecordView<'_>);
 
 struct Scanner<'a, 'v> {
@@ -99,11 +101,13 @@ struct Scanner<'a, 'v> {
     dirt: Vec<(u32, u64, u64)>,
 }
 
-/// Scans segments (ascending) and judges the end. `group` is checked when given.
+/// Scans segments (ascending) and judges the end. `group` is checked when given; `step` hears the
+/// bytes of each segment.
 pub(crate) fn scan<D: Disk>(
     disk: &D,
     segments: &[u32],
     group: Option<u32>,
+    step: Step<'_>,
     mut visit: Option<Visit<'_>>,
 ) -> Result<Found, StoreError> {
     let mut stop_at = None;
@@ -114,6 +118,7 @@ pub(crate) fn scan<D: Disk>(
         for (position, number) in segments.iter().enumerate() {
             let bytes = load(disk, *number)?;
             scanner.segment(*number, &bytes, position == 0)?;
+            step(bytes.len() as u64);
         }
         match scanner.judge()? {
             Some(bad) => stop_at = Some(bad),

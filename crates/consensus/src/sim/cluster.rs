@@ -126,6 +126,7 @@ impl Cluster {
             election_max: Duration::from_millis(400),
             write_timeout: Duration::from_secs(2),
             snapshot_log_bytes: 48 << 10,
+            snapshot_age: Duration::ZERO,
         };
         Some((env, host.disk.clone(), settings))
     }

@@ -227,10 +227,18 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .at_start(),
     Setting::new(
-        "snapshot-log-bytes",
+        "auto-snapshot-log-bytes",
         Bytes(MB, MAX),
         "536870912",
         "Bytes of log after which a snapshot is made; at least as many as the last one has.",
+    )
+    .alias("snapshot-log-bytes")
+    .at_start(),
+    Setting::new(
+        "auto-snapshot-seconds",
+        Int(0, 315_360_000),
+        "86400",
+        "Age of the last snapshot at which one is made if anything has changed since; 0: never.",
     )
     .at_start(),
     Setting::new(

@@ -27,7 +27,8 @@ fn small(closed: bool) -> Small {
     }
     drop(log);
     let mut starts = Vec::new();
-    scan(&disk, &[1], None, Some(&mut |record| starts.push(record.offset as usize))).unwrap();
+    scan(&disk, &[1], None, &mut |_| (), Some(&mut |record| starts.push(record.offset as usize)))
+        .unwrap();
     let bytes = disk.contents(FIRST).unwrap();
     let end = bytes.iter().rposition(|&byte| byte != b'#' && byte != b'\n').unwrap() + 2;
     let ends = starts[1..].iter().copied().chain([end]);
