@@ -20,6 +20,7 @@ const UNITS: &[&str] = &[
     "unit/type/incr",
     "unit/bitops",
     "unit/bitfield",
+    "unit/hyperloglog",
     "unit/expire",
     "unit/keyspace",
     "unit/scan",

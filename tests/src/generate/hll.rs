@@ -24,17 +24,16 @@ pub(super) const FAMILY: Family = Family {
         "DEL <key>",
     ],
     fill: |random, place| {
-        let payloads: [&[u8]; 9] = [
+        let payloads: [&[u8]; 8] = [
             // Empty and sparse; with a cached count of 0, and without.
             b"HYLL\x01\x00\x00\x00\0\0\0\0\0\0\0\0\x7f\xff",
             b"HYLL\x01\x00\x00\x00\0\0\0\0\0\0\0\x80\x7f\xff",
             // Registers 0 to 3 have 5; the rest is zero.
             b"HYLL\x01\x00\x00\x00\0\0\0\0\0\0\0\x80\x93\x7f\xfb",
-            // Too few registers, unknown encoding, wrong magic, too short, dense and too short.
-            b"HYLL\x01\x00\x00\x00\0\0\0\0\0\0\0\x80\x7f\xfe",
+            // Unknown encoding, wrong magic, too short, dense and too short.
             b"HYLL\x02\x00\x00\x00\0\0\0\0\0\0\0\x80\x7f\xff",
             b"HYLK\x01\x00\x00\x00\0\0\0\0\0\0\0\x80\x7f\xff",
-            b"HYLL\x01\x00",
+            b"HYLL\x00\x00",
             b"HYLL\x00\x00\x00\x00\0\0\0\0\0\0\0\x80\x7f\xff",
             b"",
         ];

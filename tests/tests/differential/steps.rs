@@ -28,9 +28,18 @@ pub(crate) struct Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "> {}", script::line(&self.command))?;
-        write!(out, "engine: {}", script::show(&self.ours))?;
-        write!(out, "redis:  {}", script::show(&self.theirs))?;
+        write!(out, "engine: {}", short(&script::show(&self.ours)))?;
+        write!(out, "redis:  {}", short(&script::show(&self.theirs)))?;
         writeln!(out, "should agree by the rule {}", self.rule)
+    }
+}
+
+/// A reply of which one can see something.
+fn short(shown: &str) -> String {
+    const SHOWN: usize = 3_000;
+    match shown.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{} … ({} bytes)\n", &shown[..end], shown.len()),
+        None => shown.to_owned(),
     }
 }
 
@@ -71,8 +80,9 @@ impl Pair<'_> {
             "SCAN" => self.scan(command, 1),
             "SSCAN" | "HSCAN" | "ZSCAN" => self.scan(command, 2),
             "DUMP" => self.dump(command),
-            "INCRBYFLOAT" | "SETBIT" | "BITFIELD" => self.computed(command, 1),
-            "BITOP" => self.computed(command, 2),
+            "INCRBYFLOAT" | "SETBIT" | "BITFIELD" | "PFMERGE" => self.computed(command, 1),
+            "PFADD" | "PFCOUNT" => self.leaving_it(command),
+            "BITOP" | "PFDEBUG" => self.computed(command, 2),
             "XADD" => self.add(command),
             "XTRIM" if is_approximate(command) => self.trim(command),
             _ => self.both(command),
@@ -80,20 +90,19 @@ impl Pair<'_> {
     }
 
     fn both(&mut self, command: &Command) -> Outcome {
+        self.compare(command).map(drop)
+    }
+
+    /// Sends it to both, and gives the engine's answer if Redis's agrees.
+    fn compare(&mut self, command: &Command) -> Result<Value, Difference> {
         let name = String::from_utf8_lossy(&command[0]).to_ascii_uppercase();
         let rule = self.narrow(&name, command, rule(&name, command));
         let (ours, theirs) = (self.engine.call(command), self.ask(command));
-        if agree(rule, &ours, &theirs) || self.is_judged_first(&name, command, &ours) {
-            return Ok(());
+        if agree(rule, &ours, &theirs) || is_judged_first(&name, &ours, &theirs) {
+            return Ok(ours);
         }
-        differ(command, ours, theirs, &format!("{rule:?}"))
-    }
-
-    /// Redis 7.2 refuses wrong arguments of these even for a key that is absent; 7.0 says 0 or -1.
-    fn is_judged_first(&mut self, name: &str, refused: &Command, ours: &Value) -> bool {
-        matches!(name, "BITCOUNT" | "BITPOS")
-            && ours.as_error().is_some()
-            && self.ask(&command(&[b"EXISTS", &refused[1]])) == Value::Int(0)
+        let (command, rule) = (command.clone(), format!("{rule:?}"));
+        Err(Difference { command, ours, theirs, rule })
     }
 
     /// SORT without an order, of what has none.
@@ -254,17 +263,37 @@ impl Pair<'_> {
     /// snapshot; and it takes a value apart before it knows whether a bit will change. We are
     /// always as a Redis is that has loaded it.
     fn computed(&mut self, compute: &Command, key: usize) -> Outcome {
-        let (ours, theirs) = (self.engine.call(compute), self.ask(compute));
-        if !agree(Rule::Same, &ours, &theirs) {
-            return differ(compute, ours, theirs, "Same");
-        }
-        let key = compute.get(key).cloned().unwrap_or_default();
-        let encoding = self.engine.call(&command(&[b"OBJECT", b"ENCODING", &key]));
+        self.compare(compute)?;
+        self.as_reloaded(&compute.get(key).cloned().unwrap_or_default());
+        Ok(())
+    }
+
+    fn as_reloaded(&mut self, key: &[u8]) {
+        let encoding = self.engine.call(&command(&[b"OBJECT", b"ENCODING", key]));
         if matches!(encoding.as_bytes(), Some(b"int" | b"embstr"))
-            && let Value::Bulk(text) = self.ask(&command(&[b"GET", &key]))
+            && let Value::Bulk(text) = self.ask(&command(&[b"GET", key]))
         {
-            self.ask(&command(&[b"SET", &key, &text, b"KEEPTTL"]));
+            self.ask(&command(&[b"SET", key, &text, b"KEEPTTL"]));
         }
+    }
+
+    /// PFCOUNT of one key makes Redis keep the count in the value, and a PFADD that fails keeps
+    /// what it added before. We write neither: the one would make a write of a read, the other is
+    /// an error.
+    fn leaving_it(&mut self, count: &Command) -> Outcome {
+        let key = count.get(1).cloned().unwrap_or_default();
+        let before = self.ask(&command(&[b"GET", &key]));
+        let ours = self.compare(count)?;
+        let is_read = count[0].eq_ignore_ascii_case(b"PFCOUNT");
+        match &before {
+            Value::Bulk(bytes) if is_read || ours.as_error().is_some() => {
+                self.ask(&command(&[b"SET", &key, bytes, b"KEEPTTL"]));
+                // Makes it raw, for `as_reloaded` to undo if ours is not.
+                self.ask(&command(&[b"APPEND", &key, b""]));
+            }
+            _ => {}
+        }
+        self.as_reloaded(&key);
         Ok(())
     }
 
@@ -350,6 +379,15 @@ impl Pair<'_> {
         }
         Ok(())
     }
+}
+
+/// Redis 7.2 refuses wrong arguments of these before it looks at key and range; 7.0 says 0 or -1 of
+/// what is absent or empty, and complains of the type first.
+fn is_judged_first(name: &str, ours: &Value, theirs: &Value) -> bool {
+    let is_wrong_type = theirs.as_error().is_some_and(|text| text.starts_with("WRONGTYPE"));
+    let is_refused = ours.as_error().is_some();
+    let is_looked_up = is_wrong_type || matches!(theirs, Value::Int(0 | -1));
+    is_refused && is_looked_up && matches!(name, "BITCOUNT" | "BITPOS")
 }
 
 fn items_of(value: &Value) -> Vec<Value> {

@@ -7,6 +7,7 @@
 mod bitmap;
 mod docs;
 mod generic;
+mod hyperloglog;
 mod internal;
 mod list;
 mod string;
@@ -29,6 +30,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::object::COMMANDS,
     generic::rename::COMMANDS,
     generic::scan::COMMANDS,
+    hyperloglog::ROWS,
     internal::COMMANDS,
     list::ROWS,
     string::ROWS,
