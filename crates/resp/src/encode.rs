@@ -176,6 +176,12 @@ mod tests {
         check(&Reply::NullArray, "*-1\r\n", "_\r\n");
         check(&Reply::Pairs(pair()), "*2\r\n$1\r\nk\r\n:1\r\n", "*1\r\n*2\r\n$1\r\nk\r\n#t\r\n");
         check(&Reply::Map(pair()), "*2\r\n$1\r\nk\r\n:1\r\n", "%1\r\n$1\r\nk\r\n#t\r\n");
+        let twice = || vec![(Reply::Int(1), Reply::Int(2)), (Reply::Int(1), Reply::Int(2))];
+        check(
+            &Reply::Pairs(twice()),
+            "*4\r\n:1\r\n:2\r\n:1\r\n:2\r\n",
+            "*2\r\n*2\r\n:1\r\n:2\r\n*2\r\n:1\r\n:2\r\n",
+        );
         check(&Reply::Set(vec![Reply::Int(1)]), "*1\r\n:1\r\n", "~1\r\n:1\r\n");
         check(&Reply::Push(vec![Reply::Int(1)]), "*1\r\n:1\r\n", ">1\r\n:1\r\n");
         check(&Reply::Bool(false), ":0\r\n", "#f\r\n");

@@ -42,7 +42,7 @@ pub enum Reply<'a> {
     Array(Vec<Reply<'a>>),
     /// Pairs: a flat array in RESP2, `%` in RESP3.
     Map(Vec<(Reply<'a>, Reply<'a>)>),
-    /// Pairs in an order that matters: a flat array in RESP2, an array of arrays of two in RESP3.
+    /// Pairs in order, which may repeat: a flat array in RESP2, an array of arrays of two in RESP3.
     Pairs(Vec<(Reply<'a>, Reply<'a>)>),
     /// A set: an array in RESP2, `~` in RESP3.
     Set(Vec<Reply<'a>>),

@@ -5,11 +5,14 @@
 //! that has no row or too few arguments. The index over the rows is built by the compiler.
 
 mod bitmap;
+mod collection;
 mod docs;
 mod generic;
+mod hash;
 mod hyperloglog;
 mod internal;
 mod list;
+mod set;
 mod string;
 mod unknown;
 mod zset;
@@ -30,9 +33,11 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::object::COMMANDS,
     generic::rename::COMMANDS,
     generic::scan::COMMANDS,
+    hash::ROWS,
     hyperloglog::ROWS,
     internal::COMMANDS,
     list::ROWS,
+    set::ROWS,
     string::ROWS,
     zset::ROWS,
 ];

@@ -302,7 +302,7 @@ impl Keyspace {
 
     /// What collections must know of the state.
     pub(crate) fn rules(&self) -> Rules {
-        Rules { limits: self.settings.limits, hash_key: self.hash_key }
+        Rules { limits: self.settings.limits, hash_key: self.hash_key, as_written: false }
     }
 
     pub(crate) fn database(&self, db: Db) -> &Database {

@@ -9,8 +9,10 @@
 //! the answer is empty rather than a panic.
 
 use super::chunks::Chunks;
+use crate::types::hash::HashTree;
 use crate::types::list::ListTree;
 use crate::types::pack::Pack;
+use crate::types::set::SetTree;
 use crate::types::zset::ZsetTree;
 use crate::types::{Form, Large as LargeForm, Open, Rules, Value, View};
 use alloc::boxed::Box;
@@ -143,6 +145,8 @@ impl Entry {
             Form::Int | Form::Embstr | Form::Raw => {}
             Form::List => self.enlarge_as::<ListTree>(rules),
             Form::Zset => self.enlarge_as::<ZsetTree>(rules),
+            Form::Set | Form::Intset => self.enlarge_as::<SetTree>(rules),
+            Form::Hash => self.enlarge_as::<HashTree>(rules),
         }
     }
 

@@ -2,7 +2,10 @@
 
 use super::hash::Point;
 use super::*;
-use crate::types::Form;
+use crate::types::hash::HashTree;
+use crate::types::list::{End, ListTree};
+use crate::types::set::SetTree;
+use crate::types::{Form, Open};
 use crate::{Effects, Reader, Stamp, Writer};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -64,6 +67,8 @@ pub(crate) enum Step {
     Swap(u8, u8),
     Time(u64),
     ExpireDue(usize),
+    /// Puts elements into a collection of some type, or takes them out.
+    Collect(u8, Vec<u8>, u8, u32, u32),
 }
 
 pub(crate) fn any_key() -> impl Strategy<Value = Vec<u8>> {
@@ -103,6 +108,19 @@ pub(crate) fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Changes of collections.
+pub(crate) fn any_collect() -> impl Strategy<Value = Step> {
+    let key = |number: u32| format!("c:{number}").into_bytes();
+    let copy = (0..20_u32, 0..3_u8, 0..20_u32);
+    prop_oneof![
+        8 => (0..3_u8, 0..20_u32, 0..6_u8, 0..2000_u32, 0..400_u32).prop_map(
+            move |(db, at, what, start, count)| Step::Collect(db, key(at), what, start, count)
+        ),
+        1 => copy.prop_map(move |(from, db, to)| Step::Copy(db, key(from), db, key(to))),
+        1 => (0..3_u8, 0..20_u32).prop_map(move |(db, at)| Step::Remove(db, key(at))),
+    ]
+}
+
 /// Does a step to the keyspace.
 pub(crate) fn feed(fed: &mut Fed, step: &Step) {
     let now_ms = fed.keyspace.now_ms();
@@ -116,10 +134,10 @@ pub(crate) fn feed(fed: &mut Fed, step: &Step) {
             fed.entry(*db, now_ms).set_string(key, value, deadline);
         }
         Step::Append(db, key, value) => {
-            fed.entry(*db, now_ms).append(key, value).unwrap();
+            let _ = fed.entry(*db, now_ms).append(key, value);
         }
         Step::WriteAt(db, key, at, value) => {
-            fed.entry(*db, now_ms).write_at(key, *at, value).unwrap();
+            let _ = fed.entry(*db, now_ms).write_at(key, *at, value);
         }
         Step::Remove(db, key) => {
             fed.entry(*db, now_ms).remove(key);
@@ -147,7 +165,36 @@ pub(crate) fn feed(fed: &mut Fed, step: &Step) {
                 assert!(fed.entry(db.0, now_ms).expire(&key));
             }
         }
+        Step::Collect(db, key, what, start, count) => {
+            let elements = (*start..start + count).map(|n| format!("element {n}").into_bytes());
+            collect(&mut fed.entry(*db, now_ms), key, *what, &elements.collect::<Vec<_>>());
+        }
     }
+}
+
+/// Where the key holds another type, nothing happens.
+fn collect(writer: &mut Writer<'_>, key: &[u8], what: u8, elements: &[Vec<u8>]) {
+    let each = elements.iter();
+    let _ = match what {
+        0 => writer.edit_or_create(key, |list: &mut Open<ListTree>| {
+            each.for_each(|element| list.push(End::Back, element));
+        }),
+        1 => writer.edit_or_create(key, |list: &mut Open<ListTree>| {
+            list.remove(list.len() / 3, elements.len());
+        }),
+        2 => writer.edit_or_create(key, |set: &mut Open<SetTree>| {
+            each.for_each(|element| _ = set.add(element));
+        }),
+        3 => writer.edit_or_create(key, |set: &mut Open<SetTree>| {
+            each.for_each(|element| _ = set.remove(element));
+        }),
+        4 => writer.edit_or_create(key, |hash: &mut Open<HashTree>| {
+            each.for_each(|element| _ = hash.set(element, &[key, element].concat()));
+        }),
+        _ => writer.edit_or_create(key, |hash: &mut Open<HashTree>| {
+            each.for_each(|element| _ = hash.remove(element));
+        }),
+    };
 }
 
 /// Does a step to the model. Entries are counted as `feed` does.
@@ -211,6 +258,7 @@ fn follow(model: &mut Model, index: &mut u64, now_ms: &mut u64, step: &Step) {
         }
         Step::Time(step) => *now_ms += step,
         Step::ExpireDue(most) => *index = *index - 1 + remove_due(model, now, *most),
+        Step::Collect(..) => unreachable!("the model holds strings"),
     }
 }
 

@@ -4,8 +4,10 @@
 //! an element, a pair, or one packed row of elements. Nothing is allocated by a declared count, and
 //! a value of any size needs no more than one item beside itself.
 
+mod hash;
 mod list;
 mod rows;
+mod set;
 mod zset;
 
 use super::code::kind;
@@ -14,9 +16,10 @@ use super::value::Value;
 use super::write::{put_length, put_string};
 use crate::keyspace::{Entry, Head};
 use crate::types::list::ListTree;
-use crate::types::pack::{self, Pack};
+use crate::types::pack::{self, Item, Pack};
 use crate::types::zset::ZsetTree;
 use crate::types::{self, Form, Large, Open, Rules};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// A collection that was read, or is being read. Its record has no head yet.
@@ -26,7 +29,14 @@ pub(super) enum Collection {
     List(Open<ListTree>),
     /// A sorted set.
     Zset(Open<ZsetTree>),
+    /// A set.
+    Set(Box<set::Reading>),
+    /// A hash.
+    Hash(Box<hash::Reading>),
 }
+
+/// What is refused in sets and hashes, and not silently merged.
+const DUPLICATE: Stop = Stop::Malformed("an element occurs twice");
 
 /// An empty one.
 fn begun<T: Large>(rules: Rules) -> Open<T> {
@@ -50,6 +60,12 @@ pub(super) fn begin(
             Collection::Zset(zset)
         }
         kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => Collection::Zset(begun(rules)),
+        kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => {
+            Collection::Set(Box::new(set::Reading::new(begun(rules))))
+        }
+        kind::HASH | kind::HASH_ZIPMAP | kind::HASH_ZIPLIST | kind::HASH_LISTPACK => {
+            Collection::Hash(Box::new(hash::Reading::new(begun(rules))))
+        }
         _ => return Ok(None),
     };
     let items = if kind::is_packed(of) { 1 } else { input.length()? };
@@ -66,6 +82,8 @@ impl Collection {
         match self {
             Self::List(list) => list::read(list, of, input),
             Self::Zset(zset) => zset::read(zset, of, input),
+            Self::Set(set) => set.read(of, input),
+            Self::Hash(hash) => hash.read(of, input),
         }
     }
 
@@ -74,6 +92,14 @@ impl Collection {
         match self {
             Self::List(list) => Self::List(core::mem::replace(list, begun(list.rules))),
             Self::Zset(zset) => Self::Zset(core::mem::replace(zset, begun(zset.rules))),
+            Self::Set(set) => {
+                let empty = set::Reading::new(begun(set.open.rules));
+                Self::Set(core::mem::replace(set, Box::new(empty)))
+            }
+            Self::Hash(hash) => {
+                let empty = hash::Reading::new(begun(hash.open.rules));
+                Self::Hash(core::mem::replace(hash, Box::new(empty)))
+            }
         }
     }
 
@@ -85,9 +111,17 @@ impl Collection {
         {
             zset.pack_if_small();
         }
-        let is_empty = match &self {
+        let is_empty = match &mut self {
             Self::List(list) => list.is_empty(),
             Self::Zset(zset) => zset.is_empty(),
+            Self::Set(set) => {
+                set.settle()?;
+                set.open.is_empty()
+            }
+            Self::Hash(hash) => {
+                hash.settle(of)?;
+                hash.open.is_empty()
+            }
         };
         if is_empty {
             return Err(Stop::Malformed("a collection without elements"));
@@ -101,6 +135,8 @@ impl Collection {
         match self {
             Self::List(list) => Entry::of_open(head(list.form), key, list),
             Self::Zset(zset) => Entry::of_open(head(zset.form), key, zset),
+            Self::Set(set) => Entry::of_open(head(set.open.form), key, set.open),
+            Self::Hash(hash) => Entry::of_open(head(hash.open.form), key, hash.open),
         }
     }
 }
@@ -112,6 +148,10 @@ pub(super) fn kind_of(form: Form, is_large: bool) -> u8 {
         Form::List => kind::LIST_QUICKLIST_2,
         Form::Zset if is_large => kind::ZSET_2,
         Form::Zset => kind::ZSET_LISTPACK,
+        Form::Set => kind::SET,
+        Form::Intset => kind::SET_INTSET,
+        Form::Hash if is_large => kind::HASH,
+        Form::Hash => kind::HASH_LISTPACK,
     }
 }
 
@@ -124,6 +164,9 @@ pub(super) fn write_packed(form: Form, packed: &[u8], out: &mut Vec<u8>) {
             let (count, row) = pack::parts(packed);
             rows::push_listpack(out, count, row);
         }
+        Form::Set => set::write_packed(packed, out),
+        Form::Intset => set::write_ints(packed, out),
+        Form::Hash => hash::write_packed(packed, out),
     }
 }
 
@@ -137,6 +180,8 @@ pub(super) fn write_large(value: &types::Value, sink: &mut dyn FnMut(&[u8])) {
         }
         types::Value::List(list) => list::write_large(list, &mut out),
         types::Value::Zset(zset) => zset::write_large(zset, &mut out),
+        types::Value::Set(set) => set::write_large(set, &mut out),
+        types::Value::Hash(hash) => hash::write_large(hash, &mut out),
     }
     out.hand_out();
 }
@@ -161,6 +206,22 @@ impl Gather<'_> {
 
     fn length(&mut self, length: u64) {
         put_length(&mut self.bytes, length);
+    }
+
+    /// An element as a string of the file.
+    fn item(&mut self, entry: Option<(Item<'_>, usize)>) {
+        if self.bytes.len() >= Self::SLICE {
+            self.hand_out();
+        }
+        match entry {
+            Some((Item::Bytes(bytes), _)) => {
+                self.length(bytes.len() as u64);
+                self.add(bytes);
+            }
+            Some((number, _)) => number.with(|text| put_string(&mut self.bytes, text)),
+            // Never: what lies in a leaf was put there as an entry.
+            None => self.length(0),
+        }
     }
 
     fn hand_out(&mut self) {

@@ -64,14 +64,21 @@ mod code {
     pub(super) mod kind {
         pub(in super::super) const STRING: u8 = 0;
         pub(in super::super) const LIST: u8 = 1;
+        pub(in super::super) const SET: u8 = 2;
         pub(in super::super) const ZSET: u8 = 3;
+        pub(in super::super) const HASH: u8 = 4;
         pub(in super::super) const ZSET_2: u8 = 5;
         pub(in super::super) const MODULE_2: u8 = 7;
+        pub(in super::super) const HASH_ZIPMAP: u8 = 9;
         pub(in super::super) const LIST_ZIPLIST: u8 = 10;
+        pub(in super::super) const SET_INTSET: u8 = 11;
         pub(in super::super) const ZSET_ZIPLIST: u8 = 12;
+        pub(in super::super) const HASH_ZIPLIST: u8 = 13;
         pub(in super::super) const LIST_QUICKLIST: u8 = 14;
+        pub(in super::super) const HASH_LISTPACK: u8 = 16;
         pub(in super::super) const ZSET_LISTPACK: u8 = 17;
         pub(in super::super) const LIST_QUICKLIST_2: u8 = 18;
+        pub(in super::super) const SET_LISTPACK: u8 = 20;
 
         /// Whether a value of this type is one string of packed bytes, without a count.
         pub(in super::super) fn is_packed(kind: u8) -> bool {

@@ -130,15 +130,8 @@ pub(super) fn is_type(kind: u8) -> bool {
 /// the form. With a type's own issue its forms leave this list for [`Value::begin`].
 fn type_name(kind: u8) -> Option<(&'static str, &'static str)> {
     Some(match kind {
-        2 => ("set", "set-hashtable"),
-        4 => ("hash", "hash-hashtable"),
-        9 => ("hash", "hash-zipmap"),
-        11 => ("set", "set-intset"),
-        13 => ("hash", "hash-ziplist"),
         15 => ("stream", "stream"),
-        16 => ("hash", "hash-listpack"),
         19 => ("stream", "stream-v2"),
-        20 => ("set", "set-listpack"),
         21 => ("stream", "stream-v3"),
         22 => ("hash", "hash-hashtable-md-pre-release"),
         23 => ("hash", "hash-listpack-md-pre-release"),

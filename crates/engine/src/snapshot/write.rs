@@ -249,7 +249,7 @@ impl Output {
         }
         let odd = match form {
             Form::Int | Form::Embstr | Form::Raw => form == Form::Raw && !says_raw(entry),
-            Form::List | Form::Zset => value.is_some(),
+            Form::List | Form::Zset | Form::Set | Form::Intset | Form::Hash => value.is_some(),
         };
         let age = self.index.saturating_sub(entry.revision());
         push_number(&mut self.marks, age << 1 | u64::from(odd));

@@ -5,17 +5,23 @@
 //! is decided again when a value is loaded. Reading goes through a [`View`], changing through
 //! [`Open`], which `keyspace::change` hands out; a type's file adds to both what the type can do.
 
+pub(crate) mod hash;
+pub(crate) mod intset;
 pub(crate) mod list;
+pub(crate) mod members;
 #[allow(dead_code, reason = "made for all collections; lists do not need all of it")]
 pub(crate) mod pack;
 pub(crate) mod pick;
+pub(crate) mod set;
 #[allow(dead_code, reason = "made for all collections; lists do not need all of it")]
 pub(crate) mod tree;
 pub(crate) mod zset;
 
 use crate::keyspace::{Chunks, Digest};
+use hash::HashTree;
 use list::ListTree;
 use pack::Pack;
+use set::SetTree;
 use zset::ZsetTree;
 
 /// How a value lies, as far as its record says: its type, and which of its small forms. A large
@@ -32,11 +38,26 @@ pub(crate) enum Form {
     List,
     /// A sorted set.
     Zset,
+    /// A set.
+    Set,
+    /// A small set of numbers.
+    Intset,
+    /// A hash.
+    Hash,
 }
 
 impl Form {
     /// Every form, each at the position of its number in a record.
-    const ALL: [Self; 5] = [Self::Int, Self::Embstr, Self::Raw, Self::List, Self::Zset];
+    const ALL: [Self; 8] = [
+        Self::Int,
+        Self::Embstr,
+        Self::Raw,
+        Self::List,
+        Self::Zset,
+        Self::Set,
+        Self::Intset,
+        Self::Hash,
+    ];
 
     /// Its number in a record.
     pub(crate) fn number(self) -> u8 {
@@ -70,6 +91,8 @@ impl Form {
             Self::Int | Self::Embstr | Self::Raw => "string",
             Self::List => "list",
             Self::Zset => "zset",
+            Self::Set | Self::Intset => "set",
+            Self::Hash => "hash",
         }
     }
 
@@ -81,7 +104,9 @@ impl Form {
             Self::Raw => "raw",
             Self::List if is_large => "quicklist",
             Self::Zset if is_large => "skiplist",
-            Self::List | Self::Zset => "listpack",
+            Self::Set | Self::Hash if is_large => "hashtable",
+            Self::List | Self::Zset | Self::Set | Self::Hash => "listpack",
+            Self::Intset => "intset",
         }
     }
 }
@@ -114,6 +139,10 @@ pub(crate) enum Value {
     List(ListTree),
     /// A sorted set.
     Zset(ZsetTree),
+    /// A set.
+    Set(SetTree),
+    /// A hash.
+    Hash(HashTree),
 }
 
 impl Value {
@@ -123,6 +152,7 @@ impl Value {
             Self::Str(chunks) => chunks.len() + chunks.list().len() * 48,
             Self::List(list) => list.cost(),
             Self::Zset(zset) => zset.cost(),
+            Self::Set(SetTree(tree)) | Self::Hash(HashTree(tree)) => tree.cost(),
         }
     }
 }
@@ -157,7 +187,6 @@ pub(crate) trait Large: Sized + Default {
 #[derive(Debug)]
 pub(crate) struct View<'a, T> {
     /// Its form.
-    #[allow(dead_code, reason = "for types with several small forms")]
     pub(crate) form: Form,
     /// The packed value ([`pack::parts`]), unless it is large.
     pub(crate) packed: &'a [u8],
@@ -233,8 +262,9 @@ pub(crate) struct Rules {
     /// Where small ends.
     pub(crate) limits: Limits,
     /// Key of the hash that orders members of sets and fields of hashes, as it orders keys.
-    #[allow(dead_code, reason = "for sets and hashes")]
     pub(crate) hash_key: [u64; 2],
+    /// The value comes as it was written: which form it has is not decided again.
+    pub(crate) as_written: bool,
 }
 
 impl Rules {
@@ -250,7 +280,7 @@ impl Rules {
             zset: any,
             ..self.limits
         };
-        Self { limits, ..self }
+        Self { limits, as_written: true, ..self }
     }
 }
 

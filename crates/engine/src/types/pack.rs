@@ -15,8 +15,8 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use quorate_resp::{Reply, int_text, parse_int};
 
-/// One element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One element. The order is any fixed one: bytes before numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Item<'a> {
     /// Its bytes; not the text of a number.
     Bytes(&'a [u8]),

@@ -104,14 +104,13 @@ fn expected(reply: &Reply<'_>, proto: Proto) -> Value {
         Reply::Set(items) if newer => Value::Set(all(items)),
         Reply::Push(items) if newer => Value::Push(all(items)),
         Reply::Array(items) | Reply::Set(items) | Reply::Push(items) => Value::Array(all(items)),
-        Reply::Pairs(pairs) if newer => {
-            let pair = |(k, v)| Value::Array(vec![expected(k, proto), expected(v, proto)]);
-            Value::Array(pairs.iter().map(|(k, v)| pair((k, v))).collect())
-        }
         Reply::Map(pairs) | Reply::Pairs(pairs) => {
-            let pairs = pairs.iter().map(|(k, v)| (expected(k, proto), expected(v, proto)));
-            if newer {
+            let of = |(k, v): &(Reply<'_>, Reply<'_>)| (expected(k, proto), expected(v, proto));
+            let pairs = pairs.iter().map(of);
+            if newer && matches!(reply, Reply::Map(_)) {
                 Value::Map(pairs.collect())
+            } else if newer {
+                Value::Array(pairs.map(|(k, v)| Value::Array(vec![k, v])).collect())
             } else {
                 Value::Array(pairs.flat_map(|(k, v)| [k, v]).collect())
             }

@@ -54,7 +54,8 @@ fn keys_cost_ns(keyspace: &Keyspace, db: Db, _: Args<'_>) -> u64 {
 }
 
 fn scan_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    let count = ScanOptions::parse(args.from(2)).map_or(0, |options| options.count as u64);
+    let options = ScanOptions::parse(args.from(2), Scanned::Keys);
+    let count = options.map_or(0, |options| options.count as u64);
     count.min(keyspace.stats(db).0).saturating_mul(KEY_NS)
 }
 
@@ -74,10 +75,11 @@ fn randomkey<'a>(cx: &Reader<'a>, _: Args<'a>) -> Reply<'a> {
 }
 
 fn scan<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    let Some(cursor) = cursor(args.at(1)) else {
-        return Reply::error("ERR invalid cursor");
+    let cursor = match cursor(args.at(1)) {
+        Ok(cursor) => cursor,
+        Err(reply) => return reply,
     };
-    let options = match ScanOptions::parse(args.from(2)) {
+    let options = match ScanOptions::parse(args.from(2), Scanned::Keys) {
         Ok(options) => options,
         Err(reply) => return reply,
     };
@@ -87,12 +89,22 @@ fn scan<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
             found.push(Reply::bulk(key));
         }
     });
+    scanned(next, found)
+}
+
+/// The reply of every SCAN.
+pub(in crate::cmd) fn scanned(next: u64, found: Vec<Reply<'_>>) -> Reply<'_> {
     Reply::Array(vec![Reply::owned(next.to_string().into_bytes()), Reply::Array(found)])
+}
+
+/// Reads a cursor; the error is the reply.
+pub(in crate::cmd) fn cursor(text: &[u8]) -> Result<u64, Reply<'static>> {
+    unsigned(text).ok_or_else(|| Reply::error("ERR invalid cursor"))
 }
 
 /// As `strtoul` reads it where the whole text must be used: nothing is 0, and a sign is allowed,
 /// so that `-1` is the greatest cursor.
-pub(crate) fn cursor(text: &[u8]) -> Option<u64> {
+fn unsigned(text: &[u8]) -> Option<u64> {
     let (negative, digits) = match text.split_first() {
         Some((b'-', digits)) => (true, digits),
         Some((b'+', digits)) => (false, digits),
@@ -109,17 +121,39 @@ pub(crate) fn cursor(text: &[u8]) -> Option<u64> {
     Some(if negative { number.wrapping_neg() } else { number })
 }
 
-struct ScanOptions<'a> {
-    count: usize,
+/// What is gone through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cmd) enum Scanned {
+    /// The keys of a database: they have types.
+    Keys,
+    /// The fields of a hash: they have values.
+    Fields,
+    /// The members of anything else.
+    Members,
+}
+
+/// The options of SCAN, HSCAN, SSCAN and ZSCAN.
+#[derive(Debug)]
+pub(in crate::cmd) struct ScanOptions<'a> {
+    /// So many elements are looked at.
+    pub(in crate::cmd) count: usize,
     pattern: Option<&'a [u8]>,
     kind: Option<&'a [u8]>,
+    /// Without the values of fields.
+    pub(in crate::cmd) no_values: bool,
 }
 
 impl<'a> ScanOptions<'a> {
-    fn parse(args: Args<'a>) -> Result<Self, Reply<'static>> {
-        let mut options = Self { count: COUNT, pattern: None, kind: None };
+    /// Reads what stands behind the cursor.
+    pub(in crate::cmd) fn parse(args: Args<'a>, what: Scanned) -> Result<Self, Reply<'static>> {
+        let mut options = Self { count: COUNT, pattern: None, kind: None, no_values: false };
         let mut at = 0;
         while let Some(name) = args.get(at) {
+            if what == Scanned::Fields && name.eq_ignore_ascii_case(b"NOVALUES") {
+                options.no_values = true;
+                at += 1;
+                continue;
+            }
             let Some(value) = args.get(at + 1) else {
                 return Err(Reply::error(SYNTAX));
             };
@@ -129,7 +163,7 @@ impl<'a> ScanOptions<'a> {
                 options.count = count.ok_or_else(|| Reply::error(SYNTAX))?;
             } else if name.eq_ignore_ascii_case(b"MATCH") {
                 options.pattern = (value != b"*").then_some(value);
-            } else if name.eq_ignore_ascii_case(b"TYPE") {
+            } else if what == Scanned::Keys && name.eq_ignore_ascii_case(b"TYPE") {
                 options.kind = Some(value);
             } else {
                 return Err(Reply::error(SYNTAX));
@@ -139,8 +173,13 @@ impl<'a> ScanOptions<'a> {
         Ok(options)
     }
 
+    /// Whether a name fits the pattern, if there is one.
+    pub(in crate::cmd) fn fits(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, name))
+    }
+
     fn matches(&self, cx: &Reader<'_>, key: &[u8]) -> bool {
-        self.pattern.is_none_or(|pattern| glob::matches(pattern, key))
+        self.fits(key)
             && self.kind.is_none_or(|kind| {
                 cx.type_name(key).is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(kind))
             })

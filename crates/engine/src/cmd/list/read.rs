@@ -22,7 +22,7 @@ pub(super) const LLEN: Spec = Spec::read(
 
 fn llen<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
     match cx.view::<ListTree>(args.at(1)) {
-        Ok(list) => Reply::len(list.map_or(0, View::len)),
+        Ok(list) => Reply::len(list.map_or(0, View::<ListTree>::len)),
         Err(WrongType) => Reply::WRONG_TYPE,
     }
 }
@@ -186,6 +186,6 @@ fn lrange_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
     let (Some(first), Some(last)) = (parse_int(args.at(2)), parse_int(args.at(3))) else {
         return 0;
     };
-    let len = reader.view::<ListTree>(args.at(1)).ok().flatten().map_or(0, View::len);
+    let len = reader.view::<ListTree>(args.at(1)).ok().flatten().map_or(0, View::<ListTree>::len);
     range(first, last, len).map_or(0, |(start, end)| 30 * (end - start) as u64)
 }

@@ -190,7 +190,12 @@ fn show(reply: &Reply<'_>) -> String {
         Reply::Array(items) => {
             format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(" "))
         }
-        Reply::Map(pairs) => {
+        Reply::Set(items) => {
+            let mut items: Vec<String> = items.iter().map(show).collect();
+            items.sort();
+            format!("~[{}]", items.join(" "))
+        }
+        Reply::Map(pairs) | Reply::Pairs(pairs) => {
             let pair =
                 |(key, value): &(Reply<'_>, Reply<'_>)| format!("{}: {}", show(key), show(value));
             format!("{{{}}}", pairs.iter().map(pair).collect::<Vec<_>>().join(" "))

@@ -23,7 +23,10 @@ pub(super) const ZSCAN: Spec = Spec::read(
 .costing(scan_cost_ns);
 
 fn zscan<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    let Some(cursor) = cursor(args.at(2)) else { return Reply::error("ERR invalid cursor") };
+    let cursor = match cursor(args.at(2)) {
+        Ok(cursor) => cursor,
+        Err(reply) => return reply,
+    };
     answer(zset(cx, args.at(1)).and_then(|zset| {
         let Some(zset) = zset else { return Ok(scanned(0, Vec::new())) };
         let options = Options::parse(args.from(3))?;

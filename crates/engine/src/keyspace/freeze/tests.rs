@@ -1,7 +1,7 @@
 //! What is written while the state changes is the state as it was, and the state does not feel it.
 
 use super::*;
-use crate::keyspace::tests::{Fed, Step, any_step, cases, feed};
+use crate::keyspace::tests::{Fed, Step, any_collect, any_step, cases, feed};
 use crate::snapshot::tests::{assert_same, facts};
 use crate::snapshot::{Checksum, whole};
 use crate::{Deadline, Keyspace};
@@ -20,6 +20,7 @@ enum Act {
 fn any_act() -> impl Strategy<Value = Act> {
     prop_oneof![
         40 => any_step().prop_map(Act::Do),
+        15 => any_collect().prop_map(Act::Do),
         1 => prop::option::weighted(0.8, 0..3_u8).prop_map(|db| Act::Do(Step::Flush(db))),
         2 => (0..3_u8, 0..3_u8).prop_map(|(one, other)| Act::Do(Step::Swap(one, other))),
         2 => Just(Act::Freeze),

@@ -12,7 +12,7 @@ type Model = BTreeMap<Vec<u8>, f64>;
 fn empty(limits: (u64, u64), hash_key: [u64; 2]) -> Open<ZsetTree> {
     let limits = Limits { zset: limits, ..Limits::default() };
     let pack = pack::Pack::open(b"head".to_vec(), 4);
-    Open::new(Form::Zset, pack, None, Rules { limits, hash_key })
+    Open::new(Form::Zset, pack, None, Rules { limits, hash_key, as_written: false })
 }
 
 fn sorted(model: &Model) -> Vec<(Vec<u8>, f64)> {

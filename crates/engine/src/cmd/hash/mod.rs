@@ -1,0 +1,40 @@
+//! Commands on hashes, as in Redis 7.2.
+
+mod change;
+mod counter;
+mod random;
+mod read;
+
+use crate::types::hash::HashTree;
+use crate::types::{Open, View};
+use crate::{Db, Keyspace, Reader, Spec};
+use quorate_resp::Args;
+
+/// The rows of the family.
+pub(super) const ROWS: &[Spec] = &[
+    change::HDEL,
+    read::HEXISTS,
+    read::HGET,
+    read::HGETALL,
+    counter::HINCRBY,
+    counter::HINCRBYFLOAT,
+    read::HKEYS,
+    read::HLEN,
+    read::HMGET,
+    change::HMSET,
+    random::HRANDFIELD,
+    read::HSCAN,
+    change::HSET,
+    change::HSETNX,
+    read::HSTRLEN,
+    read::HVALS,
+];
+
+/// A hash open for change.
+type Hash = Open<HashTree>;
+
+/// Fields of the hash that a command names; 0 if there is none.
+fn fields(keyspace: &Keyspace, db: Db, args: Args<'_>) -> usize {
+    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
+    reader.view::<HashTree>(args.at(1)).ok().flatten().map_or(0, View::<HashTree>::len)
+}

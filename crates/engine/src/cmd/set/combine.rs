@@ -1,0 +1,207 @@
+//! Several sets: SINTER, SUNION, SDIFF, their stores, and SINTERCARD.
+//!
+//! A result is a list of members where they lie, with their hashes: a reply borrows them, a store
+//! builds a set aside and puts it in one edit.
+
+use super::len;
+use crate::cmd::collection::wrong;
+use crate::cmd::generic::SYNTAX;
+use crate::types::members::HashKey;
+use crate::types::pack::{Item, Pack};
+use crate::types::set::SetTree;
+use crate::types::{Form, Open, View};
+use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Meta, Reader, Spec, Writer};
+use alloc::vec::Vec;
+use quorate_resp::{Args, Reply, parse_int};
+
+type Sets<'a> = Vec<Option<View<'a, SetTree>>>;
+type Result<T> = core::result::Result<T, Reply<'static>>;
+
+/// What becomes of several sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Inter,
+    Union,
+    Diff,
+}
+
+const fn row(name: &'static str, summary: &'static str) -> Meta {
+    let keys = Keys::Range { first: 1, last: -1, step: 1 };
+    Group::Set.meta(name, Arity::AtLeast(2), keys, Flags::NONE, ("1.0.0", summary))
+}
+
+const fn store_row(name: &'static str, summary: &'static str) -> Meta {
+    Meta { arity: Arity::AtLeast(3), flags: Flags::DENYOOM, ..row(name, summary) }
+}
+
+pub(super) const SINTER: Spec =
+    Spec::read(row("SINTER", "Returns the members that all sets have."), |cx, args| {
+        reply(cx, args, How::Inter)
+    })
+    .costing(cost_ns);
+
+pub(super) const SUNION: Spec =
+    Spec::read(row("SUNION", "Returns the members that any set has."), |cx, args| {
+        reply(cx, args, How::Union)
+    })
+    .costing(cost_ns);
+
+pub(super) const SDIFF: Spec = Spec::read(
+    row("SDIFF", "Returns the members of the first set that no other has."),
+    |cx, args| reply(cx, args, How::Diff),
+)
+.costing(cost_ns);
+
+pub(super) const SINTERSTORE: Spec = Spec::write(
+    store_row("SINTERSTORE", "Stores the members that all sets have."),
+    Logged::Plain,
+    |cx, args| store(cx, args, How::Inter).unwrap_or_else(|reply| reply),
+)
+.costing(cost_ns);
+
+pub(super) const SUNIONSTORE: Spec = Spec::write(
+    store_row("SUNIONSTORE", "Stores the members that any set has."),
+    Logged::Plain,
+    |cx, args| store(cx, args, How::Union).unwrap_or_else(|reply| reply),
+)
+.costing(cost_ns);
+
+pub(super) const SDIFFSTORE: Spec = Spec::write(
+    store_row("SDIFFSTORE", "Stores the members of the first set that no other has."),
+    Logged::Plain,
+    |cx, args| store(cx, args, How::Diff).unwrap_or_else(|reply| reply),
+)
+.costing(cost_ns);
+
+pub(super) const SINTERCARD: Spec = Spec::read(
+    Group::Set.meta(
+        "SINTERCARD",
+        Arity::AtLeast(3),
+        Keys::Counted { count: 1 },
+        Flags::NONE,
+        ("7.0.0", "Counts the members that all sets have, up to a limit."),
+    ),
+    |cx, args| sintercard(cx, args).unwrap_or_else(|reply| reply),
+)
+.costing(cost_ns);
+
+/// The sets at keys; one of another type is an error, wherever it stands.
+fn sets<'a>(cx: &Reader<'a>, keys: Args<'_>) -> Result<Sets<'a>> {
+    keys.iter().map(|key| wrong(cx.view::<SetTree>(key))).collect()
+}
+
+fn reply<'a>(cx: &Reader<'a>, args: Args<'a>, how: How) -> Reply<'a> {
+    match sets(cx, args.from(1)) {
+        Ok(sets) => {
+            let members = combine(sets, how, cx.keyspace.hash_key);
+            Reply::Set(members.into_iter().map(Item::reply).collect())
+        }
+        Err(reply) => reply,
+    }
+}
+
+fn store(cx: &mut Writer<'_>, args: Args<'_>, how: How) -> Result<Reply<'static>> {
+    let (to, rules) = (args.at(1), cx.keyspace.rules());
+    let sets = sets(&cx.reader(), args.from(2))?;
+    let mut result = Open::<SetTree>::new(Form::Intset, Pack::default(), None, rules);
+    for member in combine(sets, how, rules.hash_key) {
+        member.with(|member| result.add(member));
+    }
+    let len = result.len();
+    let changed = cx.replace(to, result);
+    if len > 0 {
+        let event = match how {
+            How::Inter => "sinterstore",
+            How::Union => "sunionstore",
+            How::Diff => "sdiffstore",
+        };
+        cx.notify(b's', event, to);
+    } else if changed {
+        cx.notify(b'g', "del", to);
+    }
+    Ok(Reply::len(len))
+}
+
+fn sintercard<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>> {
+    let count = parse_int(args.at(1)).and_then(|count| usize::try_from(count).ok());
+    let count = count
+        .filter(|&count| count > 0)
+        .ok_or(Reply::error("ERR numkeys should be greater than 0"))?;
+    if count > args.len() - 2 {
+        return Err(Reply::error("ERR Number of keys can't be greater than number of args"));
+    }
+    let mut limit = 0;
+    let mut at = 2 + count;
+    while let Some(option) = args.get(at) {
+        let value = args.get(at + 1).filter(|_| option.eq_ignore_ascii_case(b"LIMIT"));
+        let value = value.ok_or(Reply::error(SYNTAX))?;
+        limit = parse_int(value)
+            .and_then(|limit| usize::try_from(limit).ok())
+            .ok_or(Reply::error("ERR LIMIT can't be negative"))?;
+        at += 2;
+    }
+    let keys = args.from(2).iter().take(count);
+    let sets = keys.map(|key| wrong(cx.view::<SetTree>(key))).collect::<Result<Sets<'a>>>()?;
+    let most = if limit == 0 { usize::MAX } else { limit };
+    Ok(Reply::len(inter(sets, cx.keyspace.hash_key).take(most).count()))
+}
+
+fn combine(sets: Sets<'_>, how: How, key: HashKey) -> Vec<Item<'_>> {
+    match how {
+        How::Inter => inter(sets, key).collect(),
+        How::Union => union(sets, key),
+        How::Diff => diff(sets, key),
+    }
+}
+
+/// The members of the smallest set that all others have.
+fn inter<'a>(sets: Sets<'a>, key: HashKey) -> impl Iterator<Item = Item<'a>> {
+    // One that is absent is empty.
+    let whole: Option<Vec<View<'a, SetTree>>> = sets.into_iter().collect();
+    let mut sets = whole.unwrap_or_default();
+    sets.sort_by_key(|set| set.len());
+    let first = if sets.is_empty() { None } else { Some(sets.remove(0)) };
+    first.into_iter().flat_map(move |first| first.hashed(key)).filter_map(move |(hash, member)| {
+        sets.iter().all(|set| set.has_hashed(hash, member)).then_some(member)
+    })
+}
+
+/// All members once, those of one set in its order when there is no other.
+fn union(sets: Sets<'_>, key: HashKey) -> Vec<Item<'_>> {
+    let mut sets = sets.into_iter().flatten();
+    let (Some(first), second) = (sets.next(), sets.next()) else { return Vec::new() };
+    let Some(second) = second else { return first.iter().collect() };
+    let all = [first, second].into_iter().chain(sets);
+    let mut members: Vec<(u32, Item<'_>)> = all.flat_map(|set| set.hashed(key)).collect();
+    members.sort_unstable();
+    members.dedup();
+    members.into_iter().map(|(_, member)| member).collect()
+}
+
+/// The members of the first set that no other has.
+fn diff(sets: Sets<'_>, key: HashKey) -> Vec<Item<'_>> {
+    let mut sets = sets.into_iter();
+    let Some(Some(first)) = sets.next() else { return Vec::new() };
+    let mut others: Vec<View<'_, SetTree>> = sets.flatten().collect();
+    let sum: usize = others.iter().map(|set| set.len()).sum();
+    let keep = |has: &dyn Fn(u32, Item<'_>) -> bool| {
+        let members = first.hashed(key).filter(|&(hash, member)| !has(hash, member));
+        members.map(|(_, member)| member).collect()
+    };
+    // Asking each of many sets for each member is more work than sorting all of them once.
+    if first.len().saturating_mul(others.len()) > 4 * (first.len() + sum) {
+        let mut gone: Vec<_> = others.iter().flat_map(|set| set.hashed(key)).collect();
+        gone.sort_unstable();
+        return keep(&|hash, member| gone.binary_search(&(hash, member)).is_ok());
+    }
+    // The largest is the likeliest to have it.
+    others.sort_by_key(|set| core::cmp::Reverse(set.len()));
+    keep(&|hash, member| others.iter().any(|set| set.has_hashed(hash, member)))
+}
+
+/// A member of any set takes some 100 ns.
+fn cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
+    let members: usize = args.from(1).iter().map(|key| len(&reader, key)).sum();
+    100 * members as u64
+}

@@ -1,0 +1,45 @@
+//! Commands on sets, as in Redis 7.2.
+
+mod change;
+mod combine;
+mod random;
+mod read;
+
+use crate::types::set::SetTree;
+use crate::types::{Open, View};
+use crate::{Db, Keyspace, Reader, Spec};
+use quorate_resp::Args;
+
+/// The rows of the family.
+pub(super) const ROWS: &[Spec] = &[
+    change::SADD,
+    read::SCARD,
+    combine::SDIFF,
+    combine::SDIFFSTORE,
+    combine::SINTER,
+    combine::SINTERCARD,
+    combine::SINTERSTORE,
+    read::SISMEMBER,
+    read::SMEMBERS,
+    read::SMISMEMBER,
+    change::SMOVE,
+    random::SPOP,
+    random::SRANDMEMBER,
+    change::SREM,
+    read::SSCAN,
+    combine::SUNION,
+    combine::SUNIONSTORE,
+];
+
+/// A set open for change.
+type Set = Open<SetTree>;
+
+/// Members of the set that a command names first; 0 if there is none.
+fn members(keyspace: &Keyspace, db: Db, args: Args<'_>) -> usize {
+    len(&Reader { keyspace, db, seed: 0, clock_ms: 0 }, args.at(1))
+}
+
+/// Members of a set; 0 if there is none.
+fn len(cx: &Reader<'_>, key: &[u8]) -> usize {
+    cx.view::<SetTree>(key).ok().flatten().map_or(0, View::<SetTree>::len)
+}

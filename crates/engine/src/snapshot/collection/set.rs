@@ -1,0 +1,102 @@
+//! Sets: members one by one, a listpack of them, or numbers in a row.
+
+use super::super::code::kind;
+use super::super::input::{Input, Result, Stop};
+use super::super::write::put_string;
+use super::{DUPLICATE, Gather, rows};
+use crate::keyspace::element_hash;
+use crate::types::intset::Ints;
+use crate::types::members::Elements;
+use crate::types::pack::{self, Item, Items};
+use crate::types::set::SetTree;
+use crate::types::tree::Leaf;
+use crate::types::{Open, PACKED_BYTES_MAX};
+use alloc::vec::Vec;
+
+/// A set that is being read: members are gathered until they are too many to be packed.
+#[derive(Debug)]
+pub(in super::super) struct Reading {
+    pub(super) open: Open<SetTree>,
+    gathered: Elements,
+}
+
+impl Reading {
+    pub(super) fn new(open: Open<SetTree>) -> Self {
+        Self { open, gathered: Elements::default() }
+    }
+
+    /// Reads a member, or a packed set.
+    pub(super) fn read(&mut self, of: u8, input: &mut Input<'_>) -> Result<()> {
+        let text = input.text()?.bytes()?;
+        match of {
+            kind::SET_INTSET => self.ints(&text),
+            kind::SET_LISTPACK => {
+                let (members, _) = rows::listpack(&text)?;
+                for member in members {
+                    member.with(|member| self.add(member))?;
+                }
+                Ok(())
+            }
+            _ => self.add(&text),
+        }
+    }
+
+    fn add(&mut self, member: &[u8]) -> Result<()> {
+        let hash = element_hash(self.open.rules.hash_key, member);
+        let entry = Item::of(member).encoded();
+        if self.open.large.is_some() {
+            return self.open.add_read(hash, &entry).then_some(()).ok_or(DUPLICATE);
+        }
+        self.gathered.push(hash, &entry);
+        if self.gathered.bytes() > PACKED_BYTES_MAX {
+            return self.settle();
+        }
+        Ok(())
+    }
+
+    /// Makes a set of what was gathered.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        let gathered = core::mem::take(&mut self.gathered);
+        let whole = gathered.len() == 0 || self.open.fill(gathered);
+        whole.then_some(()).ok_or(DUPLICATE)
+    }
+
+    /// How wide the numbers are, how many, then the numbers.
+    fn ints(&mut self, bytes: &[u8]) -> Result<()> {
+        let parts = || {
+            let (width, rest) = bytes.split_first_chunk::<4>()?;
+            let (count, row) = rest.split_first_chunk::<4>()?;
+            let (width, count) = (u32::from_le_bytes(*width), u32::from_le_bytes(*count) as usize);
+            let whole =
+                matches!(width, 2 | 4 | 8) && (width as usize).checked_mul(count)? == row.len();
+            whole.then_some((row, count))
+        };
+        let (row, count) = parts().ok_or(Stop::Malformed("an intset is damaged"))?;
+        let sorted = self.open.fill_row(row, count);
+        sorted.then_some(()).ok_or(Stop::Malformed("the numbers of an intset do not ascend"))
+    }
+}
+
+/// Numbers in a row.
+pub(super) fn write_ints(packed: &[u8], out: &mut Vec<u8>) {
+    let (count, row) = pack::parts(packed);
+    super::put_length(out, row.len() as u64 + 8);
+    out.extend_from_slice(&(Ints::new(row, count).width() as u32).to_le_bytes());
+    out.extend_from_slice(&(count as u32).to_le_bytes());
+    out.extend_from_slice(row);
+}
+
+/// RDB 10 has no packed form for other sets.
+pub(super) fn write_packed(packed: &[u8], out: &mut Vec<u8>) {
+    let (count, row) = pack::parts(packed);
+    super::put_length(out, count as u64);
+    Items::new(row).for_each(|member| member.with(|member| put_string(out, member)));
+}
+
+/// Members in their order.
+pub(super) fn write_large(SetTree(tree): &SetTree, out: &mut Gather<'_>) {
+    out.length(tree.len() as u64);
+    for (_, element) in tree.elements(0) {
+        out.item(pack::first(element));
+    }
+}
