@@ -90,7 +90,13 @@ const NUMBERS: [&str; 22] = [
 ];
 /// What real clients send: `K` a key, `N` a number, `D` a database, `V` any text, `M` milliseconds,
 /// `A` a time, `P` a payload of DUMP.
-const TEMPLATES: [&str; 96] = [
+const TEMPLATES: [&str; 102] = [
+    "RPUSH K K K",
+    "SORT K ALPHA DESC GET *",
+    "SORT K ALPHA LIMIT N N STORE K",
+    "SORT K BY * GET # GET * STORE K",
+    "SORT K BY * ALPHA STORE K",
+    "SORT K BY nosort STORE K",
     "SADD K V V N",
     "SADD K N N N",
     "SADD K 1 2 3",

@@ -48,6 +48,8 @@ pub(crate) struct Registry {
     /// Open addressing; `EMPTY` or a position in `entries`. Its length is a power of two, at least
     /// twice the names.
     slots: Vec<u16>,
+    /// SORT where it stores nothing: then it is a read. Everything else is as in its entry.
+    reading_sort: Option<Entry>,
 }
 
 const EMPTY: u16 = u16::MAX;
@@ -56,7 +58,8 @@ impl Registry {
     /// Merges all rows. Where both sides have a name, the server's row wins (it may hand parts on
     /// to the engine).
     pub(crate) fn new() -> Self {
-        let mut registry = Self { entries: Vec::new(), slots: vec![EMPTY; 2048] };
+        let mut registry =
+            Self { entries: Vec::new(), slots: vec![EMPTY; 2048], reading_sort: None };
         for row in SERVER_FAMILIES.iter().copied().flatten() {
             let target =
                 if matches!(row.run, Run::Parent) { Target::Parent } else { Target::Server(row) };
@@ -75,6 +78,13 @@ impl Registry {
             };
             registry.add(spec.meta, target);
         }
+        registry.reading_sort = registry.find(b"SORT").map(|sort| Entry {
+            id: sort.id,
+            meta: sort.meta,
+            target: Target::Read(cmd::reading_sort()),
+            name: sort.name.clone(),
+            subs: Vec::new(),
+        });
         registry
     }
 
@@ -120,6 +130,10 @@ impl Registry {
     pub(crate) fn resolve(&self, args: Args<'_>) -> Option<&Entry> {
         let name = args.at(0);
         let entry = self.find(name)?;
+        if entry.meta.keys == Keys::Sort && cmd::resolve(args).is_some_and(|spec| !spec.is_write())
+        {
+            return self.reading_sort.as_ref().filter(|sort| sort.id == entry.id).or(Some(entry));
+        }
         if entry.subs.is_empty() {
             // A subcommand's entry is not a command's name: `OBJECT|HELP` as one word is unknown.
             return (!name.contains(&b'|')).then_some(entry);

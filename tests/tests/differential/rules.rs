@@ -142,9 +142,10 @@ pub(crate) fn same_shape(ours: &Value, theirs: &Value) -> bool {
 }
 
 /// Redis 7.2 packs small sets of strings, which 7.0 keeps in a hash table, and small lists, which
-/// 7.0 keeps in a quicklist of one node.
+/// 7.0 keeps in a quicklist of one node. Its SORT makes a skiplist of every sorted set that it
+/// looks at.
 fn same_encoding(ours: &Value, theirs: &Value) -> bool {
-    let newer = [("listpack", "hashtable"), ("listpack", "quicklist")];
+    let newer = [("listpack", "hashtable"), ("listpack", "quicklist"), ("listpack", "skiplist")];
     let names = (ours.as_bytes().unwrap_or_default(), theirs.as_bytes().unwrap_or_default());
     let is_newer = |(ours, theirs): &(&str, &str)| names == (ours.as_bytes(), theirs.as_bytes());
     ours == theirs || newer.iter().any(is_newer)

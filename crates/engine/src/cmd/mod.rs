@@ -20,7 +20,7 @@ mod zset;
 pub use docs::docs_markdown;
 pub use unknown::{unknown_command, unknown_subcommand, wrong_arity};
 
-use crate::{Flags, Spec};
+use crate::{Flags, ReadFn, Spec};
 use quorate_resp::{Args, Reply};
 
 /// Every family's rows.
@@ -33,6 +33,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::object::COMMANDS,
     generic::rename::COMMANDS,
     generic::scan::COMMANDS,
+    generic::sort::COMMANDS,
     hash::ROWS,
     hyperloglog::ROWS,
     internal::COMMANDS,
@@ -52,10 +53,14 @@ pub fn lookup(name: &[u8]) -> Option<&'static Spec> {
     probe(hash(HASH_START, name), |wanted| wanted.eq_ignore_ascii_case(name))
 }
 
-/// Finds the row of a whole command: that of its name, or that of its subcommand.
+/// Finds the row of a whole command: that of its name, or that of its subcommand. SORT that stores
+/// nothing has one of its own, which is a read.
 pub fn resolve(args: Args<'_>) -> Option<&'static Spec> {
     let name = args.get(0)?;
     if let Some(spec) = lookup(name) {
+        if generic::sort::only_reads(spec, args) {
+            return Some(&generic::sort::READING);
+        }
         // A subcommand's row is not a command's name: `OBJECT|HELP` as one word is unknown.
         return (!name.contains(&b'|')).then_some(spec);
     }
@@ -68,6 +73,11 @@ pub fn resolve(args: Args<'_>) -> Option<&'static Spec> {
                     .is_some_and(|(&bar, rest)| bar == b'|' && rest.eq_ignore_ascii_case(sub))
         })
     })
+}
+
+/// What runs a SORT that stores nothing.
+pub fn reading_sort() -> ReadFn {
+    generic::sort::read
 }
 
 /// Finds the row of a client's command and checks its arity; the error is the reply.

@@ -10,6 +10,7 @@ pub(super) mod keys;
 pub(super) mod object;
 pub(super) mod rename;
 pub(super) mod scan;
+pub(super) mod sort;
 
 use crate::batch::parse_db;
 use crate::{Db, Keys};
