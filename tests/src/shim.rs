@@ -22,20 +22,20 @@ impl Shim {
         Self { dir }
     }
 
-    /// Sets a fault (`fsync_eio`, `fsync_ms`, `read_ms`, `scan_ms`, `wall_ms`, `kill_at`) to a
-    /// value.
+    /// Sets a fault (`fsync_eio`, `fsync_ms`, `read_ms`, `scan_ms`, `wall_ms`) to a value.
     pub fn set(&self, fault: &str, value: i64) {
+        self.write(fault, &value.to_string());
+    }
+
+    fn write(&self, fault: &str, text: &str) {
         let aside = self.dir.join(format!("{fault}.new"));
-        std::fs::write(&aside, value.to_string()).expect("a file can be written");
+        std::fs::write(&aside, text).expect("a file can be written");
         std::fs::rename(aside, self.dir.join(fault)).expect("a file can be renamed");
     }
 
-    /// The steps since `kill_at` was set, oldest first; they are forgotten.
-    pub fn take_steps(&self) -> Vec<String> {
-        let path = self.dir.join("steps");
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let _ = std::fs::remove_file(path);
-        text.lines().map(str::to_owned).collect()
+    /// The process dies right before its `count`-th step of this kind; see `shim.c`.
+    pub fn kill_at(&self, count: u32, what: &str, part: &str) {
+        self.write("kill_at", &format!("{count} {what} {part}"));
     }
 
     /// Ends a fault.

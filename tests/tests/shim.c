@@ -7,9 +7,10 @@
  *   read_ms        a number: reading from a snapshot takes so many milliseconds longer
  *   scan_ms        a number: reading from a segment of the log takes so many milliseconds longer
  *   wall_ms        a number, read once at start: CLOCK_REALTIME is shifted by it
- *   kill_at        a number n: right before its n-th step, counted from when the file appeared, the process is killed. A
- *                  step is what changes the directory of the append-only file: a file made, renamed or removed, the
- *                  directory synced, and a file synced that is not a segment. `steps` gets a line for each.
+ *   kill_at        `n what part`: right before its n-th step of this kind the process is killed. A step is what changes the
+ *                  directory of the append-only file: `open` (a file is made), `rename` (to a name), `unlink`, `sync` (of
+ *                  the directory, or of a file that is not a segment). Of this kind: its path has `part`, or is
+ *                  `appendonlydir` and what follows, if `part` begins with `=`.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -41,22 +42,18 @@ static int read_number(const char *name, long *value) {
 /* A step is about to be taken. */
 static void step(const char *what, const char *path) {
     static long count;
+    char file_path[4096], kind[16], part[256];
     long at;
-    const char *place = strstr(path, "appendonlydir");
-    if (!place) return;
-    if (read_number("kill_at", &at) != 1) {
-        __atomic_store_n(&count, 0, __ATOMIC_SEQ_CST);
-        return;
-    }
-    long now = __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST);
-    char steps[4096];
-    snprintf(steps, sizeof steps, "%s/steps", getenv("QUORATE_SHIM_DIR"));
-    FILE *file = fopen(steps, "a");
-    if (file) {
-        fprintf(file, "%s %s\n", what, place);
-        fclose(file);
-    }
-    if (now >= at) kill(getpid(), SIGKILL);
+    const char *dir = getenv("QUORATE_SHIM_DIR"), *place = strstr(path, "appendonlydir");
+    if (!dir || !place) return;
+    snprintf(file_path, sizeof file_path, "%s/kill_at", dir);
+    FILE *file = fopen(file_path, "r");
+    if (!file) return;
+    int got = fscanf(file, "%ld %15s %255s", &at, kind, part);
+    fclose(file);
+    if (got != 3 || strcmp(what, kind) != 0) return;
+    if (part[0] == '=' ? strcmp(place, part + 1) != 0 : !strstr(place, part)) return;
+    if (__atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST) >= at) kill(getpid(), SIGKILL);
 }
 
 static const char *path_of(int fd, char *path, size_t bytes) {
