@@ -1,17 +1,20 @@
-//! Commands on strings, as in Redis 7.2 and with `SET … IFEQ` of Valkey 8.1.
+//! Commands on strings, as in Redis 7.2, and newer ones that compare before they write.
 //!
 //! Each file holds rows with their functions, one concern a file; the list below is what `cmd`
 //! takes. Values are looked at where they lie and never copied, but for old values that a write
 //! replies with.
 
+mod compare;
 mod counter;
 mod expiry;
 mod get;
 mod lcs;
+mod msetex;
 mod range;
 mod set;
 #[cfg(test)]
 pub(in crate::cmd) mod testing;
+mod xxh3;
 
 use crate::{Flags, Spec, StrRef};
 use quorate_resp::Reply;
@@ -21,6 +24,9 @@ pub(super) const ROWS: &[Spec] = &[
     range::APPEND,
     counter::DECR,
     counter::DECRBY,
+    compare::DELEX,
+    compare::DELIFEQ,
+    compare::DIGEST,
     get::GET,
     get::GETDEL,
     get::GETEX,
@@ -32,6 +38,7 @@ pub(super) const ROWS: &[Spec] = &[
     lcs::LCS,
     get::MGET,
     set::MSET,
+    msetex::MSETEX,
     set::MSETNX,
     set::PSETEX,
     set::SET,

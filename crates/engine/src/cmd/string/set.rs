@@ -2,10 +2,12 @@
 //! MSETNX.
 //!
 //! A relative TTL is logged as `SET … PXAT`, which every Redis since 6.2 replays; SETEX and PSETEX
-//! take the same form, since they answer what SET answers. `IFEQ` is newer than Redis 7.0 and is
-//! logged armoured. A deadline that is already past is stored as given: the key is invisible from
-//! the start and the next expiry removes it, as in Redis.
+//! take the same form, since they answer what SET answers. `IFEQ` (Valkey 8.1, Redis 8.4),
+//! `IFNE`, `IFDEQ` and `IFDNE` (Redis 8.4) are newer than Redis 7.0 and are logged armoured. A
+//! deadline that is already past is stored as given: the key is invisible from the start and the
+//! next expiry removes it, as in Redis.
 
+use super::compare::Wanted;
 use super::expiry::{Expiry, Unit, push_deadline};
 use super::{FAST_GROWTH, owned};
 use crate::cmd::generic::SYNTAX;
@@ -36,8 +38,8 @@ enum Condition<'a> {
     Absent,
     /// `XX`
     Present,
-    /// `IFEQ`: the key holds this string.
-    Equal(&'a [u8]),
+    /// `IFEQ` and its like.
+    Compared(Wanted<'a>),
 }
 
 /// SET's options.
@@ -76,8 +78,9 @@ impl<'a> Options<'a> {
                     {
                         Condition::Present
                     }
-                    Condition::Always if option.eq_ignore_ascii_case(b"IFEQ") => {
-                        Condition::Equal(options.next()?)
+                    Condition::Always => {
+                        let argument = options.next()?;
+                        Condition::Compared(Wanted::parse(option, argument)?)
                     }
                     _ => return None,
                 };
@@ -91,16 +94,17 @@ impl<'a> Options<'a> {
         &self,
         cx: &Reader<'_>,
         key: &[u8],
-    ) -> Result<(bool, Option<Reply<'static>>), WrongType> {
-        let looks = self.get || matches!(self.condition, Condition::Equal(_));
-        let old = if looks { cx.string(key)? } else { None };
+    ) -> Result<(bool, Option<Reply<'static>>), Reply<'static>> {
+        let looks = self.get || matches!(self.condition, Condition::Compared(_));
+        let old = if looks { cx.string(key).map_err(|WrongType| Reply::WRONG_TYPE)? } else { None };
         let allowed = match self.condition {
             Condition::Always => true,
             Condition::Absent => !cx.exists(key),
             Condition::Present => cx.exists(key),
-            Condition::Equal(wanted) => {
-                old.is_some_and(|old| old.len() == wanted.len() && *old.bytes() == *wanted)
-            }
+            Condition::Compared(wanted) => match old {
+                Some(old) => wanted.is_met(old)?,
+                None => wanted.is_met_by_absence(),
+            },
         };
         Ok((allowed, self.get.then(|| owned(old))))
     }
@@ -120,15 +124,21 @@ fn set(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
         None if options.keep => Deadline::Keep,
         None => Deadline::Clear,
     };
-    let Ok((allowed, old)) = options.judge(&cx.reader(), key) else {
-        return Reply::WRONG_TYPE;
+    let (allowed, old) = match options.judge(&cx.reader(), key) {
+        Ok(judged) => judged,
+        Err(refusal) => return refusal,
     };
     let reply = if allowed { store(cx, key, value, deadline) } else { Reply::Null };
     old.unwrap_or(reply)
 }
 
 /// Sets the value, tells who listens, and answers OK.
-fn store(cx: &mut Writer<'_>, key: &[u8], value: &[u8], deadline: Deadline) -> Reply<'static> {
+pub(super) fn store(
+    cx: &mut Writer<'_>,
+    key: &[u8],
+    value: &[u8],
+    deadline: Deadline,
+) -> Reply<'static> {
     cx.set_string(key, value, deadline);
     cx.notify(b'$', "set", key);
     if matches!(deadline, Deadline::At(_)) {
@@ -137,9 +147,10 @@ fn store(cx: &mut Writer<'_>, key: &[u8], value: &[u8], deadline: Deadline) -> R
     Reply::OK
 }
 
-/// Whether the command uses `IFEQ`. An option's argument that reads so is an error anyway.
+/// Whether the command uses `IFEQ` or its like. Another option's argument that reads so is an error
+/// anyway.
 fn compares(_: &Reader<'_>, args: Args<'_>) -> bool {
-    args.from(3).iter().any(|option| option.eq_ignore_ascii_case(b"IFEQ"))
+    args.from(3).iter().any(|option| Wanted::parse(option, b"").is_some())
 }
 
 fn set_absolute(_: &Keyspace, stamp: &Stamp, args: Args<'_>) -> Option<Vec<Vec<u8>>> {
@@ -154,7 +165,8 @@ fn set_absolute(_: &Keyspace, stamp: &Stamp, args: Args<'_>) -> Option<Vec<Vec<u
         Condition::Always => {}
         Condition::Absent => words.push(b"NX".to_vec()),
         Condition::Present => words.push(b"XX".to_vec()),
-        Condition::Equal(wanted) => words.extend([b"IFEQ".to_vec(), wanted.to_vec()]),
+        // Logged armoured, as it came.
+        Condition::Compared(_) => return None,
     }
     if options.get {
         words.push(b"GET".to_vec());
