@@ -51,6 +51,8 @@ impl Reply<'_> {
             Reply::Push(items) => put_all(out, proto, if newer { b'>' } else { b'*' }, items),
             Reply::Double(value) if newer => put_line(out, b',', double_text(*value).as_bytes()),
             Reply::Double(value) => put_bulk(out, double_text(*value).as_bytes()),
+            Reply::Digits(text) if newer => put_line(out, b',', text.as_bytes()),
+            Reply::Digits(text) => put_bulk(out, text.as_bytes()),
             Reply::Bool(value) if newer => {
                 out.extend_from_slice(if *value { b"#t\r\n" } else { b"#f\r\n" });
             }
@@ -174,6 +176,8 @@ mod tests {
         let pair = || vec![(Reply::bulk(b"k"), Reply::Bool(true))];
         check(&Reply::Null, "$-1\r\n", "_\r\n");
         check(&Reply::NullArray, "*-1\r\n", "_\r\n");
+        let digits = Reply::Digits(String::from("0.50000000000000001"));
+        check(&digits, "$19\r\n0.50000000000000001\r\n", ",0.50000000000000001\r\n");
         check(&Reply::Pairs(pair()), "*2\r\n$1\r\nk\r\n:1\r\n", "*1\r\n*2\r\n$1\r\nk\r\n#t\r\n");
         check(&Reply::Map(pair()), "*2\r\n$1\r\nk\r\n:1\r\n", "%1\r\n$1\r\nk\r\n#t\r\n");
         let twice = || vec![(Reply::Int(1), Reply::Int(2)), (Reply::Int(1), Reply::Int(2))];

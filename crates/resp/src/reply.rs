@@ -48,6 +48,8 @@ pub enum Reply<'a> {
     Set(Vec<Reply<'a>>),
     /// A double: a bulk string in RESP2, `,` in RESP3; printed as Redis prints doubles.
     Double(f64),
+    /// A double in digits of the command's choice: a bulk string in RESP2, `,` in RESP3.
+    Digits(String),
     /// A boolean: `:1`/`:0` in RESP2, `#t`/`#f` in RESP3.
     Bool(bool),
     /// A big number: a bulk string in RESP2, `(` in RESP3.

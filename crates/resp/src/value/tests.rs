@@ -117,6 +117,8 @@ fn expected(reply: &Reply<'_>, proto: Proto) -> Value {
         }
         Reply::Double(value) if newer => Value::Double(*value),
         Reply::Double(value) => Value::Bulk(double_text(*value).as_bytes().to_vec()),
+        Reply::Digits(text) if newer => Value::Double(text.parse().unwrap()),
+        Reply::Digits(text) => Value::Bulk(text.clone().into_bytes()),
         Reply::Bool(value) if newer => Value::Bool(*value),
         Reply::Bool(value) => Value::Int(i64::from(*value)),
         Reply::BigNumber(digits) if newer => Value::BigNumber(digits.clone()),
