@@ -2,7 +2,7 @@
 //!
 //! Few rules, each with its reason. What is not here must be the same to the last byte.
 
-use quorate_resp::Value;
+use quorate_resp::{Value, double_text};
 use quorate_tests::generate::Command;
 
 /// How the answers to a command are compared.
@@ -98,6 +98,24 @@ pub(crate) fn agree(rule: Rule, ours: &Value, theirs: &Value) -> bool {
 /// Equal, where a double that is no number equals itself.
 fn same(ours: &Value, theirs: &Value) -> bool {
     ours == theirs || format!("{ours:?}") == format!("{theirs:?}")
+}
+
+/// Texts of fractions with 16 digits or more, or with a zero in the exponent, as Redis 7.2 prints
+/// them.
+pub(crate) fn shortest(value: &Value) -> Value {
+    match value {
+        Value::Bulk(bytes) => {
+            let text = String::from_utf8_lossy(bytes);
+            let mantissa = text.split('e').next().unwrap_or_default();
+            let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
+            let is_long = digits >= 16 && text.contains('.') || text.contains("e-0");
+            let number: Option<f64> = text.parse().ok().filter(|_| is_long);
+            let shorter = |number| double_text(number).as_bytes().to_vec();
+            Value::Bulk(number.map_or_else(|| bytes.clone(), shorter))
+        }
+        Value::Array(items) => Value::Array(items.iter().map(shortest).collect()),
+        other => other.clone(),
+    }
 }
 
 /// Items in an order of their own.
