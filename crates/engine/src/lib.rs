@@ -15,6 +15,7 @@ mod armour;
 mod batch;
 pub mod cmd;
 mod context;
+mod geo;
 pub mod glob;
 mod keyspace;
 pub mod number;

@@ -1,5 +1,5 @@
-//! Places on the earth. Not `STOREDIST`: sines differ in their last bit from one library to the next,
-//! and a distance that is stored is all of its bits.
+//! Places on the earth. Not `STOREDIST`: sines differ in their last bit from one library to the
+//! next, and a distance that is stored is all of its bits.
 
 use super::{Family, no_own};
 

@@ -8,6 +8,7 @@ mod bitmap;
 mod collection;
 mod docs;
 mod generic;
+mod geo;
 mod hash;
 mod hyperloglog;
 mod internal;
@@ -36,6 +37,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::sort::COMMANDS,
     hash::ROWS,
     hyperloglog::ROWS,
+    geo::ROWS,
     internal::COMMANDS,
     list::ROWS,
     set::ROWS,

@@ -23,7 +23,7 @@ use core::ops::Range;
 use index::Index;
 use ordered::Ranked;
 pub(crate) use ordered::{order, same};
-use quorate_resp::double_text;
+use quorate_resp::{Reply, double_text};
 
 /// A large sorted set.
 #[derive(Clone, Debug, Default)]
@@ -191,16 +191,19 @@ fn score_of(item: Item<'_>) -> f64 {
     }
 }
 
-/// Adds the entry of a score.
-fn encode_score(score: f64, out: &mut Vec<u8>) {
+/// The whole number that a score is kept as in a row, if it is one.
+fn whole(score: f64) -> Option<i64> {
     /// Beyond this Redis keeps whole numbers as text.
     const WHOLE_MAX: f64 = (1_u64 << 62) as f64;
     let whole = score as i64;
-    let is_whole = score.abs() <= WHOLE_MAX && same(whole as f64, score);
-    if is_whole {
-        Item::Int(whole).encode(out);
-    } else {
-        Item::Bytes(double_text(score).as_bytes()).encode(out);
+    (score.abs() <= WHOLE_MAX && same(whole as f64, score)).then_some(whole)
+}
+
+/// Adds the entry of a score.
+fn encode_score(score: f64, out: &mut Vec<u8>) {
+    match whole(score) {
+        Some(whole) => Item::Int(whole).encode(out),
+        None => Item::Bytes(double_text(score).as_bytes()).encode(out),
     }
 }
 
@@ -273,6 +276,14 @@ impl<'a> View<'a, ZsetTree> {
             })
         });
         packed.rev().chain(large)
+    }
+
+    /// A score as ZSCAN shows it: of a small set, the entry.
+    pub(crate) fn score_text(self, score: f64) -> Reply<'static> {
+        match whole(score).filter(|_| self.large.is_none()) {
+            Some(whole) => Reply::Decimal(whole),
+            None => Reply::owned(double_text(score).as_bytes().to_vec()),
+        }
     }
 
     /// The member of a rank.
@@ -431,10 +442,14 @@ impl Open<ZsetTree> {
         true
     }
 
-    /// Packs a large one if it is small enough to be packed.
+    /// Packs a large one if it is small enough to be packed; not in a file of ours,
+    /// where it stays what it was when it was written.
     pub(crate) fn pack_if_small(&mut self) {
         let Some(zset) = &self.large else { return };
-        if zset.ordered.len() > PACKED_BYTES_MAX || !self.rules.limits.zset_fits(self.len(), 0) {
+        if self.rules.as_written
+            || zset.ordered.len() > PACKED_BYTES_MAX
+            || !self.rules.limits.zset_fits(self.len(), 0)
+        {
             return;
         }
         let (mut row, mut longest) = (Vec::new(), 0);

@@ -6,6 +6,10 @@
 use super::{Member, Zset, answer, pairs_reply, reader, store, wrong};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::number::parse_double;
+use crate::types::View;
+use crate::types::members::HashKey;
+use crate::types::pack::Item;
+use crate::types::set::SetTree;
 use crate::types::zset::{ZsetTree, order};
 use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Meta, Reader, Spec, Writer};
 use alloc::borrow::Cow;
@@ -155,18 +159,23 @@ impl Op {
 enum Source<'a> {
     Absent,
     Zset(Zset<'a>),
+    Set(View<'a, SetTree>, HashKey),
 }
 
 impl<'a> Source<'a> {
     fn of(cx: &Reader<'a>, key: &[u8]) -> Result<Self, Reply<'static>> {
-        let zset = wrong(cx.view::<ZsetTree>(key))?;
-        Ok(zset.map_or(Self::Absent, Self::Zset))
+        if let Ok(zset) = cx.view::<ZsetTree>(key) {
+            return Ok(zset.map_or(Self::Absent, Self::Zset));
+        }
+        let set = wrong(cx.view::<SetTree>(key))?;
+        Ok(set.map_or(Self::Absent, |set| Self::Set(set, cx.keyspace.hash_key)))
     }
 
     fn count(self) -> usize {
         match self {
             Self::Absent => 0,
             Self::Zset(zset) => zset.count(),
+            Self::Set(set, _) => set.len(),
         }
     }
 
@@ -174,13 +183,19 @@ impl<'a> Source<'a> {
         match self {
             Self::Absent => None,
             Self::Zset(zset) => zset.score(member),
+            Self::Set(set, key) => set.has(key, Item::of(member)).then_some(1.0),
         }
     }
 
     fn members(self) -> impl Iterator<Item = Member<'a>> {
-        let zset = if let Self::Zset(zset) = self { Some(zset) } else { None };
+        let (zset, set) = match self {
+            Self::Absent => (None, None),
+            Self::Zset(zset) => (Some(zset), None),
+            Self::Set(set, _) => (None, Some(set)),
+        };
         let scored = zset.into_iter().flat_map(|zset| zset.pairs(0));
-        scored.map(|(member, score)| (member.bytes(), score))
+        let plain = set.into_iter().flat_map(View::<SetTree>::iter).map(|member| (member, 1.0));
+        scored.chain(plain).map(|(member, score)| (member.bytes(), score))
     }
 }
 

@@ -12,6 +12,8 @@ mod read;
 mod remove;
 mod scan;
 
+pub(super) use add::{CH, NX, Options, XX, put_all};
+
 use crate::types::pack::Item;
 use crate::types::zset::ZsetTree;
 use crate::types::{Open, View};
@@ -72,7 +74,7 @@ fn wrong<T>(found: Result<T, WrongType>) -> Result<T, Reply<'static>> {
 }
 
 /// Either of both is the answer.
-fn answer<'a>(result: Result<Reply<'a>, Reply<'static>>) -> Reply<'a> {
+pub(super) fn answer<'a>(result: Result<Reply<'a>, Reply<'static>>) -> Reply<'a> {
     result.unwrap_or_else(|error| error)
 }
 
@@ -134,6 +136,6 @@ fn reader(keyspace: &Keyspace, db: Db) -> Reader<'_> {
 }
 
 /// Members of the sorted set at a key, for a cost estimate.
-fn size(keyspace: &Keyspace, db: Db, key: &[u8]) -> u64 {
+pub(super) fn size(keyspace: &Keyspace, db: Db, key: &[u8]) -> u64 {
     zset(&reader(keyspace, db), key).ok().flatten().map_or(0, |zset| zset.count() as u64)
 }

@@ -8,7 +8,7 @@ use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec, glob};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
-use quorate_resp::{Args, Reply, double_text, parse_int};
+use quorate_resp::{Args, Reply, parse_int};
 
 pub(super) const ZSCAN: Spec = Spec::read(
     Group::SortedSet.meta(
@@ -37,7 +37,7 @@ fn zscan<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
             if options.pattern.is_none_or(matches) {
                 found.push(member.reply());
                 if options.scores {
-                    found.push(Reply::owned(double_text(score).as_bytes().to_vec()));
+                    found.push(zset.score_text(score));
                 }
             }
         }

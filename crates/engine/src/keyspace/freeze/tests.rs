@@ -193,6 +193,10 @@ fn a_large_sorted_set_is_written_as_it_was() {
             }
         });
     }
+    // Packed it would be plainly zero.
+    change(&mut fed, b"few", |zset| {
+        zset.set(&[b'x'; 65], -0.0);
+    });
     let mut taking = Taking::begin(&mut fed.keyspace);
     change(&mut fed, b"small", |zset| (0..200).for_each(|n| zset.set(&[n], 0.25)));
     change(&mut fed, b"large", |zset| {
@@ -206,6 +210,9 @@ fn a_large_sorted_set_is_written_as_it_was() {
     while !taking.step(&mut fed.keyspace, (1, 1000)) {}
     let (read, _) = Keyspace::read_snapshot(&whole(&fed.keyspace, &facts())).unwrap();
     assert!(whole(&read, &facts()) == whole(&fed.keyspace, &facts()));
+    let few = crate::Reader { keyspace: &read, db: crate::Db(0), seed: 0, clock_ms: 0 };
+    let few = few.view::<ZsetTree>(b"few").unwrap().unwrap();
+    assert_eq!(few.get(0).map(|(_, score)| score.to_bits()), Some((-0.0_f64).to_bits()));
     // Where leaves begin does not show, though what was read was built anew.
     change(&mut fed, b"large", |zset| zset.remove_ranks(50..7000));
     let mut other = Fed { keyspace: read, effects: crate::Effects::default() };
