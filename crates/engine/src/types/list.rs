@@ -7,6 +7,7 @@
 use super::pack::{self, Item, Items};
 use super::tree::{Leaf, Tree};
 use super::{Form, Large, Limits, Open, PACKED_BYTES_MAX, Value, View};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -42,7 +43,9 @@ impl Row {
         let place = self.place(part.clone());
         let spare = self.entries.capacity() - self.entries.len();
         if entry.len() > spare + place.len() {
-            self.entries.reserve_exact(entry.len().max(self.entries.len() / GROWTH));
+            let room = Self::BYTES_MAX.saturating_sub(self.entries.len());
+            let step = (self.entries.len() / GROWTH).min(room);
+            self.entries.reserve_exact(entry.len().max(step));
         }
         pack::splice(&mut self.entries, place, entry);
         self.count = self.count + usize::from(!entry.is_empty()) - part.len();
@@ -248,14 +251,25 @@ impl Open<ListTree> {
             self.grow();
         }
         let Some(ListTree(tree)) = &mut self.large else { return };
-        let (leaf, _) = tree.at(at);
-        match at {
-            0 if !leaf.has_room(&entry) => tree.push_front(Row::new(entry, 1)),
-            at if at >= tree.len() && !leaf.has_room(&entry) => tree.push_back(Row::new(entry, 1)),
-            at => tree.edit_at(at, |leaf, within| {
+        if at > 0 && at < tree.len() {
+            return tree.edit_at(at, |leaf, within| {
                 let within = within.min(leaf.count);
                 leaf.put(within..within, &entry);
-            }),
+            });
+        }
+        let front = at == 0;
+        let fits = tree.edit_end(front, |leaf| {
+            let has_room = leaf.has_room(&entry);
+            if has_room {
+                let at = if front { 0 } else { leaf.count };
+                Arc::make_mut(leaf).put(at..at, &entry);
+            }
+            has_room
+        });
+        match fits {
+            true => {}
+            false if front => tree.push_front(Row::new(entry, 1)),
+            false => tree.push_back(Row::new(entry, 1)),
         }
     }
 

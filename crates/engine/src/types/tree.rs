@@ -94,27 +94,32 @@ impl<L: Leaf> Child<L> {
         Some(upper)
     }
 
+    fn is_too_large(&self) -> bool {
+        match &self.node {
+            Node::Leaf(leaf) => {
+                leaf.len() > L::ITEMS_MAX || leaf.bytes() > L::BYTES_MAX && leaf.len() > 1
+            }
+            Node::Inner(children) => children.len() > FANOUT,
+        }
+    }
+
     fn split_node(&mut self) -> Option<Self> {
+        if !self.is_too_large() {
+            return None;
+        }
         match &mut self.node {
             Node::Leaf(leaf) => {
-                let too_large = |leaf: &L| {
-                    leaf.len() > L::ITEMS_MAX || leaf.bytes() > L::BYTES_MAX && leaf.len() > 1
-                };
-                if !too_large(leaf) {
-                    return None;
-                }
                 let leaf = Arc::make_mut(leaf);
                 let upper = leaf.split_off(leaf.len() / 2);
                 self.len = leaf.len();
                 (upper.len() > 0).then(|| Self::leaf(upper))
             }
-            Node::Inner(children) if children.len() > FANOUT => {
+            Node::Inner(children) => {
                 let children = Arc::make_mut(children);
                 let upper = Self::inner(children.split_off(children.len() / 2))?;
                 self.len -= upper.len;
                 Some(upper)
             }
-            Node::Inner(_) => None,
         }
     }
 
@@ -358,6 +363,12 @@ impl<L: Leaf> Tree<L> {
         };
     }
 
+    /// Changes the first leaf or the last one, if `work` wants to: it says whether it did. The way
+    /// there is the cheapest there is.
+    pub(crate) fn edit_end(&mut self, front: bool, work: impl FnOnce(&mut Arc<L>) -> bool) -> bool {
+        self.edit(&mut |children| if front { 0 } else { children.len() }, work)
+    }
+
     /// Adds a leaf behind all others, however full they are.
     pub(crate) fn push_back(&mut self, leaf: L) {
         self.push(leaf, false);
@@ -454,7 +465,8 @@ fn edit_node<L: Leaf, R>(
             let child = &mut children[at];
             let (result, len, bytes) = edit_node(&mut child.node, choose, work);
             child.len = child.len.saturating_add_signed(len);
-            if len != 0 || bytes != 0 {
+            // What has only grown a little has no neighbours to join: they are not looked at.
+            if len < 0 || bytes < 0 || child.is_too_large() {
                 mend(children, at);
             }
             (result, len, bytes)

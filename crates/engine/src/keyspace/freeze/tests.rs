@@ -1,5 +1,7 @@
 //! What is written while the state changes is the state as it was, and the state does not feel it.
 
+mod large;
+
 use super::*;
 use crate::keyspace::tests::{Fed, Step, any_collect, any_step, cases, feed};
 use crate::snapshot::tests::{assert_same, facts};

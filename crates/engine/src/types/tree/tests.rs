@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::keyspace::tests::cases;
+use alloc::collections::BTreeSet;
 use alloc::vec;
 use proptest::prelude::*;
 
@@ -99,6 +100,42 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (1..20_u32).prop_map(Step::Back),
         1 => Just(Step::Front),
     ]
+}
+
+impl<L: Leaf> Tree<L> {
+    /// Nodes here that another tree does not share, and the bytes of the leaves among them.
+    pub(crate) fn made_since(&self, before: &Self) -> (usize, usize) {
+        fn visit<L: Leaf>(node: &Node<L>, look: &mut dyn FnMut(usize, usize) -> bool) {
+            match node {
+                Node::Leaf(leaf) => {
+                    look(Arc::as_ptr(leaf).addr(), leaf.bytes());
+                }
+                Node::Inner(children) => {
+                    if look(Arc::as_ptr(children).addr(), 0) {
+                        children.iter().for_each(|child| visit(&child.node, look));
+                    }
+                }
+            }
+        }
+        let mut known = BTreeSet::new();
+        visit(&before.root, &mut |at, _| known.insert(at));
+        let (mut nodes, mut bytes) = (0, 0);
+        visit(&self.root, &mut |at, size| {
+            let is_new = !known.contains(&at);
+            nodes += usize::from(is_new);
+            bytes += if is_new { size } else { 0 };
+            is_new
+        });
+        (nodes, bytes)
+    }
+
+    /// How many hold the root.
+    pub(crate) fn holders(&self) -> usize {
+        match &self.root {
+            Node::Leaf(leaf) => Arc::strong_count(leaf),
+            Node::Inner(children) => Arc::strong_count(children),
+        }
+    }
 }
 
 proptest! {
