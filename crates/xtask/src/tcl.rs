@@ -18,6 +18,8 @@ use crate::bench::systems::System;
 const UNITS: &[&str] = &[
     "unit/type/string",
     "unit/type/incr",
+    "unit/type/set",
+    "unit/type/hash",
     "unit/bitops",
     "unit/bitfield",
     "unit/hyperloglog",
