@@ -205,6 +205,15 @@ impl Payload {
         self.commands += 1;
     }
 
+    /// Appends one command with another argument at one place.
+    pub(crate) fn replaced(&mut self, db: Db, args: Args<'_>, at: usize, by: &[u8]) {
+        self.select(db);
+        let args = args.iter().enumerate();
+        let words = args.map(|(number, word)| if number == at { by } else { word });
+        write_command(&mut self.out, words);
+        self.commands += 1;
+    }
+
     /// Appends one canonical command in armour.
     pub(crate) fn hidden(&mut self, db: Db, command: &[u8]) {
         self.select(db);

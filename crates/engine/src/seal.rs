@@ -8,11 +8,14 @@
 //! due key that a command could meet is removed at the head of the payload, so that a replay sees
 //! what apply sees.
 
+mod guard;
+
 use crate::batch::{Payload, parse_db};
 use crate::{Db, Flags, Judgement, Keyspace, Logged, Plan, Reader, Run, RunFn, Spec, Stamp, cmd};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use guard::Guard;
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply, parse_int};
 
 /// Why a command is refused before it is logged: definite, nothing happened.
@@ -72,7 +75,8 @@ const EXPIRY_NS: u64 = 500;
 pub fn seal(keyspace: &Keyspace, runs: &[Run], stamp: &Stamp, limits: &SealLimits) -> Sealed {
     let mut sealer = Sealer::new(keyspace, runs, stamp, limits);
     let mut parser = Parser::default();
-    for run in runs {
+    for (number, run) in runs.iter().enumerate() {
+        sealer.place.0 = number;
         sealer.run(&mut parser, run);
     }
     sealer.finish()
@@ -84,6 +88,8 @@ enum Verdict {
     Read,
     Plain,
     Rewritten(Vec<Vec<u8>>),
+    /// As it came, but for the argument at this position.
+    Replaced(usize, Vec<u8>),
     Hidden,
 }
 
@@ -97,6 +103,10 @@ struct Stretch {
 
 struct Sealer<'a> {
     keyspace: &'a Keyspace,
+    runs: &'a [Run],
+    /// Where the command that is judged begins: the run's number, and the place within it.
+    place: (usize, usize),
+    guard: Guard,
     /// With a clock that does not run behind cluster time.
     stamp: Stamp,
     limits: &'a SealLimits,
@@ -114,12 +124,15 @@ struct Sealer<'a> {
 }
 
 impl<'a> Sealer<'a> {
-    fn new(keyspace: &'a Keyspace, runs: &[Run], stamp: &Stamp, limits: &'a SealLimits) -> Self {
+    fn new(keyspace: &'a Keyspace, runs: &'a [Run], stamp: &Stamp, limits: &'a SealLimits) -> Self {
         let now_ms = stamp.now_ms.max(keyspace.now_ms());
         let maxmemory = keyspace.settings().maxmemory;
         let bytes = runs.iter().map(|run| run.commands.len() + 32).sum();
         Self {
             keyspace,
+            runs,
+            place: (0, 0),
+            guard: Guard::default(),
             stamp: Stamp { now_ms, ..*stamp },
             limits,
             any_due: keyspace.next_deadline_ms().is_some_and(|deadline| deadline < now_ms),
@@ -147,6 +160,7 @@ impl<'a> Sealer<'a> {
             let (start, end) = (at, at + len);
             at = end;
             let args = parser.args(rest);
+            self.place.1 = start;
             match self.judge(run.db, args) {
                 Verdict::Plain => {
                     if stretch.end != start {
@@ -162,6 +176,11 @@ impl<'a> Sealer<'a> {
                 Verdict::Rewritten(args) => {
                     self.copy(run, &mut stretch);
                     self.body.command(run.db, &args);
+                    self.plan.logged();
+                }
+                Verdict::Replaced(at, by) => {
+                    self.copy(run, &mut stretch);
+                    self.body.replaced(run.db, args, at, &by);
                     self.plan.logged();
                 }
                 Verdict::Hidden => {
@@ -216,6 +235,9 @@ impl<'a> Sealer<'a> {
         // The server's own commands change no key: without them the data is still exact.
         let is_data = !spec.meta.flags.has(Flags::INTERNAL);
         self.inexact |= is_data && matches!(verdict, Verdict::Hidden);
+        if !matches!(verdict, Verdict::Known(_)) {
+            self.guard.note(spec, db, args);
+        }
         verdict
     }
 
@@ -232,16 +254,12 @@ impl<'a> Sealer<'a> {
     }
 
     /// Chooses the form in which a write goes into the log.
-    fn form(&self, spec: &Spec, db: Db, args: Args<'_>) -> Verdict {
+    fn form(&mut self, spec: &Spec, db: Db, args: Args<'_>) -> Verdict {
         let reader = Reader { keyspace: self.keyspace, db, seed: 0, clock_ms: 0 };
         let rewrite = match spec.logged {
             Logged::Judged(judge) => {
-                return match judge(&reader, &self.stamp, args) {
-                    Judgement::Refused(reply) => Verdict::Known(reply),
-                    Judgement::Plain => Verdict::Plain,
-                    Judgement::Rewritten(args) => Verdict::Rewritten(args),
-                    Judgement::Hidden => Verdict::Hidden,
-                };
+                let judgement = judge(&reader, &self.stamp, args);
+                return self.judged(judgement, db, spec, args);
             }
             Logged::Plain | Logged::Never | Logged::HiddenIf(_, None) => None,
             Logged::Hidden => return Verdict::Hidden,
@@ -268,6 +286,30 @@ impl<'a> Sealer<'a> {
                 Verdict::Hidden
             }
             None => Verdict::Plain,
+        }
+    }
+
+    /// What a judgement comes to in this batch.
+    fn judged(&mut self, judgement: Judgement, db: Db, spec: &Spec, args: Args<'_>) -> Verdict {
+        match judgement {
+            Judgement::Refused(reply) => Verdict::Known(reply),
+            Judgement::Plain => Verdict::Plain,
+            Judgement::Rewritten(args) => Verdict::Rewritten(args),
+            Judgement::Hidden => Verdict::Hidden,
+            Judgement::Guarded(by) => {
+                let (number, end) = self.place;
+                let runs = self.runs.get(..=number).unwrap_or_default();
+                let key = spec.meta.keys.positions(args).next().map_or(&[][..], |at| args.at(at));
+                match by {
+                    _ if !self.guard.holds(runs, end, db, key) => Verdict::Hidden,
+                    Some((at, by)) => Verdict::Replaced(at, by),
+                    None => Verdict::Plain,
+                }
+            }
+            Judgement::Inexact(by) => {
+                self.inexact = true;
+                by.map_or(Verdict::Plain, Verdict::Rewritten)
+            }
         }
     }
 

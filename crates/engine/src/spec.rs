@@ -37,6 +37,13 @@ pub enum Judgement {
     Rewritten(Vec<Vec<u8>>),
     /// Armoured: Redis 7.0 would make something else of it.
     Hidden,
+    /// As it came, or with one argument replaced (its position, and what by). This was judged by
+    /// the stream at the command's first key: if an earlier command of the same batch may have put
+    /// another there, or raised its last id, the command is armoured.
+    Guarded(Option<(usize, Vec<u8>)>),
+    /// As it came, or like this: Redis gives the same data, but for times that it takes from its
+    /// own clock. The manifest says `inexact` until the next base.
+    Inexact(Option<Vec<Vec<u8>>>),
 }
 
 /// The function of a data command.

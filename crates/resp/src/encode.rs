@@ -35,14 +35,9 @@ impl Reply<'_> {
     fn encode_newer(&self, proto: Proto, out: &mut BytesMut) {
         let newer = proto == Proto::Resp3;
         match self {
-            Reply::Map(pairs) if newer => put_pairs(out, proto, b'%', pairs),
-            Reply::Pairs(pairs) if newer => {
-                put_header(out, b'*', pairs.len());
-                for pair in pairs {
-                    put_header(out, b'*', 2);
-                    put_pairs_bare(out, proto, core::slice::from_ref(pair));
-                }
-            }
+            Reply::Map(pairs) | Reply::Keyed(pairs) if newer => put_pairs(out, proto, b'%', pairs),
+            Reply::Pairs(pairs) if newer => put_twos(out, proto, pairs),
+            Reply::Keyed(pairs) => put_twos(out, proto, pairs),
             Reply::Map(pairs) | Reply::Pairs(pairs) => {
                 put_header(out, b'*', pairs.len() * 2);
                 put_pairs_bare(out, proto, pairs);
@@ -88,6 +83,15 @@ fn put_all(out: &mut BytesMut, proto: Proto, kind: u8, items: &[Reply<'_>]) {
 fn put_pairs(out: &mut BytesMut, proto: Proto, kind: u8, pairs: &[(Reply<'_>, Reply<'_>)]) {
     put_header(out, kind, pairs.len());
     put_pairs_bare(out, proto, pairs);
+}
+
+/// An array of arrays of two.
+fn put_twos(out: &mut BytesMut, proto: Proto, pairs: &[(Reply<'_>, Reply<'_>)]) {
+    put_header(out, b'*', pairs.len());
+    for pair in pairs {
+        put_header(out, b'*', 2);
+        put_pairs_bare(out, proto, core::slice::from_ref(pair));
+    }
 }
 
 fn put_pairs_bare(out: &mut BytesMut, proto: Proto, pairs: &[(Reply<'_>, Reply<'_>)]) {
@@ -179,6 +183,7 @@ mod tests {
         let digits = Reply::Digits(String::from("0.50000000000000001"));
         check(&digits, "$19\r\n0.50000000000000001\r\n", ",0.50000000000000001\r\n");
         check(&Reply::Pairs(pair()), "*2\r\n$1\r\nk\r\n:1\r\n", "*1\r\n*2\r\n$1\r\nk\r\n#t\r\n");
+        check(&Reply::Keyed(pair()), "*1\r\n*2\r\n$1\r\nk\r\n:1\r\n", "%1\r\n$1\r\nk\r\n#t\r\n");
         check(&Reply::Map(pair()), "*2\r\n$1\r\nk\r\n:1\r\n", "%1\r\n$1\r\nk\r\n#t\r\n");
         let twice = || vec![(Reply::Int(1), Reply::Int(2)), (Reply::Int(1), Reply::Int(2))];
         check(

@@ -44,6 +44,8 @@ pub enum Reply<'a> {
     Map(Vec<(Reply<'a>, Reply<'a>)>),
     /// Pairs in order, which may repeat: a flat array in RESP2, an array of arrays of two in RESP3.
     Pairs(Vec<(Reply<'a>, Reply<'a>)>),
+    /// Pairs: an array of arrays of two in RESP2, `%` in RESP3 (XREAD).
+    Keyed(Vec<(Reply<'a>, Reply<'a>)>),
     /// A set: an array in RESP2, `~` in RESP3.
     Set(Vec<Reply<'a>>),
     /// A double: a bulk string in RESP2, `,` in RESP3; printed as Redis prints doubles.

@@ -14,11 +14,13 @@ mod hyperloglog;
 mod internal;
 mod list;
 mod set;
+mod stream;
 mod string;
 mod unknown;
 mod zset;
 
 pub use docs::docs_markdown;
+pub(crate) use stream::may_raise;
 pub use unknown::{unknown_command, unknown_subcommand, wrong_arity};
 
 use crate::{Flags, ReadFn, Spec};
@@ -41,6 +43,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     internal::COMMANDS,
     list::ROWS,
     set::ROWS,
+    stream::ROWS,
     string::ROWS,
     zset::ROWS,
 ];

@@ -142,7 +142,8 @@ impl Entry {
     /// Makes a packed collection a large one, as it is.
     pub(crate) fn enlarge(&mut self, rules: Rules) {
         match self.form() {
-            Form::Int | Form::Embstr | Form::Raw => {}
+            // A stream is large from the beginning.
+            Form::Int | Form::Embstr | Form::Raw | Form::Stream => {}
             Form::List => self.enlarge_as::<ListTree>(rules),
             Form::Zset => self.enlarge_as::<ZsetTree>(rules),
             Form::Set | Form::Intset => self.enlarge_as::<SetTree>(rules),

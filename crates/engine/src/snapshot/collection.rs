@@ -8,7 +8,10 @@ mod hash;
 mod list;
 mod rows;
 mod set;
+mod stream;
 mod zset;
+
+pub(super) use stream::{is_active_odd, put_active, take_active};
 
 use super::code::kind;
 use super::input::{Input, Result, Stop};
@@ -17,6 +20,7 @@ use super::write::{put_length, put_string};
 use crate::keyspace::{Entry, Head};
 use crate::types::list::ListTree;
 use crate::types::pack::{self, Item, Pack};
+use crate::types::stream::Stream;
 use crate::types::zset::ZsetTree;
 use crate::types::{self, Form, Large, Open, Rules};
 use alloc::boxed::Box;
@@ -33,6 +37,8 @@ pub(super) enum Collection {
     Set(Box<set::Reading>),
     /// A hash.
     Hash(Box<hash::Reading>),
+    /// A stream.
+    Stream(Box<stream::Reading>),
 }
 
 /// What is refused in sets and hashes, and not silently merged.
@@ -66,6 +72,10 @@ pub(super) fn begin(
         kind::HASH | kind::HASH_ZIPMAP | kind::HASH_ZIPLIST | kind::HASH_LISTPACK => {
             Collection::Hash(Box::new(hash::Reading::new(begun(rules))))
         }
+        kind::STREAM | kind::STREAM_2 | kind::STREAM_3 => {
+            // It knows by itself when it ends, and may have no blocks.
+            return Ok(Some((Collection::Stream(Box::new(stream::Reading::begin(input)?)), 1)));
+        }
         _ => return Ok(None),
     };
     let items = if kind::is_packed(of) { 1 } else { input.length()? };
@@ -77,13 +87,14 @@ pub(super) fn begin(
 }
 
 impl Collection {
-    /// Reads one item. If it is not whole, nothing has happened.
-    pub(super) fn item(&mut self, of: u8, input: &mut Input<'_>) -> Result<()> {
+    /// Reads one item, or a part of one: then it is true. If it is not whole, nothing has happened.
+    pub(super) fn item(&mut self, of: u8, input: &mut Input<'_>) -> Result<bool> {
         match self {
-            Self::List(list) => list::read(list, of, input),
-            Self::Zset(zset) => zset::read(zset, of, input),
-            Self::Set(set) => set.read(of, input),
-            Self::Hash(hash) => hash.read(of, input),
+            Self::List(list) => list::read(list, of, input).map(|()| false),
+            Self::Zset(zset) => zset::read(zset, of, input).map(|()| false),
+            Self::Set(set) => set.read(of, input).map(|()| false),
+            Self::Hash(hash) => hash.read(of, input).map(|()| false),
+            Self::Stream(stream) => stream.part(of, input),
         }
     }
 
@@ -100,6 +111,7 @@ impl Collection {
                 let empty = hash::Reading::new(begun(hash.open.rules));
                 Self::Hash(core::mem::replace(hash, Box::new(empty)))
             }
+            Self::Stream(stream) => Self::Stream(core::mem::take(stream)),
         }
     }
 
@@ -122,6 +134,7 @@ impl Collection {
                 hash.settle(of)?;
                 hash.open.is_empty()
             }
+            Self::Stream(_) => false,
         };
         if is_empty {
             return Err(Stop::Malformed("a collection without elements"));
@@ -137,6 +150,11 @@ impl Collection {
             Self::Zset(zset) => Entry::of_open(head(zset.form), key, zset),
             Self::Set(set) => Entry::of_open(head(set.open.form), key, set.open),
             Self::Hash(hash) => Entry::of_open(head(hash.open.form), key, hash.open),
+            Self::Stream(stream) => {
+                let mut open = begun::<Stream>(Rules::default());
+                open.large = Some(stream.finish());
+                Entry::of_open(head(open.form), key, open)
+            }
         }
     }
 }
@@ -152,6 +170,7 @@ pub(super) fn kind_of(form: Form, is_large: bool) -> u8 {
         Form::Intset => kind::SET_INTSET,
         Form::Hash if is_large => kind::HASH,
         Form::Hash => kind::HASH_LISTPACK,
+        Form::Stream => kind::STREAM_2,
     }
 }
 
@@ -167,6 +186,7 @@ pub(super) fn write_packed(form: Form, packed: &[u8], out: &mut Vec<u8>) {
         Form::Set => set::write_packed(packed, out),
         Form::Intset => set::write_ints(packed, out),
         Form::Hash => hash::write_packed(packed, out),
+        Form::Stream => {}
     }
 }
 
@@ -182,6 +202,7 @@ pub(super) fn write_large(value: &types::Value, sink: &mut dyn FnMut(&[u8])) {
         types::Value::Zset(zset) => zset::write_large(zset, &mut out),
         types::Value::Set(set) => set::write_large(set, &mut out),
         types::Value::Hash(hash) => hash::write_large(hash, &mut out),
+        types::Value::Stream(stream) => stream::write(stream, &mut out),
     }
     out.hand_out();
 }

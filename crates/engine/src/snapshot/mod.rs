@@ -75,10 +75,13 @@ mod code {
         pub(in super::super) const ZSET_ZIPLIST: u8 = 12;
         pub(in super::super) const HASH_ZIPLIST: u8 = 13;
         pub(in super::super) const LIST_QUICKLIST: u8 = 14;
+        pub(in super::super) const STREAM: u8 = 15;
         pub(in super::super) const HASH_LISTPACK: u8 = 16;
         pub(in super::super) const ZSET_LISTPACK: u8 = 17;
         pub(in super::super) const LIST_QUICKLIST_2: u8 = 18;
+        pub(in super::super) const STREAM_2: u8 = 19;
         pub(in super::super) const SET_LISTPACK: u8 = 20;
+        pub(in super::super) const STREAM_3: u8 = 21;
 
         /// Whether a value of this type is one string of packed bytes, without a count.
         pub(in super::super) fn is_packed(kind: u8) -> bool {
@@ -115,8 +118,9 @@ mod field {
     /// Deletion buckets: distance to the one before, revision. May occur many times.
     pub(super) const GONE: &str = "quorate.gone";
     /// For each key since the last: age (applied index less revision) times two, plus one if its
-    /// string is `raw` where its length and digits would not say so, or if a collection is
-    /// large.
+    /// string is `raw` where its length and digits would not say so, if a collection is large, or
+    /// if a stream's consumers follow: for each of them in order when it was last active, plus one
+    /// (never: 0).
     pub(super) const KEYS: &str = "quorate.keys";
 }
 

@@ -3,11 +3,13 @@
 //! A file with our format field is held to what we write (fields, a revision for every key); any
 //! other RDB file is taken with revisions 0 under the hash key that the reader was given.
 
+use super::collection::take_active;
 use super::input::{Result, Stop};
 use super::text::{parse, take_number};
 use super::value::Value;
 use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, field};
 use crate::keyspace::{BUCKETS, Entry, Head, Point};
+use crate::types::stream::Stream;
 use crate::types::{Form, Rules};
 use crate::{Db, Keyspace};
 use alloc::boxed::Box;
@@ -225,7 +227,14 @@ impl State {
             let (head, odd) = (entry.head(), number & 1 == 1);
             let form = if odd && head.form.is_string() { Form::Raw } else { head.form };
             entry.set_head(Head { form, revision, ..head });
-            if odd {
+            if odd && head.form == Form::Stream {
+                let mut open = entry.open::<Stream>(self.keyspace.rules());
+                let taken = open.large.as_mut().and_then(|stream| take_active(stream, &mut rest));
+                entry.close(open);
+                if taken.is_none() {
+                    return Ok(None);
+                }
+            } else if odd {
                 entry.enlarge(self.keyspace.rules());
             }
             self.put(at, entry)?;

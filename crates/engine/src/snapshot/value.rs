@@ -103,11 +103,13 @@ impl Unfinished {
                 Ok((*left == 0).then(|| Value::Large(core::mem::take(chunks))))
             }
             Self::Collection(collection, of, left) => {
-                let (before, mut start) = (*left, input.at());
+                let begin = input.at();
+                let mut start = begin;
                 while *left > 0 {
                     match collection.item(*of, input) {
-                        Ok(()) => *left -= 1,
-                        Err(Stop::Need(_)) if *left < before => {
+                        Ok(true) => {}
+                        Ok(false) => *left -= 1,
+                        Err(Stop::Need(_)) if start > begin => {
                             input.rewind(start);
                             return Ok(None);
                         }
@@ -130,9 +132,6 @@ pub(super) fn is_type(kind: u8) -> bool {
 /// the form. With a type's own issue its forms leave this list for [`Value::begin`].
 fn type_name(kind: u8) -> Option<(&'static str, &'static str)> {
     Some(match kind {
-        15 => ("stream", "stream"),
-        19 => ("stream", "stream-v2"),
-        21 => ("stream", "stream-v3"),
         22 => ("hash", "hash-hashtable-md-pre-release"),
         23 => ("hash", "hash-listpack-md-pre-release"),
         24 => ("hash", "hash-hashtable-md"),

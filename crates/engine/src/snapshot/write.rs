@@ -250,9 +250,13 @@ impl Output {
         let odd = match form {
             Form::Int | Form::Embstr | Form::Raw => form == Form::Raw && !says_raw(entry),
             Form::List | Form::Zset | Form::Set | Form::Intset | Form::Hash => value.is_some(),
+            Form::Stream => value.is_some_and(collection::is_active_odd),
         };
         let age = self.index.saturating_sub(entry.revision());
         push_number(&mut self.marks, age << 1 | u64::from(odd));
+        if odd && let Some(Value::Stream(stream)) = value {
+            collection::put_active(stream, &mut self.marks);
+        }
         self.marked += 1;
         // Whoever reads must hold the keys until it knows their marks. Depends on what was written
         // alone, not on when it was taken.

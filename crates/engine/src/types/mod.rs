@@ -13,6 +13,7 @@ pub(crate) mod members;
 pub(crate) mod pack;
 pub(crate) mod pick;
 pub(crate) mod set;
+pub(crate) mod stream;
 #[allow(dead_code, reason = "made for all collections; lists do not need all of it")]
 pub(crate) mod tree;
 pub(crate) mod zset;
@@ -22,6 +23,7 @@ use hash::HashTree;
 use list::ListTree;
 use pack::Pack;
 use set::SetTree;
+use stream::Stream;
 use zset::ZsetTree;
 
 /// How a value lies, as far as its record says: its type, and which of its small forms. A large
@@ -44,11 +46,13 @@ pub(crate) enum Form {
     Intset,
     /// A hash.
     Hash,
+    /// A stream.
+    Stream,
 }
 
 impl Form {
     /// Every form, each at the position of its number in a record.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Int,
         Self::Embstr,
         Self::Raw,
@@ -57,6 +61,7 @@ impl Form {
         Self::Set,
         Self::Intset,
         Self::Hash,
+        Self::Stream,
     ];
 
     /// Its number in a record.
@@ -93,6 +98,7 @@ impl Form {
             Self::Zset => "zset",
             Self::Set | Self::Intset => "set",
             Self::Hash => "hash",
+            Self::Stream => "stream",
         }
     }
 
@@ -107,6 +113,7 @@ impl Form {
             Self::Set | Self::Hash if is_large => "hashtable",
             Self::List | Self::Zset | Self::Set | Self::Hash => "listpack",
             Self::Intset => "intset",
+            Self::Stream => "stream",
         }
     }
 }
@@ -143,6 +150,8 @@ pub(crate) enum Value {
     Set(SetTree),
     /// A hash.
     Hash(HashTree),
+    /// A stream.
+    Stream(Stream),
 }
 
 impl Value {
@@ -153,6 +162,7 @@ impl Value {
             Self::List(list) => list.cost(),
             Self::Zset(zset) => zset.cost(),
             Self::Set(SetTree(tree)) | Self::Hash(HashTree(tree)) => tree.cost(),
+            Self::Stream(stream) => stream.cost(),
         }
     }
 }

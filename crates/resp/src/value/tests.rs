@@ -83,6 +83,7 @@ fn any_reply() -> impl Strategy<Value = Reply<'static>> {
             items.prop_map(Reply::Push),
             pairs.clone().prop_map(Reply::Map),
             pairs.clone().prop_map(Reply::Pairs),
+            pairs.clone().prop_map(Reply::Keyed),
             (pairs, inner).prop_map(|(facts, reply)| Reply::Attributed(facts, Box::new(reply))),
         ]
     })
@@ -113,6 +114,14 @@ fn expected(reply: &Reply<'_>, proto: Proto) -> Value {
                 Value::Array(pairs.map(|(k, v)| Value::Array(vec![k, v])).collect())
             } else {
                 Value::Array(pairs.flat_map(|(k, v)| [k, v]).collect())
+            }
+        }
+        Reply::Keyed(pairs) => {
+            let pairs = pairs.iter().map(|(k, v)| (expected(k, proto), expected(v, proto)));
+            if newer {
+                Value::Map(pairs.collect())
+            } else {
+                Value::Array(pairs.map(|(k, v)| Value::Array([k, v].into())).collect())
             }
         }
         Reply::Double(value) if newer => Value::Double(*value),

@@ -1,0 +1,119 @@
+//! Commands on streams, as in Redis 7.2.
+//!
+//! Time is the entry's stamp: ids made for `*`, times of delivery and of consumers. Reads count
+//! idle times from the clock that their session was given.
+
+mod add;
+mod claim;
+mod group;
+mod info;
+mod pending;
+mod range;
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use add::may_raise;
+
+use crate::types::stream::{Entry, Id};
+use crate::{Reader, Spec, Writer, WrongType};
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use quorate_resp::Reply;
+
+/// The rows of the family.
+pub(super) const ROWS: &[Spec] = &[
+    pending::XACK,
+    add::XADD,
+    claim::XAUTOCLAIM,
+    claim::XCLAIM,
+    range::XDEL,
+    group::CREATE,
+    group::CREATECONSUMER,
+    group::DELCONSUMER,
+    group::DESTROY,
+    group::HELP,
+    group::SETID,
+    info::CONSUMERS,
+    info::GROUPS,
+    info::HELP,
+    info::STREAM,
+    range::XLEN,
+    pending::XPENDING,
+    range::XRANGE,
+    read::XREAD,
+    read::XREADGROUP,
+    range::XREVRANGE,
+    group::XSETID,
+    add::XTRIM,
+];
+
+const INVALID_ID: &str = "ERR Invalid stream ID specified as stream command argument";
+
+type Result<T> = core::result::Result<T, Reply<'static>>;
+
+/// The reply for a key of another type.
+fn wrong<T>(found: core::result::Result<T, WrongType>) -> Result<T> {
+    found.map_err(|WrongType| Reply::WRONG_TYPE)
+}
+
+/// An id, whose missing number is 0.
+fn id(text: &[u8]) -> Result<Id> {
+    Id::parse(text, 0).ok_or_else(|| Reply::error(INVALID_ID))
+}
+
+/// An entry as XRANGE gives it.
+fn shown(entry: Entry<'_>) -> Reply<'_> {
+    let mut items = Vec::with_capacity(2 * entry.pairs);
+    for (name, value) in entry.items() {
+        items.push(name.reply());
+        items.push(value.reply());
+    }
+    Reply::Array(alloc::vec![entry.id.reply(), Reply::Array(items)])
+}
+
+/// The same, outliving the next change.
+fn shown_owned(entry: Entry<'_>) -> Reply<'static> {
+    let mut items = Vec::with_capacity(2 * entry.pairs);
+    for (name, value) in entry.items() {
+        items.push(name.owned());
+        items.push(value.owned());
+    }
+    Reply::Array(alloc::vec![entry.id.reply(), Reply::Array(items)])
+}
+
+/// The time of an entry.
+fn now_ms(cx: &Writer<'_>) -> i64 {
+    i64::try_from(cx.now_ms()).unwrap_or(i64::MAX)
+}
+
+/// The time of a read.
+fn clock_ms(cx: &Reader<'_>) -> i64 {
+    i64::try_from(cx.now_ms().max(cx.clock_ms)).unwrap_or(i64::MAX)
+}
+
+/// A name as an error shows it.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    let shown = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(shown)
+}
+
+/// The error for a group that is not at a key which is there.
+#[cold]
+fn no_such_group(key: &[u8], group: &[u8]) -> Reply<'static> {
+    let (key, group) = (text(key), text(group));
+    Reply::Error(format!("NOGROUP No such consumer group '{group}' for key name '{key}'").into())
+}
+
+/// The error for a group, or its key, that is not there.
+#[cold]
+fn no_key_or_group(key: &[u8], group: &[u8]) -> Reply<'static> {
+    let (key, group) = (text(key), text(group));
+    Reply::Error(format!("NOGROUP No such key '{key}' or consumer group '{group}'").into())
+}
+
+fn lines<'a>(lines: &[&'static str]) -> Reply<'a> {
+    Reply::Array(lines.iter().map(|&line| Reply::Simple(line.into())).collect::<Vec<_>>())
+}

@@ -1,0 +1,343 @@
+//! Reading on: XREAD, XREADGROUP.
+//!
+//! Nobody waits here: what there is is answered at once, and without anything the answer is that of
+//! a wait whose time is over.
+
+use super::{INVALID_ID, Result, id, now_ms, shown, shown_owned, text, wrong};
+use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
+use crate::types::Open;
+use crate::types::stream::{Id, Pending, Stream};
+use crate::{
+    Arity, Db, Flags, Group, Judgement, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer,
+};
+use alloc::format;
+use alloc::vec::Vec;
+use quorate_resp::{Args, Reply, parse_int};
+
+/// What a change is called in the digest.
+mod what {
+    pub(super) const SEEN: u64 = 32;
+    pub(super) const DELIVER: u64 = 33;
+    pub(super) const AGAIN: u64 = 34;
+}
+
+pub(super) const XREAD: Spec = Spec::read(
+    Group::Stream.meta(
+        "XREAD",
+        Arity::AtLeast(4),
+        Keys::Streams { options: 1 },
+        Flags::BLOCKING,
+        ("5.0.0", "Returns the entries of streams behind given ids."),
+    ),
+    |cx, args| xread(cx, args).unwrap_or_else(|reply| reply),
+)
+.costing(cost_ns);
+
+pub(super) const XREADGROUP: Spec = Spec::write(
+    Group::Stream.meta(
+        "XREADGROUP",
+        Arity::AtLeast(7),
+        Keys::Streams { options: 1 },
+        Flags::BLOCKING,
+        ("5.0.0", "Delivers new entries of streams to a consumer, or what it has pending."),
+    ),
+    Logged::Judged(judge),
+    |cx, args| xreadgroup(cx, args).unwrap_or_else(|reply| reply),
+)
+.costing(cost_ns);
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    /// Most entries of a stream.
+    most: usize,
+    /// The group and the consumer.
+    group: Option<(&'a [u8], &'a [u8])>,
+    /// What is delivered is acknowledged.
+    noack: bool,
+    /// The keys, then as many ids.
+    streams: Args<'a>,
+}
+
+impl<'a> Request<'a> {
+    fn parse(args: Args<'a>, groups: bool) -> Result<Self> {
+        let mut found =
+            Self { most: usize::MAX, group: None, noack: false, streams: args.from(args.len()) };
+        let mut at = 1;
+        while let Some(option) = args.get(at) {
+            let is = |name: &[u8]| option.eq_ignore_ascii_case(name);
+            let more = args.len() - at - 1;
+            at += 1;
+            if is(b"BLOCK") && more > 0 {
+                timeout(args.at(at))?;
+                at += 1;
+            } else if is(b"COUNT") && more > 0 {
+                let count = parse_int(args.at(at)).ok_or(Reply::error(NOT_AN_INTEGER))?;
+                let most = usize::try_from(count).unwrap_or(0);
+                found.most = if most == 0 { usize::MAX } else { most };
+                at += 1;
+            } else if is(b"STREAMS") && more > 0 {
+                found.streams = args.from(at);
+                break;
+            } else if is(b"GROUP") && more >= 2 {
+                Self::only_groups(groups, "GROUP")?;
+                found.group = Some((args.at(at), args.at(at + 1)));
+                at += 2;
+            } else if is(b"NOACK") {
+                Self::only_groups(groups, "NOACK")?;
+                found.noack = true;
+            } else {
+                return Err(Reply::error(SYNTAX));
+            }
+        }
+        if !found.streams.len().is_multiple_of(2) {
+            return Err(Reply::error(
+                "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be \
+                 specified.",
+            ));
+        }
+        if found.streams.is_empty() {
+            return Err(Reply::error(SYNTAX));
+        }
+        if groups && found.group.is_none() {
+            return Err(Reply::error("ERR Missing GROUP option for XREADGROUP"));
+        }
+        Ok(found)
+    }
+
+    fn only_groups(groups: bool, option: &str) -> Result<()> {
+        if groups {
+            return Ok(());
+        }
+        Err(Reply::Error(
+            format!(
+                "ERR The {option} option is only supported by XREADGROUP. You called XREAD instead."
+            )
+            .into(),
+        ))
+    }
+
+    /// Each key with what stands for its id.
+    fn each(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let half = self.streams.len() / 2;
+        self.streams.iter().take(half).zip(self.streams.from(half).iter())
+    }
+}
+
+/// Checks how long BLOCK would wait.
+fn timeout(text: &[u8]) -> Result<()> {
+    match parse_int(text) {
+        None => Err(Reply::error("ERR timeout is not an integer or out of range")),
+        Some(..0) => Err(Reply::error("ERR timeout is negative")),
+        Some(_) => Ok(()),
+    }
+}
+
+fn xread<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>> {
+    let request = Request::parse(args, false)?;
+    let mut wanted = Vec::new();
+    for (key, after) in request.each() {
+        let stream = super::range::stream(cx, key)?;
+        let after = match after {
+            b"$" => stream.map_or(Id::MIN, |stream| stream.facts().last),
+            b">" => {
+                return Err(Reply::error(
+                    "ERR The > ID can be specified only when calling XREADGROUP using the GROUP \
+                     <group> <consumer> option.",
+                ));
+            }
+            text => id(text)?,
+        };
+        wanted.extend(stream.map(|stream| (key, stream, after)));
+    }
+    let mut streams = Vec::new();
+    for (key, stream, after) in wanted {
+        let Some(start) = after.next() else { continue };
+        let entries: Vec<_> = stream.from(start).take(request.most).map(shown).collect();
+        if !entries.is_empty() {
+            streams.push((Reply::bulk(key), Reply::Array(entries)));
+        }
+    }
+    Ok(if streams.is_empty() { Reply::NullArray } else { Reply::Keyed(streams) })
+}
+
+/// The error for a group that is not there.
+fn no_group(key: &[u8], group: &[u8]) -> Reply<'static> {
+    Reply::Error(
+        format!(
+            "NOGROUP No such key '{}' or consumer group '{}' in XREADGROUP with GROUP option",
+            text(key),
+            text(group)
+        )
+        .into(),
+    )
+}
+
+fn xreadgroup(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
+    let request = Request::parse(args, true)?;
+    let (group, consumer) = request.group.unwrap_or_default();
+    let mut wanted = Vec::new();
+    for (key, after) in request.each() {
+        let stream = super::range::stream(&cx.reader(), key)?;
+        stream.and_then(|stream| stream.group(group)).ok_or_else(|| no_group(key, group))?;
+        wanted.push((key, after_of(after)?));
+    }
+    let reading =
+        Reading { group, consumer, most: request.most, noack: request.noack, now_ms: now_ms(cx) };
+    let mut streams = Vec::new();
+    for (key, after) in wanted {
+        let read = wrong(cx.edit(key, |open: &mut Open<Stream>| reading.read(open, after)))?;
+        let Some((is_new, entries)) = read else { continue };
+        if is_new {
+            cx.notify(b't', "xgroup-createconsumer", key);
+        }
+        if let Some(entries) = entries {
+            streams.push((Reply::owned(key.to_vec()), Reply::Array(entries)));
+        }
+    }
+    Ok(if streams.is_empty() { Reply::NullArray } else { Reply::Keyed(streams) })
+}
+
+/// The id behind which a consumer wants its own entries again; `None` for `>`.
+fn after_of(after: &[u8]) -> Result<Option<Id>> {
+    match after {
+        b"$" => Err(Reply::error(
+            "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the \
+             history of this consumer by specifying a proper ID, or use the > ID to get new \
+             messages. The $ ID would just return an empty result set.",
+        )),
+        b">" => Ok(None),
+        text => Ok(Some(Id::parse(text, 0).ok_or(Reply::error(INVALID_ID))?)
+            .filter(|&after| after != Id::MAX)),
+    }
+}
+
+/// A consumer that reads.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    group: &'a [u8],
+    consumer: &'a [u8],
+    most: usize,
+    noack: bool,
+    now_ms: i64,
+}
+
+/// Entries as they are told; `None`: nothing is new.
+type Told = Option<Vec<Reply<'static>>>;
+
+impl Reading<'_> {
+    /// Whether the consumer is new, and what it gets.
+    fn read(self, open: &mut Open<Stream>, after: Option<Id>) -> (bool, Told) {
+        let added = open.stream().change_group(self.group, |group| {
+            let (number, is_new) = group.add_consumer(self.consumer, self.now_ms);
+            group.touch(self.consumer, self.now_ms, None);
+            (number, is_new)
+        });
+        let Some((number, is_new)) = added else { return (false, None) };
+        open.note(what::SEEN, self.group);
+        open.note(what::SEEN, self.consumer);
+        open.note(what::SEEN, &self.now_ms.to_le_bytes());
+        let told = match after {
+            None => self.deliver(open, number),
+            Some(after) => Some(self.again(open, after)),
+        };
+        (is_new, told)
+    }
+
+    /// Delivers what is new to the group.
+    fn deliver(self, open: &mut Open<Stream>, number: u32) -> Told {
+        let stream = open.stream();
+        let group = stream.group(self.group)?;
+        let (mut last, mut read) = (group.last, group.read);
+        let start = last.next()?;
+        let (mut told, mut ids) = (Vec::new(), Vec::new());
+        for entry in stream.from(start).take(self.most) {
+            read = stream.read_until(read, entry.id);
+            last = entry.id;
+            ids.push(entry.id);
+            told.push(shown_owned(entry));
+        }
+        if told.is_empty() {
+            return None;
+        }
+        stream.change_group(self.group, |group| {
+            (group.last, group.read) = (last, read);
+            if self.noack {
+                return;
+            }
+            for &id in &ids {
+                group.put(Pending { id, time_ms: self.now_ms, count: 1, consumer: number });
+            }
+            group.touch(self.consumer, self.now_ms, Some(self.now_ms));
+        });
+        open.note(what::DELIVER | (ids.len() as u64) << 8, &last.bytes());
+        open.note(what::DELIVER, &[u8::from(self.noack)]);
+        Some(told)
+    }
+
+    /// Tells what the consumer has pending behind an id.
+    fn again(self, open: &mut Open<Stream>, after: Id) -> Vec<Reply<'static>> {
+        let stream = open.stream();
+        let Some(group) = stream.group(self.group) else { return Vec::new() };
+        let Some(consumer) = group.consumer(self.consumer) else { return Vec::new() };
+        let start = after.next().unwrap_or(Id::MAX);
+        let (mut told, mut delivered) = (Vec::new(), Vec::new());
+        let at = consumer.pending.place(&start).0;
+        for &id in consumer.pending.rows(at).take(self.most) {
+            if let Some(entry) = stream.get(id) {
+                delivered.extend(group.get(id));
+                told.push(shown_owned(entry));
+            } else {
+                told.push(Reply::Array(alloc::vec![id.reply(), Reply::NullArray]));
+            }
+        }
+        let count = delivered.len() as u64;
+        stream.change_group(self.group, |group| {
+            for old in delivered {
+                let count = old.count.saturating_add(1);
+                group.put(Pending { time_ms: self.now_ms, count, ..old });
+            }
+        });
+        open.note(what::AGAIN | count << 8, &start.bytes());
+        open.note(what::AGAIN, &(self.most as u64).to_le_bytes());
+        told
+    }
+}
+
+/// Redis delivers the same entries to the same consumer, but at the time at which it loads them.
+/// Without pending entries there is no such time; then only a consumer could be missing, since
+/// Redis 7.0 makes none for whom there is nothing.
+fn judge(cx: &Reader<'_>, _: &Stamp, args: Args<'_>) -> Judgement {
+    let Ok(request) = Request::parse(args, true) else { return Judgement::Plain };
+    let (group, consumer) = request.group.unwrap_or_default();
+    let is_known = |(key, after): (&[u8], &[u8])| {
+        let stream = super::range::stream(cx, key).ok().flatten();
+        let group = stream.and_then(|stream| stream.group(group));
+        after == b">" && group.is_some_and(|group| group.consumer(consumer).is_some())
+    };
+    if request.noack && request.each().all(is_known) {
+        Judgement::Plain
+    } else {
+        Judgement::Inexact(None)
+    }
+}
+
+/// An entry that is read takes some 300 ns, one that is delivered a microsecond.
+fn cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+    let groups = args.at(0).len() > 5;
+    let Ok(request) = Request::parse(args, groups) else { return 0 };
+    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
+    let entry_ns = if groups { 1000 } else { 300 };
+    let entries = |(key, after): (&[u8], &[u8])| {
+        let Ok(Some(stream)) = super::range::stream(&reader, key) else { return 0 };
+        let after = match request.group.and_then(|(group, _)| stream.group(group)) {
+            Some(group) => group.last,
+            None => Id::parse(after, 0).unwrap_or(Id::MAX),
+        };
+        let blocks = stream.blocks();
+        let left = blocks.len().saturating_sub(blocks.place(&after).0) as u64 + 1;
+        let each = stream.len().div_ceil(blocks.len().max(1) as u64);
+        left.saturating_mul(each).min(request.most as u64)
+    };
+    request.each().map(entries).fold(0, u64::saturating_add).saturating_mul(entry_ns)
+}

@@ -1,0 +1,173 @@
+//! Streams against a map, with clones that are kept; blocks against what Redis makes.
+
+use super::*;
+use crate::keyspace::tests::cases;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use proptest::prelude::*;
+use quorate_resp::Span;
+
+type Pairs = Vec<Vec<u8>>;
+
+fn with_args<T>(words: &[Vec<u8>], run: impl FnOnce(Args<'_>) -> T) -> T {
+    let (mut buffer, mut spans) = (Vec::new(), Vec::new());
+    for word in words {
+        let start = buffer.len() as u32;
+        buffer.extend_from_slice(word);
+        spans.push(Span { start, end: buffer.len() as u32 });
+    }
+    run(Args::new(&buffer, &spans))
+}
+
+fn pairs_of(entry: Entry<'_>) -> Pairs {
+    let both = entry.items().flat_map(|(name, value)| [name, value]);
+    both.map(|item| item.bytes().into_owned()).collect()
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Add(u64, u8, usize),
+    Delete(usize),
+    Trim(usize, bool, bool),
+    Keep,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => (0..3_u64, 0..4_u8, 0..300_usize).prop_map(|(ms, of, len)| Step::Add(ms, of, len)),
+        8 => any::<usize>().prop_map(Step::Delete),
+        1 => (0..40_usize, any::<bool>(), any::<bool>())
+            .prop_map(|(most, by_id, whole)| Step::Trim(most, by_id, whole)),
+        1 => Just(Step::Keep),
+    ]
+}
+
+fn pairs(kind: u8, len: usize) -> Pairs {
+    let value = vec![b'v'; len];
+    match kind {
+        0 => vec![b"a".to_vec(), value],
+        1 => vec![b"a".to_vec(), b"12".to_vec(), b"b".to_vec(), value],
+        2 => vec![b"b".to_vec(), value],
+        _ => vec![b"7".to_vec(), b"-1".to_vec()],
+    }
+}
+
+fn check(stream: &Stream, model: &BTreeMap<Id, Pairs>) {
+    assert_eq!(stream.len(), model.len() as u64);
+    let all: Vec<_> = stream.from(Id::MIN).map(|entry| (entry.id, pairs_of(entry))).collect();
+    assert!(all.iter().map(|(id, pairs)| (id, pairs)).eq(model));
+    let mut back: Vec<_> = stream.back_from(Id::MAX).map(|entry| entry.id).collect();
+    back.reverse();
+    assert!(back.iter().eq(model.keys()));
+    assert_eq!(stream.facts.first, model.keys().next().copied().unwrap_or_default());
+    assert_eq!(stream.last_id(), model.keys().last().copied());
+    for (id, _) in model.iter().step_by(7) {
+        assert_eq!(stream.from(*id).next().map(|entry| entry.id), Some(*id));
+        assert_eq!(stream.back_from(*id).next().map(|entry| entry.id), Some(*id));
+        assert!(stream.get(*id).is_some());
+        let before = model.range(..id).next_back().map(|(id, _)| *id);
+        let found = id.previous().and_then(|id| stream.back_from(id).next());
+        assert_eq!(found.map(|entry| entry.id), before);
+    }
+    for block in stream.blocks.rows(0) {
+        assert!(Block::checked(block.first, block.rows().to_vec()).is_some());
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+    #[test]
+    fn a_stream_is_a_map(
+        limits in prop::sample::select(vec![(100, 4096), (3, 0), (0, 300), (1, 1)]),
+        steps in prop::collection::vec(any_step(), 0..400),
+    ) {
+        let limits = Limits { stream: limits, ..Limits::default() };
+        let (mut stream, mut model) = (Stream::default(), BTreeMap::new());
+        let mut kept = Vec::new();
+        for step in steps {
+            match step {
+                Step::Add(ms, kind, len) => {
+                    let wanted = Wanted::Of(stream.facts.last.ms + ms);
+                    let Ok(id) = stream.next_id(wanted, 0) else { continue };
+                    let pairs = pairs(kind, len);
+                    with_args(&pairs, |args| stream.append(id, args, limits)).unwrap();
+                    model.insert(id, pairs);
+                }
+                Step::Delete(at) => {
+                    let at = at % (model.len() + 1);
+                    let id = model.keys().nth(at).copied().unwrap_or(Id { ms: 1, seq: 1 });
+                    prop_assert_eq!(stream.delete(id), model.remove(&id).is_some());
+                }
+                Step::Trim(most, by_id, whole) => {
+                    let nth = model.keys().nth(most).copied();
+                    let over = model.len().saturating_sub(most) as u64;
+                    let (trim, wanted) = match (by_id, nth) {
+                        (true, Some(id)) => (Trim::Below(id), most as u64),
+                        _ => (Trim::Length(most as u64), over),
+                    };
+                    let gone = stream.trim(trim, whole, None);
+                    prop_assert!(gone == wanted || whole && gone < wanted);
+                    (0..gone).for_each(|_| drop(model.pop_first()));
+                }
+                Step::Keep => kept.push((stream.clone(), model.clone())),
+            }
+        }
+        kept.push((stream, model));
+        for (stream, model) in &kept {
+            check(stream, model);
+        }
+    }
+
+    #[test]
+    fn a_group_is_two_maps(
+        steps in prop::collection::vec((0..6_u8, 0..8_u8, 0..60_u64), 0..400),
+    ) {
+        let mut group = Group::new(b"g", Id::MIN, 0);
+        let mut model: BTreeMap<Id, u8> = BTreeMap::new();
+        let mut kept = Vec::new();
+        for (step, consumer, ms) in steps {
+            let (name, id) = ([consumer], Id { ms, seq: 0 });
+            match step {
+                0..=2 => {
+                    let (number, _) = group.add_consumer(&name, 0);
+                    group.put(Pending { id, time_ms: 0, count: 1, consumer: number });
+                    model.insert(id, consumer);
+                }
+                3 => prop_assert_eq!(group.acknowledge(id), model.remove(&id).is_some()),
+                4 if ms == 0 => {
+                    let mine = model.values().filter(|&&owner| owner == consumer).count();
+                    prop_assert_eq!(group.remove_consumer(&name).unwrap_or(0), mine);
+                    model.retain(|_, owner| *owner != consumer);
+                }
+                _ if ms == 1 => kept.push((group.clone(), model.clone())),
+                _ => {}
+            }
+        }
+        kept.push((group, model));
+        for (group, model) in kept {
+            let all = group.pending().rows(0).map(|row| (row.id, group.name_of(row.consumer)[0]));
+            prop_assert!(all.eq(model.iter().map(|(id, owner)| (*id, *owner))));
+            for consumer in group.consumers().rows(0) {
+                let mine = model.iter().filter(|(_, owner)| **owner == consumer.name[0]);
+                prop_assert!(consumer.pending.rows(0).eq(mine.map(|(id, _)| id)));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_write_copies_one_block() {
+    let mut stream = Stream::default();
+    for ms in 1..=10_000 {
+        let pairs = pairs(0, 10);
+        let id = Id { ms, seq: 0 };
+        with_args(&pairs, |args| stream.append(id, args, Limits::default())).unwrap();
+    }
+    let kept = stream.clone();
+    assert!(stream.delete(Id { ms: 5000, seq: 0 }));
+    let same = stream.blocks.rows(0).zip(kept.blocks.rows(0));
+    let copied = same.filter(|(one, other)| one.rows().as_ptr() != other.rows().as_ptr()).count();
+    assert_eq!((copied, stream.blocks.len()), (1, 100));
+    assert_eq!((stream.len(), kept.len()), (9_999, 10_000));
+}
