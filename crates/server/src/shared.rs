@@ -4,7 +4,7 @@
 
 use crate::clients::Clients;
 use crate::registry::{Entry, Registry};
-use crate::settings::{Settings, Tuned};
+use crate::settings::{Scope, Settings, Tuned};
 use crate::slowlog::Slowlog;
 use crate::stats::Stats;
 use quorate_consensus::LastSnapshot;
@@ -128,12 +128,11 @@ impl Shared {
 
     /// The value of a setting whoever keeps it, in canonical form.
     pub(crate) fn value(&self, row: &crate::settings::Setting) -> String {
-        match row.name {
-            "maxmemory" => self.cluster().maxmemory.to_string(),
-            "proto-max-bulk-len" => self.cluster().string_bytes_max.to_string(),
-            "notify-keyspace-events" => self.cluster().notify.clone(),
-            name => self.settings.get(name),
-        }
+        let replicated = match row.scope {
+            Scope::Cluster => self.cluster().get(row.name),
+            _ => None,
+        };
+        replicated.unwrap_or_else(|| self.settings.get(row.name))
     }
 
     /// Sets or ends a pause.

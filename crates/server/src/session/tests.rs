@@ -391,6 +391,16 @@ async fn settings_change_all_or_none() {
             "+OK\r\n*2\r\n$9\r\nmaxmemory\r\n$7\r\n2097152\r\n+OK\r\n",
         )
         .await;
+    // Every replicated setting is shown as it is in the state, also after its old name was used.
+    client
+        .check(
+            "CONFIG SET zset-max-ziplist-entries 1\r\nCONFIG GET zset-max-listpack-entries\r\n\
+             CONFIG SET zset-max-listpack-entries 128\r\nZADD z 1 a 2 b\r\n\
+             OBJECT ENCODING z\r\n",
+            "+OK\r\n*2\r\n$25\r\nzset-max-listpack-entries\r\n$1\r\n1\r\n+OK\r\n:2\r\n\
+             $8\r\nlistpack\r\n",
+        )
+        .await;
     client
         .check(
             "CONFIG SET daemonize yes\r\n",

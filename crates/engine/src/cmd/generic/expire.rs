@@ -159,6 +159,8 @@ impl Conditions {
         for given in args.iter() {
             let option = options.iter().find(|(name, _)| given.eq_ignore_ascii_case(name));
             let Some((_, bit)) = option else {
+                // As Redis prints it, up to the first zero byte.
+                let given = given.split(|&byte| byte == 0).next().unwrap_or_default();
                 let given = String::from_utf8_lossy(given);
                 return Err(error(format!("ERR Unsupported option {given}")));
             };
