@@ -56,6 +56,8 @@ pub(crate) fn rule(name: &str, command: &Command) -> Rule {
         ("LPOS", _) if has(command, "RANK") && has(command, "-9223372036854775808") => {
             Rule::Refused
         }
+        // 7.2 takes one argument more, WITHSCORE, and refuses what is not that for another reason.
+        ("ZRANK" | "ZREVRANK", _) if command.len() == 4 => Rule::Refused,
         // An order nobody asked for.
         (
             "GEOSEARCH"

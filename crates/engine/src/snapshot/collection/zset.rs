@@ -7,7 +7,7 @@ use super::{Gather, rows};
 use crate::number::parse_double;
 use crate::types::pack::{Item, Items};
 use crate::types::zset::ZsetTree;
-use crate::types::{Form, Open, View};
+use crate::types::{Form, Large, Open, View};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
@@ -27,6 +27,10 @@ pub(super) fn read(zset: &mut Open<ZsetTree>, of: u8, input: &mut Input<'_>) -> 
             fill(zset, &mut { items })
         }
         _ => {
+            // Packed, a score loses the sign of its zero, which a large one of ours may have.
+            if zset.rules.as_written && zset.is_empty() {
+                ZsetTree::enlarge(zset);
+            }
             let member = input.text()?;
             let score = if of == kind::ZSET { score_text(input)? } else { score(input)? };
             let member = member.bytes()?;
