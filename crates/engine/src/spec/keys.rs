@@ -118,7 +118,11 @@ impl Keys {
             }
             Keys::Counted { count } => counted(args, count, 1)?,
             Keys::CountedPairs { count } => counted(args, count, 2)?,
-            Keys::AtAndCounted { at, count } => counted(args, count, 1)?.behind(usize::from(at)),
+            Keys::AtAndCounted { at, count } => {
+                // Without any the command is none, other than where only counted keys are named.
+                let others = counted(args, count, 1).filter(|keys| keys.first < keys.past)?;
+                others.behind(usize::from(at))
+            }
             Keys::Streams { options } => streams(args, usize::from(options))?,
             Keys::Sort => stored(args, 2, sort_option),
             Keys::Radius { options } => stored(args, usize::from(options), radius_option),
