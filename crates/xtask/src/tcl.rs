@@ -23,7 +23,6 @@ const UNITS: &[&str] = &[
     "unit/type/list-3",
     "unit/type/set",
     "unit/type/hash",
-    "unit/type/zset",
     "unit/type/stream-cgroups",
     "unit/sort",
     "unit/geo",
