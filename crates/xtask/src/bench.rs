@@ -4,9 +4,10 @@
 //! CPU is user plus system time of the server processes alone, from `/proc`, per operation: it is
 //! steadier than throughput on a shared machine. Nothing here asserts: a person reads the table, a
 //! script the JSON. `cargo xtask bench snapshot` looks at snapshots under load, `cargo xtask
-//! bench types` at collections.
+//! bench types` at collections, `cargo xtask bench large` at values of a million elements.
 
 mod drive;
+mod large;
 mod memory;
 mod probe;
 mod report;
@@ -63,6 +64,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
     match args.split_first().map(|(word, rest)| (word.as_str(), rest)) {
         Some(("snapshot", rest)) => return snapshot::run(root, rest),
         Some(("types", rest)) => return types::run(root, rest),
+        Some(("large", rest)) => return large::run(root, rest),
         _ => {}
     }
     let options = parse(args)?;

@@ -112,6 +112,14 @@ pub(crate) fn pipeline(
     Ok(())
 }
 
+/// Appends a command as RESP.
+pub(crate) fn command(out: &mut Vec<u8>, words: &[String]) {
+    let _ = write!(out, "*{}\r\n", words.len());
+    for word in words {
+        let _ = write!(out, "${}\r\n{word}\r\n", word.len());
+    }
+}
+
 /// Sends one command and gives what is answered up to the end of its first line.
 pub(crate) fn call(port: u16, command: &[u8]) -> Result<String, String> {
     let text = |error: std::io::Error| format!("port {port}: {error}");

@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 /// One request: when it was answered, and how long that took.
 type Sample = (Instant, Duration);
 
-/// Connections that overwrite random keys, one request at a time each, until stopped.
+/// Writes one request, which is answered by one line or by one bulk string, for a random number.
+pub(crate) type Request = dyn Fn(u64, &mut Vec<u8>) + Send + Sync;
+
+/// Connections that send random writes, one request at a time each, until stopped.
 pub(crate) struct Probe {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Result<Vec<Sample>, String>>>,
@@ -29,13 +32,13 @@ pub(crate) struct Window {
 }
 
 impl Probe {
-    /// Starts `clients` connections to `port` on the key space that [`super::drive::load`] made.
-    pub(crate) fn start(port: u16, clients: u32, keys: u32, prefix: &'static str) -> Self {
+    /// Starts `clients` connections to `port` that send `request`.
+    pub(crate) fn start(port: u16, clients: u32, request: &Arc<Request>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let threads = (0..clients)
             .map(|number| {
-                let stop = stop.clone();
-                std::thread::spawn(move || drive(port, (number, keys, prefix), &stop))
+                let (stop, request) = (stop.clone(), request.clone());
+                std::thread::spawn(move || drive(port, number, &*request, &stop))
             })
             .collect();
         Self { stop, threads }
@@ -54,7 +57,8 @@ impl Probe {
 
 fn drive(
     port: u16,
-    (number, keys, prefix): (u32, u32, &str),
+    number: u32,
+    request: &Request,
     stop: &AtomicBool,
 ) -> Result<Vec<Sample>, String> {
     let text = |error: std::io::Error| format!("probing port {port}: {error}");
@@ -62,26 +66,38 @@ fn drive(
     stream.set_nodelay(true).map_err(text)?;
     let mut samples = Vec::new();
     let mut state = u64::from(number) + 1;
-    let mut answer = [0_u8; 256];
+    let (mut out, mut answer) = (Vec::new(), [0_u8; 256]);
     while !stop.load(Ordering::Relaxed) {
         // An LCG step (Knuth's constants); its upper bits are random enough to choose keys.
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let key = format!("{prefix}key:{:012}", (state >> 33) % u64::from(keys));
-        let length = key.len();
-        let request =
-            format!("*3\r\n$3\r\nSET\r\n${length}\r\n{key}\r\n$16\r\nyyyyyyyyyyyyyyyy\r\n");
+        out.clear();
+        request(state >> 33, &mut out);
         let start = Instant::now();
-        stream.write_all(request.as_bytes()).map_err(text)?;
-        let got = stream.read(&mut answer).map_err(text)?;
-        let now = Instant::now();
-        if answer.get(..got) != Some(b"+OK\r\n") {
-            let said = String::from_utf8_lossy(answer.get(..got).unwrap_or_default()).into_owned();
-            return Err(format!("probing port {port}: {said}"));
+        stream.write_all(&out).map_err(text)?;
+        let mut length = 0;
+        loop {
+            let got = stream.read(answer.get_mut(length..).unwrap_or_default()).map_err(text)?;
+            length += got;
+            let said = answer.get(..length).unwrap_or_default();
+            if got == 0 || said.starts_with(b"-") {
+                let said = String::from_utf8_lossy(said);
+                return Err(format!("probing port {port}: answered {said:?}"));
+            }
+            if is_whole(said) {
+                break;
+            }
         }
+        let now = Instant::now();
         samples.push((now, now - start));
     }
     Ok(samples)
+}
+
+/// Whether all of a one-line reply or of a bulk string without line ends in it is there.
+fn is_whole(said: &[u8]) -> bool {
+    let ends = said.split(|byte| *byte == b'\n').count() - 1;
+    ends == if said.starts_with(b"$") { 2 } else { 1 }
 }
 
 /// The samples that ended between two moments.

@@ -5,10 +5,11 @@
 //! looked at before and during `BGSAVE`. Redis forks: what its child copies is what it reports
 //! itself (`rdb_last_cow_size`); for Quorate it is the growth of resident memory at its peak.
 
-use super::probe::{Probe, Window, window};
+use super::probe::{Probe, Request, Window, window};
 use super::systems::{self, System};
-use super::{drive, report::median};
+use super::{drive, drive::command, report::median};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Connections of the load.
@@ -60,6 +61,10 @@ type Make = fn(&Path, &Path) -> Result<System, String>;
 const SYSTEMS: &[(&str, Make)] = &[
     ("quorate-1", |binary, dir| System::quorate("quorate-1", binary, dir, 1)),
     ("quorate-3", |binary, dir| System::quorate("quorate-3", binary, dir, 3)),
+    // One node whose waits are its own, and not its disk's.
+    ("unsynced-1", |binary, dir| {
+        System::quorate_with("unsynced-1", binary, dir, 1, &["--unsafe-no-fsync", "yes"])
+    }),
     ("redis-always", |_, dir| System::redis("redis-always", dir, true)),
     ("redis-none", |_, dir| System::redis("redis-none", dir, false)),
 ];
@@ -119,7 +124,11 @@ fn measure(system: &mut System, (keys, prefix): (u32, &'static str)) -> Result<M
     // What the load itself started is over.
     save(system, port)?;
     let resident = system.resident_bytes()?.iter().sum::<u64>();
-    let probe = Probe::start(port, CLIENTS, keys, prefix);
+    let overwrite: Arc<Request> = Arc::new(move |random, out| {
+        let key = format!("{prefix}key:{:012}", random % u64::from(keys));
+        command(out, &["SET".into(), key, "y".repeat(VALUE_BYTES)]);
+    });
+    let probe = Probe::start(port, CLIENTS, &overwrite);
     pause(WARM_UP);
     let begin = Instant::now();
     pause(WITHOUT);
@@ -144,7 +153,7 @@ fn measure(system: &mut System, (keys, prefix): (u32, &'static str)) -> Result<M
 }
 
 /// BGSAVE, to its end; the most memory that was resident meanwhile.
-fn save(system: &System, port: u16) -> Result<u64, String> {
+pub(super) fn save(system: &System, port: u16) -> Result<u64, String> {
     let said = drive::call(port, b"*1\r\n$6\r\nBGSAVE\r\n")?;
     if !said.starts_with('+') {
         return Err(format!("{}: BGSAVE: {said}", system.name));
@@ -162,7 +171,7 @@ fn save(system: &System, port: u16) -> Result<u64, String> {
     }
 }
 
-fn pause(length: Duration) {
+pub(super) fn pause(length: Duration) {
     #[allow(clippy::disallowed_methods, reason = "a bench lets time pass")]
     std::thread::sleep(length);
 }

@@ -4,10 +4,9 @@
 //! beside a Redis that keeps nothing; what a pop takes was put there before. Memory: growth of
 //! resident memory while one shape of data is loaded into a fresh process.
 
-use super::drive::{self, Run};
+use super::drive::{self, Run, command};
 use super::report::median;
 use super::systems::{self, System};
-use std::io::Write as _;
 use std::path::Path;
 
 /// Commands per pipeline.
@@ -167,13 +166,6 @@ const SHAPES: &[Shape] = &[
 /// Different numbers in no order (an odd factor permutes 32 bits).
 fn scatter(number: u32) -> u32 {
     number.wrapping_mul(2_654_435_761)
-}
-
-fn command(out: &mut Vec<u8>, words: &[String]) {
-    let _ = write!(out, "*{}\r\n", words.len());
-    for word in words {
-        let _ = write!(out, "${}\r\n{word}\r\n", word.len());
-    }
 }
 
 fn compare_memory(options: &Options, binary: &Path, scratch: &Path) -> Result<(), String> {
