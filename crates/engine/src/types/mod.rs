@@ -9,12 +9,10 @@ pub(crate) mod hash;
 pub(crate) mod intset;
 pub(crate) mod list;
 pub(crate) mod members;
-#[allow(dead_code, reason = "made for all collections; lists do not need all of it")]
 pub(crate) mod pack;
 pub(crate) mod pick;
 pub(crate) mod set;
 pub(crate) mod stream;
-#[allow(dead_code, reason = "made for all collections; lists do not need all of it")]
 pub(crate) mod tree;
 pub(crate) mod zset;
 
