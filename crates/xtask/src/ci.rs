@@ -5,6 +5,7 @@
 
 use crate::shell::{Outcome, Shell};
 use crate::{generate, layers, packages, python, tcl, tidy};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// One step of the gate.
@@ -86,7 +87,12 @@ fn cluster(shell: &Shell) -> Outcome {
 
 /// Redis's own suite against a cluster of three.
 fn suite(shell: &Shell) -> Outcome {
+    tcl::run(shell.root(), Some(&debug_binary(shell)), &[])
+}
+
+/// The binary that step `cluster` builds.
+pub(crate) fn debug_binary(shell: &Shell) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| shell.root().join("target"), std::path::PathBuf::from);
-    tcl::run(shell.root(), Some(&target.join("debug/quorate")), &[])
+        .map_or_else(|| shell.root().join("target"), PathBuf::from);
+    target.join("debug/quorate")
 }

@@ -72,7 +72,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "tcl",
-        usage: "[--port P] [UNIT…]",
+        usage: "[OPTION…] [UNIT…]",
         summary: "Runs Redis's own test suite against a cluster.",
         run: suite,
     },
@@ -128,9 +128,17 @@ fn simulate(shell: &Shell, args: &[String]) -> Outcome {
     shell.cargo(&[&call[..], &["--example", "sim", "--"], &args].concat())
 }
 
-/// Against a cluster of its own from a release build, or against the server at `--port`.
+/// Against a cluster of its own from a release build (`--debug`: from a debug build, as the gate
+/// does), or against the server at `--port`.
 fn suite(shell: &Shell, args: &[String]) -> Outcome {
-    let started = args.iter().any(|arg| arg == "--port");
-    let binary = if started { None } else { Some(bench::systems::build(shell.root())?) };
+    let has = |option: &str| args.iter().any(|arg| arg == option);
+    let binary = if has("--port") {
+        None
+    } else if has("--debug") {
+        shell.cargo(&["build", "--package", "quorate", "--locked"])?;
+        Some(ci::debug_binary(shell))
+    } else {
+        Some(bench::systems::build(shell.root())?)
+    };
     tcl::run(shell.root(), binary.as_deref(), args)
 }

@@ -169,6 +169,13 @@ impl System {
         ports.iter().copied().find(leads).or(ports.first().copied()).unwrap_or(0)
     }
 
+    /// The port of a node that does not lead.
+    pub(crate) fn follower(&self) -> u16 {
+        let leader = self.target();
+        let mut ports = self.processes.iter().map(|process| process.port);
+        ports.find(|port| *port != leader).unwrap_or(leader)
+    }
+
     /// User and system time of all its processes so far, in seconds.
     pub(crate) fn cpu_seconds(&self) -> Result<f64, String> {
         let mut ticks = 0.0;
