@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the seeds anew from a redis-server of its own: small dumps of every type in every encoding,
 # and the payloads of single values. The targets put checksums behind them. `snapshots/ours` is not
-# made here: it is a snapshot of ours with keys in three databases, deadlines and deletions.
+# made here: it is a snapshot of ours with keys in three databases, deadlines and deletions; nor
+# are `payloads/hash-timed-*`, hashes with deadlines of fields, which Redis 7.0 does not have.
 set -eu
 cd "$(dirname "$0")"
 mkdir -p seeds/snapshots seeds/payloads

@@ -1,6 +1,7 @@
 //! Apply: the only way the keyspace changes. Total, deterministic, the same on every replica.
 
 use crate::batch::{Decoded, Walker};
+use crate::cmd::tell_if_gone;
 use crate::plan::{Answers, mix};
 use crate::{Effects, Keyspace, Plan, RunFn, Stamp, WriteFn, Writer, cmd};
 use alloc::vec::Vec;
@@ -86,15 +87,33 @@ fn write_of(args: Args<'_>) -> Result<WriteFn, &'static str> {
     }
 }
 
-/// Removes keys whose deadline has passed. A key that is not due stays: only time can end it.
+/// Removes keys, or fields of a hash, whose deadline has passed. What is not due stays: only time
+/// can end it.
 fn expire(cx: &mut Writer<'_>, args: Args<'_>) -> Result<(), &'static str> {
-    if args.len() < 2 || args.at(0) != b"UNLINK" {
-        return Err("payload: an expiry that is no UNLINK");
-    }
-    for key in args.from(1).iter() {
-        if cx.expire(key) {
-            cx.notify(b'x', "expired", key);
+    match (args.at(0), args.len()) {
+        (b"UNLINK", 2..) => args.from(1).iter().for_each(|key| expire_key(cx, key)),
+        (b"HDEL", 3..) => {
+            if cx.expire_fields(args.at(1), args.from(2).iter()) {
+                cx.notify(b'h', "hexpired", args.at(1));
+                tell_if_gone(cx, args.at(1));
+            }
         }
+        _ => return Err("payload: an expiry that is neither UNLINK nor HDEL"),
     }
     Ok(())
+}
+
+fn expire_key(cx: &mut Writer<'_>, key: &[u8]) {
+    let deadline = cx.keyspace.deadline(cx.db, key);
+    let by_its_own = deadline.is_some_and(|deadline| deadline < cx.now_ms());
+    if !cx.expire(key) {
+        return;
+    }
+    if by_its_own {
+        cx.notify(b'x', "expired", key);
+    } else {
+        // A hash whose last field has ended.
+        cx.notify(b'h', "hexpired", key);
+        cx.notify(b'g', "del", key);
+    }
 }

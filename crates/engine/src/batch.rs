@@ -4,7 +4,8 @@
 //! its first command and says `SELECT` again whenever the database changes: Redis keeps the
 //! selected database from record to record while it loads an AOF, so nothing may depend on what
 //! stood before. Lines that begin with `#` are annotations, which Redis 7 skips: `#x n` marks the
-//! next n commands as expiry (`UNLINK`s without a client, which emit `expired`); `#h …` and a
+//! next n commands as expiry (without a client: `UNLINK`s, which emit `expired`, and `HDEL`s of
+//! fields of hashes, which emit `hexpired`); `#h …` and a
 //! closing `#H …` carry an armoured command that Redis 7.0 must not see (see `armour`).
 //!
 //! A payload is written once, by `seal`, and read on every replica, by `apply`.
@@ -15,9 +16,9 @@ use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use quorate_resp::{Args, Limits, Parsed, Parser, Proto, int_text, parse_int, write_command};
 
-/// Keys that one expiry `UNLINK` takes: enough to make its own cost vanish, few enough to keep a
-/// line of `quorate log print` readable.
-const EXPIRY_KEYS_MAX: usize = 64;
+/// Keys that one expiry `UNLINK` takes, or fields that a `HDEL` takes: enough to make its own cost
+/// vanish, few enough to keep a line of `quorate log print` readable.
+const EXPIRY_NAMES_MAX: usize = 64;
 
 /// Consecutive commands of one session, sent and answered together.
 #[derive(Clone, Debug)]
@@ -225,16 +226,25 @@ impl Payload {
 
     /// Appends the removal of expired keys.
     pub(crate) fn expiry(&mut self, db: Db, keys: &[&[u8]]) {
-        if keys.is_empty() {
+        self.removals(db, &[b"UNLINK"], keys);
+    }
+
+    /// Appends the removal of expired fields of a hash.
+    pub(crate) fn field_expiry(&mut self, db: Db, key: &[u8], fields: &[&[u8]]) {
+        self.removals(db, &[b"HDEL", key], fields);
+    }
+
+    fn removals(&mut self, db: Db, words: &[&[u8]], names: &[&[u8]]) {
+        if names.is_empty() {
             return;
         }
         self.select(db);
-        let count = keys.len().div_ceil(EXPIRY_KEYS_MAX);
+        let count = names.len().div_ceil(EXPIRY_NAMES_MAX);
         self.out.extend_from_slice(b"#x ");
         self.out.extend_from_slice(int_text(count as i64).as_bytes());
         self.out.extend_from_slice(b"\n");
-        for keys in keys.chunks(EXPIRY_KEYS_MAX) {
-            write_command(&mut self.out, Unlink { keys, named: false });
+        for names in names.chunks(EXPIRY_NAMES_MAX) {
+            write_command(&mut self.out, Removal { words, names });
             self.commands += 1;
         }
     }
@@ -266,33 +276,30 @@ impl Payload {
     }
 }
 
-/// The arguments of an expiry's `UNLINK`, counted ahead as [`write_command`] wants them.
-struct Unlink<'a> {
-    keys: &'a [&'a [u8]],
-    /// Whether the name was given already.
-    named: bool,
+/// The arguments of an expiry's command, counted ahead as [`write_command`] wants them.
+struct Removal<'a> {
+    /// The command's name, and what else stands in front.
+    words: &'a [&'a [u8]],
+    names: &'a [&'a [u8]],
 }
 
-impl<'a> Iterator for Unlink<'a> {
+impl<'a> Iterator for Removal<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        if !self.named {
-            self.named = true;
-            return Some(b"UNLINK");
-        }
-        let (first, rest) = self.keys.split_first()?;
-        self.keys = rest;
+        let from = if self.words.is_empty() { &mut self.names } else { &mut self.words };
+        let (first, rest) = from.split_first()?;
+        *from = rest;
         Some(first)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.keys.len() + usize::from(!self.named);
+        let left = self.words.len() + self.names.len();
         (left, Some(left))
     }
 }
 
-impl ExactSizeIterator for Unlink<'_> {}
+impl ExactSizeIterator for Removal<'_> {}
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ mod guard;
 
 use crate::batch::{Payload, parse_db};
 use crate::{Db, Flags, Judgement, Keyspace, Logged, Plan, Reader, Run, RunFn, Spec, Stamp, cmd};
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use guard::Guard;
@@ -65,10 +65,15 @@ pub struct Sealed {
     pub cost_ns: u64,
 }
 
-/// Estimated cost of a cheap command, of each of its arguments, and of a removed key, nanoseconds.
+/// Estimated cost of a cheap command, of each of its arguments, and of a removed key or field,
+/// nanoseconds.
 const COMMAND_NS: u64 = 300;
 const ARG_NS: u64 = 100;
 const EXPIRY_NS: u64 = 500;
+
+/// Due fields of a hash that go in front of a write that names it. If there are more, stock Redis
+/// may make something else of the write.
+const NAMED_FIELDS_MAX: usize = 256;
 
 /// Seals `runs`. With no runs it makes a tick: due keys are removed, cluster time advances. (With
 /// nothing due a tick is empty, since nothing depends on cluster time then.)
@@ -115,6 +120,8 @@ struct Sealer<'a> {
     over_memory: bool,
     /// Due keys that the batch names.
     named: BTreeSet<(Db, Vec<u8>)>,
+    /// Due fields of hashes that the batch writes to.
+    fields: BTreeMap<(Db, Vec<u8>), Vec<Vec<u8>>>,
     /// Databases that change places in this batch (a bit each): their due keys all go first.
     swapped: u16,
     body: Payload,
@@ -138,6 +145,7 @@ impl<'a> Sealer<'a> {
             any_due: keyspace.next_deadline_ms().is_some_and(|deadline| deadline < now_ms),
             over_memory: maxmemory > 0 && keyspace.used_bytes() > maxmemory,
             named: BTreeSet::new(),
+            fields: BTreeMap::new(),
             swapped: 0,
             body: Payload::with_capacity(bytes),
             plan: Plan::default(),
@@ -313,7 +321,8 @@ impl<'a> Sealer<'a> {
         }
     }
 
-    /// Notes the due keys that this command could meet.
+    /// Notes the due keys that this command could meet, and the due fields of hashes that it could
+    /// change, carry elsewhere, or leave without any other.
     #[cold]
     fn note_due(&mut self, spec: &Spec, db: Db, args: Args<'_>) {
         let elsewhere = spec.meta.flags.has(Flags::OTHER_DB);
@@ -322,6 +331,8 @@ impl<'a> Sealer<'a> {
             for db in dbs.clone().map(Db) {
                 if self.keyspace.is_due(db, key, self.stamp.now_ms) {
                     self.named.insert((db, key.to_vec()));
+                } else if spec.is_write() {
+                    self.inexact |= self.note_due_fields(db, key, NAMED_FIELDS_MAX).1;
                 }
             }
         }
@@ -330,6 +341,20 @@ impl<'a> Sealer<'a> {
                 self.swapped |= 1 << db.0;
             }
         }
+    }
+
+    /// Notes so many due fields of a hash; how many there were, and whether there are more.
+    fn note_due_fields(&mut self, db: Db, key: &[u8], most: usize) -> (usize, bool) {
+        let place = (db, key.to_vec());
+        if self.fields.contains_key(&place) {
+            return (0, false);
+        }
+        let (due, more) = self.keyspace.due_fields_of(db, key, self.stamp.now_ms, most);
+        let count = due.len();
+        if count > 0 {
+            self.fields.insert(place, due);
+        }
+        (count, more)
     }
 
     fn finish(mut self) -> Sealed {
@@ -351,8 +376,9 @@ impl<'a> Sealer<'a> {
     }
 
     /// The removals at the head of the payload: keys that the batch names, all of databases that
-    /// change places, and some others while there is room. None on a full disk: the keys are
-    /// invisible all the same once time is told.
+    /// change places, and some others while there is room; of hashes that it writes to, and of some
+    /// others, the fields that are due. None on a full disk: all of them are invisible once time is
+    /// told.
     fn expiries(&mut self) -> Option<Payload> {
         if !self.any_due || self.limits.refuse_writes == Some(Refusal::DiskFull) {
             return None;
@@ -369,17 +395,44 @@ impl<'a> Sealer<'a> {
                 break;
             }
         }
-        if chosen.is_empty() {
+        self.more_fields(&mut chosen, room);
+        let fields = core::mem::take(&mut self.fields);
+        let removed = chosen.len() + fields.values().map(Vec::len).sum::<usize>();
+        if removed == 0 {
             return None;
         }
-        self.cost_ns = self.cost_ns.saturating_add(EXPIRY_NS * chosen.len() as u64);
+        self.cost_ns = self.cost_ns.saturating_add(EXPIRY_NS * removed as u64);
         let mut head = Payload::default();
         for db in (0..Db::COUNT).map(Db) {
             let keys: Vec<&[u8]> =
                 chosen.iter().filter(|(at, _)| *at == db).map(|(_, key)| key.as_slice()).collect();
             head.expiry(db, &keys);
+            for ((_, key), due) in fields.iter().filter(|((at, _), _)| *at == db) {
+                let due: Vec<&[u8]> = due.iter().map(Vec::as_slice).collect();
+                head.field_expiry(db, key, &due);
+            }
         }
         Some(head)
+    }
+
+    /// Chooses hashes of which some fields are due, while there is room: those that end with them
+    /// go whole.
+    fn more_fields(&mut self, chosen: &mut BTreeSet<(Db, Vec<u8>)>, mut room: usize) {
+        let (keyspace, now_ms) = (self.keyspace, self.stamp.now_ms);
+        for (_, db, key) in keyspace.due_fields(now_ms) {
+            let is_swapped = self.swapped & (1 << db.0) != 0;
+            // Fields that go later go under another number of their database.
+            self.inexact |= is_swapped;
+            if room == 0 {
+                if self.swapped == 0 {
+                    break;
+                }
+            } else if keyspace.is_due(db, key, now_ms) {
+                room -= usize::from(chosen.insert((db, key.to_vec())));
+            } else {
+                room -= self.note_due_fields(db, key, room).0;
+            }
+        }
     }
 }
 

@@ -13,8 +13,8 @@
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use quorate_engine::{
-    Applied, Db, Decoded, Flags, Keyspace, Reader, Run, SealLimits, Sealed, Stamp, apply, cmd,
-    decode, seal,
+    Applied, Db, Decoded, Flags, Keyspace, Reader, Run, SealLimits, Sealed, SnapshotFacts, Stamp,
+    apply, cmd, decode, read, seal,
 };
 use quorate_resp::{Limits, Parser, Proto, decode_reply, write_command};
 
@@ -90,7 +90,7 @@ const NUMBERS: [&str; 22] = [
 ];
 /// What real clients send: `K` a key, `N` a number, `D` a database, `V` any text, `M` milliseconds,
 /// `A` a time, `P` a payload of DUMP.
-const TEMPLATES: [&str; 102] = [
+const TEMPLATES: [&str; 115] = [
     "RPUSH K K K",
     "SORT K ALPHA DESC GET *",
     "SORT K ALPHA LIMIT N N STORE K",
@@ -119,6 +119,19 @@ const TEMPLATES: [&str; 102] = [
     "HRANDFIELD K N WITHVALUES",
     "HGETALL K",
     "HSCAN K 0 NOVALUES",
+    "HEXPIRE K N FIELDS 1 1",
+    "HPEXPIRE K M FIELDS 2 1 V",
+    "HPEXPIRE K M GT FIELDS 1 1",
+    "HPEXPIREAT K A NX FIELDS 2 1 V",
+    "HPTTL K FIELDS 2 1 V",
+    "HPERSIST K FIELDS 1 1",
+    "HGETEX K PX M FIELDS 2 1 N",
+    "HGETEX K PERSIST FIELDS 1 1",
+    "HSETEX K PX M FIELDS 2 1 N V V",
+    "HSETEX K FXX KEEPTTL FIELDS 1 1 V",
+    "HSETEX K FNX PXAT A FIELDS 1 N V",
+    "HGETDEL K FIELDS 2 1 V",
+    "HLEN K",
     "RPUSH K V V V",
     "LPUSH K N V",
     "LPOP K N",
@@ -337,6 +350,20 @@ impl World {
         outcome.replies
     }
 
+    /// The follower starts anew from a snapshot of the leader.
+    fn restore(&mut self) {
+        let write = |keyspace: &Keyspace| {
+            let mut file = Vec::new();
+            let facts = SnapshotFacts::default();
+            keyspace.write_snapshot(&facts, &mut |piece| file.extend_from_slice(piece));
+            file
+        };
+        let file = write(&self.leader);
+        let (read, _) = Keyspace::read_snapshot(&file).unwrap();
+        assert!(write(&read) == file);
+        self.follower = read;
+    }
+
     /// No read shows a key whose deadline is past.
     fn check_expiry(&self) {
         let now_ms = self.leader.now_ms();
@@ -347,6 +374,14 @@ impl World {
                 assert!(!is_there || !self.leader.is_due(Db(db), key, now_ms));
                 assert_eq!(is_there, reader.type_name(key).is_some());
                 assert_eq!(is_there, reader.deadline_ms(key).is_some());
+                let (due, _) = self.leader.due_fields_of(Db(db), key, now_ms, usize::MAX);
+                let one = |field: Vec<u8>| {
+                    let read = [b"HEXISTS".as_slice(), key, &field];
+                    assert_eq!(answer(&reader, &read), b":0\r\n", "{field:?} of {key:?}");
+                };
+                if is_there {
+                    due.into_iter().for_each(one);
+                }
             }
             reader.keys(&mut |key| assert!(reader.exists(key)));
             assert!(reader.random_key().is_none_or(|key| reader.exists(key)));
@@ -376,6 +411,16 @@ impl World {
     }
 }
 
+/// What a read is answered.
+fn answer(reader: &Reader<'_>, words: &[&[u8]]) -> Vec<u8> {
+    let (mut command, mut out) = (BytesMut::new(), BytesMut::new());
+    write_command(&mut command, words.iter().copied());
+    let mut parser = Parser::default();
+    parser.parse(&command, &Limits::stored()).unwrap();
+    read(reader, parser.args(&command), Proto::Resp2, &mut out);
+    out.to_vec()
+}
+
 /// Exactly so many whole replies, and nothing behind them.
 fn check_replies(mut bytes: &[u8], count: u32) {
     for _ in 0..count {
@@ -399,9 +444,13 @@ fn without_marks(payload: &[u8]) -> Vec<u8> {
 
 fn live(batches: &[Batch]) {
     let mut world = World::new();
-    for batch in batches {
+    for (number, batch) in batches.iter().enumerate() {
+        if number == batches.len() / 2 {
+            world.restore();
+        }
         world.step(batch);
     }
+    world.restore();
     world.check_replay();
 }
 

@@ -21,6 +21,7 @@ enum Item {
     Rewritten(Vec<Vec<u8>>),
     Hidden(Vec<Vec<u8>>),
     Expiry(Vec<Vec<u8>>),
+    FieldExpiry(Vec<u8>, Vec<Vec<u8>>),
 }
 
 fn args() -> impl Strategy<Value = Vec<Vec<u8>>> {
@@ -40,6 +41,11 @@ fn item() -> impl Strategy<Value = (u8, Item)> {
         prop::collection::vec(any::<u8>(), 0..2000).prop_map(|long| Item::Hidden(vec![long])),
         prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 1..200)
             .prop_map(Item::Expiry),
+        (
+            prop::collection::vec(any::<u8>(), 0..9),
+            prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 1..200)
+        )
+            .prop_map(|(key, fields)| Item::FieldExpiry(key, fields)),
     ];
     (0..Db::COUNT, item)
 }
@@ -69,9 +75,18 @@ proptest! {
                 Item::Expiry(keys) => {
                     let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
                     payload.expiry(db, &keys);
-                    for keys in keys.chunks(super::EXPIRY_KEYS_MAX) {
+                    for keys in keys.chunks(super::EXPIRY_NAMES_MAX) {
                         let mut args = vec![b"UNLINK".to_vec()];
                         args.extend(keys.iter().map(|key| key.to_vec()));
+                        expected.push((db, canonical(&args), true, false));
+                    }
+                }
+                Item::FieldExpiry(key, fields) => {
+                    let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
+                    payload.field_expiry(db, key, &fields);
+                    for fields in fields.chunks(super::EXPIRY_NAMES_MAX) {
+                        let mut args = vec![b"HDEL".to_vec(), key.clone()];
+                        args.extend(fields.iter().map(|field| field.to_vec()));
                         expected.push((db, canonical(&args), true, false));
                     }
                 }

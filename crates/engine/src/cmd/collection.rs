@@ -12,7 +12,7 @@ pub(super) fn wrong<T>(found: Result<T, WrongType>) -> Result<T, Reply<'static>>
 }
 
 /// Tells of a key that went because its collection became empty.
-pub(super) fn tell_if_gone(cx: &mut Writer<'_>, key: &[u8]) {
+pub(crate) fn tell_if_gone(cx: &mut Writer<'_>, key: &[u8]) {
     if !cx.reader().exists(key) {
         cx.notify(b'g', "del", key);
     }

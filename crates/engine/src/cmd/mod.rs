@@ -19,6 +19,7 @@ mod string;
 mod unknown;
 mod zset;
 
+pub(crate) use collection::tell_if_gone;
 pub use docs::docs_markdown;
 pub(crate) use stream::may_raise;
 pub use unknown::{unknown_command, unknown_subcommand, wrong_arity};

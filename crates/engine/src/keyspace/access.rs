@@ -8,6 +8,7 @@ use super::chunks::CHUNK;
 use super::digest::next_random;
 use super::{Db, Deadline, Entry, Garbage, Head, Site, WrongType};
 use crate::snapshot::{self, Payload};
+use crate::types::hash::HashTree;
 use crate::types::{Form, Large, Open, View};
 use crate::{Effect, Reader, Writer};
 use alloc::borrow::Cow;
@@ -114,12 +115,12 @@ impl<'a> Reader<'a> {
 
     /// The collection of type `T` at `key`.
     pub(crate) fn view<T: Large>(&self, key: &[u8]) -> Result<Option<View<'a, T>>, WrongType> {
-        self.visible(key).map(|entry| entry.view().ok_or(WrongType)).transpose()
+        self.visible(key).map(|entry| entry.view(self.now_ms()).ok_or(WrongType)).transpose()
     }
 
     /// The value at `key` as DUMP gives it, `None` when absent.
     pub fn dump(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.visible(key).map(snapshot::dump)
+        self.visible(key).map(|entry| snapshot::dump(entry, self.now_ms()))
     }
 
     /// What `OBJECT ENCODING` says of the value at `key`, `None` when absent.
@@ -329,6 +330,16 @@ impl Writer<'_> {
             self.remove(key);
         }
         due
+    }
+
+    /// Removes fields of a hash whose deadlines are past at cluster time. False: no field was.
+    pub fn expire_fields<'f>(
+        &mut self,
+        key: &[u8],
+        fields: impl Iterator<Item = &'f [u8]>,
+    ) -> bool {
+        let remove = |hash: &mut Open<HashTree>| fields.filter(|field| hash.expire(field)).count();
+        matches!(self.edit(key, remove), Ok(Some(1..)))
     }
 
     /// Sets or clears the deadline. False when the key is absent.

@@ -48,11 +48,14 @@ enum Op {
 struct Facts {
     cost: u64,
     deadline: Option<u64>,
+    /// The earliest deadline of a hash's field.
+    field: Option<u64>,
 }
 
 impl Facts {
     fn of(entry: &Entry) -> Self {
-        Self { cost: entry.cost(), deadline: entry.deadline() }
+        let field = entry.field_deadline();
+        Self { cost: entry.cost(), deadline: entry.deadline(), field }
     }
 }
 
@@ -199,6 +202,8 @@ impl Keyspace {
         let result = work(&mut open);
         let (element, is_empty) = (open.noted(), open.is_empty());
         entry.close(open);
+        // Of a hash only fields that are due may be left.
+        let is_empty = is_empty || !entry.visible(now_ms);
         let Some(element) = element else { return Ok((Some(result), None)) };
         entry.set_head(Head { revision: site.index, ..entry.head() });
         let after = Facts::of(entry);
@@ -326,15 +331,13 @@ impl Keyspace {
         let database = self.database_mut(site.db);
         let cost = |facts: Option<Facts>| facts.map_or(0, |facts| facts.cost);
         database.used = (database.used + cost(after)).saturating_sub(cost(before));
-        let (old, new) = (before.and_then(|f| f.deadline), after.and_then(|f| f.deadline));
-        if old != new {
-            if let Some(deadline) = old {
-                database.expiry.remove(deadline, site.key);
-            }
-            if let Some(deadline) = new {
-                database.expiry.insert(deadline, site.key);
-            }
-        }
+        let of = |deadline: fn(Facts) -> Option<u64>| {
+            (before.and_then(deadline), after.and_then(deadline))
+        };
+        let (old, new) = of(|facts| facts.deadline);
+        database.expiry.change(site.key, old, new);
+        let (old_field, new_field) = of(|facts| facts.field);
+        database.field_expiry.change(site.key, old_field, new_field);
         if after.is_none() {
             self.revisions.delete(site.db, site.at, site.index);
         }

@@ -1,4 +1,5 @@
-//! The keys of one database that have a deadline, in (deadline, key) order.
+//! The keys of one database that have a deadline, in (deadline, key) order. In a second such index
+//! are the hashes that have a field with a deadline, by the earliest of each.
 //!
 //! Each database has its own index, so that SWAPDB and FLUSHDB move it whole; [`merge`] walks all
 //! of them in (deadline, database, key) order, which is the order in which expired keys are
@@ -100,6 +101,19 @@ impl Expiry {
             }
         }
         self.deadlines.remove(&deadline);
+    }
+
+    /// Moves a key from one deadline to another, either of which may be none.
+    pub(crate) fn change(&mut self, key: &[u8], old: Option<u64>, new: Option<u64>) {
+        if old == new {
+            return;
+        }
+        if let Some(deadline) = old {
+            self.remove(deadline, key);
+        }
+        if let Some(deadline) = new {
+            self.insert(deadline, key);
+        }
     }
 
     /// Keys that are due at `now_ms`: Redis keeps a key alive in the very millisecond of its

@@ -34,7 +34,9 @@ use crate::batch::parse_db;
 use crate::settings::{NotifyMask, SettingError};
 use crate::snapshot::Output;
 use crate::types::Rules;
+use crate::types::hash::HashTree;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use change::Site;
 use expiry::Expiry;
 use freeze::Freeze;
@@ -103,6 +105,8 @@ pub(crate) enum Waste {
 pub(crate) struct Database {
     pub(crate) table: Table,
     pub(crate) expiry: Expiry,
+    /// Hashes with deadlines of fields, by the earliest of each.
+    pub(crate) field_expiry: Expiry,
     /// Sum of the entries' costs.
     used: u64,
 }
@@ -168,9 +172,10 @@ impl Keyspace {
         self.now_ms
     }
 
-    /// The earliest deadline of any key, Unix milliseconds.
+    /// The earliest deadline of any key, or of a field of any hash, Unix milliseconds.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.databases.iter().filter_map(|database| database.expiry.first()).min()
+        let of = |database: &Database| [database.expiry.first(), database.field_expiry.first()];
+        self.databases.iter().flat_map(of).flatten().min()
     }
 
     /// Index of the last entry applied.
@@ -224,8 +229,8 @@ impl Keyspace {
         self.entry(db, key)?.deadline()
     }
 
-    /// Whether the key is in the table and its deadline is past at `now_ms`: it must go before
-    /// anything names it.
+    /// Whether the key is in the table and its deadline is past at `now_ms`, or that of the last
+    /// field of a hash: it must go before anything names it.
     pub fn is_due(&self, db: Db, key: &[u8], now_ms: u64) -> bool {
         self.entry(db, key).is_some_and(|entry| !entry.visible(now_ms))
     }
@@ -235,6 +240,24 @@ impl Keyspace {
     pub fn due(&self, now_ms: u64) -> impl Iterator<Item = (u64, Db, &[u8])> {
         let all = Db::all().zip(&self.databases).map(|(db, database)| (db, &database.expiry));
         expiry::merge(all, now_ms)
+    }
+
+    /// Hashes with a field whose deadline is past at `now_ms`: (earliest deadline, database, key).
+    pub fn due_fields(&self, now_ms: u64) -> impl Iterator<Item = (u64, Db, &[u8])> {
+        let all = Db::all().zip(&self.databases).map(|(db, database)| (db, &database.field_expiry));
+        expiry::merge(all, now_ms)
+    }
+
+    /// Some of a hash's fields whose deadline is past at `now_ms`, and whether there are more.
+    pub fn due_fields_of(
+        &self,
+        db: Db,
+        key: &[u8],
+        now_ms: u64,
+        most: usize,
+    ) -> (Vec<Vec<u8>>, bool) {
+        let hash = self.entry(db, key).and_then(|entry| entry.view::<HashTree>(now_ms));
+        hash.map_or((Vec::new(), false), |hash| hash.due(most))
     }
 
     /// Brings what the commands at the front of `commands` (canonical RESP) lie in into the
@@ -302,7 +325,8 @@ impl Keyspace {
 
     /// What collections must know of the state.
     pub(crate) fn rules(&self) -> Rules {
-        Rules { limits: self.settings.limits, hash_key: self.hash_key, as_written: false }
+        let limits = self.settings.limits;
+        Rules { limits, hash_key: self.hash_key, as_written: false, now_ms: self.now_ms }
     }
 
     pub(crate) fn database(&self, db: Db) -> &Database {

@@ -95,14 +95,16 @@ impl Entry {
     }
 
     /// A collection for reading; `None`: it is of another type.
-    pub(crate) fn view<T: LargeForm>(&self) -> Option<View<'_, T>> {
+    pub(crate) fn view<T: LargeForm>(&self, now_ms: u64) -> Option<View<'_, T>> {
         let form = self.form();
         if !T::is(form) {
             return None;
         }
         Some(match self {
-            Self::Packed(record) => View { form, packed: value(record), large: None },
-            Self::Large(large) => View { form, packed: &[], large: T::of_value(&large.value) },
+            Self::Packed(record) => View { form, packed: value(record), large: None, now_ms },
+            Self::Large(large) => {
+                View { form, packed: &[], large: T::of_value(&large.value), now_ms }
+            }
         })
     }
 
@@ -147,7 +149,7 @@ impl Entry {
             Form::List => self.enlarge_as::<ListTree>(rules),
             Form::Zset => self.enlarge_as::<ZsetTree>(rules),
             Form::Set | Form::Intset => self.enlarge_as::<SetTree>(rules),
-            Form::Hash => self.enlarge_as::<HashTree>(rules),
+            Form::Hash | Form::TimedHash => self.enlarge_as::<HashTree>(rules),
         }
     }
 
@@ -187,9 +189,23 @@ impl Entry {
     }
 
     /// Whether the key is there at `now_ms`. Redis keeps it alive in the very millisecond of its
-    /// deadline.
+    /// deadline. A hash ends with its last field.
     pub(crate) fn visible(&self, now_ms: u64) -> bool {
         self.deadline().is_none_or(|deadline| now_ms <= deadline)
+            && self.timed().and_then(View::end).is_none_or(|end| now_ms <= end)
+    }
+
+    /// The earliest deadline of a hash's field.
+    pub(crate) fn field_deadline(&self) -> Option<u64> {
+        self.timed().and_then(View::soonest)
+    }
+
+    /// All of a hash that may have deadlines of fields.
+    pub(crate) fn timed(&self) -> Option<View<'_, HashTree>> {
+        match (self.form(), self) {
+            (Form::TimedHash, _) | (Form::Hash, Self::Large(_)) => self.view(0),
+            _ => None,
+        }
     }
 
     fn record(&self) -> &[u8] {
@@ -281,7 +297,8 @@ impl Entry {
         const EXPIRY: usize = 64;
         let block = self.record().len().next_multiple_of(16);
         let apart = self.value().map_or(0, |value| LARGE + value.cost());
-        let expiry = if self.deadline().is_some() { EXPIRY + self.key().len() } else { 0 };
+        let indexed = |deadline: Option<u64>| deadline.map_or(0, |_| EXPIRY + self.key().len());
+        let expiry = indexed(self.deadline()) + indexed(self.field_deadline());
         (IN_PAGE + block + apart + expiry) as u64
     }
 

@@ -113,7 +113,7 @@ pub(crate) fn any_collect() -> impl Strategy<Value = Step> {
     let key = |number: u32| format!("c:{number}").into_bytes();
     let copy = (0..20_u32, 0..3_u8, 0..20_u32);
     prop_oneof![
-        8 => (0..3_u8, 0..20_u32, 0..6_u8, 0..2000_u32, 0..400_u32).prop_map(
+        8 => (0..3_u8, 0..20_u32, 0..9_u8, 0..2000_u32, 0..400_u32).prop_map(
             move |(db, at, what, start, count)| Step::Collect(db, key(at), what, start, count)
         ),
         1 => copy.prop_map(move |(from, db, to)| Step::Copy(db, key(from), db, key(to))),
@@ -164,6 +164,19 @@ pub(crate) fn feed(fed: &mut Fed, step: &Step) {
             for (db, key) in due {
                 assert!(fed.entry(db.0, now_ms).expire(&key));
             }
+            let hashes = fed.keyspace.due_fields(now_ms).take(*most);
+            let hashes: Vec<(Db, Vec<u8>)> =
+                hashes.map(|(_, db, key)| (db, key.to_vec())).collect();
+            for (db, key) in hashes {
+                let (due, _) = fed.keyspace.due_fields_of(db, &key, now_ms, *most);
+                let ends = fed.keyspace.is_due(db, &key, now_ms);
+                let mut writer = fed.entry(db.0, now_ms);
+                if ends {
+                    assert!(writer.expire(&key));
+                } else {
+                    assert!(writer.expire_fields(&key, due.iter().map(Vec::as_slice)));
+                }
+            }
         }
         Step::Collect(db, key, what, start, count) => {
             let elements = (*start..start + count).map(|n| format!("element {n}").into_bytes());
@@ -190,6 +203,17 @@ fn collect(writer: &mut Writer<'_>, key: &[u8], what: u8, elements: &[Vec<u8>]) 
         }),
         4 => writer.edit_or_create(key, |hash: &mut Open<HashTree>| {
             each.for_each(|element| _ = hash.set(element, &[key, element].concat()));
+        }),
+        6 => {
+            let now_ms = writer.now_ms();
+            writer.edit_or_create(key, |hash: &mut Open<HashTree>| {
+                for (number, element) in (1..).zip(each) {
+                    hash.put(element, key, Deadline::At(now_ms + number * 7 % 200));
+                }
+            })
+        }
+        7 => writer.edit_or_create(key, |hash: &mut Open<HashTree>| {
+            each.for_each(|element| _ = hash.put(element, b"kept", Deadline::Keep));
         }),
         _ => writer.edit_or_create(key, |hash: &mut Open<HashTree>| {
             each.for_each(|element| _ = hash.remove(element));

@@ -1,5 +1,7 @@
 //! Sealing and applying together: what is logged, what is answered, and that replicas agree.
 
+mod fields;
+
 use super::{Refusal, SealLimits, Sealed, seal};
 use crate::{Applied, Db, Deadline, Decoded, Effects, Keyspace, Run, Stamp, Writer, apply, decode};
 use bytes::{Bytes, BytesMut};

@@ -11,6 +11,7 @@ mod set;
 mod stream;
 mod zset;
 
+pub(super) use hash::{write_deadlines, write_timed};
 pub(super) use stream::{is_active_odd, put_active, take_active};
 
 use super::code::kind;
@@ -71,6 +72,12 @@ pub(super) fn begin(
         }
         kind::HASH | kind::HASH_ZIPMAP | kind::HASH_ZIPLIST | kind::HASH_LISTPACK => {
             Collection::Hash(Box::new(hash::Reading::new(begun(rules))))
+        }
+        kind::HASH_TIMED_EARLY
+        | kind::HASH_LISTPACK_TIMED_EARLY
+        | kind::HASH_TIMED
+        | kind::HASH_LISTPACK_TIMED => {
+            Collection::Hash(Box::new(hash::Reading::timed(of, begun(rules), input)?))
         }
         kind::STREAM | kind::STREAM_2 | kind::STREAM_3 => {
             // It knows by itself when it ends, and may have no blocks.
@@ -142,6 +149,11 @@ impl Collection {
         Ok(Value::Collection(self))
     }
 
+    /// Whether it is a hash with deadlines of fields.
+    pub(super) fn is_timed(&self) -> bool {
+        matches!(self, Self::Hash(hash) if hash.open.view().soonest().is_some())
+    }
+
     /// The entry of this value.
     pub(super) fn entry(self, key: &[u8], revision: u64, deadline: Option<u64>) -> Entry {
         let head = |form| Head { form, revision, deadline };
@@ -169,7 +181,7 @@ pub(super) fn kind_of(form: Form, is_large: bool) -> u8 {
         Form::Set => kind::SET,
         Form::Intset => kind::SET_INTSET,
         Form::Hash if is_large => kind::HASH,
-        Form::Hash => kind::HASH_LISTPACK,
+        Form::Hash | Form::TimedHash => kind::HASH_LISTPACK,
         Form::Stream => kind::STREAM_2,
     }
 }
@@ -185,7 +197,7 @@ pub(super) fn write_packed(form: Form, packed: &[u8], out: &mut Vec<u8>) {
         }
         Form::Set => set::write_packed(packed, out),
         Form::Intset => set::write_ints(packed, out),
-        Form::Hash => hash::write_packed(packed, out),
+        Form::Hash | Form::TimedHash => hash::write_packed(form, packed, out),
         Form::Stream => {}
     }
 }

@@ -82,10 +82,14 @@ mod code {
         pub(in super::super) const STREAM_2: u8 = 19;
         pub(in super::super) const SET_LISTPACK: u8 = 20;
         pub(in super::super) const STREAM_3: u8 = 21;
+        pub(in super::super) const HASH_TIMED_EARLY: u8 = 22;
+        pub(in super::super) const HASH_LISTPACK_TIMED_EARLY: u8 = 23;
+        pub(in super::super) const HASH_TIMED: u8 = 24;
+        pub(in super::super) const HASH_LISTPACK_TIMED: u8 = 25;
 
         /// Whether a value of this type is one string of packed bytes, without a count.
         pub(in super::super) fn is_packed(kind: u8) -> bool {
-            matches!(kind, 9..=13 | 16 | 17 | 20)
+            matches!(kind, 9..=13 | 16 | 17 | 20 | 23 | 25)
         }
     }
 
@@ -117,6 +121,9 @@ mod field {
     pub(super) const FLOORS: &str = "quorate.floors";
     /// Deletion buckets: distance to the one before, revision. May occur many times.
     pub(super) const GONE: &str = "quorate.gone";
+    /// Of the hash just before it: fields skipped since the last with a deadline, the deadline. May
+    /// occur many times.
+    pub(super) const FIELDS: &str = "quorate.fields";
     /// For each key since the last: age (applied index less revision) times two, plus one if its
     /// string is `raw` where its length and digits would not say so, if a collection is large, or
     /// if a stream's consumers follow: for each of them in order when it was last active, plus one

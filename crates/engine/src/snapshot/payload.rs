@@ -1,8 +1,9 @@
 //! A value by itself: what DUMP gives and RESTORE takes.
 //!
 //! Type and value as in an RDB file, then RDB's version (2 bytes, little-endian) and the CRC64 of
-//! everything before it. Written in version 10, which Redis 7.0 takes; read up to 12. Nothing may
-//! stand behind the value, and here a checksum of 0 is just wrong.
+//! everything before it. Written in version 10, which Redis 7.0 takes, but for hashes with
+//! deadlines of fields, which need version 12; read up to 12. Nothing may stand behind the value,
+//! and here a checksum of 0 is just wrong.
 
 use super::code::kind;
 use super::collection;
@@ -15,6 +16,9 @@ use crate::keyspace::{Digest, Entry};
 use crate::types::Rules;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+/// The version of a hash with deadlines of fields.
+const WRITTEN_TIMED: u16 = 12;
 
 /// Why a payload is refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,9 +39,17 @@ pub(crate) struct Payload<'a> {
     version: u16,
 }
 
-/// The payload of a value.
-pub(crate) fn dump(entry: &Entry) -> Vec<u8> {
+/// The payload of a value as it is at this time. Version 10 has no place for deadlines of fields:
+/// a hash with any is written in the version of Redis 7.4.
+pub(crate) fn dump(entry: &Entry, now_ms: u64) -> Vec<u8> {
     let (form, value) = (entry.form(), entry.value());
+    if entry.field_deadline().is_some()
+        && let Some(hash) = entry.view(now_ms)
+    {
+        let mut payload = Vec::new();
+        let is_timed = collection::write_timed(hash, &mut payload);
+        return closed(payload, if is_timed { WRITTEN_TIMED } else { WRITTEN });
+    }
     let mut payload = Vec::with_capacity(entry.packed().len() + 32);
     payload.push(collection::kind_of(form, value.is_some()));
     match value {
@@ -46,7 +58,7 @@ pub(crate) fn dump(entry: &Entry) -> Vec<u8> {
             collection::write_large(value, &mut |bytes| payload.extend_from_slice(bytes));
         }
     }
-    closed(payload)
+    closed(payload, WRITTEN)
 }
 
 /// Reads a payload. No string in it may be longer than `longest`.
@@ -78,7 +90,12 @@ impl Payload<'_> {
 
     /// The same value in a payload that Redis 7.0 takes; `None` if it is one already.
     pub(crate) fn downgraded(self) -> Option<Vec<u8>> {
-        (self.version > WRITTEN).then(|| dump(&self.value.entry(&[], 0, None)))
+        (self.version > WRITTEN).then(|| dump(&self.value.entry(&[], 0, None), 0))
+    }
+
+    /// Whether it is a hash with deadlines of fields, of which Redis 7.0 takes no payload.
+    pub(crate) fn is_timed(&self) -> bool {
+        matches!(&self.value, Value::Collection(collection) if collection.is_timed())
     }
 }
 
@@ -86,7 +103,11 @@ impl Payload<'_> {
 pub(crate) fn claimed_bytes(payload: &[u8]) -> u64 {
     let mut input = Input::new(payload);
     // Of a value of many strings only what is there counts: each of them is short, or is there.
-    let is_string = input.byte().is_ok_and(|of| of == kind::STRING || kind::is_packed(of));
+    let of = input.byte().unwrap_or(kind::HASH);
+    let is_string = of == kind::STRING || kind::is_packed(of);
+    if of == kind::HASH_LISTPACK_TIMED {
+        let _ = input.take(8);
+    }
     let claimed = match input.text() {
         Ok(Text::Packed(_, length)) if is_string => length,
         _ => 0,
@@ -117,8 +138,8 @@ fn parts(payload: &[u8]) -> Option<(&[u8], u16, u64)> {
 }
 
 /// Adds version and checksum.
-fn closed(mut payload: Vec<u8>) -> Vec<u8> {
-    payload.extend_from_slice(&WRITTEN.to_le_bytes());
+fn closed(mut payload: Vec<u8>, version: u16) -> Vec<u8> {
+    payload.extend_from_slice(&version.to_le_bytes());
     let sum = crc64(0, &payload);
     payload.extend_from_slice(&sum.to_le_bytes());
     payload

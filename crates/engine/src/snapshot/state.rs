@@ -9,6 +9,7 @@ use super::text::{parse, take_number};
 use super::value::Value;
 use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, field};
 use crate::keyspace::{BUCKETS, Entry, Head, Point};
+use crate::types::hash::HashTree;
 use crate::types::stream::Stream;
 use crate::types::{Form, Rules};
 use crate::{Db, Keyspace};
@@ -47,6 +48,10 @@ pub(super) struct State {
     db: Db,
     /// Keys with deadlines, by database. The indexes are built when all are known.
     deadlines: [Vec<(u64, Box<[u8]>)>; Db::COUNT as usize],
+    /// Hashes with deadlines of fields, by the earliest of each.
+    field_deadlines: [Vec<(u64, Box<[u8]>)>; Db::COUNT as usize],
+    /// Field of the last key of which no deadline was told.
+    next_field: usize,
     /// First deletion bucket that no field has spoken of.
     next_bucket: usize,
     /// Keys of ours whose revisions are still to come; of others, those not sorted in yet.
@@ -62,6 +67,8 @@ impl State {
             keys: 0,
             db: Db(0),
             deadlines: Default::default(),
+            field_deadlines: Default::default(),
+            next_field: 0,
             next_bucket: 0,
             waiting: Vec::new(),
         }
@@ -103,6 +110,7 @@ impl State {
         expire_ms: Option<i64>,
     ) -> Result<()> {
         let at = Point::of(self.keyspace.hash_key, key);
+        self.next_field = 0;
         if self.ours {
             if self.waiting.len() == FIELD_ITEMS_MAX {
                 return Err(Stop::Malformed("keys without revisions"));
@@ -124,7 +132,7 @@ impl State {
 
     /// How collections are made: what is packed in our own files stays so until the marks tell.
     pub(super) fn rules(&self) -> Rules {
-        let rules = self.keyspace.rules();
+        let rules = Rules { now_ms: 0, ..self.keyspace.rules() };
         if self.ours { rules.packed() } else { rules }
     }
 
@@ -133,12 +141,20 @@ impl State {
         for (db, deadlines) in Db::all().zip(self.deadlines) {
             self.keyspace.database_mut(db).expiry.fill(deadlines);
         }
+        for (db, deadlines) in Db::all().zip(self.field_deadlines) {
+            self.keyspace.database_mut(db).field_expiry.fill(deadlines);
+        }
         (self.keyspace, self.facts)
     }
 
     fn put(&mut self, at: Point, entry: Entry) -> Result<()> {
         if let Some(deadline) = entry.deadline()
             && let Some(deadlines) = self.deadlines.get_mut(self.db.number())
+        {
+            deadlines.push((deadline, entry.key().into()));
+        }
+        if let Some(deadline) = entry.field_deadline()
+            && let Some(deadlines) = self.field_deadlines.get_mut(self.db.number())
         {
             deadlines.push((deadline, entry.key().into()));
         }
@@ -184,6 +200,7 @@ impl State {
             field::FLOORS => self.floors(value),
             field::GONE => self.gone(value),
             field::KEYS => return self.revisions(value),
+            field::FIELDS => self.fields(value),
             _ => name
                 .strip_prefix(field::SETTING)
                 .zip(core::str::from_utf8(value).ok())
@@ -212,6 +229,27 @@ impl State {
             self.next_bucket = bucket + 1;
         }
         Some(())
+    }
+
+    /// Fields of the last key get their deadlines.
+    fn fields(&mut self, value: &[u8]) -> Option<()> {
+        let list = parse(value)?;
+        let (mut rest, mut found) = (&list[..], Vec::new());
+        while !rest.is_empty() {
+            let skipped = usize::try_from(take_number(&mut rest)?).ok()?;
+            let at = self.next_field.checked_add(skipped)?;
+            let at_ms = take_number(&mut rest)?;
+            i64::try_from(at_ms).ok().filter(|&at_ms| at_ms > 0)?;
+            found.push((at, at_ms));
+            self.next_field = at.checked_add(1)?;
+        }
+        let rules = self.rules();
+        let (_, entry) = self.waiting.last_mut().filter(|_| self.ours)?;
+        entry.view::<HashTree>(0)?;
+        let mut hash = entry.open::<HashTree>(rules);
+        let taken = hash.add_deadlines(&found);
+        entry.close(hash);
+        taken.then_some(())
     }
 
     /// The keys that wait get their revisions.

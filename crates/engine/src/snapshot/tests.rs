@@ -1,10 +1,11 @@
 //! A state read back is indistinguishable from the one written, and no bytes make the reader panic.
 
 mod hostile;
+mod timed;
 
 use super::write::whole;
 use super::*;
-use crate::keyspace::tests::{Fed, Step, any_step, cases, feed};
+use crate::keyspace::tests::{Fed, Step, any_collect, any_step, cases, feed};
 use crate::{Db, Deadline, Effects, Keyspace};
 use alloc::string::ToString;
 use alloc::vec;
@@ -32,6 +33,7 @@ pub(crate) fn assert_same(one: &Keyspace, other: &Keyspace) {
     assert_eq!(one.level(), other.level());
     assert_eq!(one.settings(), other.settings());
     assert!(one.due(u64::MAX).eq(other.due(u64::MAX)));
+    assert!(one.due_fields(u64::MAX).eq(other.due_fields(u64::MAX)));
     assert!(one.revisions == other.revisions);
     for db in Db::all() {
         assert_eq!(one.stats(db), other.stats(db));
@@ -47,8 +49,8 @@ proptest! {
     #![proptest_config(cases(24))]
     #[test]
     fn a_restored_state_is_indistinguishable(
-        before in prop::collection::vec(any_step(), 0..400),
-        after in prop::collection::vec(any_step(), 0..200),
+        before in prop::collection::vec(prop_oneof![4 => any_step(), 1 => any_collect()], 0..400),
+        after in prop::collection::vec(prop_oneof![4 => any_step(), 1 => any_collect()], 0..200),
     ) {
         let mut fed = Fed::new();
         for step in &before {

@@ -128,31 +128,14 @@ pub(super) fn is_type(kind: u8) -> bool {
     matches!(kind, kind::STRING..=kind::MODULE_2 | 9..=25)
 }
 
-/// Types of Redis that are not stored here: what TYPE calls them, and how `redis-check-rdb` calls
-/// the form. With a type's own issue its forms leave this list for [`Value::begin`].
-fn type_name(kind: u8) -> Option<(&'static str, &'static str)> {
-    Some(match kind {
-        22 => ("hash", "hash-hashtable-md-pre-release"),
-        23 => ("hash", "hash-listpack-md-pre-release"),
-        24 => ("hash", "hash-hashtable-md"),
-        25 => ("hash", "hash-listpack-md"),
-        _ => return None,
-    })
-}
-
 /// Names a value that we do not store.
 #[cold]
 fn not_stored(kind: u8, input: &mut Input<'_>) -> Result<String> {
-    Ok(match type_name(kind) {
-        Some((name, form)) => {
-            format!("a {name} ({form}), and this version does not store that")
-        }
-        None if kind == kind::MODULE_2 => {
-            let name = module_name(input.length()?);
-            format!("a value of the module type \"{name}\", and modules are not supported")
-        }
-        None => "a value of a module, and modules are not supported".into(),
-    })
+    if kind == kind::MODULE_2 {
+        let name = module_name(input.length()?);
+        return Ok(format!("a value of the module type \"{name}\", and modules are not supported"));
+    }
+    Ok("a value of a module, and modules are not supported".into())
 }
 
 /// The nine letters of a module's type, six bits each, above ten bits of version.

@@ -10,6 +10,7 @@ use super::crc64::crc64;
 use super::text::{print, push_number};
 use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, WRITTEN, code, field};
 use crate::keyspace::{Digest, Entry, Revisions};
+use crate::types::hash::HashTree;
 use crate::types::{Form, Value};
 use crate::{Db, Keyspace, Settings};
 use alloc::boxed::Box;
@@ -31,6 +32,8 @@ enum Content {
     Header(Box<Header>),
     Bytes(Vec<u8>),
     Value(Value),
+    /// The deadlines of a hash's fields.
+    Deadlines(HashTree),
 }
 
 impl Piece {
@@ -40,6 +43,7 @@ impl Piece {
             Content::Header(header) => header.encode().chunks(SLICE).for_each(sink),
             Content::Bytes(bytes) => bytes.chunks(SLICE).for_each(sink),
             Content::Value(value) => collection::write_large(value, sink),
+            Content::Deadlines(hash) => collection::write_deadlines(hash.view(), sink),
         }
     }
 }
@@ -247,10 +251,12 @@ impl Output {
                 self.pieces.push(Piece(Content::Value(value.clone())));
             }
         }
+        self.deadlines(entry);
         let odd = match form {
             Form::Int | Form::Embstr | Form::Raw => form == Form::Raw && !says_raw(entry),
-            Form::List | Form::Zset | Form::Set | Form::Intset | Form::Hash => value.is_some(),
             Form::Stream => value.is_some_and(collection::is_active_odd),
+            // A collection is large or not.
+            _ => value.is_some(),
         };
         let age = self.index.saturating_sub(entry.revision());
         push_number(&mut self.marks, age << 1 | u64::from(odd));
@@ -265,6 +271,23 @@ impl Output {
         }
         if self.bytes.len() >= PIECE {
             self.close_piece();
+        }
+    }
+
+    /// Writes the deadlines of the fields of a hash that was written.
+    fn deadlines(&mut self, entry: &Entry) {
+        /// About so many bytes say one.
+        const BYTES: u64 = 12;
+        let Some(hash) = entry.timed().filter(|hash| hash.soonest().is_some()) else { return };
+        match hash.large {
+            None => {
+                let bytes = &mut self.bytes;
+                collection::write_deadlines(hash, &mut |aux| bytes.extend_from_slice(aux));
+            }
+            Some(large) => {
+                self.complete += large.timed() as u64 * BYTES;
+                self.pieces.push(Piece(Content::Deadlines(large.clone())));
+            }
         }
     }
 
@@ -323,7 +346,7 @@ pub(super) fn put_length(out: &mut Vec<u8>, length: u64) {
     }
 }
 
-fn put_aux(out: &mut Vec<u8>, name: &str, value: &str) {
+pub(super) fn put_aux(out: &mut Vec<u8>, name: &str, value: &str) {
     out.push(code::AUX);
     for text in [name, value] {
         put_length(out, text.len() as u64);

@@ -3,19 +3,37 @@
 //!
 //! A hash never goes back to the smaller form, as in Redis. The order in which fields are seen is
 //! state: as they came, or that of their hashes.
+//!
+//! A field may have a deadline. A large hash keeps it behind the field's value; a small one gets a
+//! third column, for all fields, with the first deadline and loses it with the last. A field that
+//! is due is not there for whoever looks ([`View`] and [`Open`] know the time), but it lies here
+//! until an entry of the log takes it away. A hash whose last field is due is itself not there.
+
+mod change;
+mod times;
 
 use super::members::{Elements, HashKey, hash_of};
 use super::pack::{self, Item, Items};
-use super::tree::{Leaf, Tree};
-use super::{Form, Large, Open, PACKED_BYTES_MAX, Value, View};
+use super::tree::Tree;
+use super::{Form, Large, Open, Value, View};
 use alloc::vec::Vec;
+use times::{Ends, Times};
 
-/// A large hash. An element is the entry of a field and that of its value.
+/// A large hash. An element is the entry of a field and that of its value, and behind them that of
+/// its deadline if it has one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct HashTree(pub(crate) Tree<Elements>);
+pub(crate) struct HashTree {
+    pub(crate) fields: Tree<Elements>,
+    /// Follows from the fields.
+    times: Times,
+}
 
 impl Large for HashTree {
     const FORM: Form = Form::Hash;
+
+    fn is(form: Form) -> bool {
+        matches!(form, Form::Hash | Form::TimedHash)
+    }
 
     fn from_value(value: Value) -> Option<Self> {
         if let Value::Hash(hash) = value { Some(hash) } else { None }
@@ -30,7 +48,7 @@ impl Large for HashTree {
     }
 
     fn is_empty(&self) -> bool {
-        self.0.len() == 0
+        self.fields.len() == 0
     }
 
     fn enlarge(open: &mut Open<Self>) {
@@ -38,65 +56,215 @@ impl Large for HashTree {
     }
 }
 
+impl HashTree {
+    /// Sorts what was gathered; `None` if a name occurs twice.
+    fn of(gathered: Elements) -> Option<Self> {
+        let mut found = Self { fields: gathered.into_tree()?, times: Times::default() };
+        let timed = found.fields.elements(0);
+        let timed = timed.filter_map(|(hash, element)| Some((Field::of(element)?.deadline?, hash)));
+        let mut timed: Vec<_> = timed.collect();
+        timed.sort_unstable();
+        for (at_ms, hash) in timed {
+            found.times.add(at_ms, hash);
+        }
+        Some(found)
+    }
+
+    /// Bytes as counted for `maxmemory`.
+    pub(crate) fn cost(&self) -> usize {
+        self.fields.cost() + self.times.cost()
+    }
+
+    /// It for reading, whatever the time.
+    pub(crate) fn view(&self) -> View<'_, Self> {
+        View { form: Form::Hash, packed: &[], large: Some(self), now_ms: 0 }
+    }
+
+    /// Fields with a deadline.
+    pub(crate) fn timed(&self) -> usize {
+        self.times.len()
+    }
+
+    /// The fields that are due before this time, those of the earliest deadlines first.
+    fn due(&self, now_ms: u64) -> impl Iterator<Item = Field<'_>> {
+        self.times.before(now_ms).filter_map(|(at_ms, hash, twin)| {
+            let same = self.fields.of_hash(hash).filter_map(Field::of);
+            same.filter(|field| field.deadline == Some(at_ms)).nth(twin as usize)
+        })
+    }
+}
+
 /// A field with its value.
 pub(crate) type Pair<'a> = (Item<'a>, Item<'a>);
 
-/// Entries of a packed field with its value.
+/// A field with all that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Field<'a> {
+    /// Its name.
+    pub(crate) name: Item<'a>,
+    /// Its value.
+    pub(crate) value: Item<'a>,
+    /// When it ends, Unix milliseconds; never 0.
+    pub(crate) deadline: Option<u64>,
+}
+
+impl<'a> Field<'a> {
+    /// The field of an element of a large hash.
+    fn of(element: &'a [u8]) -> Option<Self> {
+        let (name, at) = pack::first(element)?;
+        let rest = element.get(at..)?;
+        let (value, at) = pack::first(rest)?;
+        let deadline = rest.get(at..).and_then(pack::first).and_then(|(at_ms, _)| moment(at_ms));
+        Some(Self { name, value, deadline })
+    }
+
+    /// Adds the entries of its name and its value.
+    pub(crate) fn encode_pair(&self, out: &mut Vec<u8>) {
+        self.name.encode(out);
+        self.value.encode(out);
+    }
+
+    /// Adds its entries, those of a row with a third column if it is in one.
+    fn encode(&self, in_column: bool, out: &mut Vec<u8>) {
+        self.encode_pair(out);
+        if in_column || self.deadline.is_some() {
+            Item::Int(self.deadline.unwrap_or(0).cast_signed()).encode(out);
+        }
+    }
+
+    /// Its entries as an element of a large hash.
+    pub(crate) fn element(&self) -> Vec<u8> {
+        let mut element = Vec::with_capacity(self.name.len() + self.value.len() + 32);
+        self.encode(false, &mut element);
+        element
+    }
+
+    /// Whether it is there at this time: in the very millisecond of its deadline it is, as keys
+    /// are.
+    pub(crate) fn visible(&self, now_ms: u64) -> bool {
+        self.deadline.is_none_or(|at_ms| now_ms <= at_ms)
+    }
+
+    fn pair(self) -> Pair<'a> {
+        (self.name, self.value)
+    }
+}
+
+/// What stands in a third column: 0 for none.
+fn moment(entry: Item<'_>) -> Option<u64> {
+    match entry {
+        Item::Int(at_ms @ 1..) => Some(at_ms.unsigned_abs()),
+        _ => None,
+    }
+}
+
+/// Entries of a field in a small hash, without and with deadlines.
 const STEP: usize = 2;
-
-/// The pair at the front of a row, as which an element lies too.
-fn pair(row: &[u8]) -> Option<Pair<'_>> {
-    let (field, length) = pack::first(row)?;
-    let (value, _) = pack::first(row.get(length..)?)?;
-    Some((field, value))
-}
-
-/// The pairs of a row.
-fn pairs(row: &[u8]) -> impl Iterator<Item = Pair<'_>> {
-    let mut items = Items::new(row);
-    core::iter::from_fn(move || Some((items.next()?, items.next()?)))
-}
-
-/// The entries of a field and its value.
-pub(crate) fn element(field: Item<'_>, value: Item<'_>) -> Vec<u8> {
-    let mut element = Vec::with_capacity(field.len() + value.len() + 22);
-    field.encode(&mut element);
-    value.encode(&mut element);
-    element
-}
+const TIMED_STEP: usize = 3;
 
 impl<'a> View<'a, HashTree> {
-    /// The packed pairs.
+    fn is_timed(self) -> bool {
+        self.form == Form::TimedHash
+    }
+
+    /// The packed fields.
     fn row(self) -> &'a [u8] {
-        pack::parts(self.packed).1
+        let row = pack::parts(self.packed).1;
+        if self.is_timed() { row.get(Ends::LEN..).unwrap_or_default() } else { row }
+    }
+
+    /// The fields of the small form, due or not.
+    fn small(self) -> impl Iterator<Item = Field<'a>> {
+        let (timed, mut items) = (self.is_timed(), Items::new(self.row()));
+        core::iter::from_fn(move || {
+            let (name, value) = (items.next()?, items.next()?);
+            let deadline = if timed { moment(items.next()?) } else { None };
+            Some(Field { name, value, deadline })
+        })
+    }
+
+    /// All fields, due or not.
+    pub(crate) fn all(self) -> impl Iterator<Item = Field<'a>> {
+        let large = self.large.into_iter().flat_map(|hash| hash.fields.elements(0));
+        self.small().chain(large.filter_map(|(_, element)| Field::of(element)))
+    }
+
+    /// The earliest deadline of a field.
+    pub(crate) fn soonest(self) -> Option<u64> {
+        match self.large {
+            Some(hash) => hash.times.first(),
+            None if self.is_timed() => Some(Ends::read(pack::parts(self.packed).1).soonest),
+            None => None,
+        }
+    }
+
+    /// When the last field ends, if every field does.
+    pub(crate) fn end(self) -> Option<u64> {
+        match self.large {
+            Some(hash) if hash.times.len() == hash.fields.len() => hash.times.last(),
+            None if self.is_timed() => {
+                Some(Ends::read(pack::parts(self.packed).1).last).filter(|&at| at != Ends::NEVER)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a field is due.
+    fn any_due(self) -> bool {
+        self.soonest().is_some_and(|at_ms| at_ms < self.now_ms)
+    }
+
+    /// Some fields that are due, and whether there are more.
+    pub(crate) fn due(self, most: usize) -> (Vec<Vec<u8>>, bool) {
+        let large = self.large.into_iter().flat_map(|hash| hash.due(self.now_ms));
+        let small = self.small().filter(|field| !field.visible(self.now_ms));
+        let mut due = small.chain(large);
+        let found = due.by_ref().take(most).map(|field| field.name.bytes().into_owned()).collect();
+        (found, due.next().is_some())
     }
 
     /// Fields.
     pub(crate) fn len(self) -> usize {
-        self.large.map_or_else(|| pack::parts(self.packed).0 / STEP, |hash| hash.0.len())
+        match self.large {
+            Some(hash) => hash.fields.len() - hash.times.due(self.now_ms),
+            None if self.any_due() => {
+                self.small().filter(|field| field.visible(self.now_ms)).count()
+            }
+            None if self.is_timed() => pack::parts(self.packed).0 / TIMED_STEP,
+            None => pack::parts(self.packed).0 / STEP,
+        }
+    }
+
+    /// The field of this name, due or not.
+    fn find(self, key: HashKey, name: Item<'_>) -> Option<Field<'a>> {
+        match self.large {
+            Some(hash) => Field::of(hash.fields.look(hash_of(key, name), name)?),
+            None => self.small().find(|field| field.name == name),
+        }
+    }
+
+    /// The field of this name.
+    pub(crate) fn field(self, key: HashKey, name: &[u8]) -> Option<Field<'a>> {
+        self.find(key, Item::of(name)).filter(|field| field.visible(self.now_ms))
     }
 
     /// The value of a field.
-    pub(crate) fn value(self, key: HashKey, field: &[u8]) -> Option<Item<'a>> {
-        let name = Item::of(field);
-        match self.large {
-            Some(hash) => pair(hash.0.look(hash_of(key, name), name)?).map(|(_, value)| value),
-            None => pairs(self.row()).find(|(other, _)| *other == name).map(|(_, value)| value),
-        }
+    pub(crate) fn value(self, key: HashKey, name: &[u8]) -> Option<Item<'a>> {
+        self.field(key, name).map(|field| field.value)
     }
 
     /// Field number `at` with its value.
     pub(crate) fn get(self, at: usize) -> Option<Pair<'a>> {
         match self.large {
-            Some(hash) => pair(hash.0.element(at)?),
-            None => pairs(self.row()).nth(at),
+            _ if self.any_due() => self.iter().nth(at),
+            Some(hash) => Field::of(hash.fields.element(at)?).map(Field::pair),
+            None => self.small().nth(at).map(Field::pair),
         }
     }
 
     /// All fields with their values, in order.
     pub(crate) fn iter(self) -> impl Iterator<Item = Pair<'a>> {
-        let large = self.large.into_iter().flat_map(|hash| hash.0.elements(0));
-        pairs(self.row()).chain(large.filter_map(|(_, element)| pair(element)))
+        self.all().filter(move |field| field.visible(self.now_ms)).map(Field::pair)
     }
 
     /// Some fields from a cursor on: see [`Tree::scan`]. A small hash is given whole.
@@ -105,13 +273,17 @@ impl<'a> View<'a, HashTree> {
             self.iter().for_each(visit);
             return 0;
         };
-        hash.0.scan(cursor, count, &mut |element| pair(element).into_iter().for_each(&mut *visit))
+        hash.fields.scan(cursor, count, &mut |element| {
+            let field = Field::of(element).filter(|field| field.visible(self.now_ms));
+            field.map(Field::pair).into_iter().for_each(&mut *visit);
+        })
     }
 
     /// Fields by their numbers, which ascend.
     pub(crate) fn picked(self, numbers: &[usize]) -> Vec<Pair<'a>> {
         let mut found = Vec::with_capacity(numbers.len());
-        if self.large.is_some() && numbers.len() < self.len() / 16 {
+        let is_few = self.large.is_some() && numbers.len() < self.len() / 16;
+        if is_few && !self.any_due() {
             found.extend(numbers.iter().filter_map(|&at| self.get(at)));
             return found;
         }
@@ -123,153 +295,10 @@ impl<'a> View<'a, HashTree> {
         }
         found
     }
-}
 
-/// What a change is called in the digest.
-mod what {
-    pub(super) const FIELD: u64 = 1;
-    pub(super) const VALUE: u64 = 2;
-    pub(super) const REMOVE: u64 = 3;
-}
-
-impl Open<HashTree> {
-    /// Tells what is about to be set, fields and values in turn. Where so much would not fit the
-    /// small form, it is left at once.
-    pub(crate) fn expect<'b>(&mut self, pairs: impl Iterator<Item = &'b [u8]>) {
-        let (count_max, length_max) = self.rules.limits.hash;
-        for (at, part) in (0_u64..).zip(pairs) {
-            if part.len() as u64 > length_max || at / STEP as u64 >= count_max {
-                self.grow();
-                return;
-            }
-        }
-    }
-
-    /// Sets a field. True: it is new.
-    pub(crate) fn set(&mut self, field: &[u8], value: &[u8]) -> bool {
-        self.note(what::FIELD, field);
-        self.note(what::VALUE, value);
-        let (name, value) = (Item::of(field), Item::of(value));
-        if self.large.is_none() {
-            if let Some(is_new) = self.set_packed(name, value) {
-                return is_new;
-            }
-            self.grow();
-        }
-        let hash = hash_of(self.rules.hash_key, name);
-        let element = element(name, value);
-        let Some(HashTree(tree)) = &mut self.large else { return false };
-        let is_new = tree.look(hash, name).is_none();
-        if is_new {
-            tree.insert(hash, name, &element);
-        } else {
-            tree.replace(hash, name, &element);
-        }
-        is_new
-    }
-
-    /// The same in the small form; `None` if it does not fit there.
-    fn set_packed(&mut self, name: Item<'_>, value: Item<'_>) -> Option<bool> {
-        let (count_max, length_max) = self.rules.limits.hash;
-        let (row, count) = (self.pack.row(), self.pack.count());
-        if name.len().max(value.len()) as u64 > length_max {
-            return None;
-        }
-        let field = name.encoded();
-        let found = pack::find(row, &field, STEP);
-        let is_new = found.is_none();
-        let (place, entries) = match found {
-            Some((_, place)) => {
-                let old = row.get(place.end..).and_then(pack::first).map_or(0, |(_, len)| len);
-                (place.end..place.end + old, value.encoded())
-            }
-            None => (row.len()..row.len(), element(name, value)),
-        };
-        let count = count + if is_new { STEP } else { 0 };
-        let bytes = row.len() + entries.len() - place.len();
-        if (count / STEP) as u64 > count_max || bytes > PACKED_BYTES_MAX {
-            return None;
-        }
-        self.pack.splice(place, &entries, if is_new { STEP.cast_signed() } else { 0 });
-        Some(is_new)
-    }
-
-    /// Removes a field. False: it was not there.
-    pub(crate) fn remove(&mut self, field: &[u8]) -> bool {
-        let name = Item::of(field);
-        let removed = if let Some(HashTree(tree)) = &mut self.large {
-            let hash = hash_of(self.rules.hash_key, name);
-            let found = tree.look(hash, name).is_some();
-            if found {
-                tree.replace(hash, name, &[]);
-            }
-            found
-        } else {
-            let row = self.pack.row();
-            let found = pack::find(row, &name.encoded(), STEP).map(|(_, place)| place);
-            if let Some(place) = &found {
-                let value = row.get(place.end..).and_then(pack::first).map_or(0, |(_, len)| len);
-                let place = place.start..place.end + value;
-                self.pack.splice(place, &[], -STEP.cast_signed());
-            }
-            found.is_some()
-        };
-        if removed {
-            self.note(what::REMOVE, field);
-        }
-        removed
-    }
-
-    /// Makes it a large one, as it is.
-    fn grow(&mut self) {
-        if self.large.is_some() {
-            return;
-        }
-        let mut gathered = Elements::default();
-        for (field, value) in self.view().iter() {
-            gathered.push(hash_of(self.rules.hash_key, field), &element(field, value));
-        }
-        // What lies here has no field twice.
-        self.large = Some(HashTree(gathered.into_tree().unwrap_or_default()));
-        self.pack.clear();
-    }
-
-    /// Takes fields as a file has them, in its order, into an empty hash; `small` if they were
-    /// packed there. False: one occurs twice.
-    pub(crate) fn fill(&mut self, gathered: Elements, small: bool) -> bool {
-        let (count_max, length_max) = self.rules.limits.hash;
-        let lengths = gathered.from(0).filter_map(|(_, element)| pair(element));
-        let longest = lengths.map(|(field, value)| field.len().max(value.len())).max();
-        let (count, bytes) = (gathered.len(), gathered.bytes());
-        let fits = bytes <= PACKED_BYTES_MAX
-            && if self.rules.as_written {
-                small
-            } else {
-                count as u64 <= count_max && longest.unwrap_or(0) as u64 <= length_max
-            };
-        let mut row = Vec::with_capacity(if fits { bytes } else { 0 });
-        if fits {
-            gathered.from(0).for_each(|(_, element)| row.extend_from_slice(element));
-        }
-        let Some(tree) = gathered.into_tree() else { return false };
-        if fits {
-            self.pack.splice(0..0, &row, (count * STEP).cast_signed());
-        } else {
-            self.large = Some(HashTree(tree));
-        }
-        true
-    }
-
-    /// Adds a field that a file has behind those that made the hash large. False: it is there.
-    pub(crate) fn add_read(&mut self, hash: u32, element: &[u8]) -> bool {
-        let (Some(HashTree(tree)), Some((name, _))) = (&mut self.large, pair(element)) else {
-            return false;
-        };
-        let is_new = tree.look(hash, name).is_none();
-        if is_new {
-            tree.insert(hash, name, element);
-        }
-        is_new
+    /// Whether a pick by position goes through all fields.
+    pub(crate) fn picks_slowly(self) -> bool {
+        self.any_due()
     }
 }
 

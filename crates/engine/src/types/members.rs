@@ -194,6 +194,14 @@ impl Tree<Elements> {
         leaf.find(hash, name).ok().map(|at| leaf.element(at))
     }
 
+    /// The elements of this hash, by their names.
+    pub(crate) fn of_hash(&self, hash: u32) -> impl Iterator<Item = &[u8]> {
+        let (leaf, _) = self.find(|&first| first <= hash);
+        let start = leaf.index.partition_point(|&(other, _)| other < hash);
+        let same = leaf.from(start).take_while(move |&(other, _)| other == hash);
+        same.map(|(_, element)| element)
+    }
+
     /// Adds an element that is not there.
     pub(crate) fn insert(&mut self, hash: u32, name: Item<'_>, element: &[u8]) {
         let (leaf, base) = self.find(|&first| first <= hash);

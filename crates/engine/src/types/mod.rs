@@ -46,11 +46,13 @@ pub(crate) enum Form {
     Hash,
     /// A stream.
     Stream,
+    /// A small hash with deadlines of fields.
+    TimedHash,
 }
 
 impl Form {
     /// Every form, each at the position of its number in a record.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Int,
         Self::Embstr,
         Self::Raw,
@@ -60,6 +62,7 @@ impl Form {
         Self::Intset,
         Self::Hash,
         Self::Stream,
+        Self::TimedHash,
     ];
 
     /// Its number in a record.
@@ -95,7 +98,7 @@ impl Form {
             Self::List => "list",
             Self::Zset => "zset",
             Self::Set | Self::Intset => "set",
-            Self::Hash => "hash",
+            Self::Hash | Self::TimedHash => "hash",
             Self::Stream => "stream",
         }
     }
@@ -110,6 +113,7 @@ impl Form {
             Self::Zset if is_large => "skiplist",
             Self::Set | Self::Hash if is_large => "hashtable",
             Self::List | Self::Zset | Self::Set | Self::Hash => "listpack",
+            Self::TimedHash => "listpackex",
             Self::Intset => "intset",
             Self::Stream => "stream",
         }
@@ -159,7 +163,8 @@ impl Value {
             Self::Str(chunks) => chunks.len() + chunks.list().len() * 48,
             Self::List(list) => list.cost(),
             Self::Zset(zset) => zset.cost(),
-            Self::Set(SetTree(tree)) | Self::Hash(HashTree(tree)) => tree.cost(),
+            Self::Set(SetTree(tree)) => tree.cost(),
+            Self::Hash(hash) => hash.cost(),
             Self::Stream(stream) => stream.cost(),
         }
     }
@@ -200,6 +205,8 @@ pub(crate) struct View<'a, T> {
     pub(crate) packed: &'a [u8],
     /// The large form.
     pub(crate) large: Option<&'a T>,
+    /// Fields of a hash whose deadlines are before this are not there. 0: all are.
+    pub(crate) now_ms: u64,
 }
 
 impl<T> Clone for View<'_, T> {
@@ -248,7 +255,8 @@ impl<T: Large> Open<T> {
 
     /// The same for reading.
     pub(crate) fn view(&self) -> View<'_, T> {
-        View { form: self.form, packed: self.pack.value(), large: self.large.as_ref() }
+        let now_ms = self.rules.now_ms;
+        View { form: self.form, packed: self.pack.value(), large: self.large.as_ref(), now_ms }
     }
 
     /// Notes a change: `what` tells operations of a type apart.
@@ -273,6 +281,8 @@ pub(crate) struct Rules {
     pub(crate) hash_key: [u64; 2],
     /// The value comes as it was written: which form it has is not decided again.
     pub(crate) as_written: bool,
+    /// Cluster time, by which fields of hashes end. 0: none does.
+    pub(crate) now_ms: u64,
 }
 
 impl Rules {

@@ -2,7 +2,8 @@
 //!
 //! A payload is validated when the command is sealed: a bad one is refused there and never reaches
 //! the log. It is logged with an absolute deadline, in a form that Redis 7.0 takes; a deadline that
-//! is past already is armoured, because Redis stores it while it loads. How long a value was idle,
+//! is past already is armoured, because Redis stores it while it loads, and so is a hash with
+//! deadlines of fields. How long a value was idle,
 //! or how often used, is checked and not kept, as nothing of that kind is.
 
 use super::{NOT_AN_INTEGER, SYNTAX};
@@ -143,7 +144,7 @@ fn judge(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
             return Judgement::Refused(if busy { Reply::error(BUSY) } else { reply });
         }
     };
-    if deadline.is_some_and(|at_ms| at_ms <= stamp.now_ms) {
+    if deadline.is_some_and(|at_ms| at_ms <= stamp.now_ms) || value.is_timed() {
         return Judgement::Hidden;
     }
     let downgraded = value.downgraded();

@@ -1,6 +1,7 @@
 //! Counters in fields: HINCRBY, HINCRBYFLOAT.
 //!
-//! Both are logged as they came: `Extended` computes what Redis's `long double` computes.
+//! Both are logged as they came: `Extended` computes what Redis's `long double` computes. A field
+//! keeps its deadline.
 
 use super::Hash;
 use crate::cmd::collection::wrong;
@@ -8,7 +9,7 @@ use crate::cmd::generic::NOT_AN_INTEGER;
 use crate::number::Extended;
 use crate::types::hash::HashTree;
 use crate::types::pack::Item;
-use crate::{Arity, Flags, Group, Keys, Logged, Meta, Spec, Writer};
+use crate::{Arity, Deadline, Flags, Group, Keys, Logged, Meta, Spec, Writer};
 use quorate_resp::{Args, Reply, int_text, parse_int};
 
 const fn row(name: &'static str, since: &'static str, summary: &'static str) -> Meta {
@@ -33,7 +34,9 @@ fn hincrby(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Reply<
     let sum = value.checked_add(addend);
     let sum = sum.ok_or(Reply::error("ERR increment or decrement would overflow"))?;
     let text = int_text(sum);
-    wrong(cx.edit_or_create(key, |hash: &mut Hash| hash.set(field, text.as_bytes())))?;
+    wrong(
+        cx.edit_or_create(key, |hash: &mut Hash| hash.put(field, text.as_bytes(), Deadline::Keep)),
+    )?;
     cx.notify(b'h', "hincrby", key);
     Ok(Reply::Int(sum))
 }
@@ -63,7 +66,7 @@ fn hincrbyfloat(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, R
     let value = value.ok_or(Reply::error("ERR hash value is not a float"))?;
     let sum = value.plus(addend);
     let sum = sum.ok_or(Reply::error("ERR increment would produce NaN or Infinity"))?.print();
-    wrong(cx.edit_or_create(key, |hash: &mut Hash| hash.set(field, &sum)))?;
+    wrong(cx.edit_or_create(key, |hash: &mut Hash| hash.put(field, &sum, Deadline::Keep)))?;
     cx.notify(b'h', "hincrbyfloat", key);
     Ok(Reply::owned(sum))
 }

@@ -1,7 +1,9 @@
-//! Commands on hashes, as in Redis 7.2.
+//! Commands on hashes, as in Redis 7.2, with the deadlines of fields of Redis 7.4 and 8.0.
 
 mod change;
 mod counter;
+mod deadline;
+mod exchange;
 mod random;
 mod read;
 
@@ -14,19 +16,31 @@ use quorate_resp::Args;
 pub(super) const ROWS: &[Spec] = &[
     change::HDEL,
     read::HEXISTS,
+    deadline::HEXPIRE,
+    deadline::HEXPIREAT,
+    deadline::HEXPIRETIME,
     read::HGET,
     read::HGETALL,
+    exchange::HGETDEL,
+    exchange::HGETEX,
     counter::HINCRBY,
     counter::HINCRBYFLOAT,
     read::HKEYS,
     read::HLEN,
     read::HMGET,
     change::HMSET,
+    deadline::HPERSIST,
+    deadline::HPEXPIRE,
+    deadline::HPEXPIREAT,
+    deadline::HPEXPIRETIME,
+    deadline::HPTTL,
     random::HRANDFIELD,
     read::HSCAN,
     change::HSET,
+    exchange::HSETEX,
     change::HSETNX,
     read::HSTRLEN,
+    deadline::HTTL,
     read::HVALS,
 ];
 

@@ -59,7 +59,7 @@ fn hrandfield<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'a
 
 /// Fields by numbers in any order.
 fn repeated<'a>(hash: View<'a, HashTree>, numbers: &[usize]) -> Vec<Pair<'a>> {
-    if hash.large.is_some() {
+    if hash.large.is_some() && !hash.picks_slowly() {
         return numbers.iter().filter_map(|&at| hash.get(at)).collect();
     }
     let all: Vec<Pair<'a>> = hash.iter().collect();
@@ -68,5 +68,9 @@ fn repeated<'a>(hash: View<'a, HashTree>, numbers: &[usize]) -> Vec<Pair<'a>> {
 
 fn cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
     let Some(Ok(picks)) = args.get(2).map(Picks::parse) else { return 0 };
-    200 * picks.of(fields(keyspace, db, args)) as u64
+    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
+    let hash = reader.view::<HashTree>(args.at(1)).ok().flatten();
+    let slowly = hash.is_some_and(View::<HashTree>::picks_slowly);
+    let len = fields(keyspace, db, args);
+    200 * picks.of(len) as u64 + if slowly { 50 * len as u64 } else { 0 }
 }

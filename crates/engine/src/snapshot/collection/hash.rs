@@ -1,59 +1,110 @@
-//! Hashes: fields with their values one by one, or packed as listpack, ziplist or zipmap.
+//! Hashes: fields with their values one by one, or packed as listpack, ziplist or zipmap; those of
+//! Redis 7.4 also with deadlines.
 
 use super::super::code::kind;
 use super::super::input::{Input, Result, Stop};
+use super::super::text::{print, push_number};
+use super::super::write::{put_aux, put_length, put_string};
+use super::super::{FIELD_ITEMS_MAX, field};
 use super::{DUPLICATE, Gather, rows};
 use crate::keyspace::element_hash;
-use crate::types::hash::{HashTree, element};
+use crate::types::hash::{Field, HashTree};
 use crate::types::members::Elements;
 use crate::types::pack::{self, Item};
 use crate::types::tree::Leaf;
-use crate::types::{Open, PACKED_BYTES_MAX};
+use crate::types::{Form, Open, PACKED_BYTES_MAX, View};
 use alloc::vec::Vec;
 
 const ODD: Stop = Stop::Malformed("a field without a value");
+const DEADLINE: Stop = Stop::Malformed("a deadline of a field is out of range");
+
+/// The latest deadline that Redis stores.
+const DEADLINE_MAX: u64 = (1 << 48) - 2;
 
 /// A hash that is being read: fields are gathered until they are too many to be packed.
 #[derive(Debug)]
 pub(in super::super) struct Reading {
     pub(super) open: Open<HashTree>,
     gathered: Elements,
+    /// Deadlines that stand one by one count from here, plus 1, so that 0 can be none.
+    base: u64,
 }
 
 impl Reading {
     pub(super) fn new(open: Open<HashTree>) -> Self {
-        Self { open, gathered: Elements::default() }
+        Self { open, gathered: Elements::default(), base: 1 }
+    }
+
+    /// Begins one with deadlines of fields. But for candidates of Redis 7.4, the earliest deadline
+    /// stands in front.
+    pub(super) fn timed(of: u8, open: Open<HashTree>, input: &mut Input<'_>) -> Result<Self> {
+        let mut reading = Self::new(open);
+        if matches!(of, kind::HASH_TIMED | kind::HASH_LISTPACK_TIMED) {
+            reading.base = u64::from_le_bytes(*input.array()?);
+        }
+        Ok(reading)
     }
 
     /// Reads a field with its value, or a packed hash.
     pub(super) fn read(&mut self, of: u8, input: &mut Input<'_>) -> Result<()> {
+        let is_timed = matches!(of, kind::HASH_TIMED | kind::HASH_TIMED_EARLY);
+        let deadline = if is_timed { self.moment(input.length()?)? } else { None };
         let text = input.text()?;
         match of {
-            kind::HASH => {
+            kind::HASH | kind::HASH_TIMED | kind::HASH_TIMED_EARLY => {
                 let value = input.text()?;
-                self.add(&text.bytes()?, &value.bytes()?)
+                self.add(&text.bytes()?, &value.bytes()?, deadline)
             }
             kind::HASH_ZIPMAP => self.zipmap(&text.bytes()?),
             kind::HASH_ZIPLIST => self.all(rows::ziplist(&text.bytes()?)?.into_iter()),
+            kind::HASH_LISTPACK_TIMED | kind::HASH_LISTPACK_TIMED_EARLY => {
+                self.all_timed(rows::listpack(&text.bytes()?)?.0)
+            }
             _ => self.all(rows::listpack(&text.bytes()?)?.0),
         }
+    }
+
+    /// The deadline of a field that stands by itself.
+    fn moment(&self, number: u64) -> Result<Option<u64>> {
+        if number == 0 {
+            return Ok(None);
+        }
+        let at_ms = self.base.checked_add(number - 1).filter(|&at_ms| at_ms <= DEADLINE_MAX);
+        // Before 1970 and in its first millisecond are the same: past.
+        at_ms.map(|at_ms| Some(at_ms.max(1))).ok_or(DEADLINE)
     }
 
     fn all<'a>(&mut self, mut items: impl Iterator<Item = Item<'a>>) -> Result<()> {
         while let Some(field) = items.next() {
             let value = items.next().ok_or(ODD)?;
-            field.with(|field| value.with(|value| self.add(field, value)))?;
+            field.with(|field| value.with(|value| self.add(field, value, None)))?;
         }
         Ok(())
     }
 
-    fn add(&mut self, field: &[u8], value: &[u8]) -> Result<()> {
-        let hash = element_hash(self.open.rules.hash_key, field);
-        let pair = element(Item::of(field), Item::of(value));
-        if self.open.large.is_some() {
-            return self.open.add_read(hash, &pair).then_some(()).ok_or(DUPLICATE);
+    fn all_timed<'a>(&mut self, mut items: impl Iterator<Item = Item<'a>>) -> Result<()> {
+        while let Some(field) = items.next() {
+            let (value, at_ms) = items.next().zip(items.next()).ok_or(ODD)?;
+            let deadline = match at_ms {
+                Item::Int(0) => None,
+                Item::Int(at_ms) => Some(at_ms.unsigned_abs()).filter(|_| at_ms > 0),
+                Item::Bytes(_) => return Err(DEADLINE),
+            };
+            if at_ms != Item::Int(0) && deadline.is_none_or(|at_ms| at_ms > DEADLINE_MAX) {
+                return Err(DEADLINE);
+            }
+            field.with(|field| value.with(|value| self.add(field, value, deadline)))?;
         }
-        self.gathered.push(hash, &pair);
+        Ok(())
+    }
+
+    fn add(&mut self, name: &[u8], value: &[u8], deadline: Option<u64>) -> Result<()> {
+        let hash = element_hash(self.open.rules.hash_key, name);
+        let element = Field { name: Item::of(name), value: Item::of(value), deadline }.element();
+        if self.open.large.is_some() {
+            return self.open.add_read(&element).then_some(()).ok_or(DUPLICATE);
+        }
+        self.gathered.push(hash, &element);
         if self.gathered.bytes() > PACKED_BYTES_MAX {
             return self.settle(kind::HASH);
         }
@@ -63,7 +114,7 @@ impl Reading {
     /// Makes a hash of what was gathered, which was read as this type.
     pub(super) fn settle(&mut self, of: u8) -> Result<()> {
         let gathered = core::mem::take(&mut self.gathered);
-        let whole = gathered.len() == 0 || self.open.fill(gathered, of != kind::HASH);
+        let whole = gathered.len() == 0 || self.open.fill(gathered, kind::is_packed(of));
         whole.then_some(()).ok_or(DUPLICATE)
     }
 
@@ -76,7 +127,7 @@ impl Reading {
         while rest != [0xff] {
             let field = zipmap_text(&mut rest, false).ok_or(DAMAGED)?;
             let value = zipmap_text(&mut rest, true).ok_or(DAMAGED)?;
-            self.add(field, value)?;
+            self.add(field, value, None)?;
             count += 1;
         }
         // From 254 on the count was not kept.
@@ -102,19 +153,72 @@ fn zipmap_text<'a>(rest: &mut &'a [u8], is_value: bool) -> Option<&'a [u8]> {
     Some(text)
 }
 
-/// A packed hash is a listpack.
-pub(super) fn write_packed(packed: &[u8], out: &mut Vec<u8>) {
+/// A packed hash is a listpack. There is no place for deadlines.
+pub(super) fn write_packed(form: Form, packed: &[u8], out: &mut Vec<u8>) {
     let (count, row) = pack::parts(packed);
-    rows::push_listpack(out, count, row);
+    if form == Form::Hash {
+        return rows::push_listpack(out, count, row);
+    }
+    let (mut row, mut count) = (Vec::with_capacity(packed.len()), 0);
+    for field in (View { form, packed, large: None, now_ms: 0 }).all() {
+        field.encode_pair(&mut row);
+        count += 2;
+    }
+    rows::push_listpack(out, count, &row);
 }
 
 /// Fields with their values, in their order.
-pub(super) fn write_large(HashTree(tree): &HashTree, out: &mut Gather<'_>) {
-    out.length(tree.len() as u64);
-    for (_, element) in tree.elements(0) {
+pub(super) fn write_large(HashTree { fields, .. }: &HashTree, out: &mut Gather<'_>) {
+    out.length(fields.len() as u64);
+    for (_, element) in fields.elements(0) {
         let field = pack::first(element);
         let value = field.and_then(|(_, length)| pack::first(element.get(length..)?));
         out.item(field);
         out.item(value);
     }
+}
+
+/// Writes what RDB 10 has no place for: AUX fields that stand behind a hash and say which of its
+/// fields have deadlines.
+pub(in super::super) fn write_deadlines(hash: View<'_, HashTree>, sink: &mut dyn FnMut(&[u8])) {
+    let (mut list, mut count, mut next) = (Vec::new(), 0, 0);
+    let mut hand_out = |list: &mut Vec<u8>| {
+        let mut out = Vec::new();
+        put_aux(&mut out, field::FIELDS, &print(list));
+        list.clear();
+        sink(&out);
+    };
+    for (at, found) in hash.all().enumerate() {
+        let Some(at_ms) = found.deadline else { continue };
+        push_number(&mut list, (at - next) as u64);
+        push_number(&mut list, at_ms);
+        (next, count) = (at + 1, count + 1);
+        if count == FIELD_ITEMS_MAX {
+            hand_out(&mut list);
+            count = 0;
+        }
+    }
+    if count > 0 {
+        hand_out(&mut list);
+    }
+}
+
+/// Writes a hash with the deadlines of its fields as Redis 7.4 does, its type first. False: none
+/// that is left has one, and it was written as any other.
+pub(in super::super) fn write_timed(hash: View<'_, HashTree>, out: &mut Vec<u8>) -> bool {
+    let left = || hash.all().filter(|field| field.visible(hash.now_ms));
+    let soonest = left().filter_map(|field| field.deadline).min();
+    out.push(if soonest.is_some() { kind::HASH_TIMED } else { kind::HASH });
+    if let Some(soonest) = soonest {
+        out.extend_from_slice(&soonest.to_le_bytes());
+    }
+    put_length(out, left().count() as u64);
+    for field in left() {
+        if let Some(soonest) = soonest {
+            put_length(out, field.deadline.map_or(0, |at_ms| at_ms - soonest + 1));
+        }
+        field.name.with(|name| put_string(out, name));
+        field.value.with(|value| put_string(out, value));
+    }
+    soonest.is_some()
 }

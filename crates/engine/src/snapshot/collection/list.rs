@@ -51,7 +51,7 @@ pub(super) fn write_large(list: &ListTree, out: &mut Gather<'_>) {
 }
 
 fn each_node(list: &ListTree, node: &mut dyn FnMut(usize, &[u8])) {
-    let view = View { form: crate::types::Form::List, packed: &[], large: Some(list) };
+    let view = View { form: crate::types::Form::List, packed: &[], large: Some(list), now_ms: 0 };
     let (mut row, mut count) = (Vec::new(), 0);
     for (mut items, _) in view.rows(0) {
         loop {

@@ -83,7 +83,7 @@ fn score_text(input: &mut Input<'_>) -> Result<f64> {
 
 /// From the highest: so Redis appends to nothing while it loads.
 pub(super) fn write_large(zset: &ZsetTree, out: &mut Gather<'_>) {
-    let view = View { form: Form::Zset, packed: &[], large: Some(zset) };
+    let view = View { form: Form::Zset, packed: &[], large: Some(zset), now_ms: 0 };
     out.length(view.count() as u64);
     for (member, score) in view.pairs_back(view.count().saturating_sub(1)) {
         member.with(|member| {

@@ -22,10 +22,10 @@ macro_rules! seeds {
 const FILES: [&[u8]; 8] = seeds!(
     "snapshots": "empty", "functions", "lfu", "list", "lru", "ours", "plain", "strings"
 );
-const PAYLOADS: [&[u8]; 16] = seeds!(
+const PAYLOADS: [&[u8]; 18] = seeds!(
     "payloads": "binary", "embstr", "int", "long", "long-int", "packed", "word", "list-small",
     "zset-small", "zset-large", "ints-small", "ints-large", "set-small", "set-large",
-    "hash-small", "hash-large"
+    "hash-small", "hash-large", "hash-timed-small", "hash-timed-large"
 );
 
 /// A compressed byte stands for at most so many (three give 264).

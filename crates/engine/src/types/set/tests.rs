@@ -9,7 +9,7 @@ use alloc::vec;
 use proptest::prelude::*;
 
 fn empty(limits: Limits) -> Open<SetTree> {
-    let rules = Rules { limits, hash_key: [1, 2], as_written: false };
+    let rules = Rules { limits, hash_key: [1, 2], ..Rules::default() };
     Open::new(Form::Set, pack::Pack::open(b"head".to_vec(), 4), None, rules)
 }
 
@@ -92,7 +92,7 @@ proptest! {
             prop_assert!(set.view().ints().iter().is_sorted());
         }
         for (large, model) in kept {
-            let view = View { form: Form::Set, packed: &[], large: Some(&large) };
+            let view = View { form: Form::Set, packed: &[], large: Some(&large), now_ms: 0 };
             let seen: BTreeSet<_> = view.iter().map(|item| item.bytes().into_owned()).collect();
             prop_assert!(seen == model, "a clone stays what it was");
         }

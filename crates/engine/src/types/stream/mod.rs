@@ -14,7 +14,7 @@ mod tests;
 pub(crate) use block::{Block, Entry};
 pub(crate) use group::{Consumer, Group, Pending};
 pub(crate) use id::{Id, Wanted};
-pub(crate) use sorted::Sorted;
+pub(crate) use sorted::{Row, Sorted};
 
 use super::tree::Tree;
 use super::{Form, Large, Limits, Open, Value, View};

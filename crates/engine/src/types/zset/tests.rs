@@ -12,7 +12,7 @@ type Model = BTreeMap<Vec<u8>, f64>;
 fn empty(limits: (u64, u64), hash_key: [u64; 2]) -> Open<ZsetTree> {
     let limits = Limits { zset: limits, ..Limits::default() };
     let pack = pack::Pack::open(b"head".to_vec(), 4);
-    Open::new(Form::Zset, pack, None, Rules { limits, hash_key, as_written: false })
+    Open::new(Form::Zset, pack, None, Rules { limits, hash_key, ..Rules::default() })
 }
 
 fn sorted(model: &Model) -> Vec<(Vec<u8>, f64)> {
@@ -135,7 +135,7 @@ proptest! {
         }
         check(zset.view(), &model);
         for (large, model) in &shared {
-            check(View { form: Form::Zset, packed: &[], large: Some(large) }, model);
+            check(View { form: Form::Zset, packed: &[], large: Some(large), now_ms: 0 }, model);
         }
     }
 
