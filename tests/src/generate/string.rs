@@ -34,6 +34,12 @@ pub(super) const FAMILY: Family = Family {
         "DECRBY <key> <number>",
         "INCRBYFLOAT <key> <float>",
         "INCRBYFLOAT <key> (0.1|-2.5|1e17|3)",
+        "INCREX <key> {BYINT <number>;LBOUND <number>;UBOUND <number>;SATURATE;EX <ttl>;ENX}",
+        "INCREX <key> {BYFLOAT <float>;UBOUND <float>;SATURATE;(EXAT <at>|PERSIST);(NX|XX)}",
+        "MSETEX 2 <key> <value> <key> <value> {(NX|XX);(PX <ttl_ms>|EXAT <at>|KEEPTTL)}",
+        "DELEX <key> {IFEQ <value>}",
+        "DELIFEQ <key> <value>",
+        "DIGEST <key>",
         "LCS <key> <key> {LEN;IDX;MINMATCHLEN <count>;WITHMATCHLEN}",
     ],
     fill: |random, place| {

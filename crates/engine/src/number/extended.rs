@@ -8,6 +8,7 @@
 
 use super::big::Big;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 /// Exponent of the last bit of the smallest subnormal, 2^-16445.
 const EXPONENT_MIN: i32 = -16_445;
@@ -34,8 +35,8 @@ enum Value {
     /// `mantissa * 2^exponent`. Invariant: `EXPONENT_MIN <= exponent <= EXPONENT_MAX`, and the
     /// mantissa's top bit is set unless the exponent is the least (a subnormal, or zero).
     Finite { negative: bool, mantissa: u64, exponent: i32 },
-    /// What `inf` reads as, of either sign: whatever is added to it is refused.
-    Infinite,
+    /// What `inf` reads as: whatever is added to it is refused.
+    Infinite { negative: bool },
 }
 
 /// `mantissa * 2^exponent` with the mantissa's top bit set, subnormals too.
@@ -54,6 +55,10 @@ impl Extended {
     pub const ZERO: Self =
         Self(Value::Finite { negative: false, mantissa: 0, exponent: EXPONENT_MIN });
 
+    /// The largest number, some 1.2 * 10^4932.
+    pub const MAX: Self =
+        Self(Value::Finite { negative: false, mantissa: u64::MAX, exponent: EXPONENT_MAX });
+
     /// Reads what C's `strtold` reads: decimal or hexadecimal, with an exponent, or `inf`. As in
     /// Redis, `None` for blanks, `nan`, overflow, and what is so small that it would become zero.
     pub fn parse(text: &[u8]) -> Option<Self> {
@@ -66,7 +71,7 @@ impl Extended {
             _ => (false, text),
         };
         if rest.eq_ignore_ascii_case(b"inf") || rest.eq_ignore_ascii_case(b"infinity") {
-            return Some(Self(Value::Infinite));
+            return Some(Self(Value::Infinite { negative }));
         }
         match rest {
             [b'0', b'x' | b'X', digits @ ..] => parse_hexadecimal(negative, digits),
@@ -79,7 +84,7 @@ impl Extended {
     pub fn plus(self, other: Self) -> Option<Self> {
         let (Some(one), Some(two)) = (self.scaled(), other.scaled()) else {
             return match (self.0, other.0) {
-                (Value::Infinite, _) | (_, Value::Infinite) => None,
+                (Value::Infinite { .. }, _) | (_, Value::Infinite { .. }) => None,
                 (Value::Finite { mantissa: 0, .. }, _) => Some(other),
                 _ => Some(self),
             };
@@ -100,6 +105,41 @@ impl Extended {
             high - low - u128::from(lost)
         };
         round(large.negative, sum, lost, i64::from(large.exponent) - 63)
+    }
+
+    /// It with the other sign.
+    #[must_use]
+    pub const fn negated(self) -> Self {
+        Self(match self.0 {
+            Value::Finite { negative, mantissa, exponent } => {
+                Value::Finite { negative: !negative, mantissa, exponent }
+            }
+            Value::Infinite { negative } => Value::Infinite { negative: !negative },
+        })
+    }
+
+    /// Whether it is not what `inf` reads as.
+    pub const fn is_finite(self) -> bool {
+        matches!(self.0, Value::Finite { .. })
+    }
+
+    /// Which of two is larger; zeros of either sign are equal.
+    pub fn order(self, other: Self) -> Ordering {
+        let parts = |number: Self| match number.0 {
+            Value::Finite { mantissa: 0, .. } => (false, i32::MIN, 0),
+            Value::Finite { negative, mantissa, exponent } => (negative, exponent, mantissa),
+            Value::Infinite { negative } => (negative, i32::MAX, 0),
+        };
+        let (one, two) = (parts(self), parts(other));
+        // A larger exponent is a larger number, since only the least one has numbers whose top bit
+        // is clear.
+        let by_size = (one.1, one.2).cmp(&(two.1, two.2));
+        match (one.0, two.0) {
+            (false, false) => by_size,
+            (true, true) => by_size.reverse(),
+            (false, true) => Ordering::Greater,
+            (true, false) => Ordering::Less,
+        }
     }
 
     /// With the mantissa's top bit set, whatever the exponent. `None` for zero and infinity.

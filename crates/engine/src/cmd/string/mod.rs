@@ -8,6 +8,7 @@ mod compare;
 mod counter;
 mod expiry;
 mod get;
+mod increx;
 mod lcs;
 mod msetex;
 mod range;
@@ -35,6 +36,7 @@ pub(super) const ROWS: &[Spec] = &[
     counter::INCR,
     counter::INCRBY,
     counter::INCRBYFLOAT,
+    increx::INCREX,
     lcs::LCS,
     get::MGET,
     set::MSET,

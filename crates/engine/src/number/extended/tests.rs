@@ -189,3 +189,38 @@ fn every_integer_survives() {
         assert_eq!(sum(&std::format!("{value}"), "0"), std::format!("{value}"));
     }
 }
+
+#[test]
+fn numbers_have_an_order() {
+    let rising = [
+        "-inf",
+        "-1e4932",
+        "-18446744073709551616",
+        "-2",
+        "-1.5",
+        "-1e-4940",
+        "-0x1p-16445",
+        "0",
+        "0x1p-16445",
+        "1e-4940",
+        "0.5",
+        "1",
+        "1.5",
+        "1e30",
+        "1e4932",
+        "inf",
+    ];
+    let number = |text: &str| Extended::parse(text.as_bytes()).unwrap();
+    for (at, one) in rising.iter().enumerate() {
+        for (other_at, other) in rising.iter().enumerate() {
+            let (one_number, other_number) = (number(one), number(other));
+            assert_eq!(one_number.order(other_number), at.cmp(&other_at), "{one} {other}");
+            let negated = one_number.negated().order(other_number.negated());
+            assert_eq!(negated, other_at.cmp(&at), "{one} {other}");
+        }
+    }
+    assert_eq!(number("-0").order(number("0")), core::cmp::Ordering::Equal);
+    assert_eq!(number("1e4932").order(Extended::MAX), core::cmp::Ordering::Less);
+    assert_eq!(Extended::MAX.plus(number("1e4930")), None);
+    assert_eq!(Extended::MAX.plus(number("1")), Some(Extended::MAX));
+}
