@@ -232,9 +232,10 @@ fn compare(one: Item<'_>, other: Item<'_>) -> Ordering {
     one.with(|one| other.with(|other| one.cmp(other)))
 }
 
-/// A weight as `strtod` reads it: blanks may stand in front, nothing is 0, what is too large or
-/// too small for a double is no number.
+/// A weight as `strtod` reads it: a zero byte ends it, blanks may stand in front, nothing is 0,
+/// what is too large or too small for a double is no number.
 fn number(text: &[u8]) -> Option<f64> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     if text.is_empty() {
         return Some(0.0);
     }
