@@ -155,8 +155,8 @@ fn forms_change_where_redis_changes_them() {
 }
 
 /// No setting makes a packed value longer than what changes in place may be (in Redis, widths and
-/// counts of intsets and listpacks that overflowed led out of bounds: CVE-2020-14147,
-/// CVE-2021-29478, CVE-2021-32627).
+/// counts of intsets and listpacks that overflowed led out of bounds: CVE-2021-29478,
+/// CVE-2021-32627, CVE-2021-32687).
 #[test]
 fn cve_2021_29478_no_setting_makes_a_packed_set_long() {
     let any = limits(u64::MAX, (u64::MAX, u64::MAX));
