@@ -1,12 +1,15 @@
 //! Nobody is locked in: stock Redis 7.0 opens a copy of a data directory and serves the same keys,
 //! values and TTLs.
 
+use quorate_engine::{Flags, cmd};
 use quorate_resp::Value;
 use quorate_tests::client::{Client, is_ok};
 use quorate_tests::cluster::{Cluster, Replica, Scratch};
 use quorate_tests::contents::{Contents, contents, first_difference};
 use quorate_tests::redis::Redis;
+use quorate_tests::script::{self, Target};
 use quorate_tests::wait::{pause, until};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -222,4 +225,80 @@ fn shutdown_saves_as_it_is_told() {
         cluster.wait_writable();
     }
     assert_eq!(bases, [1, 1, 1, 2]);
+}
+
+/// A client of one replica that keeps the directory exact, and looks what a command makes of it.
+struct Watch<'a> {
+    replica: &'a Replica,
+    client: Client,
+    /// Writes that Redis 7.0 does not know, and that no script has sent yet.
+    newer: BTreeSet<&'static str>,
+}
+
+/// Whether a version is above 7.0.
+fn is_newer(since: &str) -> bool {
+    let mut numbers = since.split('.').map(|number| number.parse::<u32>().expect("a number"));
+    (numbers.next(), numbers.next()) > (Some(7), Some(0))
+}
+
+impl Watch<'_> {
+    fn make_exact(&mut self) {
+        until("a snapshot makes the directory exact", || {
+            if is_inexact(self.replica) {
+                let _ = self.client.call(&["BGSAVE"]);
+            }
+            (!is_inexact(self.replica)).then_some(())
+        });
+    }
+}
+
+impl Target for Watch<'_> {
+    fn call(&mut self, args: &[Vec<u8>]) -> Value {
+        let newer = cmd::lookup(&args[0]).filter(|row| self.newer.contains(row.meta.name));
+        if newer.is_some() {
+            self.make_exact();
+        }
+        let answer = self.client.call_bytes(args).expect("an answer");
+        if let Some(row) = newer
+            && answer.as_error().is_none()
+        {
+            until(row.meta.name, || is_inexact(self.replica).then_some(()));
+            self.newer.remove(row.meta.name);
+        }
+        answer
+    }
+
+    fn advance(&mut self, ms: u64) {
+        pause(Duration::from_millis(ms));
+    }
+}
+
+/// The mark comes with the first of them and goes with the next base; then Redis serves what they
+/// made. What is in the table is in a transcript, so that a new row is met here by itself.
+#[test]
+fn every_newer_command_marks_the_manifest_until_the_next_base() {
+    let mut cluster = Cluster::start("newer", 1, &[]);
+    let newer = cmd::all()
+        .filter(|row| row.is_write() && !row.meta.flags.has(Flags::INTERNAL))
+        .filter(|row| is_newer(row.meta.since))
+        .map(|row| row.meta.name)
+        .collect();
+    let client = cluster.replicas[0].client().expect("it answers");
+    let mut watch = Watch { replica: &cluster.replicas[0], client, newer };
+    assert!(!is_inexact(watch.replica));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    for entry in std::fs::read_dir(folder).expect("the transcripts are there") {
+        let text = std::fs::read_to_string(entry.expect("a file").path()).expect("a text");
+        let upper = text.to_ascii_uppercase();
+        if watch.newer.iter().any(|name| upper.contains(&format!("> {name} "))) {
+            watch.client.call(&["FLUSHALL"]).expect("an answer");
+            script::run(&text, &mut watch).expect("a script");
+        }
+    }
+    assert!(watch.newer.is_empty(), "no transcript sends {:?}", watch.newer);
+    watch.make_exact();
+    let expected = contents(cluster.replicas[0].port);
+    cluster.replicas[0].kill();
+    assert!(!is_inexact(&cluster.replicas[0]));
+    check_directory(&cluster.replicas[0], &expected);
 }
