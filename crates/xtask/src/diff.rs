@@ -7,8 +7,10 @@
 use crate::shell::{Outcome, Shell};
 
 const USAGE: &str = "usage: cargo xtask diff [--restored] [--family NAME] [--seed N] [--commands N]
+                        [--trail N]
 
-Commands are those of each family that runs: all of them and `mixed`, unless one is named.
+Commands are those of each family that runs: all of them and `mixed`, unless one is named. Both
+sides begin anew after a trail of 300 commands, or of N. The trails' seeds ascend from the first.
 Against redis-server, or with --restored against an engine restored from a snapshot.";
 
 /// Runs it; the first difference ends the run and is printed as a transcript.
@@ -23,6 +25,7 @@ pub(crate) fn run(shell: &Shell, args: &[String]) -> Outcome {
             "--family" => family = format!("{}::", value()?),
             "--seed" => environment.push(format!("QUORATE_DIFF_SEED={}", value()?)),
             "--commands" => environment.push(format!("QUORATE_DIFF_COMMANDS={}", value()?)),
+            "--trail" => environment.push(format!("QUORATE_DIFF_TRAIL={}", value()?)),
             _ => return Err(USAGE.to_owned()),
         }
     }

@@ -176,6 +176,11 @@ fn is_safe(command: &Command) -> bool {
         b"SET" | b"GETEX" => (2..command.len())
             .all(|at| !(is(at, "EX") && soon(at + 1, 1000) || is(at, "PX") && soon(at + 1, 1))),
         b"SRANDMEMBER" | b"HRANDFIELD" | b"ZRANDMEMBER" => int(2).is_none_or(|count| count > -1000),
+        // Where texts that BY finds are equal, a list without LIMIT keeps its order. Sets and
+        // sorted sets are read from Redis's hash tables, and its LIMIT has an order of its own.
+        b"SORT" | b"SORT_RO" if has("BY") && has("ALPHA") => is(1, "texts") && !has("LIMIT"),
+        // 7.2 makes a large sorted set at once, 7.0 packs its first members, where -0 becomes 0.
+        b"ZADD" => !has("-0") || command.len() == 4,
         b"XREAD" | b"XREADGROUP" => !has("BLOCK"),
         b"BLPOP" | b"BRPOP" | b"BZPOPMIN" | b"BZPOPMAX" => does_not_wait(text(command.len() - 1)),
         b"BLMPOP" | b"BZMPOP" => does_not_wait(text(1)),

@@ -18,7 +18,7 @@ use quorate_tests::generate::{self, Family};
 
 /// So many commands a family runs if nobody asks for more.
 const SLICE: usize = 15_000;
-/// Commands between two empty databases.
+/// Commands between two empty databases, if nobody asks for more.
 const TRAIL: usize = 300;
 
 /// What a test runs: a family, or all of them mixed.
@@ -28,6 +28,8 @@ struct Task {
     family: Option<&'static Family>,
     seed: u64,
     commands: usize,
+    /// Commands between two empty databases.
+    trail: usize,
 }
 
 impl Task {
@@ -36,16 +38,26 @@ impl Task {
         let number =
             |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         let seed = number("QUORATE_DIFF_SEED").unwrap_or(1);
-        let commands = number("QUORATE_DIFF_COMMANDS").map_or(SLICE, |count| count as usize);
+        let count = |name: &str, otherwise| number(name).map_or(otherwise, |count| count as usize);
+        let commands = count("QUORATE_DIFF_COMMANDS", SLICE);
+        let trail = count("QUORATE_DIFF_TRAIL", TRAIL).max(1);
         let family = generate::family(name);
         assert!(family.is_some() || name == "mixed", "no family {name}");
-        Self { name, family, seed, commands }
+        Self { name, family, seed, commands, trail }
     }
 
     /// The seed and the length of every trail.
     fn trails(self) -> impl Iterator<Item = (u64, usize)> {
-        let count = self.commands.div_ceil(TRAIL);
-        (0..count).map(move |at| (self.seed + at as u64, TRAIL.min(self.commands - at * TRAIL)))
+        let count = self.commands.div_ceil(self.trail);
+        let length = move |at: usize| self.trail.min(self.commands - at * self.trail);
+        (0..count).map(move |at| (self.seed + at as u64, length(at)))
+    }
+
+    /// What shows the difference of this seed again.
+    fn again(self, mode: &str, seed: u64) -> String {
+        let (name, trail) = (self.name, self.trail);
+        let longer = if trail == TRAIL { String::new() } else { format!(" --trail {trail}") };
+        format!("cargo xtask diff{mode} --family {name} --seed {seed} --commands {trail}{longer}")
     }
 }
 

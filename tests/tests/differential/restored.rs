@@ -31,29 +31,26 @@ pub(crate) fn run(task: Task) {
             return;
         }
         let mut random = Random::new(seed);
-        let mut trail: Vec<Command> = (0..length).map(|_| maker.make()).collect();
-        // Time is the test's own here, so that keys may expire.
-        for _ in 0..length / 15 {
-            let at = random.below(trail.len());
-            if let Some(key) = trail[at].get(1).cloned() {
+        let mut trail: Vec<Command> = Vec::with_capacity(length + length / 8);
+        for _ in 0..length {
+            trail.push(maker.make());
+            // Time is the test's own here, so that keys may expire.
+            if random.chance(1, 15)
+                && let Some(key) = random.pick(&trail).get(1).cloned()
+            {
                 let ms = random.below(300).to_string().into_bytes();
-                trail.insert(at, vec![b"PEXPIRE".to_vec(), key, ms]);
+                trail.push(vec![b"PEXPIRE".to_vec(), key, ms]);
             }
         }
-        if let Err(difference) = live(seed, &trail) {
+        if let Err(difference) = live(task, seed, &trail) {
             let whole = trail.len();
-            let least = shrink(trail, &mut |trail| live(seed, trail).is_err());
-            let difference = live(seed, &least).err().unwrap_or(difference);
+            let least = shrink(trail, &mut |trail| live(task, seed, trail).is_err());
+            let difference = live(task, seed, &least).err().unwrap_or(difference);
             let mut text = format!("\n{} of {whole} commands are enough\n\n", least.len());
             for command in &least {
                 let _ = writeln!(text, "> {}", script::line(command));
             }
-            let name = task.name;
-            panic!(
-                "{text}{difference}\nagain: cargo xtask diff --restored --family {name} --seed \
-                 {seed} --commands {}\n",
-                crate::TRAIL
-            );
+            panic!("{text}{difference}\nagain: {}\n", task.again(" --restored", seed));
         }
     }
 }
@@ -72,7 +69,7 @@ struct World {
 }
 
 /// Runs a trail, a snapshot somewhere in it.
-fn live(seed: u64, trail: &[Command]) -> Result<(), String> {
+fn live(task: Task, seed: u64, trail: &[Command]) -> Result<(), String> {
     let mut leader = Keyspace::new([seed, 7]);
     for (name, value) in settings(seed) {
         leader.set_setting(name, value).map_err(|error| format!("{name}: {error:?}"))?;
@@ -87,7 +84,8 @@ fn live(seed: u64, trail: &[Command]) -> Result<(), String> {
         index: 0,
     };
     // The same place whatever the trail's length, or shrinking would move it.
-    let cut = Random::new(seed).below(crate::TRAIL * 2 / 3) * trail.len() / crate::TRAIL;
+    let part = Random::new(seed).below(task.trail * 2 / 3) as u128 * trail.len() as u128;
+    let cut = (part / task.trail as u128) as usize;
     for (number, command) in trail.iter().enumerate() {
         if number == cut {
             world.leader.freeze(&SnapshotFacts::default()).ok_or("no freeze began")?;

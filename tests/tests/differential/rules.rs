@@ -110,16 +110,74 @@ fn same(ours: &Value, theirs: &Value) -> bool {
     ours == theirs || format!("{ours:?}") == format!("{theirs:?}")
 }
 
-/// Texts of fractions with 16 digits or more, or with a zero in the exponent, as Redis 7.2 prints
-/// them.
-pub(crate) fn shortest(value: &Value) -> Value {
+/// An answer of Redis 7.0 with its scores in the digits of 7.2. Only what stands where a score does
+/// is looked at: a member may read like one.
+pub(crate) fn in_newer_digits(command: &Command, answer: Value) -> Value {
+    let name = String::from_utf8_lossy(&command[0]).to_ascii_uppercase();
+    match (name.as_str(), answer) {
+        ("ZSCORE" | "ZMSCORE" | "ZINCRBY" | "ZADD", answer) => shortest(&answer),
+        ("BZPOPMIN" | "BZPOPMAX", Value::Array(mut items)) => {
+            if let Some(score) = items.get_mut(2) {
+                *score = shortest(score);
+            }
+            Value::Array(items)
+        }
+        ("ZMPOP" | "BZMPOP" | "ZSCAN", Value::Array(mut items)) => {
+            if let Some(Value::Array(pairs)) = items.get_mut(1) {
+                let is_flat = name == "ZSCAN";
+                for pair in pairs.iter_mut().filter(|_| !is_flat) {
+                    *pair = with_shortest_seconds(pair);
+                }
+                if is_flat {
+                    items[1] = with_shortest_seconds(&items[1]);
+                }
+            }
+            Value::Array(items)
+        }
+        (name, answer) if name.starts_with("ZPOP") || has(command, "WITHSCORES") => {
+            if name.starts_with('Z') { with_shortest_seconds(&answer) } else { answer }
+        }
+        (_, answer) => answer,
+    }
+}
+
+/// Members and scores in turn, the scores as [`shortest`].
+fn with_shortest_seconds(pairs: &Value) -> Value {
+    match pairs {
+        Value::Array(items) => {
+            let shown = items.iter().enumerate();
+            let shown = shown.map(|(at, item)| match item {
+                Value::Bulk(_) if at % 2 == 1 => shortest(item),
+                _ => item.clone(),
+            });
+            Value::Array(shown.collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// A page of ZSCAN of a packed sorted set, whose integers both print as they stand there.
+pub(crate) fn packed_in_newer_digits(answer: Value) -> Value {
+    let Value::Array(mut page) = answer else { return answer };
+    if let Some(Value::Array(items)) = page.get_mut(1) {
+        for score in items.iter_mut().skip(1).step_by(2) {
+            let is_integer = |byte: &u8| byte.is_ascii_digit() || *byte == b'-';
+            if !score.as_bytes().is_some_and(|text| text.iter().all(is_integer)) {
+                *score = shortest(score);
+            }
+        }
+    }
+    Value::Array(page)
+}
+
+/// Texts of fractions with 16 digits or more, or with an exponent, as Redis 7.2 prints them.
+fn shortest(value: &Value) -> Value {
     match value {
         Value::Bulk(bytes) => {
             let text = String::from_utf8_lossy(bytes);
             let mantissa = text.split('e').next().unwrap_or_default();
             let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
-            let is_long =
-                digits >= 16 && text.contains('.') || digits == 17 || text.contains("e-0");
+            let is_long = digits >= 16 && text.contains('.') || digits == 17 || text.contains('e');
             let number: Option<f64> = text.parse().ok().filter(|_| is_long);
             let shorter = |number| double_text(number).as_bytes().to_vec();
             Value::Bulk(number.map_or_else(|| bytes.clone(), shorter))
@@ -235,4 +293,28 @@ fn without_moments(value: &Value) -> Value {
         },
         other => other.clone(),
     }
+}
+
+#[test]
+fn only_scores_are_printed_anew() {
+    let long = "1.7976931348623157e308";
+    let bulk = |text: &str| Value::Bulk(text.as_bytes().to_vec());
+    let check = |line: &str, answer: Value, expect: Value| {
+        let command = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+        assert_eq!(in_newer_digits(&command, answer), expect, "{line}");
+    };
+    let short = double_text(f64::MAX);
+    let short = Value::Bulk(short.as_bytes().to_vec());
+    let (pair, expect) = ([bulk(long), bulk(long)], [bulk(long), short.clone()]);
+    let array = |items: &[Value]| Value::Array(items.to_vec());
+    check("zscore z m", bulk(long), short.clone());
+    check("ZRANDMEMBER z", bulk(long), bulk(long));
+    check("ZRANGE z 0 -1", array(&pair), array(&pair));
+    check("zrange z 0 -1 withscores", array(&pair), array(&expect));
+    check("ZPOPMIN z", array(&pair), array(&expect));
+    let page = |pairs: &[Value]| array(&[bulk("0"), array(pairs)]);
+    check("ZSCAN z 0", page(&pair), page(&expect));
+    check("ZMPOP 1 z MIN", page(&[array(&pair)]), page(&[array(&expect)]));
+    let popped = |score: Value| array(&[bulk(long), bulk(long), score]);
+    check("BZPOPMAX z 1", popped(bulk(long)), popped(short));
 }

@@ -1,9 +1,9 @@
 //! A trail: commands from a seed, run on an empty engine and an empty Redis, answer by answer.
 
+use crate::Task;
 use crate::engine::{Engine, names, settings};
 use crate::shrink::shrink;
 use crate::steps::{Difference, Pair};
-use crate::{TRAIL, Task};
 use quorate_resp::{Proto, Value};
 use quorate_tests::client::{Client, is_ok};
 use quorate_tests::cluster::Scratch;
@@ -113,6 +113,5 @@ fn report(task: Task, bench: &mut Bench, seed: u64, trail: Vec<Command>) {
             let _ = write!(text, "{difference}");
         }
     }
-    let name = task.name;
-    panic!("{text}\nagain: cargo xtask diff --family {name} --seed {seed} --commands {TRAIL}\n");
+    panic!("{text}\nagain: {}\n", task.again("", seed));
 }
