@@ -28,6 +28,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+#[path = "redis_reads_snapshots/old_encodings.rs"]
+mod old_encodings;
+
 /// Far enough away that no key expires while the test runs.
 const FUTURE_MS: u64 = 4_000_000_000_000;
 

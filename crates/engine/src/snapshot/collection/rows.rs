@@ -99,9 +99,6 @@ fn previous_length(entry: &[u8]) -> Option<(usize, &[u8])> {
 
 fn ziplist_entry(body: &[u8]) -> Option<(Item<'_>, &[u8])> {
     let (&first, rest) = body.split_first()?;
-    let text = |length: usize, rest: &'_ [u8]| -> Option<(usize, usize)> {
-        (length <= rest.len()).then_some((length, rest.len() - length))
-    };
     let (length, rest) = match first >> 6 {
         0 => (usize::from(first), rest),
         1 => {
@@ -114,7 +111,6 @@ fn ziplist_entry(body: &[u8]) -> Option<(Item<'_>, &[u8])> {
         }
         _ => return ziplist_int(first, rest),
     };
-    text(length, rest)?;
     let (bytes, rest) = rest.split_at_checked(length)?;
     Some((Item::of(bytes), rest))
 }
