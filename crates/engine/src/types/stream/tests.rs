@@ -2,13 +2,39 @@
 
 use super::*;
 use crate::keyspace::tests::cases;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 use proptest::prelude::*;
 use quorate_resp::Span;
 
 type Pairs = Vec<Vec<u8>>;
+
+impl Stream {
+    /// Nodes of all its trees that another stream does not share, and the bytes of new blocks. Its
+    /// groups are those of the other.
+    pub(crate) fn made_since(&self, before: &Self) -> (usize, usize) {
+        let place = |block: &Block| block.rows().as_ptr().addr();
+        let known: BTreeSet<_> = before.blocks.rows(0).map(place).collect();
+        let new = self.blocks.rows(0).filter(|block| !known.contains(&place(block)));
+        let bytes = new.map(|block| block.rows().len()).sum();
+        let mut nodes = self.blocks.made_since(&before.blocks).0;
+        nodes += self.groups.made_since(&before.groups).0;
+        for (group, old) in self.groups.rows(0).zip(before.groups.rows(0)) {
+            nodes += group.pending.made_since(&old.pending).0;
+            nodes += group.consumers.made_since(&old.consumers).0;
+            for (consumer, old) in group.consumers.rows(0).zip(old.consumers.rows(0)) {
+                nodes += consumer.pending.made_since(&old.pending).0;
+            }
+        }
+        (nodes, bytes)
+    }
+
+    /// How many hold its trees: of that which fewer hold.
+    pub(crate) fn holders(&self) -> usize {
+        self.blocks.holders().min(self.groups.holders())
+    }
+}
 
 fn with_args<T>(words: &[Vec<u8>], run: impl FnOnce(Args<'_>) -> T) -> T {
     let (mut buffer, mut spans) = (Vec::new(), Vec::new());

@@ -177,3 +177,11 @@ impl Index {
         })
     }
 }
+
+#[cfg(test)]
+impl Index {
+    /// To be counted.
+    pub(super) fn tree(&self) -> &Tree<Hashed> {
+        &self.0.tree
+    }
+}

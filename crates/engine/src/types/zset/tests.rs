@@ -9,6 +9,20 @@ use proptest::prelude::*;
 
 type Model = BTreeMap<Vec<u8>, f64>;
 
+impl ZsetTree {
+    /// See [`Tree::made_since`]: of both trees.
+    pub(crate) fn made_since(&self, before: &Self) -> (usize, usize) {
+        let (nodes, bytes) = self.ordered.made_since(&before.ordered);
+        let index = self.index.tree().made_since(before.index.tree());
+        (nodes + index.0, bytes + index.1)
+    }
+
+    /// How many hold the trees: of that which fewer hold.
+    pub(crate) fn holders(&self) -> usize {
+        self.ordered.holders().min(self.index.tree().holders())
+    }
+}
+
 fn empty(limits: (u64, u64), hash_key: [u64; 2]) -> Open<ZsetTree> {
     let limits = Limits { zset: limits, ..Limits::default() };
     let pack = pack::Pack::open(b"head".to_vec(), 4);
