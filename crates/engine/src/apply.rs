@@ -3,7 +3,7 @@
 use crate::batch::{Decoded, Walker};
 use crate::cmd::tell_if_gone;
 use crate::plan::{Answers, mix};
-use crate::{Effects, Keyspace, Plan, RunFn, Stamp, WriteFn, Writer, cmd};
+use crate::{Effects, Keyspace, Plan, RunFn, Spec, Stamp, WriteFn, Writer, cmd};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use quorate_resp::Args;
@@ -42,7 +42,7 @@ pub fn apply(
     let mut answers = plan.map(|plan| Answers::new(plan, !at.stamp.seed));
     let mut walker = Walker::new(payload);
     let mut seed = at.stamp.seed;
-    let mut warm = 0_usize;
+    let (mut warm, mut last) = (0_usize, None);
     while let Some(found) = walker.next()? {
         let (db, expiry) = match &found {
             Decoded::Command(db, _, expiry) => (*db, *expiry),
@@ -63,7 +63,9 @@ pub fn apply(
             expire(&mut cx, args)?;
             continue;
         }
-        let reply = write_of(args)?(&mut cx, args);
+        let (spec, write) = write_of(last, args)?;
+        last = Some(spec);
+        let reply = write(&mut cx, args);
         if let Some(answers) = &mut answers {
             answers.reply(&reply);
         }
@@ -75,14 +77,18 @@ pub fn apply(
     Ok(Outcome { replies, effects })
 }
 
-/// The function of a logged command.
-fn write_of(args: Args<'_>) -> Result<WriteFn, &'static str> {
-    let spec = cmd::resolve(args).ok_or("payload: a command that this version does not know")?;
+/// The row and the function of a logged command; `last` is the row of that before.
+fn write_of(
+    last: Option<&'static Spec>,
+    args: Args<'_>,
+) -> Result<(&'static Spec, WriteFn), &'static str> {
+    let spec = cmd::resolve_like(last, args);
+    let spec = spec.ok_or("payload: a command that this version does not know")?;
     if !spec.meta.arity.fits(args.len()) {
         return Err("payload: a command with a wrong number of arguments");
     }
     match spec.run {
-        RunFn::Write(run) => Ok(run),
+        RunFn::Write(run) => Ok((spec, run)),
         RunFn::Read(_) => Err("payload: a read"),
     }
 }

@@ -100,11 +100,15 @@ fn unescape(mut text: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
             return Err("payload: malformed escape in the armour");
         };
         text = behind;
-        let digit = |byte: u8| DIGITS.iter().position(|&digit| digit == byte);
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'A'..=b'F' => Some(byte - b'A' + 10),
+            _ => None,
+        };
         let (Some(high), Some(low)) = (digit(high), digit(low)) else {
             return Err("payload: malformed escape in the armour");
         };
-        out.push((high << 4 | low) as u8);
+        out.push(high << 4 | low);
     }
     Ok(())
 }

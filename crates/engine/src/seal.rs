@@ -112,6 +112,8 @@ struct Sealer<'a> {
     /// Where the command that is judged begins: the run's number, and the place within it.
     place: (usize, usize),
     guard: Guard,
+    /// The row of the last command.
+    last: Option<&'static Spec>,
     /// With a clock that does not run behind cluster time.
     stamp: Stamp,
     limits: &'a SealLimits,
@@ -140,6 +142,7 @@ impl<'a> Sealer<'a> {
             runs,
             place: (0, 0),
             guard: Guard::default(),
+            last: None,
             stamp: Stamp { now_ms, ..*stamp },
             limits,
             any_due: keyspace.next_deadline_ms().is_some_and(|deadline| deadline < now_ms),
@@ -221,9 +224,10 @@ impl<'a> Sealer<'a> {
     }
 
     fn judge(&mut self, db: Db, args: Args<'_>) -> Verdict {
-        let Some(spec) = cmd::resolve(args) else {
+        let Some(spec) = cmd::resolve_like(self.last, args) else {
             return Verdict::Known(cmd::unknown(args));
         };
+        self.last = Some(spec);
         if !spec.meta.arity.fits(args.len()) {
             return Verdict::Known(cmd::wrong_arity(spec.meta.name));
         }

@@ -22,6 +22,10 @@ impl Reply<'_> {
             Reply::Decimal(number) => put_bulk(out, int_text(*number).as_bytes()),
             Reply::Chunks(pieces) => put_chunks(out, pieces),
             Reply::Array(items) => put_all(out, proto, b'*', items),
+            Reply::Strings(strings) => {
+                put_header(out, b'*', strings.len());
+                out.extend_from_slice(strings.encoded());
+            }
             Reply::Null | Reply::NullArray if proto == Proto::Resp3 => {
                 out.extend_from_slice(b"_\r\n");
             }

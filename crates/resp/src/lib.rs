@@ -18,6 +18,7 @@ mod number;
 mod reply;
 mod request;
 mod skim;
+mod strings;
 mod value;
 
 pub use args::{Args, Span};
@@ -27,4 +28,5 @@ pub use number::{DoubleText, IntText, double_text, int_text, parse_int};
 pub use reply::{Proto, Reply};
 pub use request::{Parsed, Parser, ProtocolError, write_command};
 pub use skim::{Skimmed, skim};
+pub use strings::Strings;
 pub use value::{DecodeError, Value, decode_reply};

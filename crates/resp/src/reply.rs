@@ -3,6 +3,7 @@
 //! A handler builds one of these and returns it; it says what is meant, in RESP3's terms, and
 //! never how it looks. Only `encode.rs` knows the wire, where RESP2 has less to say it with.
 
+use crate::Strings;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -40,6 +41,8 @@ pub enum Reply<'a> {
     NullArray,
     /// An array.
     Array(Vec<Reply<'a>>),
+    /// An array of strings.
+    Strings(Strings),
     /// Pairs: a flat array in RESP2, `%` in RESP3.
     Map(Vec<(Reply<'a>, Reply<'a>)>),
     /// Pairs in order, which may repeat: a flat array in RESP2, an array of arrays of two in RESP3.

@@ -90,6 +90,10 @@ impl Parser {
     pub fn parse(&mut self, buffer: &[u8], limits: &Limits) -> Result<Parsed, ProtocolError> {
         if !self.unfinished {
             self.reset();
+            if let Some(len) = self.whole(buffer, limits) {
+                return Ok(Parsed::Command { len, canonical: true });
+            }
+            self.spans.clear();
         }
         let found = match buffer.first() {
             None => Ok(Parsed::Incomplete),
@@ -118,6 +122,27 @@ impl Parser {
     /// Where the last command's arguments lie in [`Self::canonical`].
     pub fn spans(&self) -> &[Span] {
         &self.spans
+    }
+
+    /// What nearly every request is: an array, all of it there, canonical, of short arguments.
+    /// Where this finds anything else, the way for all requests begins anew.
+    fn whole(&mut self, buffer: &[u8], limits: &Limits) -> Option<usize> {
+        let (count, mut pos) = short_header(buffer, b'*')?;
+        if count > limits.args_max {
+            return None;
+        }
+        for _ in 0..count {
+            let (bytes, behind) = short_header(buffer.get(pos..)?, b'$')?;
+            let start = pos + behind;
+            let end = start + bytes;
+            if bytes > limits.bulk_bytes_max || buffer.get(end..)?.first_chunk()? != b"\r\n" {
+                return None;
+            }
+            self.spans.push(Span { start: start as u32, end: end as u32 });
+            pos = end + 2;
+        }
+        self.progress.pos = pos;
+        Some(pos)
     }
 
     fn reset(&mut self) {
@@ -293,6 +318,25 @@ impl Parser {
         }
         self.spans = spans;
         self.rewritten = out.into();
+    }
+}
+
+/// A header's number of one to three digits, as a canonical one has them, and its length; not 0 of
+/// an array.
+fn short_header(buffer: &[u8], kind: u8) -> Option<(usize, usize)> {
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| usize::from(byte - b'0'));
+    match *buffer {
+        [first, one, b'\r', b'\n', ..] if first == kind => {
+            let number = digit(one)?;
+            (number > 0 || kind != b'*').then_some((number, 4))
+        }
+        [first, ten @ b'1'..=b'9', one, b'\r', b'\n', ..] if first == kind => {
+            Some((digit(ten)? * 10 + digit(one)?, 5))
+        }
+        [first, hundred @ b'1'..=b'9', ten, one, b'\r', b'\n', ..] if first == kind => {
+            Some((digit(hundred)? * 100 + digit(ten)? * 10 + digit(one)?, 6))
+        }
+        _ => None,
     }
 }
 

@@ -142,6 +142,21 @@ impl Registry {
         Some(sub.unwrap_or(entry))
     }
 
+    /// The same; tried first is the command that came before, which pipelines repeat.
+    pub(crate) fn resolve_like<'a>(
+        &'a self,
+        last: Option<&'a Entry>,
+        args: Args<'_>,
+    ) -> Option<&'a Entry> {
+        let is_plain = |entry: &&Entry| {
+            entry.meta.name.as_bytes() == args.at(0)
+                && entry.subs.is_empty()
+                && entry.meta.keys != Keys::Sort
+                && !entry.name.contains('|')
+        };
+        last.filter(is_plain).or_else(|| self.resolve(args))
+    }
+
     /// The subcommand of `parent` called `name`.
     pub(crate) fn find_sub(&self, parent: &Entry, name: &[u8]) -> Option<&Entry> {
         let behind = parent.name.len() + 1;

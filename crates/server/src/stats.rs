@@ -134,12 +134,17 @@ impl Stats {
 
     /// Notes a command that ran for `nanos`.
     pub(crate) fn ran(&self, id: u16, nanos: u64, tracking: bool) {
-        self.commands_total.fetch_add(1, Relaxed);
+        self.ran_often(id, 1, nanos, tracking);
+    }
+
+    /// Notes a command that ran so many times, each for `nanos`.
+    pub(crate) fn ran_often(&self, id: u16, count: u64, nanos: u64, tracking: bool) {
+        self.commands_total.fetch_add(count, Relaxed);
         let Some(stats) = self.command(id) else { return };
-        stats.calls.fetch_add(1, Relaxed);
-        stats.nanos.fetch_add(nanos, Relaxed);
+        stats.calls.fetch_add(count, Relaxed);
+        stats.nanos.fetch_add(nanos.saturating_mul(count), Relaxed);
         if tracking && let Some(bucket) = stats.histogram.get(bucket(nanos / 1000)) {
-            bucket.fetch_add(1, Relaxed);
+            bucket.fetch_add(count, Relaxed);
         }
     }
 

@@ -24,7 +24,7 @@ pub use docs::docs_markdown;
 pub(crate) use stream::may_raise;
 pub use unknown::{unknown_command, unknown_subcommand, wrong_arity};
 
-use crate::{Flags, ReadFn, Spec};
+use crate::{Flags, Keys, ReadFn, Spec};
 use quorate_resp::{Args, Reply};
 
 /// Every family's rows.
@@ -79,6 +79,15 @@ pub fn resolve(args: Args<'_>) -> Option<&'static Spec> {
                     .is_some_and(|(&bar, rest)| bar == b'|' && rest.eq_ignore_ascii_case(sub))
         })
     })
+}
+
+/// The same; tried first is the row that came before, which pipelines repeat.
+pub(crate) fn resolve_like(last: Option<&'static Spec>, args: Args<'_>) -> Option<&'static Spec> {
+    let is_plain = |spec: &&Spec| {
+        let name = spec.meta.name.as_bytes();
+        name == args.at(0) && spec.meta.keys != Keys::Sort && !name.contains(&b'|')
+    };
+    last.filter(is_plain).or_else(|| resolve(args))
 }
 
 /// What runs a SORT that stores nothing.

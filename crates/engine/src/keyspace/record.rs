@@ -109,12 +109,15 @@ impl Entry {
     }
 
     /// Opens a collection of this type for change: the record and the value leave the entry, which
-    /// is nothing until [`Entry::close`].
+    /// is nothing until [`Entry::close`]. The box of a large one stays, for its value to come back.
     pub(crate) fn open<T: LargeForm>(&mut self, rules: Rules) -> Open<T> {
         let form = self.form();
-        let (record, large) = match core::mem::replace(self, Self::Packed(Box::default())) {
-            Self::Packed(record) => (record, None),
-            Self::Large(large) => (large.head, T::from_value(large.value)),
+        let (record, large) = match self {
+            Self::Packed(record) => (core::mem::take(record), None),
+            Self::Large(large) => {
+                let value = core::mem::replace(&mut large.value, Value::Str(Chunks::default()));
+                (core::mem::take(&mut large.head), T::from_value(value))
+            }
         };
         let at = value_at(&record);
         Open::new(form, Pack::open(record.into_vec(), at), large, rules)
@@ -127,10 +130,14 @@ impl Entry {
         if let Some(flags) = record.first_mut() {
             *flags = *flags & !FORM | form.number();
         }
-        *self = match large {
-            Some(large) => Self::apart(record, large.into_value()),
-            None => Self::Packed(record),
-        };
+        match (large, self) {
+            (Some(value), Self::Large(large)) => {
+                large.head = record;
+                large.value = value.into_value();
+            }
+            (Some(value), this) => *this = Self::apart(record, value.into_value()),
+            (None, this) => *this = Self::Packed(record),
+        }
     }
 
     /// An entry of a collection that was made without a key.

@@ -268,8 +268,8 @@ impl Open<ListTree> {
         });
         match fits {
             true => {}
-            false if front => tree.push_front(Row::new(entry, 1)),
-            false => tree.push_back(Row::new(entry, 1)),
+            false if front => tree.push_front(Row::new(entry.to_vec(), 1)),
+            false => tree.push_back(Row::new(entry.to_vec(), 1)),
         }
     }
 
@@ -290,7 +290,7 @@ impl Open<ListTree> {
         if let Some(ListTree(tree)) = &mut self.large {
             // A leaf that is one large element is not copied to be thrown away.
             if tree.at(at).0.count == 1 {
-                tree.replace_leaf(at, Row::new(entry, 1));
+                tree.replace_leaf(at, Row::new(entry.to_vec(), 1));
             } else {
                 tree.edit_at(at, |leaf, within| leaf.put(within..within + 1, &entry));
             }

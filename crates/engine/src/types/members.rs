@@ -8,6 +8,7 @@
 //! follows from what they are.
 
 use super::pack::{self, Item};
+use super::spread;
 use super::tree::{Leaf, Tree};
 use crate::keyspace::element_hash;
 use alloc::vec::Vec;
@@ -60,7 +61,7 @@ impl Elements {
 
     /// Where the element of this name is, or where it belongs.
     fn find(&self, hash: u32, name: Item<'_>) -> Result<usize, usize> {
-        let mut at = self.index.partition_point(|&(other, _)| other < hash);
+        let mut at = spread::below(&self.index, hash, |&(other, _)| other);
         while self.index.get(at).is_some_and(|&(other, _)| other == hash) {
             match pack::first(self.element(at)).map(|(other, _)| other.cmp(&name)) {
                 Some(Ordering::Less) => at += 1,
@@ -100,6 +101,8 @@ impl Elements {
                 }
                 self.index.insert(part.start, slot);
             }
+            // Another element in one's place begins where that began.
+            (false, 1) => {}
             (false, _) => drop(self.index.splice(part, [slot])),
         }
     }
@@ -190,16 +193,31 @@ impl Leaf for Elements {
 impl Tree<Elements> {
     /// The element of this name.
     pub(crate) fn look(&self, hash: u32, name: Item<'_>) -> Option<&[u8]> {
-        let (leaf, _) = self.find(|&first| first <= hash);
+        let leaf = self.leaf(|&first| first <= hash);
         leaf.find(hash, name).ok().map(|at| leaf.element(at))
     }
 
     /// The elements of this hash, by their names.
     pub(crate) fn of_hash(&self, hash: u32) -> impl Iterator<Item = &[u8]> {
-        let (leaf, _) = self.find(|&first| first <= hash);
-        let start = leaf.index.partition_point(|&(other, _)| other < hash);
+        let leaf = self.leaf(|&first| first <= hash);
+        let start = spread::below(&leaf.index, hash, |&(other, _)| other);
         let same = leaf.from(start).take_while(move |&(other, _)| other == hash);
         same.map(|(_, element)| element)
+    }
+
+    /// Puts an element in the place of that of this name, or adds it: then it is true.
+    pub(crate) fn put(&mut self, hash: u32, name: Item<'_>, element: &[u8]) -> bool {
+        self.edit_find(
+            |&first| first <= hash,
+            |leaf| {
+                let found = leaf.find(hash, name);
+                match found {
+                    Ok(at) => leaf.put(at..at + 1, hash, element),
+                    Err(at) => leaf.put(at..at, hash, element),
+                }
+                found.is_err()
+            },
+        )
     }
 
     /// Adds an element that is not there.

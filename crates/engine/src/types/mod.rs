@@ -12,6 +12,7 @@ pub(crate) mod members;
 pub(crate) mod pack;
 pub(crate) mod pick;
 pub(crate) mod set;
+pub(crate) mod spread;
 pub(crate) mod stream;
 pub(crate) mod tree;
 pub(crate) mod zset;

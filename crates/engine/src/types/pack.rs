@@ -12,8 +12,8 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
-use core::ops::Range;
-use quorate_resp::{Reply, int_text, parse_int};
+use core::ops::{Deref, Range};
+use quorate_resp::{Reply, Strings, int_text, parse_int};
 
 /// One element. The order is any fixed one: bytes before numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +62,11 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Adds it to a reply of many.
+    pub(crate) fn tell(self, strings: &mut Strings) {
+        self.with(|bytes| strings.push(bytes));
+    }
+
     /// It as a reply that outlives the next change.
     pub(crate) fn owned(self) -> Reply<'static> {
         match self {
@@ -77,65 +82,131 @@ impl<'a> Item<'a> {
 
     /// Adds its entry.
     pub(crate) fn encode(self, out: &mut Vec<u8>) {
-        let start = out.len();
-        match self {
-            Self::Int(number) => encode_int(number, out),
-            Self::Bytes(bytes) => {
-                match bytes.len() {
-                    short @ 0..0x40 => out.push(0x80 | short as u8),
-                    middle @ 0x40..0x1000 => {
-                        out.extend_from_slice(&[0xe0 | (middle >> 8) as u8, middle as u8]);
-                    }
-                    long => {
-                        out.push(0xf0);
-                        // Longer than the 4 GiB that fit here nothing ever gets: commands end far
-                        // below.
-                        let long = u32::try_from(long).unwrap_or(u32::MAX);
-                        out.extend_from_slice(&long.to_le_bytes());
-                    }
-                }
-                out.extend_from_slice(bytes);
-            }
-        }
-        let length = out.len() - start;
-        push_back_length(out, length);
+        self.encode_to(&mut |part| out.extend_from_slice(part));
     }
 
     /// Its entry alone.
-    pub(crate) fn encoded(self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(match self {
-            Self::Bytes(bytes) => bytes.len() + 11,
-            Self::Int(_) => 10,
-        });
-        self.encode(&mut out);
-        out
+    pub(crate) fn encoded(self) -> Encoded {
+        let mut entry = Encoded::default();
+        entry.add(self);
+        entry
+    }
+
+    fn encode_to(self, put: &mut impl FnMut(&[u8])) {
+        let length = match self {
+            Self::Int(number) => encode_int(number, put),
+            Self::Bytes(bytes) => {
+                let kind = match bytes.len() {
+                    short @ 0..0x40 => {
+                        put(&[0x80 | short as u8]);
+                        1
+                    }
+                    middle @ 0x40..0x1000 => {
+                        put(&[0xe0 | (middle >> 8) as u8, middle as u8]);
+                        2
+                    }
+                    long => {
+                        // Longer than the 4 GiB that fit here nothing ever gets: commands end far
+                        // below.
+                        let [a, b, c, d] = u32::try_from(long).unwrap_or(u32::MAX).to_le_bytes();
+                        put(&[0xf0, a, b, c, d]);
+                        5
+                    }
+                };
+                put(bytes);
+                kind + bytes.len()
+            }
+        };
+        put_back_length(put, length);
     }
 }
 
-fn encode_int(number: i64, out: &mut Vec<u8>) {
+/// One or some entries by themselves, on the stack while they are short: most are, and are copied
+/// to where they stay at once.
+#[derive(Clone, Debug)]
+pub(crate) enum Encoded {
+    /// So many of these bytes.
+    Short([u8; SHORT_MAX], usize),
+    /// More.
+    Long(Vec<u8>),
+}
+
+/// Bytes of a short entry.
+const SHORT_MAX: usize = 56;
+
+impl Default for Encoded {
+    fn default() -> Self {
+        Self::Short([0; SHORT_MAX], 0)
+    }
+}
+
+impl Encoded {
+    /// Adds the entry of an element.
+    pub(crate) fn add(&mut self, item: Item<'_>) {
+        item.encode_to(&mut |part| self.put(part));
+    }
+
+    fn put(&mut self, part: &[u8]) {
+        /// For what else belongs to the entry, when it is no longer short.
+        const BESIDES: usize = 16;
+        match self {
+            Self::Long(entry) => entry.extend_from_slice(part),
+            Self::Short(entry, len) => {
+                if let Some(place) = entry.get_mut(*len..*len + part.len()) {
+                    place.copy_from_slice(part);
+                    *len += part.len();
+                    return;
+                }
+                let mut long = Vec::with_capacity(*len + part.len() + BESIDES);
+                long.extend_from_slice(entry.get(..*len).unwrap_or_default());
+                long.extend_from_slice(part);
+                *self = Self::Long(long);
+            }
+        }
+    }
+}
+
+impl Deref for Encoded {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Short(entry, len) => entry.get(..*len).unwrap_or_default(),
+            Self::Long(entry) => entry,
+        }
+    }
+}
+
+/// Adds a number's entry but for its length behind it; that length.
+fn encode_int(number: i64, put: &mut impl FnMut(&[u8])) -> usize {
     let bytes = number.to_le_bytes();
-    let width = match number {
-        0..128 => return out.push(number as u8),
+    let (kind, width) = match number {
+        0..128 => {
+            put(&[number as u8]);
+            return 1;
+        }
         -4096..4096 => {
             let bits = number as u16 & 0x1fff;
-            return out.extend_from_slice(&[0xc0 | (bits >> 8) as u8, bits as u8]);
+            put(&[0xc0 | (bits >> 8) as u8, bits as u8]);
+            return 2;
         }
         -0x8000..0x8000 => (0xf1, 2),
         -0x80_0000..0x80_0000 => (0xf2, 3),
         -0x8000_0000..0x8000_0000 => (0xf3, 4),
         _ => (0xf4, 8),
     };
-    out.push(width.0);
-    out.extend_from_slice(bytes.get(..width.1).unwrap_or(&bytes));
+    put(&[kind]);
+    put(bytes.get(..width).unwrap_or(&bytes));
+    1 + width
 }
 
 /// The length of an entry, behind it, in groups of seven bits; the lowest group last.
-fn push_back_length(out: &mut Vec<u8>, length: usize) {
+fn put_back_length(put: &mut impl FnMut(&[u8]), length: usize) {
     let groups = back_bytes(length);
     for group in (0..groups).rev() {
         let bits = (length >> (7 * group)) as u8 & 0x7f;
         // All but the first, read from behind, say that it goes on in front of them.
-        out.push(if group + 1 == groups { bits } else { bits | 0x80 });
+        put(&[if group + 1 == groups { bits } else { bits | 0x80 }]);
     }
 }
 
@@ -369,8 +440,10 @@ pub(crate) fn splice(bytes: &mut Vec<u8>, part: Range<usize>, by: &[u8]) {
         bytes.reserve_exact(new - old);
         bytes.resize(end + new - old, 0);
     }
-    bytes.copy_within(part.end..end, part.start + new);
-    bytes.truncate(end + new - old);
+    if new != old {
+        bytes.copy_within(part.end..end, part.start + new);
+        bytes.truncate(end + new - old);
+    }
     if let Some(place) = bytes.get_mut(part.start..part.start + new) {
         place.copy_from_slice(by);
     }
@@ -414,7 +487,7 @@ mod tests {
             (b"8388608", &[0xf3, 0, 0, 0x80, 0, 5]),
             (b"abc", b"\x83abc\x04"),
         ] {
-            assert_eq!(Item::of(text).encoded(), entry);
+            assert_eq!(&*Item::of(text).encoded(), entry);
         }
         let long = Item::of(&[b'a'; 300]).encoded();
         assert_eq!((&long[..2], &long[302..]), (&[0xe1, 44][..], &[0x02, 0xae][..]));

@@ -184,11 +184,7 @@ impl Open<SetTree> {
     fn add_large(&mut self, item: Item<'_>) -> bool {
         let hash = hash_of(self.rules.hash_key, item);
         let Some(SetTree(tree)) = &mut self.large else { return false };
-        let is_new = tree.look(hash, item).is_none();
-        if is_new {
-            tree.insert(hash, item, &item.encoded());
-        }
-        is_new
+        tree.look(hash, item).is_none() && tree.put(hash, item, &item.encoded())
     }
 
     fn add_int(&mut self, number: i64) -> bool {

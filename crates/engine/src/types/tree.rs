@@ -234,8 +234,13 @@ impl<L: Leaf> Tree<L> {
         (leaf, at)
     }
 
-    /// The leaf in which an element belongs, and the position of that leaf's first element.
-    /// `not_above` says whether a key is at most that of the element.
+    /// The leaf in which an element belongs. `not_above` says whether a key is at most that of the
+    /// element.
+    pub(crate) fn leaf(&self, not_above: impl Fn(&L::Key) -> bool) -> &L {
+        self.descend(&mut |children| by_key(children, &not_above))
+    }
+
+    /// The same, and the position of that leaf's first element.
     pub(crate) fn find(&self, not_above: impl Fn(&L::Key) -> bool) -> (&L, usize) {
         let mut base = 0;
         let leaf = self.descend(&mut |children| {
@@ -246,7 +251,7 @@ impl<L: Leaf> Tree<L> {
         (leaf, base)
     }
 
-    fn descend(&self, choose: &mut dyn FnMut(&[Child<L>]) -> usize) -> &L {
+    fn descend(&self, choose: &mut impl FnMut(&[Child<L>]) -> usize) -> &L {
         let mut node = &self.root;
         loop {
             match node {
@@ -300,7 +305,7 @@ impl<L: Leaf> Tree<L> {
         self.edit(&mut choose, |leaf| work(Arc::make_mut(leaf), at.get()))
     }
 
-    /// Changes the leaf in which an element belongs; see [`Tree::find`].
+    /// Changes the leaf in which an element belongs; see [`Tree::leaf`].
     pub(crate) fn edit_find<R>(
         &mut self,
         not_above: impl Fn(&L::Key) -> bool,
@@ -311,7 +316,7 @@ impl<L: Leaf> Tree<L> {
 
     fn edit<R>(
         &mut self,
-        choose: &mut dyn FnMut(&[Child<L>]) -> usize,
+        choose: &mut impl FnMut(&[Child<L>]) -> usize,
         work: impl FnOnce(&mut Arc<L>) -> R,
     ) -> R {
         let (result, len, bytes) = edit_node(&mut self.root, choose, work);
@@ -448,7 +453,7 @@ fn by_key<L: Leaf>(children: &[Child<L>], not_above: impl Fn(&L::Key) -> bool) -
 /// Changes a leaf below a node; by how much elements and bytes grew.
 fn edit_node<L: Leaf, R>(
     node: &mut Node<L>,
-    choose: &mut dyn FnMut(&[Child<L>]) -> usize,
+    choose: &mut impl FnMut(&[Child<L>]) -> usize,
     work: impl FnOnce(&mut Arc<L>) -> R,
 ) -> (R, isize, isize) {
     match node {

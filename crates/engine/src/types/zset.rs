@@ -12,7 +12,7 @@
 mod index;
 mod ordered;
 
-use super::pack::{self, Item, Items};
+use super::pack::{self, Encoded, Item, Items};
 use super::tree::{Leaf as _, Tree};
 use super::{Form, Large, Limits, Open, PACKED_BYTES_MAX, Value, View};
 use crate::keyspace::element_hash;
@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::ops::Range;
 use index::Index;
-use ordered::Ranked;
+use ordered::{Place, Ranked};
 pub(crate) use ordered::{order, same};
 use quorate_resp::{Reply, double_text};
 
@@ -63,8 +63,10 @@ impl ZsetTree {
     }
 
     fn has(&self, score: f64, member: &[u8]) -> bool {
-        let (leaf, _) = self.leaf(score, member);
-        leaf.find(score, member).is_ok()
+        let at = (score, member);
+        let not_above =
+            |first: &Place| order((first.score, &first.member), at) != Ordering::Greater;
+        self.ordered.leaf(not_above).find(score, member).is_ok()
     }
 
     /// The leaf in which a member belongs, and the rank of its first member.
@@ -200,18 +202,18 @@ fn whole(score: f64) -> Option<i64> {
 }
 
 /// Adds the entry of a score.
-fn encode_score(score: f64, out: &mut Vec<u8>) {
+fn add_score(score: f64, out: &mut Encoded) {
     match whole(score) {
-        Some(whole) => Item::Int(whole).encode(out),
-        None => Item::Bytes(double_text(score).as_bytes()).encode(out),
+        Some(whole) => out.add(Item::Int(whole)),
+        None => out.add(Item::Bytes(double_text(score).as_bytes())),
     }
 }
 
 /// Member and score as they lie in a row.
-fn entries(member: &[u8], score: f64) -> Vec<u8> {
-    let mut out = Item::of(member).encoded();
-    encode_score(score, &mut out);
-    out
+fn entries(member: &[u8], score: f64) -> Encoded {
+    let mut entries = Item::of(member).encoded();
+    add_score(score, &mut entries);
+    entries
 }
 
 /// What ZSCAN goes through by and by.

@@ -4,7 +4,7 @@
 //! tell apart is mapped by `expected`, which is therefore also the list of its losses.
 
 use super::{Value, decode_reply};
-use crate::{Proto, Reply, double_text};
+use crate::{Proto, Reply, Strings, double_text};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -58,6 +58,13 @@ fn a_nan_and_the_accessors() {
 fn any_reply() -> impl Strategy<Value = Reply<'static>> {
     let text = "[ -~]{0,12}";
     let bytes = proptest::collection::vec(any::<u8>(), 0..24);
+    let strings = proptest::collection::vec(bytes.clone(), 0..5).prop_map(|all| {
+        let mut strings = Strings::default();
+        for string in &all {
+            strings.push(string);
+        }
+        Reply::Strings(strings)
+    });
     let leaf = prop_oneof![
         text.prop_map(|text| Reply::Simple(Cow::Owned(text))),
         text.prop_map(|text| Reply::Error(Cow::Owned(text))),
@@ -65,6 +72,7 @@ fn any_reply() -> impl Strategy<Value = Reply<'static>> {
         bytes.clone().prop_map(Reply::owned),
         any::<i64>().prop_map(Reply::Decimal),
         Just(Reply::Chunks(vec![b"one", b"", b"two"])),
+        strings,
         Just(Reply::Null),
         Just(Reply::NullArray),
         proptest::num::f64::ANY
@@ -89,6 +97,16 @@ fn any_reply() -> impl Strategy<Value = Reply<'static>> {
     })
 }
 
+/// The replies that lie one behind the other.
+fn each(mut bytes: &[u8]) -> Vec<Value> {
+    let mut values = vec![];
+    while let Ok(Some((value, len))) = decode_reply(bytes) {
+        values.push(value);
+        bytes = bytes.get(len..).unwrap();
+    }
+    values
+}
+
 /// What a client of `proto` must see.
 fn expected(reply: &Reply<'_>, proto: Proto) -> Value {
     let all = |items: &[Reply<'_>]| items.iter().map(|item| expected(item, proto)).collect();
@@ -105,6 +123,7 @@ fn expected(reply: &Reply<'_>, proto: Proto) -> Value {
         Reply::Set(items) if newer => Value::Set(all(items)),
         Reply::Push(items) if newer => Value::Push(all(items)),
         Reply::Array(items) | Reply::Set(items) | Reply::Push(items) => Value::Array(all(items)),
+        Reply::Strings(strings) => Value::Array(each(strings.encoded())),
         Reply::Map(pairs) | Reply::Pairs(pairs) => {
             let of = |(k, v): &(Reply<'_>, Reply<'_>)| (expected(k, proto), expected(v, proto));
             let pairs = pairs.iter().map(of);

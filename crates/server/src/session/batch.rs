@@ -273,8 +273,11 @@ impl<B: Backend> Session<B> {
         let share = nanos / (ids.len() as u64).max(1);
         let stats = &self.shared.stats;
         if !replies::may_hold_error(bytes) {
-            for id in ids {
-                stats.ran(*id, share, tracking);
+            // As a rule a pipeline repeats one command.
+            for same in ids.chunk_by(|one, next| one == next) {
+                if let Some(id) = same.first() {
+                    stats.ran_often(*id, same.len() as u64, share, tracking);
+                }
             }
             return;
         }

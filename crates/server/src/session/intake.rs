@@ -57,6 +57,8 @@ pub(super) struct Intake {
     done: usize,
     parser: Parser,
     found: Option<Found>,
+    /// The command found last.
+    last: Option<&'static Entry>,
     gathered: Gathered,
     /// Greatest fill since memory was last given back.
     peak: usize,
@@ -71,6 +73,7 @@ impl Intake {
             done: 0,
             parser: Parser::default(),
             found: None,
+            last: None,
             gathered: Gathered::default(),
             peak: 0,
             limits,
@@ -108,7 +111,8 @@ impl Intake {
                 Parsed::Incomplete => return Ok(None),
                 Parsed::Empty { len } => self.done += len,
                 Parsed::Command { len, canonical } => {
-                    let entry = self.registry.resolve(self.parser.args(waiting));
+                    let entry = self.registry.resolve_like(self.last, self.parser.args(waiting));
+                    self.last = entry;
                     self.found = Some(Found { entry, len, canonical });
                     return Ok(self.found);
                 }

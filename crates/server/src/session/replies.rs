@@ -44,7 +44,9 @@ pub(super) fn each(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Whether any reply may be an error: a quick look without walking.
 pub(super) fn may_hold_error(bytes: &[u8]) -> bool {
+    // An id of a stream has one within its line.
     bytes.contains(&b'-')
+        && (bytes.starts_with(b"-") || bytes.array_windows().any(|pair| pair == b"\n-"))
 }
 
 /// The line of an error reply, without `-` and the end.

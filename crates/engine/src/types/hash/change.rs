@@ -167,7 +167,7 @@ impl Open<HashTree> {
         let (place, entries) = match found {
             Some((_, place)) => {
                 let old = row.get(place.end..).and_then(pack::first).map_or(0, |(_, len)| len);
-                (place.end..place.end + old, value.encoded())
+                (place.end..place.end + old, value.encoded().to_vec())
             }
             None => (row.len()..row.len(), Field { name, value, deadline: None }.element()),
         };

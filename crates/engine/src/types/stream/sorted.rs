@@ -107,7 +107,7 @@ impl<R: Row> Tree<Sorted<R>> {
 
     /// The row of a key.
     pub(crate) fn get(&self, look: &R::Look) -> Option<&R> {
-        let (leaf, _) = self.find(|first| first.borrow() <= look);
+        let leaf = self.leaf(|first| first.borrow() <= look);
         leaf.search(look).ok().and_then(|at| leaf.0.get(at))
     }
 

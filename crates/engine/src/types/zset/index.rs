@@ -2,6 +2,7 @@
 //! members themselves are in the ordered tree only, where a hit is verified.
 
 use crate::keyspace::element_hash;
+use crate::types::spread;
 use crate::types::tree::{Leaf, Tree};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -20,7 +21,7 @@ const GROWTH: usize = 16;
 
 impl Hashed {
     fn of(&self, hash: u32) -> Range<usize> {
-        let start = self.hashes.partition_point(|&other| other < hash);
+        let start = spread::below(&self.hashes, hash, |&other| other);
         let same = self.hashes.iter().skip(start).take_while(|&&other| other == hash);
         start..start + same.count()
     }
@@ -122,7 +123,7 @@ impl Index {
 
     /// Scores of the members with this hash.
     pub(crate) fn scores(&self, hash: u32) -> &[f64] {
-        let (leaf, _) = self.0.tree.find(|&first| first <= hash);
+        let leaf = self.0.tree.leaf(|&first| first <= hash);
         leaf.scores.get(leaf.of(hash)).unwrap_or_default()
     }
 

@@ -197,9 +197,9 @@ fn scores_are_kept_as_redis_keeps_them() {
         (1e30, b"\x851e+30\x06"),
         (4_611_686_018_427_387_904.0, &[0xf4, 0, 0, 0, 0, 0, 0, 0, 0x40, 9]),
     ] {
-        let mut out = Vec::new();
-        encode_score(score, &mut out);
-        assert_eq!(out, entry, "{score}");
+        let mut out = pack::Encoded::default();
+        add_score(score, &mut out);
+        assert_eq!(&*out, entry, "{score}");
         let (item, length) = pack::first(&out).unwrap();
         assert_eq!((score_of(item), length), (score, out.len()));
     }
