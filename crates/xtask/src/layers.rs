@@ -21,7 +21,8 @@ const ROOMS: &[Room] = &[
     Room {
         name: "quorate-engine",
         uses: &["bytes", "libm", "quorate-resp", "siphasher"],
-        tests_use: &["proptest"],
+        // The last two for `benches/` alone.
+        tests_use: &["proptest", "criterion", "mimalloc"],
     },
     Room {
         name: "quorate-store",
