@@ -17,6 +17,7 @@ use super::Id;
 use super::sorted::Row;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Deref;
 use quorate_resp::Args;
 
 const DELETED: i64 = 1;
@@ -31,7 +32,55 @@ const FRAME: usize = 7;
 pub(crate) struct Block {
     /// Id of its first entry.
     pub(crate) first: Id,
-    rows: Arc<Vec<u8>>,
+    rows: Rows,
+}
+
+/// A block's rows. Which of both they are says nothing about the block and never shows.
+#[derive(Clone, Debug)]
+enum Rows {
+    /// With room to grow: the block is the last one.
+    Open(Arc<Vec<u8>>),
+    /// In one allocation of just their length. (Shrinking a vector would not do: an allocator may
+    /// leave it where it is, and a stream of small entries was a third larger for that.)
+    Closed(Arc<[u8]>),
+}
+
+impl Deref for Rows {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Open(rows) => rows,
+            Self::Closed(rows) => rows,
+        }
+    }
+}
+
+impl Rows {
+    /// Changes them, with room for `need` more bytes. They are open then.
+    fn edit(&mut self, need: usize, work: impl FnOnce(&mut Vec<u8>)) {
+        match self {
+            Self::Open(rows) => {
+                let rows = Arc::make_mut(rows);
+                if rows.capacity() - rows.len() < need {
+                    rows.reserve_exact(need.max(rows.len().min(GROWTH_MAX)));
+                }
+                work(rows);
+            }
+            Self::Closed(rows) => {
+                let mut open = Vec::with_capacity(rows.len() + need);
+                open.extend_from_slice(rows);
+                work(&mut open);
+                *self = Self::Open(Arc::new(open));
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        if let Self::Open(rows) = self {
+            *self = Self::Closed(rows.as_slice().into());
+        }
+    }
 }
 
 impl Row for Block {
@@ -208,14 +257,14 @@ impl Block {
         put_int(&mut rows, fields.cast_signed() as i64);
         pairs.iter().step_by(2).for_each(|name| Item::of(name).encode(&mut rows));
         put_int(&mut rows, 0);
-        let mut block = Self { first: id, rows: Arc::new(rows) };
+        let mut block = Self { first: id, rows: Rows::Open(Arc::new(rows)) };
         block.append(id, pairs);
         block
     }
 
     /// A block that was read, if its rows are one.
     pub(crate) fn checked(first: Id, rows: Vec<u8>) -> Option<Self> {
-        let block = Self { first, rows: Arc::new(rows) };
+        let block = Self { first, rows: Rows::Closed(rows.into()) };
         block.check()?;
         Some(block)
     }
@@ -283,37 +332,27 @@ impl Block {
 
     /// Adds an entry; its id is above all others.
     pub(crate) fn append(&mut self, id: Id, pairs: Args<'_>) {
-        let Some(Head { live, deleted, fields, names, .. }) = self.head() else { return };
+        let Some(Head { live, deleted, fields, names, counts_len, .. }) = self.head() else {
+            return;
+        };
         let same = fields == pairs.len() / 2
             && Items::new(names).zip(pairs.iter().step_by(2)).all(|(a, b)| a == Item::of(b));
         let first = self.first;
-        let rows = Arc::make_mut(&mut self.rows);
-        let need = room(pairs);
-        if rows.capacity() - rows.len() < need {
-            rows.reserve_exact(need.max(rows.len().min(GROWTH_MAX)));
-        }
-        put_int(rows, if same { SAME_FIELDS } else { 0 });
-        put_int(rows, id.ms.wrapping_sub(first.ms).cast_signed());
-        put_int(rows, id.seq.wrapping_sub(first.seq).cast_signed());
-        let mut count = FIXED + fields_of(pairs);
-        if same {
-            pairs.iter().skip(1).step_by(2).for_each(|value| Item::of(value).encode(rows));
-        } else {
-            put_int(rows, fields_of(pairs).cast_signed() as i64);
-            pairs.iter().for_each(|item| Item::of(item).encode(rows));
-            count += fields_of(pairs) + 1;
-        }
-        put_int(rows, count.cast_signed() as i64);
-        self.count(live + 1, deleted);
-    }
-
-    /// Says how many entries there are.
-    fn count(&mut self, live: i64, deleted: i64) {
-        let Some(Head { counts_len, .. }) = self.head() else { return };
-        let mut counts = Vec::with_capacity(8);
-        put_int(&mut counts, live);
-        put_int(&mut counts, deleted);
-        pack::splice(Arc::make_mut(&mut self.rows), 0..counts_len, &counts);
+        self.rows.edit(room(pairs), |rows| {
+            put_int(rows, if same { SAME_FIELDS } else { 0 });
+            put_int(rows, id.ms.wrapping_sub(first.ms).cast_signed());
+            put_int(rows, id.seq.wrapping_sub(first.seq).cast_signed());
+            let mut count = FIXED + fields_of(pairs);
+            if same {
+                pairs.iter().skip(1).step_by(2).for_each(|value| Item::of(value).encode(rows));
+            } else {
+                put_int(rows, fields_of(pairs).cast_signed() as i64);
+                pairs.iter().for_each(|item| Item::of(item).encode(rows));
+                count += fields_of(pairs) + 1;
+            }
+            put_int(rows, count.cast_signed() as i64);
+            put_counts(rows, counts_len, live + 1, deleted);
+        });
     }
 
     /// Marks entries as deleted: those that `choose` names, asked in order for what is there and
@@ -334,24 +373,37 @@ impl Block {
         if chosen.is_empty() {
             return 0;
         }
-        let rows = Arc::make_mut(&mut self.rows);
-        // From the back, so that places before keep their meaning.
-        for &at in chosen.iter().rev() {
-            let Some(rest) = rows.get(at..) else { continue };
-            let Some((Item::Int(flags), length)) = pack::first(rest) else { continue };
-            let flags = Item::Int(flags | DELETED).encoded();
-            pack::splice(rows, at..at + length, &flags);
+        let Some(Head { live, deleted, counts_len, .. }) = self.head() else { return 0 };
+        let gone = chosen.len() as i64;
+        let was_closed = matches!(self.rows, Rows::Closed(_));
+        self.rows.edit(0, |rows| {
+            // From the back, so that places before keep their meaning.
+            for &at in chosen.iter().rev() {
+                let Some(rest) = rows.get(at..) else { continue };
+                let Some((Item::Int(flags), length)) = pack::first(rest) else { continue };
+                let flags = Item::Int(flags | DELETED).encoded();
+                pack::splice(rows, at..at + length, &flags);
+            }
+            put_counts(rows, counts_len, (live - gone).max(0), deleted + gone);
+        });
+        if was_closed {
+            self.rows.close();
         }
-        let (live, deleted) = self.counts();
-        let gone = chosen.len() as u64;
-        self.count(live.saturating_sub(gone).cast_signed(), (deleted + gone).cast_signed());
-        gone
+        gone.cast_unsigned()
     }
 
-    /// Gives back memory that was held for growth.
-    pub(crate) fn shrink(&mut self) {
-        Arc::make_mut(&mut self.rows).shrink_to_fit();
+    /// Nothing will be added: gives back memory that was held for growth.
+    pub(crate) fn close(&mut self) {
+        self.rows.close();
     }
+}
+
+/// Says how many entries there are, in the first two rows.
+fn put_counts(rows: &mut Vec<u8>, counts_len: usize, live: i64, deleted: i64) {
+    let mut counts = Vec::with_capacity(8);
+    put_int(&mut counts, live);
+    put_int(&mut counts, deleted);
+    pack::splice(rows, 0..counts_len, &counts);
 }
 
 /// A block's vector grows by no more than this at once.

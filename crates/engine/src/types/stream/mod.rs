@@ -199,7 +199,7 @@ impl Stream {
                 self.blocks.edit_at(end, |leaf, _| {
                     let at = leaf.rows().len().saturating_sub(1);
                     if let Some(last) = leaf.row_mut(at) {
-                        last.shrink();
+                        last.close();
                     }
                 });
             }
