@@ -66,3 +66,17 @@ done
 each large
 redis RPUSH list a b >/dev/null
 snapshot list
+
+# What Redis 7.0 reads and no longer writes, and what is newer than it. A stream of one entry that
+# is pending; types 15, 19 and 21 know ever more of it.
+id='\000\000\000\000\000\000\000\001\000\000\000\000\000\000\000\001'
+rows='\035\000\000\000\012\000\001\001\000\001\001\001\201f\002\000\001\002\001\000\001\000\001\201v\002\004\001\377'
+time='\001\000\000\000\000\000\000\000'
+blocks="\001\020$id\035$rows\001\001\001"
+facts='\001\001\000\000\001'
+stream() { printf "$1$blocks$2\001\001g\001\001$3\001$id$time\001\001\001c$time$4\001$id" > "seeds/payloads/$5"; }
+stream '\017' '' '' '' stream-1
+stream '\023' "$facts" '\001' '' stream-2
+stream '\025' "$facts" '\001' "$time" stream-3
+printf '\011\007\001\001f\001\000v\377' > seeds/payloads/hash-zipmap
+printf '\024\015\015\000\000\000\002\000\201f\002\201v\002\377' > seeds/payloads/set-listpack

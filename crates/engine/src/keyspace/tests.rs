@@ -5,6 +5,7 @@ use super::*;
 use crate::types::hash::HashTree;
 use crate::types::list::{End, ListTree};
 use crate::types::set::SetTree;
+use crate::types::stream::{Group, Id, Pending, Stream, Trim};
 use crate::types::{Form, Open};
 use crate::{Effects, Reader, Stamp, Writer};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -113,7 +114,7 @@ pub(crate) fn any_collect() -> impl Strategy<Value = Step> {
     let key = |number: u32| format!("c:{number}").into_bytes();
     let copy = (0..20_u32, 0..3_u8, 0..20_u32);
     prop_oneof![
-        8 => (0..3_u8, 0..20_u32, 0..9_u8, 0..2000_u32, 0..400_u32).prop_map(
+        8 => (0..3_u8, 0..20_u32, 0..11_u8, 0..2000_u32, 0..400_u32).prop_map(
             move |(db, at, what, start, count)| Step::Collect(db, key(at), what, start, count)
         ),
         1 => copy.prop_map(move |(from, db, to)| Step::Copy(db, key(from), db, key(to))),
@@ -215,10 +216,44 @@ fn collect(writer: &mut Writer<'_>, key: &[u8], what: u8, elements: &[Vec<u8>]) 
         7 => writer.edit_or_create(key, |hash: &mut Open<HashTree>| {
             each.for_each(|element| _ = hash.put(element, b"kept", Deadline::Keep));
         }),
-        _ => writer.edit_or_create(key, |hash: &mut Open<HashTree>| {
+        5 | 8 => writer.edit_or_create(key, |hash: &mut Open<HashTree>| {
             each.for_each(|element| _ = hash.remove(element));
         }),
+        9 => writer.edit_or_create(key, |open: &mut Open<Stream>| {
+            each.for_each(|element| deliver(open, element));
+        }),
+        _ => writer.edit(key, |open: &mut Open<Stream>| thin_out(open, elements.len())).map(drop),
     };
+}
+
+/// Adds an entry and gives it to a consumer.
+fn deliver(open: &mut Open<Stream>, element: &[u8]) {
+    let stream = open.stream();
+    let id = stream.facts().last.next().unwrap();
+    stream.push(id, element);
+    stream.add_group(Group::new(b"group", Id::MIN, 0));
+    stream.change_group(b"group", |group| {
+        let consumer = element.last().map_or(&[][..], core::slice::from_ref);
+        let (number, _) = group.add_consumer(consumer, 7);
+        group.put(Pending { id, time_ms: 5, count: 1, consumer: number });
+        (group.last, group.read) = (id, group.read + 1);
+    });
+    open.note(1, element);
+}
+
+/// Takes some of the entries out, at the front and elsewhere, and acknowledges some.
+fn thin_out(open: &mut Open<Stream>, most: usize) {
+    let stream = open.stream();
+    let ids: Vec<Id> = stream.from(Id::MIN).map(|entry| entry.id).take(most).collect();
+    for (number, &id) in ids.iter().enumerate() {
+        match number % 5 {
+            0 => _ = stream.delete(id),
+            1 => _ = stream.change_group(b"group", |group| group.acknowledge(id)),
+            _ => {}
+        }
+    }
+    stream.trim(Trim::Length(stream.len() / 2), most % 2 == 0, None);
+    open.note(2, &most.to_le_bytes());
 }
 
 /// Does a step to the model. Entries are counted as `feed` does.
