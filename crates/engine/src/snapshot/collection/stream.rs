@@ -8,7 +8,7 @@ use super::super::code::kind;
 use super::super::input::{Input, Result, Stop};
 use super::super::text::{push_number, take_number};
 use super::{Gather, rows};
-use crate::types::stream::{Block, Facts, Group, Id, Pending, Sorted, Stream};
+use crate::types::stream::{Block, Facts, Group, Id, Pending, Sorted, Stream, add_block};
 use crate::types::tree::Tree;
 use crate::types::{self, pack::Items};
 use alloc::vec::Vec;
@@ -114,7 +114,7 @@ impl Reading {
         }
         self.last = Some(block.last_id());
         self.live = self.live.saturating_add(block.counts().0);
-        self.blocks.add(block);
+        add_block(&mut self.blocks, block);
         Ok(())
     }
 

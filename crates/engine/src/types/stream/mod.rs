@@ -16,7 +16,7 @@ pub(crate) use group::{Consumer, Group, Pending};
 pub(crate) use id::{Id, Wanted};
 pub(crate) use sorted::{Row, Sorted};
 
-use super::tree::Tree;
+use super::tree::{Leaf as _, Tree};
 use super::{Form, Large, Limits, Open, Value, View};
 use quorate_resp::Args;
 
@@ -195,15 +195,7 @@ impl Stream {
                 }
             });
         } else {
-            if end > 0 {
-                self.blocks.edit_at(end, |leaf, _| {
-                    let at = leaf.rows().len().saturating_sub(1);
-                    if let Some(last) = leaf.row_mut(at) {
-                        last.close();
-                    }
-                });
-            }
-            self.blocks.add(Block::new(id, pairs));
+            add_block(&mut self.blocks, Block::new(id, pairs));
         }
         self.len += 1;
         self.facts.added = self.facts.added.saturating_add(1);
@@ -349,6 +341,22 @@ impl Stream {
             read
         }
     }
+}
+
+/// Adds a block behind all others. The one before it is the last no longer, and lies as it will
+/// stay.
+pub(crate) fn add_block(blocks: &mut Tree<Sorted<Block>>, new: Block) {
+    let end = blocks.len();
+    if end > 0 {
+        blocks.edit_at(end, |leaf, _| {
+            let is_full = leaf.rows().len() >= Sorted::<Block>::ITEMS_MAX;
+            if let Some(last) = leaf.rows_mut().last_mut() {
+                last.close();
+            }
+            block::gather(leaf.rows_mut(), is_full);
+        });
+    }
+    blocks.add(new);
 }
 
 fn has_room(block: &Block, bytes: usize, limits: Limits) -> bool {

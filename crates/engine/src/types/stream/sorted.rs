@@ -48,6 +48,11 @@ impl<R: Row> Sorted<R> {
         self.0.get_mut(at)
     }
 
+    /// All rows to be changed; their keys must stay.
+    pub(crate) fn rows_mut(&mut self) -> &mut [R] {
+        &mut self.0
+    }
+
     fn search(&self, look: &R::Look) -> Result<usize, usize> {
         self.0.binary_search_by(|row| row.look().cmp(look))
     }
