@@ -11,6 +11,7 @@ mod error;
 mod input;
 mod lzf;
 mod payload;
+mod producers;
 mod read;
 mod state;
 #[cfg(test)]
@@ -129,6 +130,9 @@ mod field {
     /// if a stream's consumers follow: for each of them in order when it was last active, plus one
     /// (never: 0).
     pub(super) const KEYS: &str = "quorate.keys";
+    /// What a stream remembers of its producers. Behind the stream, before the field with its age,
+    /// and perhaps many times.
+    pub(super) const PRODUCERS: &str = "quorate.producers";
 }
 
 /// The format that this build writes and reads.

@@ -5,6 +5,7 @@
 
 use super::collection::take_active;
 use super::input::{Result, Stop};
+use super::producers;
 use super::text::{parse, take_number};
 use super::value::Value;
 use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, field};
@@ -201,6 +202,7 @@ impl State {
             field::GONE => self.gone(value),
             field::KEYS => return self.revisions(value),
             field::FIELDS => self.fields(value),
+            field::PRODUCERS => self.producers(value),
             _ => name
                 .strip_prefix(field::SETTING)
                 .zip(core::str::from_utf8(value).ok())
@@ -250,6 +252,20 @@ impl State {
         let taken = hash.add_deadlines(&found);
         entry.close(hash);
         taken.then_some(())
+    }
+
+    /// A stream that waits gets what it knows of its producers.
+    fn producers(&mut self, value: &[u8]) -> Option<()> {
+        let (position, list) = producers::read(value)?;
+        let rules = self.keyspace.rules();
+        let (_, entry) = self.waiting.get_mut(position)?;
+        if entry.head().form != Form::Stream {
+            return None;
+        }
+        let mut open = entry.open::<Stream>(rules);
+        let taken = open.large.as_mut().and_then(|stream| producers::take(stream, &list));
+        entry.close(open);
+        taken
     }
 
     /// The keys that wait get their revisions.

@@ -7,15 +7,18 @@
 
 use super::collection;
 use super::crc64::crc64;
+use super::producers;
 use super::text::{print, push_number};
 use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, WRITTEN, code, field};
 use crate::keyspace::{Digest, Entry, Revisions};
 use crate::types::hash::HashTree;
+use crate::types::stream::Producers;
 use crate::types::{Form, Value};
 use crate::{Db, Keyspace, Settings};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// A piece of bytes is closed when it is this long.
@@ -34,6 +37,8 @@ enum Content {
     Value(Value),
     /// The deadlines of a hash's fields.
     Deadlines(HashTree),
+    /// Of the stream at this position among the keys since the last field with ages.
+    Producers(u64, Arc<Producers>),
 }
 
 impl Piece {
@@ -44,6 +49,7 @@ impl Piece {
             Content::Bytes(bytes) => bytes.chunks(SLICE).for_each(sink),
             Content::Value(value) => collection::write_large(value, sink),
             Content::Deadlines(hash) => collection::write_deadlines(hash.view(), sink),
+            Content::Producers(position, producers) => producers::write(*position, producers, sink),
         }
     }
 }
@@ -249,6 +255,12 @@ impl Output {
                 self.close_piece();
                 self.complete += value.cost() as u64;
                 self.pieces.push(Piece(Content::Value(value.clone())));
+                if let Value::Stream(stream) = value
+                    && let Some(producers) = stream.producers()
+                {
+                    let content = Content::Producers(self.marked as u64, producers.clone());
+                    self.pieces.push(Piece(content));
+                }
             }
         }
         self.deadlines(entry);

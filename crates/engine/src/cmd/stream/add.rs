@@ -6,11 +6,13 @@
 //!
 //! Approximate trimming (`~`) removes whole blocks, which are Redis's as long as the settings are.
 //! It has a limit that Redis does not apply to a file it loads: where that could matter the command
-//! is armoured.
+//! is armoured. So are the options of Redis 8: what trimming does with consumer groups' references, and
+//! ids by which an entry that is sent twice is added once.
 
 use super::{INVALID_ID, Result, id, wrong};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
-use crate::types::stream::{CannotAdd, Id, Stream, Trim, Wanted};
+use crate::types::stream::{CannotAdd, Claim, Id, Refs, Stream, Trim, Wanted};
+use crate::types::stream::{token, token_of_content};
 use crate::types::{Limits, Open};
 use crate::{
     Arity, Db, Flags, Group, Judgement, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer,
@@ -22,6 +24,8 @@ use quorate_resp::{Args, Reply, parse_int};
 mod what {
     pub(super) const ADD: u64 = 1;
     pub(super) const TRIM: u64 = 3;
+    pub(super) const CLAIM: u64 = 4;
+    pub(super) const DUPLICATE: u64 = 5;
 }
 
 pub(super) const XADD: Spec = Spec::write(
@@ -58,6 +62,15 @@ struct Trimming {
     whole: bool,
     /// No more than so many entries; `None`: any number.
     limit: Option<u64>,
+    /// What becomes of references to them.
+    refs: Refs,
+}
+
+/// `IDMP` or `IDMPAUTO`: where the producer stands, and the idempotent id unless the content is it.
+#[derive(Clone, Copy, Debug)]
+struct Once {
+    producer: usize,
+    sent: Option<usize>,
 }
 
 /// XADD's and XTRIM's options.
@@ -70,6 +83,10 @@ struct Options {
     wanted: Wanted,
     /// Where the id stands.
     at: usize,
+    /// Whether it is added only once.
+    once: Option<Once>,
+    /// It has an option that Redis 7.0 does not know.
+    is_new: bool,
 }
 
 /// What was read so far.
@@ -79,6 +96,8 @@ struct Found {
     whole: bool,
     limit: Option<u64>,
     existing: bool,
+    refs: Option<Refs>,
+    once: Option<Once>,
 }
 
 impl Options {
@@ -98,6 +117,10 @@ impl Options {
                 let limit = u64::try_from(limit)
                     .map_err(|_| Reply::error("ERR The LIMIT argument must be >= 0."))?;
                 found.limit = Some(limit);
+            } else if let (Some(refs), None) = (super::refs::option(option), found.refs) {
+                found.refs = Some(refs);
+            } else if adds && more > 0 && (is(b"IDMP") || is(b"IDMPAUTO")) {
+                at = found.once(args, at, is(b"IDMPAUTO"))?;
             } else if adds && is(b"NOMKSTREAM") {
                 found.existing = true;
             } else if adds {
@@ -108,12 +131,36 @@ impl Options {
             }
             at += 1;
         }
-        let existing = found.existing;
-        Ok(Self { trimming: found.trimming(adds, limits)?, existing, wanted, at })
+        let Found { existing, once, refs, .. } = found;
+        if once.is_some() && wanted != Wanted::Auto {
+            return Err(Reply::error("ERR IDMP/IDMPAUTO can be used only with auto-generated IDs"));
+        }
+        let is_new = once.is_some() || refs.is_some();
+        Ok(Self { trimming: found.trimming(adds, limits)?, existing, wanted, at, once, is_new })
     }
 }
 
 impl Found {
+    /// Reads IDMP or IDMPAUTO at `at`; where its last argument stands.
+    fn once(&mut self, args: Args<'_>, at: usize, of_content: bool) -> Result<usize> {
+        if self.once.is_some() {
+            return Err(Reply::error("ERR IDMP/IDMPAUTO specified multiple times"));
+        }
+        let (producer, sent) = (at + 1, (!of_content).then_some(at + 2));
+        if args.at(producer).is_empty() {
+            return Err(Reply::error(if of_content {
+                "ERR IDMPAUTO requires a non-empty producer ID"
+            } else {
+                "ERR IDMP requires a non-empty producer ID"
+            }));
+        }
+        if sent.is_some_and(|sent| args.at(sent).is_empty()) {
+            return Err(Reply::error("ERR IDMP requires a non-empty idempotent ID"));
+        }
+        self.once = Some(Once { producer, sent });
+        Ok(sent.unwrap_or(producer))
+    }
+
     /// Reads MAXLEN or MINID at `at`; where its last argument stands.
     fn strategy(&mut self, args: Args<'_>, mut at: usize, by_id: bool) -> Result<usize> {
         if self.trim.is_some() {
@@ -156,7 +203,8 @@ impl Found {
         }
         let limit = self.limit.unwrap_or_else(|| default_limit(limits));
         let limit = Some(limit).filter(|&limit| limit > 0 && self.whole);
-        Ok(Some(Trimming { trim, whole: self.whole, limit }))
+        let refs = self.refs.unwrap_or_default();
+        Ok(Some(Trimming { trim, whole: self.whole, limit, refs }))
     }
 
     fn no_limit(&self) -> Result<()> {
@@ -188,7 +236,7 @@ fn xadd(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
         return Err(Reply::error("ERR The ID specified in XADD must be greater than 0-0"));
     }
     let now_ms = cx.now_ms();
-    let work = |open: &mut Open<Stream>| add(open, options, pairs, now_ms);
+    let work = |open: &mut Open<Stream>| add(open, options, args, now_ms);
     let added = if options.existing {
         match wrong(cx.edit(key, work))? {
             Some(added) => added,
@@ -197,7 +245,7 @@ fn xadd(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     } else {
         wrong(cx.edit_or_create(key, work))?
     };
-    let (id, trimmed) = added.map_err(|why| {
+    let added = added.map_err(|why| {
         Reply::error(match why {
             CannotAdd::Exhausted => {
                 "ERR The stream has exhausted the last possible ID, unable to add more items"
@@ -208,22 +256,53 @@ fn xadd(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
             CannotAdd::TooLarge => "ERR Elements are too large to be stored",
         })
     })?;
-    cx.notify(b't', "xadd", key);
-    if trimmed > 0 {
-        cx.notify(b't', "xtrim", key);
+    if let Added::New(_, trimmed) = added {
+        cx.notify(b't', "xadd", key);
+        if trimmed > 0 {
+            cx.notify(b't', "xtrim", key);
+        }
     }
+    let (Added::New(id, _) | Added::Before(id)) = added;
     Ok(id.reply())
 }
 
-/// Adds an entry and trims: its id, and how many went.
+/// What has become of an entry.
+enum Added {
+    /// It got this id, and so many entries were trimmed.
+    New(Id, u64),
+    /// It was added before, under this id.
+    Before(Id),
+}
+
+/// Who sends the entry as what.
+fn claim(open: &Open<Stream>, once: Once, args: Args<'_>, pairs: Args<'_>, now_ms: u64) -> Claim {
+    let hash_key = open.rules.hash_key;
+    let sent = once
+        .sent
+        .map_or_else(|| token_of_content(hash_key, pairs), |sent| token(hash_key, args.at(sent)));
+    Claim { producer: token(hash_key, args.at(once.producer)), sent, now_ms }
+}
+
+/// Adds an entry and trims.
 fn add(
     open: &mut Open<Stream>,
     options: Options,
-    pairs: Args<'_>,
+    args: Args<'_>,
     now_ms: u64,
-) -> core::result::Result<(Id, u64), CannotAdd> {
+) -> core::result::Result<Added, CannotAdd> {
+    let pairs = args.from(options.at + 1);
+    let claim = options.once.map(|once| claim(open, once, args, pairs, now_ms));
     let limits = open.rules.limits;
     let known = open.large.as_ref();
+    let producers = known.and_then(Stream::producers);
+    if let (Some(claim), Some(producers)) = (&claim, producers)
+        && let Some(id) = producers.find(claim)
+    {
+        let producers = open.stream().producers_mut();
+        producers.duplicates = producers.duplicates.saturating_add(1);
+        open.note(what::DUPLICATE, &claim.sent);
+        return Ok(Added::Before(id));
+    }
     let id = known.map_or_else(
         || Stream::default().next_id(options.wanted, now_ms),
         |stream| stream.next_id(options.wanted, now_ms),
@@ -237,11 +316,16 @@ fn add(
     }
     open.note(what::ADD, &id.bytes());
     pairs.iter().for_each(|item| open.note(what::ADD, item));
-    Ok((id, options.trimming.map_or(0, |trimming| trim(open, trimming))))
+    if let Some(claim) = claim {
+        open.stream().producers_mut().add(&claim, id);
+        open.note(what::CLAIM, &claim.producer);
+        open.note(what::CLAIM, &claim.sent);
+    }
+    Ok(Added::New(id, options.trimming.map_or(0, |trimming| trim(open, trimming))))
 }
 
-fn trim(open: &mut Open<Stream>, Trimming { trim, whole, limit }: Trimming) -> u64 {
-    let gone = open.stream().trim(trim, whole, limit);
+fn trim(open: &mut Open<Stream>, Trimming { trim, whole, limit, refs }: Trimming) -> u64 {
+    let gone = open.stream().trim_by_refs(trim, whole, limit, refs);
     if gone > 0 {
         let first = open.stream().facts().first;
         open.note(what::TRIM | gone << 8, &first.bytes());
@@ -266,7 +350,7 @@ fn judge_add(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
     let Ok(options) = Options::parse(args, true, cx.keyspace.rules().limits) else {
         return Judgement::Plain;
     };
-    if options.trimming.is_some_and(|trimming| differs(cx, args.at(1), trimming)) {
+    if options.is_new || options.trimming.is_some_and(|it| differs(cx, args.at(1), it)) {
         return Judgement::Hidden;
     }
     if options.wanted != Wanted::Auto {
@@ -288,6 +372,7 @@ fn judge_add(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
 
 fn judge_trim(cx: &Reader<'_>, _: &Stamp, args: Args<'_>) -> Judgement {
     match Options::parse(args, false, cx.keyspace.rules().limits) {
+        Ok(Options { is_new: true, .. }) => Judgement::Hidden,
         Ok(Options { trimming: Some(trimming), .. }) if differs(cx, args.at(1), trimming) => {
             Judgement::Hidden
         }
@@ -328,7 +413,7 @@ pub(crate) fn may_raise(name: &str, args: Args<'_>) -> bool {
     }
 }
 
-/// A removed block takes some 300 ns.
+/// A removed block takes some 300 ns; an entry that is looked at for references, as long.
 fn trim_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
     const BLOCK_NS: u64 = 300;
     let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
@@ -339,7 +424,8 @@ fn trim_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
     }
     let Ok(options) = Options::parse(args, adds, keyspace.rules().limits) else { return 0 };
     let Ok(Some(stream)) = super::range::stream(&reader, args.at(1)) else { return 0 };
-    options.trimming.map_or(0, |Trimming { trim, limit, .. }| {
-        BLOCK_NS.saturating_mul(stream.trimmable(trim, limit).0 as u64)
+    options.trimming.map_or(0, |Trimming { trim, limit, refs, .. }| {
+        let (blocks, entries) = stream.trimmable(trim, limit);
+        BLOCK_NS.saturating_mul(if refs == Refs::Keep { blocks as u64 } else { entries })
     })
 }

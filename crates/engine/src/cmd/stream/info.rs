@@ -122,6 +122,7 @@ fn info<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>> {
         (name("entries-added"), Reply::Int(added.cast_signed())),
         (name("recorded-first-entry-id"), first.reply()),
     ];
+    map.extend(idempotence(stream, cx.keyspace.now_ms().max(cx.clock_ms)));
     let groups = stream.groups();
     if let Some(most) = full {
         let entries = stream.from(Id::MIN).take(most).map(shown).collect();
@@ -136,6 +137,21 @@ fn info<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>> {
         map.push((name("last-entry"), last));
     }
     Ok(Reply::Map(map))
+}
+
+/// What is remembered of producers, once there was one.
+fn idempotence<'a>(stream: &Stream, now_ms: u64) -> Map<'a> {
+    let Some(producers) = stream.producers() else { return Vec::new() };
+    let (pids, iids) = producers.tracked(now_ms);
+    let int = |number: u64| Reply::Int(number.cast_signed());
+    alloc::vec![
+        (name("idmp-duration"), int(producers.duration_s)),
+        (name("idmp-maxsize"), int(producers.size)),
+        (name("pids-tracked"), Reply::len(pids)),
+        (name("iids-tracked"), Reply::len(iids)),
+        (name("iids-added"), int(producers.added)),
+        (name("iids-duplicates"), int(producers.duplicates)),
+    ]
 }
 
 fn full_group<'a>(stream: &Stream, group: &'a Consumers, most: usize) -> Reply<'a> {

@@ -1,4 +1,4 @@
-//! Commands on streams, as in Redis 7.2.
+//! Commands on streams, as in Redis 7.2, and what Redis 8.2 and 8.6 added to them.
 //!
 //! Time is the entry's stamp: ids made for `*`, times of delivery and of consumers. Reads count
 //! idle times from the clock that their session was given.
@@ -8,8 +8,10 @@ mod claim;
 mod group;
 mod info;
 mod pending;
+mod producers;
 mod range;
 mod read;
+mod refs;
 #[cfg(test)]
 mod tests;
 
@@ -26,10 +28,13 @@ use quorate_resp::Reply;
 /// The rows of the family.
 pub(super) const ROWS: &[Spec] = &[
     pending::XACK,
+    refs::XACKDEL,
     add::XADD,
     claim::XAUTOCLAIM,
+    producers::XCFGSET,
     claim::XCLAIM,
     range::XDEL,
+    refs::XDELEX,
     group::CREATE,
     group::CREATECONSUMER,
     group::DELCONSUMER,

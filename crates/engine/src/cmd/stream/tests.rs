@@ -1,6 +1,6 @@
 //! Streams by example: ids, what the log says, edges of numbers, and what other servers fell over.
 
-use crate::{Applied, Db, Keyspace, Reader, Run, SealLimits, Stamp, apply, seal};
+use crate::{Applied, Db, Keyspace, Reader, Run, SealLimits, SnapshotFacts, Stamp, apply, seal};
 use bytes::{Bytes, BytesMut};
 use quorate_resp::{Proto, Value, decode_reply, write_command};
 use std::format;
@@ -225,8 +225,11 @@ fn cve_2025_62507_many_ids() {
     world.run("XREADGROUP GROUP g c1 STREAMS k >");
     let many = "1-1 ".repeat(4999) + "1-1";
     assert_eq!(world.run(&format!("XCLAIM k g c2 0 {many} JUSTID")).matches("1-1").count(), 5000);
-    assert_eq!(world.run(&format!("XACK k g {many}")), "1");
-    assert_eq!(world.run(&format!("XDEL k {many}")), "1");
+    let fates = world.run(&format!("XACKDEL k g ACKED IDS 5000 {many}"));
+    assert!(fates.starts_with("[1 -1 -1 ") && fates.matches("-1").count() == 4999);
+    assert_eq!(world.run(&format!("XDELEX k IDS 5000 {many}")).matches("-1").count(), 5000);
+    assert_eq!(world.run(&format!("XACK k g {many}")), "0");
+    assert_eq!(world.run(&format!("XDEL k {many}")), "0");
     let keys = "k ".repeat(2999) + "k";
     let ids = "0 ".repeat(2999) + "0";
     assert_eq!(world.run(&format!("XREAD STREAMS {keys} {ids}")), "none");
@@ -346,4 +349,105 @@ fn many_consumers_keep_their_own() {
     assert_eq!(world.run("XPENDING k g - + 10 c7"), "[[1-0 c7 0 1]]");
     assert_eq!(world.run("XPENDING k g - + 10 c0"), "[[151-0 c0 0 1]]");
     assert_eq!(world.run("XPENDING k g").split(' ').next(), Some("[298"));
+}
+
+/// What Redis 7.0 does not know stands in the log where it does not see it.
+#[test]
+fn what_redis_8_brought_is_armoured() {
+    for line in [
+        "XDELEX k IDS 1 1-1",
+        "XACKDEL k g IDS 1 1-1",
+        "XTRIM k MAXLEN 1 KEEPREF",
+        "XADD k ACKED MAXLEN 1 * a 1",
+        "XADD k IDMP p i * a 1",
+        "XADD k IDMPAUTO p * a 1",
+        "XCFGSET k IDMP-DURATION 5",
+    ] {
+        let mut world = World::new();
+        world.batch(&["XADD k 1-1 a 1", "XADD k 2-1 a 1", "XGROUP CREATE k g 0"]);
+        world.run(line);
+        assert!(!world.exact && world.log.contains("#H"), "{line}: {}", world.log);
+    }
+}
+
+#[test]
+fn approximate_trimming_minds_groups() {
+    let mut world = World::new();
+    for ms in 1..=250 {
+        world.run(&format!("XADD k {ms}-0 a 1"));
+    }
+    world.run("XGROUP CREATE k g 0");
+    world.run("XREADGROUP GROUP g c1 COUNT 220 STREAMS k >");
+    let ids: Vec<String> = (1..=150).chain([152]).map(|ms| format!("{ms}-0")).collect();
+    assert_eq!(world.run(&format!("XACK k g {}", ids.join(" "))), "151");
+    world.check(&[
+        // The first block goes, of the second what is acknowledged, the third is not reached.
+        ("XTRIM k MAXLEN ~ 50 ACKED LIMIT 100", "100"),
+        ("XTRIM k MAXLEN ~ 50 ACKED", "51"),
+        ("XRANGE k - + COUNT 2", "[[151-0 [a 1]] [153-0 [a 1]]]"),
+        ("XTRIM k MINID ~ 300 ACKED", "0"),
+        (
+            "XINFO GROUPS k",
+            "[[name g consumers 1 pending 69 last-delivered-id 220-0 entries-read 220 lag 30]]",
+        ),
+        ("XTRIM k MINID ~ 201 DELREF", "49"),
+        ("XPENDING k g", "[20 201-0 220-0 [[c1 20]]]"),
+        ("XTRIM k MINID = 211 DELREF", "10"),
+        ("XPENDING k g", "[10 211-0 220-0 [[c1 10]]]"),
+        ("XLEN k", "40"),
+    ]);
+}
+
+#[test]
+fn producers_are_remembered_for_a_while() {
+    let mut world = World::new();
+    let sent = world.batch(&["XADD k IDMP p i * a 1", "XADD k IDMP p i * a 2"]);
+    assert_eq!(sent[0], sent[1], "within one batch too");
+    for number in 0..300 {
+        world.now_ms += 1;
+        world.run(&format!("XADD k IDMP {number} i * a 1"));
+    }
+    let info = "iids-tracked 301 iids-added 301 iids-duplicates 1";
+    assert!(world.run("XINFO STREAM k").contains(info));
+    let full = world.leader.used_bytes();
+    world.now_ms += 99_699;
+    assert_eq!(world.run("XADD k IDMP p i * a 1"), sent[0], "a hundred seconds less one");
+    world.now_ms += 1;
+    assert_ne!(world.run("XADD k IDMP p i * a 1"), sent[0]);
+    world.now_ms += 1_000_000;
+    let info = "pids-tracked 0 iids-tracked 0 iids-added 302 iids-duplicates 2";
+    world.run("XADD l 1-1 a 1");
+    assert!(world.run("XINFO STREAM k").contains(info), "{}", world.run("XINFO STREAM k"));
+    // Those who send nothing more are forgotten by and by.
+    for number in 0..400 {
+        world.run(&format!("XADD k MAXLEN 1 IDMP p {number} * a 1"));
+    }
+    assert!(world.leader.used_bytes() < full / 3, "{} of {full}", world.leader.used_bytes());
+}
+
+#[test]
+fn producers_are_in_a_snapshot() {
+    let mut world = World::new();
+    let long = "x".repeat(1000);
+    for number in 0..3000 {
+        let (producer, sent) = (number % 40, "i".repeat(number % 60));
+        world.now_ms += 1;
+        world.run(&format!("XADD k IDMP producer{producer} {number}{sent} * a 1"));
+    }
+    let last = world.run(&format!("XADD k IDMP {long} {long} * a 1"));
+    world.run("XADD l 1-1 a 1");
+    world.run("XCFGSET l IDMP-DURATION 5 IDMP-MAXSIZE 7");
+    let mut file = Vec::new();
+    let facts = SnapshotFacts::default();
+    world.leader.write_snapshot(&facts, &mut |bytes| file.extend_from_slice(bytes));
+    let restored = Keyspace::read_snapshot(&file).unwrap().0;
+    let mut again = Vec::new();
+    restored.write_snapshot(&facts, &mut |bytes| again.extend_from_slice(bytes));
+    assert!(file == again && restored.used_bytes() == world.leader.used_bytes());
+    let told = world.run("XINFO STREAM k");
+    world.leader = restored;
+    assert_eq!(world.run("XINFO STREAM k"), told);
+    assert!(world.run("XINFO STREAM l").contains("idmp-duration 5 idmp-maxsize 7 pids-tracked 0"));
+    assert_eq!(world.run(&format!("XADD k IDMP {long} {long} * a 1")), last);
+    assert_eq!(world.run("XLEN k"), "3001");
 }

@@ -369,6 +369,12 @@ impl Block {
         self.all()
     }
 
+    /// The ids of all entries, and whether each was deleted.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (Id, bool)> {
+        let mut all = self.all();
+        core::iter::from_fn(move || all.take_front().map(|entry| (entry.id, entry.deleted)))
+    }
+
     /// The id of its last entry, deleted or not.
     pub(crate) fn last_id(&self) -> Id {
         self.all().take_back().map_or(self.first, |entry| entry.id)

@@ -7,6 +7,8 @@
 mod block;
 mod group;
 mod id;
+mod producers;
+mod refs;
 mod sorted;
 #[cfg(test)]
 mod tests;
@@ -14,10 +16,13 @@ mod tests;
 pub(crate) use block::{Block, Entry};
 pub(crate) use group::{Consumer, Group, Pending};
 pub(crate) use id::{Id, Wanted};
+pub(crate) use producers::{Claim, DURATION_MAX, Producers, SIZE_MAX, token, token_of_content};
+pub(crate) use refs::Refs;
 pub(crate) use sorted::{Row, Sorted};
 
 use super::tree::{Leaf as _, Tree};
 use super::{Form, Large, Limits, Open, Value, View};
+use alloc::sync::Arc;
 use quorate_resp::Args;
 
 /// A stream.
@@ -27,6 +32,7 @@ pub(crate) struct Stream {
     len: u64,
     facts: Facts,
     groups: Tree<Sorted<Group>>,
+    producers: Option<Arc<Producers>>,
 }
 
 /// What a stream knows besides its entries.
@@ -68,7 +74,7 @@ const BLOCK_BYTES_MAX: usize = 1 << 30;
 impl Stream {
     /// Of what was read.
     pub(crate) fn of_parts(blocks: Tree<Sorted<Block>>, len: u64, facts: Facts) -> Self {
-        Self { blocks, len, facts, groups: Tree::default() }
+        Self { blocks, len, facts, ..Self::default() }
     }
 
     /// Entries.
@@ -126,7 +132,8 @@ impl Stream {
 
     /// Bytes as counted for `maxmemory`.
     pub(crate) fn cost(&self) -> usize {
-        size_of::<Self>() + self.blocks.bytes() + self.groups.bytes()
+        let producers = self.producers.as_ref().map_or(0, |producers| producers.cost());
+        size_of::<Self>() + self.blocks.bytes() + self.groups.bytes() + producers
     }
 
     /// The position of the block in which an entry of this id would be.

@@ -231,3 +231,83 @@ fn a_write_copies_one_block() {
     assert_eq!((copied, stream.blocks.len()), (1, 100));
     assert_eq!((stream.len(), kept.len()), (9_999, 10_000));
 }
+
+proptest! {
+    #![proptest_config(cases(60))]
+    /// Against a list of all that was sent, the oldest first.
+    #[test]
+    fn producers_are_a_list(
+        sends in prop::collection::vec((0..4_u8, 0..12_u8, 0..1500_u64), 0..400),
+        size in 1..8_u64,
+    ) {
+        let mut producers = Producers::default();
+        (producers.duration_s, producers.size) = (10, size);
+        let (mut model, mut now_ms) = (Vec::<(u8, u8, u64, Id)>::new(), 0);
+        for (number, (producer, sent, later_ms)) in sends.into_iter().enumerate() {
+            now_ms += later_ms;
+            let (name, called) = (token([1, 2], &[producer]), token([1, 2], &[sent; 70]));
+            let claim = Claim { producer: name, sent: called, now_ms };
+            model.retain(|(.., time_ms, _)| now_ms < 10_000 || *time_ms > now_ms - 10_000);
+            let known = model.iter().find(|(one, other, ..)| (*one, *other) == (producer, sent));
+            prop_assert_eq!(producers.find(&claim), known.map(|(.., id)| *id));
+            if known.is_none() {
+                let id = Id { ms: now_ms, seq: number as u64 };
+                producers.add(&claim, id);
+                model.push((producer, sent, now_ms, id));
+                let of_it = model.iter().filter(|(one, ..)| *one == producer).count();
+                if of_it as u64 > size {
+                    let oldest = model.iter().position(|(one, ..)| *one == producer).unwrap();
+                    model.remove(oldest);
+                }
+            }
+            let names: BTreeSet<u8> = model.iter().map(|(producer, ..)| *producer).collect();
+            prop_assert_eq!(producers.tracked(now_ms), (names.len(), model.len()));
+        }
+    }
+
+    /// Exact trimming with regard to groups, against what each entry is to each group.
+    #[test]
+    fn trimming_minds_groups(
+        reads in prop::collection::vec((0..40_u64, prop::collection::btree_set(0..40_u64, 0..30)), 0..3),
+        most in 0..40_u64,
+        by_id in any::<bool>(),
+        drops in any::<bool>(),
+    ) {
+        let limits = Limits { stream: (7, 0), ..Limits::default() };
+        let mut stream = Stream::default();
+        let id = |ms: u64| Id { ms: ms + 1, seq: 0 };
+        for ms in 0..40 {
+            with_args(&pairs(0, 3), |args| stream.append(id(ms), args, limits)).unwrap();
+        }
+        for (number, (last, acknowledged)) in reads.iter().enumerate() {
+            let mut group = Group::new(&[number as u8], id(*last), 0);
+            let (consumer, _) = group.add_consumer(b"c", 0);
+            for ms in (0..=*last).filter(|ms| !acknowledged.contains(ms)) {
+                group.put(Pending { id: id(ms), time_ms: 0, count: 1, consumer });
+            }
+            stream.add_group(group);
+        }
+        let awaited = |ms: u64| {
+            reads.iter().any(|(last, acknowledged)| ms > *last || !acknowledged.contains(&ms))
+        };
+        let mut left: Vec<u64> = (0..40).collect();
+        let mut over = if by_id { most } else { 40 - most };
+        left.retain(|&ms| {
+            let goes = over > 0 && (!by_id || ms < most) && (drops || !awaited(ms));
+            over -= u64::from(goes);
+            !goes
+        });
+        let trim = if by_id { Trim::Below(id(most)) } else { Trim::Length(most) };
+        let refs = if drops { Refs::Drop } else { Refs::Acked };
+        let gone = stream.trim_by_refs(trim, false, None, refs);
+        prop_assert_eq!(gone, 40 - left.len() as u64);
+        let found: Vec<u64> = stream.from(Id::MIN).map(|entry| entry.id.ms - 1).collect();
+        prop_assert_eq!(&found, &left);
+        prop_assert_eq!(stream.len(), left.len() as u64);
+        prop_assert_eq!(stream.facts().first, left.first().map_or(Id::MIN, |&ms| id(ms)));
+        for group in stream.groups().rows(0) {
+            let pending: Vec<u64> = group.pending().rows(0).map(|row| row.id.ms - 1).collect();
+            prop_assert!(!drops || pending.iter().all(|ms| left.contains(ms)));
+        }
+    }
+}
