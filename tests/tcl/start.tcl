@@ -31,6 +31,28 @@ proc adapt_scores {} {
     }
 }
 
+# unit/type/stream fills streams inside MULTI, for speed alone, which Quorate does not know yet. Its
+# procedure is replaced as soon as the unit has made it.
+trace add execution proc leave adapt_stream_filling
+proc adapt_stream_filling {command args} {
+    if {[lindex $command 1] ne {insert_into_stream_key}} {
+        return
+    }
+    trace remove execution proc leave adapt_stream_filling
+    uplevel #0 {
+        proc insert_into_stream_key {key {count 10000}} {
+            for {set j 0} {$j < $count} {incr j} {
+                # One of ten has other fields, as in the suite: blocks then keep both kinds.
+                if {rand() < 0.9} {
+                    r XADD $key * item $j
+                } else {
+                    r XADD $key * item $j otherfield foo
+                }
+            }
+        }
+    }
+}
+
 # The suite's procedures are there once it has read its files, and it runs before its last line ends.
 trace add execution source leave adapt_when_read
 proc adapt_when_read {command args} {

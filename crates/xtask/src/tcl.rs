@@ -27,6 +27,7 @@ const UNITS: &[&str] = &[
     "unit/type/set",
     "unit/type/zset",
     "unit/type/hash",
+    "unit/type/stream",
     "unit/type/stream-cgroups",
     "unit/sort",
     "unit/geo",
