@@ -252,7 +252,7 @@ fn thin_out(open: &mut Open<Stream>, most: usize) {
             _ => {}
         }
     }
-    stream.trim(Trim::Length(stream.len() / 2), most % 2 == 0, None);
+    stream.trim(Trim::Length(stream.len() / 2), most.is_multiple_of(2), None);
     open.note(2, &most.to_le_bytes());
 }
 

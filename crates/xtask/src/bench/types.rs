@@ -3,8 +3,8 @@
 //! Speed: `redis-benchmark`'s own tests, 16 commands a pipeline, one Quorate node that never syncs
 //! beside a Redis that keeps nothing; what a pop takes was put there before. Memory: growth of
 //! resident memory while one shape of data is loaded into a fresh process. A node keeps the newest
-//! 64 MiB of its log in memory, whatever the data is: that cache is filled first, by overwriting one
-//! key (in Redis too), so that the growth is the data's.
+//! 64 MiB of its log in memory, whatever the data is: that cache is filled first, by overwriting
+//! one key (in Redis too), so that the growth is the data's.
 
 use super::drive::{self, Run, command};
 use super::report::median;

@@ -6,8 +6,8 @@
 //!
 //! Approximate trimming (`~`) removes whole blocks, which are Redis's as long as the settings are.
 //! It has a limit that Redis does not apply to a file it loads: where that could matter the command
-//! is armoured. So are the options of Redis 8: what trimming does with consumer groups' references, and
-//! ids by which an entry that is sent twice is added once.
+//! is armoured. So are the options of Redis 8: what trimming does with consumer groups' references,
+//! and ids by which an entry that is sent twice is added once.
 
 use super::{INVALID_ID, Result, id, wrong};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};

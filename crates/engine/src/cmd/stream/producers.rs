@@ -1,5 +1,5 @@
-//! How long a stream remembers what its producers sent: XCFGSET of Redis 8.6. Redis 7.0 does not know
-//! it, so it is logged armoured.
+//! How long a stream remembers what its producers sent: XCFGSET of Redis 8.6. Redis 7.0 does not
+//! know it, so it is logged armoured.
 
 use super::{Result, wrong};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};

@@ -113,7 +113,9 @@ pub(crate) fn gather(blocks: &mut [Block], now: bool) {
         return;
     }
     let mut whole = Vec::with_capacity(bytes);
-    group.iter().for_each(|block| whole.extend_from_slice(&block.rows));
+    for block in group.iter() {
+        whole.extend_from_slice(&block.rows);
+    }
     let (whole, mut end): (Arc<[u8]>, u32) = (whole.into(), 0);
     for block in group {
         let start = end;

@@ -2,8 +2,8 @@
 //! (Redis 8.6): for each producer the idempotent ids it sent last, and what they became.
 //!
 //! An id is forgotten when it is older than the stream's duration by cluster time, or when its
-//! producer has sent so many others since. The old ones are taken out a few at a time, by each entry
-//! that is added; until then they lie there and count for nothing.
+//! producer has sent so many others since. The old ones are taken out a few at a time, by each
+//! entry that is added; until then they lie there and count for nothing.
 
 use super::super::tree::Tree;
 use super::sorted::{Row, Sorted};
@@ -44,7 +44,9 @@ pub(crate) fn token_of_content(hash_key: [u64; 2], pairs: Args<'_>) -> Name {
 fn hash([one, two]: [u64; 2], parts: &[&[u8]]) -> u128 {
     use core::hash::Hasher as _;
     let mut hasher = SipHasher13::new_with_keys(one, two);
-    parts.iter().for_each(|part| hasher.write(part));
+    for part in parts {
+        hasher.write(part);
+    }
     hasher.finish128().as_u128()
 }
 

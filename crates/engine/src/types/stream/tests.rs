@@ -232,6 +232,11 @@ fn a_write_copies_one_block() {
     assert_eq!((stream.len(), kept.len()), (9_999, 10_000));
 }
 
+/// How far a group has read, and what it has acknowledged.
+fn any_reading() -> impl Strategy<Value = (u64, BTreeSet<u64>)> {
+    (0..40_u64, prop::collection::btree_set(0..40_u64, 0..30))
+}
+
 proptest! {
     #![proptest_config(cases(60))]
     /// Against a list of all that was sent, the oldest first.
@@ -268,7 +273,7 @@ proptest! {
     /// Exact trimming with regard to groups, against what each entry is to each group.
     #[test]
     fn trimming_minds_groups(
-        reads in prop::collection::vec((0..40_u64, prop::collection::btree_set(0..40_u64, 0..30)), 0..3),
+        reads in prop::collection::vec(any_reading(), 0..3),
         most in 0..40_u64,
         by_id in any::<bool>(),
         drops in any::<bool>(),
