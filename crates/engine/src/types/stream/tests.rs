@@ -11,6 +11,12 @@ use quorate_resp::Span;
 type Pairs = Vec<Vec<u8>>;
 
 impl Stream {
+    /// Adds an entry with one field.
+    pub(crate) fn push(&mut self, id: Id, value: &[u8]) {
+        let pairs = [b"field".to_vec(), value.to_vec()];
+        with_args(&pairs, |pairs| self.append(id, pairs, Limits::default())).unwrap();
+    }
+
     /// Nodes of all its trees that another stream does not share, and the bytes of new blocks. Its
     /// groups are those of the other.
     pub(crate) fn made_since(&self, before: &Self) -> (usize, usize) {
@@ -44,40 +50,6 @@ fn with_args<T>(words: &[Vec<u8>], run: impl FnOnce(Args<'_>) -> T) -> T {
         spans.push(Span { start, end: buffer.len() as u32 });
     }
     run(Args::new(&buffer, &spans))
-}
-
-impl Stream {
-    /// Adds an entry with one field.
-    pub(crate) fn push(&mut self, id: Id, value: &[u8]) {
-        let pairs = [b"field".to_vec(), value.to_vec()];
-        with_args(&pairs, |pairs| self.append(id, pairs, Limits::default())).unwrap();
-    }
-
-    /// How many nodes of trees are not those of an earlier state that is still held, and how many
-    /// blocks.
-    pub(crate) fn made_since(&self, before: &Self) -> (usize, usize) {
-        let known: BTreeSet<_> =
-            before.blocks.rows(0).map(|block| block.rows().as_ptr().addr()).collect();
-        let blocks = self.blocks.rows(0).map(|block| block.rows().as_ptr().addr());
-        let blocks = blocks.filter(|at| !known.contains(at)).count();
-        let mut nodes =
-            self.blocks.made_since(&before.blocks).0 + self.groups.made_since(&before.groups).0;
-        for group in self.groups.rows(0) {
-            let Some(old) = before.group(&group.name) else { continue };
-            nodes += group.pending.made_since(&old.pending).0;
-            nodes += group.consumers.made_since(&old.consumers).0;
-            for consumer in group.consumers.rows(0) {
-                let Some(old) = old.consumer(&consumer.name) else { continue };
-                nodes += consumer.pending.made_since(&old.pending).0;
-            }
-        }
-        (nodes, blocks)
-    }
-
-    /// How many hold the entries.
-    pub(crate) fn holders(&self) -> usize {
-        self.blocks.holders()
-    }
 }
 
 fn pairs_of(entry: Entry<'_>) -> Pairs {

@@ -26,6 +26,8 @@ trait Subject: Large + Clone + 'static {
     /// A leaf of some 4 KiB, which may be split, and what a node of 32 children takes, on each of
     /// four levels: in one tree.
     const NODES_MAX: usize = 6;
+    /// Bytes that a write may copy: those of some leaves.
+    const BYTES_MAX: usize = 20 << 10;
     /// Changes of a bounded part of it.
     const WRITES: &'static [fn(&mut Open<Self>)];
 
@@ -38,9 +40,6 @@ trait Subject: Large + Clone + 'static {
     /// How many hold it.
     fn holders(&self) -> usize;
 }
-
-/// Bytes that a write may copy: those of some leaves.
-const BYTES_MAX: usize = 20 << 10;
 
 fn name(number: usize) -> Vec<u8> {
     format!("element {number:08}").into_bytes()
@@ -137,6 +136,8 @@ impl Subject for ZsetTree {
 impl Subject for Stream {
     /// Entries; the groups, what one has pending, its consumers, and what one of them has.
     const NODES_MAX: usize = 16;
+    /// Where an entry is added, the full blocks before it may move into one allocation.
+    const BYTES_MAX: usize = (64 << 10) + (20 << 10);
     const WRITES: &'static [fn(&mut Open<Self>)] = &[
         |open| append(open, ELEMENTS as u64 + 1),
         |open| assert!(changed(open).delete(at(ELEMENTS as u64 / 2))),
@@ -222,7 +223,7 @@ fn a_write_copies_its_way<T: Subject>(fed: &mut Fed, whole: T) {
         edit(fed, write);
         let (nodes, bytes) = value::<T>(fed).made_since(&before);
         assert!(nodes > 0 && nodes <= T::NODES_MAX, "write {number} made {nodes} nodes");
-        assert!(bytes <= BYTES_MAX, "write {number} made leaves of {bytes} bytes");
+        assert!(bytes <= T::BYTES_MAX, "write {number} made leaves of {bytes} bytes");
     }
     let Some(freeze) = &fed.keyspace.freeze else { panic!("the freeze runs") };
     assert_eq!(freeze.keys, 1, "it was kept once, before the first write");
