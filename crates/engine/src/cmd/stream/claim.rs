@@ -214,13 +214,11 @@ impl Claimer<'_> {
     }
 }
 
-/// The time of delivery becomes absolute. What is claimed only when it was idle for some time,
-/// Redis would claim by its own clock.
-fn judge(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
+/// The time of delivery becomes absolute. Redis would still see the consumer by its own clock, and
+/// claim by it what must have been idle for some time.
+fn judge(_: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
     let now_ms = i64::try_from(stamp.now_ms).unwrap_or(i64::MAX);
     let Ok(claim) = Claim::parse(args, now_ms) else { return Judgement::Plain };
-    let stream = super::range::stream(cx, args.at(1)).ok().flatten();
-    let group = stream.and_then(|stream| stream.group(args.at(2)));
     let mut words: Vec<Vec<u8>> = Vec::with_capacity(args.len() + 2);
     let mut rest = args.iter();
     words.extend(rest.by_ref().take(5 + claim.ids.len()).map(<[u8]>::to_vec));
@@ -237,13 +235,7 @@ fn judge(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
     }
     words.push(b"TIME".to_vec());
     words.push(int_text(claim.time_ms).as_bytes().to_vec());
-    // A consumer that gets nothing is there for us, and not for Redis 7.0.
-    let known = group.is_some_and(|group| group.consumer(args.at(3)).is_some());
-    if claim.idle_ms == 0 && known {
-        Judgement::Rewritten(words)
-    } else {
-        Judgement::Inexact(Some(words))
-    }
+    Judgement::Inexact(Some(words))
 }
 
 /// XAUTOCLAIM's arguments.

@@ -4,7 +4,7 @@ use super::{INVALID_ID, Result, id, no_such_group, now_ms, text, wrong};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::Open;
 use crate::types::stream::{Group as Consumers, Id, Stream};
-use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
+use crate::{Arity, Flags, Group, Judgement, Keys, Logged, Meta, Reader, Spec, Writer};
 use alloc::format;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -48,7 +48,8 @@ pub(super) const CREATECONSUMER: Spec = Spec::write(
         Flags::DENYOOM,
         ("6.2.0", "Adds a consumer to a group."),
     ),
-    Logged::Plain,
+    // Redis sees the consumer when it loads it.
+    Logged::Judged(|_, _, _| Judgement::Inexact(None)),
     |cx, args| create_consumer(cx, args).unwrap_or_else(|reply| reply),
 );
 

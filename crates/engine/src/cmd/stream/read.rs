@@ -7,9 +7,7 @@ use super::{INVALID_ID, Result, id, now_ms, shown, shown_owned, text, wrong};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::Open;
 use crate::types::stream::{Id, Pending, Stream};
-use crate::{
-    Arity, Db, Flags, Group, Judgement, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer,
-};
+use crate::{Arity, Db, Flags, Group, Judgement, Keys, Keyspace, Logged, Reader, Spec, Writer};
 use alloc::format;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
@@ -41,7 +39,8 @@ pub(super) const XREADGROUP: Spec = Spec::write(
         Flags::BLOCKING,
         ("5.0.0", "Delivers new entries of streams to a consumer, or what it has pending."),
     ),
-    Logged::Judged(judge),
+    // Redis delivers the same entries to the same consumer, but at the time at which it loads them.
+    Logged::Judged(|_, _, _| Judgement::Inexact(None)),
     |cx, args| xreadgroup(cx, args).unwrap_or_else(|reply| reply),
 )
 .costing(cost_ns);
@@ -301,24 +300,6 @@ impl Reading<'_> {
         open.note(what::AGAIN | count << 8, &start.bytes());
         open.note(what::AGAIN, &(self.most as u64).to_le_bytes());
         told
-    }
-}
-
-/// Redis delivers the same entries to the same consumer, but at the time at which it loads them.
-/// Without pending entries there is no such time; then only a consumer could be missing, since
-/// Redis 7.0 makes none for whom there is nothing.
-fn judge(cx: &Reader<'_>, _: &Stamp, args: Args<'_>) -> Judgement {
-    let Ok(request) = Request::parse(args, true) else { return Judgement::Plain };
-    let (group, consumer) = request.group.unwrap_or_default();
-    let is_known = |(key, after): (&[u8], &[u8])| {
-        let stream = super::range::stream(cx, key).ok().flatten();
-        let group = stream.and_then(|stream| stream.group(group));
-        after == b">" && group.is_some_and(|group| group.consumer(consumer).is_some())
-    };
-    if request.noack && request.each().all(is_known) {
-        Judgement::Plain
-    } else {
-        Judgement::Inexact(None)
     }
 }
 

@@ -301,18 +301,26 @@ fn trimming_by_blocks_is_logged_as_it_is_or_hidden() {
 fn what_redis_would_time_by_its_own_clock_is_marked() {
     let mut world = World::new();
     world.batch(&["XADD k 1-1 a 1", "XADD k 2-1 a 1", "XGROUP CREATE k g 0"]);
-    world.run("XGROUP CREATECONSUMER k g c1");
-    world.run("XREADGROUP GROUP g c1 COUNT 1 NOACK STREAMS k >");
     assert!(world.exact);
-    world.run("XREADGROUP GROUP g c1 STREAMS k >");
-    assert!(!world.exact && world.log.contains("XREADGROUP"), "{}", world.log);
-    world.exact = true;
+    for line in [
+        "XGROUP CREATECONSUMER k g c1",
+        "XREADGROUP GROUP g c1 COUNT 1 NOACK STREAMS k >",
+        "XREADGROUP GROUP g c1 STREAMS k >",
+    ] {
+        world.exact = true;
+        world.run(line);
+        let name = line.split(' ').next().unwrap_or_default();
+        assert!(!world.exact && world.log.contains(name), "{line}: {}", world.log);
+    }
     world.now_ms += 1000;
-    assert_eq!(world.run("XCLAIM k g c1 0 2-1 IDLE 400 JUSTID"), "[2-1]");
-    let time = format!("JUSTID $4 TIME $13 {}", NOW + 600);
-    assert!(world.exact && world.log.contains(&time), "{}", world.log);
-    assert_eq!(world.run("XCLAIM k g c1 100 2-1"), "[[2-1 [a 1]]]");
-    assert!(!world.exact);
+    for (line, answer, logged) in [
+        ("XCLAIM k g c1 0 2-1 IDLE 400 JUSTID", "[2-1]", "JUSTID $4 TIME $13 1700000000600"),
+        ("XCLAIM k g c1 100 2-1", "[[2-1 [a 1]]]", "2-1 $4 TIME $13 1700000001000"),
+    ] {
+        world.exact = true;
+        assert_eq!(world.run(line), answer);
+        assert!(!world.exact && world.log.contains(logged), "{line}: {}", world.log);
+    }
 }
 
 #[test]
