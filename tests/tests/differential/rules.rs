@@ -34,6 +34,16 @@ fn has(command: &Command, option: &str) -> bool {
     command.iter().skip(1).any(|word| word.eq_ignore_ascii_case(option.as_bytes()))
 }
 
+/// Whether WITHSCORES is an option, and not a key behind a number of keys.
+fn has_scores(name: &str, command: &Command) -> bool {
+    let number = || std::str::from_utf8(command.get(1)?).ok()?.parse::<usize>().ok();
+    let keys = match name {
+        "ZDIFF" | "ZINTER" | "ZUNION" => number().unwrap_or(0),
+        _ => 0,
+    };
+    command.iter().skip(2 + keys).any(|word| word.eq_ignore_ascii_case(b"WITHSCORES"))
+}
+
 /// The rule of a command, whose name is given in upper case.
 pub(crate) fn rule(name: &str, command: &Command) -> Rule {
     let sub = command.get(1).map(|word| String::from_utf8_lossy(word).to_ascii_uppercase());
@@ -134,7 +144,7 @@ pub(crate) fn in_newer_digits(command: &Command, answer: Value) -> Value {
             }
             Value::Array(items)
         }
-        (name, answer) if name.starts_with("ZPOP") || has(command, "WITHSCORES") => {
+        (name, answer) if name.starts_with("ZPOP") || has_scores(name, command) => {
             if name.starts_with('Z') { with_shortest_seconds(&answer) } else { answer }
         }
         (_, answer) => answer,

@@ -57,6 +57,12 @@ fuzz_target!(|body: &[u8]| {
         let Value::Bulk(dumped) = call(&mut keyspace, &[b"DUMP", b"k"]) else { panic!("no dump") };
         call(&mut keyspace, &[b"RESTORE", b"other", b"0", &dumped]);
         assert_eq!(call(&mut keyspace, &[b"GET", b"other"]), value);
-        assert_eq!(call(&mut keyspace, &[b"DUMP", b"other"]), Value::Bulk(dumped));
+        let Value::Bulk(again) = call(&mut keyspace, &[b"DUMP", b"other"]) else { panic!("gone") };
+        // What is left of a hash whose fields are due is dumped element by element, once.
+        if !(22..=25).contains(&body[0]) {
+            assert_eq!(again, dumped);
+        }
+        call(&mut keyspace, &[b"RESTORE", b"third", b"0", &again]);
+        assert_eq!(call(&mut keyspace, &[b"DUMP", b"third"]), Value::Bulk(again));
     }
 });

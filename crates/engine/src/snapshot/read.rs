@@ -247,15 +247,16 @@ impl SnapshotReader {
     }
 
     fn key(&mut self, kind: u8, input: &mut Input<'_>) -> Result<()> {
-        let key = input.text()?;
+        // Before its value, so that a fault is the same whatever has arrived.
+        let key = input.text()?.bytes()?;
         match Value::begin(kind, input, self.state.rules()) {
-            Ok(Begun::Whole(value)) => self.state.key(&key.bytes()?, value, self.expire_ms.take()),
+            Ok(Begun::Whole(value)) => self.state.key(&key, value, self.expire_ms.take()),
             Ok(Begun::Unfinished(value)) => {
-                self.stage = Stage::Value(key.bytes()?.as_ref().into(), Box::new(value));
+                self.stage = Stage::Value(key.as_ref().into(), Box::new(value));
                 Ok(())
             }
             Err(Stop::Fault(SnapshotFault::Value(_, holds))) => {
-                Err(Stop::Fault(SnapshotFault::Value(key.bytes()?.to_vec(), holds)))
+                Err(Stop::Fault(SnapshotFault::Value(key.to_vec(), holds)))
             }
             Err(stop) => Err(stop),
         }
