@@ -53,13 +53,18 @@ fuzz_target!(|body: &[u8]| {
             assert_eq!(keyspace.digest(), Keyspace::new([1, 2]).digest());
             continue;
         }
+        let timed = (22..=25).contains(&body[0]);
+        if timed && call(&mut keyspace, &[b"EXISTS", b"k"]) == Value::Int(0) {
+            // Every field was due.
+            continue;
+        }
         let value = call(&mut keyspace, &[b"GET", b"k"]);
         let Value::Bulk(dumped) = call(&mut keyspace, &[b"DUMP", b"k"]) else { panic!("no dump") };
         call(&mut keyspace, &[b"RESTORE", b"other", b"0", &dumped]);
         assert_eq!(call(&mut keyspace, &[b"GET", b"other"]), value);
         let Value::Bulk(again) = call(&mut keyspace, &[b"DUMP", b"other"]) else { panic!("gone") };
         // What is left of a hash whose fields are due is dumped element by element, once.
-        if !(22..=25).contains(&body[0]) {
+        if !timed {
             assert_eq!(again, dumped);
         }
         call(&mut keyspace, &[b"RESTORE", b"third", b"0", &again]);
