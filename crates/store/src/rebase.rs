@@ -120,7 +120,7 @@ impl<D: Disk> Writer<D> {
         let copies: Vec<What> = copies.into_iter().map(What::Entry).collect();
         let room = copies.iter().map(room_for).sum();
         let bytes = size_for(room, self.options.segment_bytes);
-        let file = create_filled(&self.disk, "rebase", bytes)?;
+        let file = create_filled(&self.disk, "rebase", bytes, true)?;
         let segment = Segment { number, bytes, file };
         let mut tip = self.begin(&segment, true, standing)?;
         let spots = self.copy(&segment, &mut tip, &copies)?;

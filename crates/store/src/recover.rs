@@ -16,7 +16,7 @@ use crate::queue::Inner;
 use crate::record::filler;
 use crate::scan::{Found, Step, scan, segment_head};
 use crate::segment::{SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_of};
-use crate::writer::{Tip, Writer, blank_payload};
+use crate::writer::{Edge, Tip, Writer, blank_payload};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicU32};
@@ -177,7 +177,7 @@ fn is_rebased<D: Disk>(disk: &D, number: u32) -> Result<bool, StoreError> {
 /// name.
 fn create_first<D: Disk>(disk: &D, options: &LogOptions) -> Result<(), StoreError> {
     let bytes = size_of(1, options.segment_bytes);
-    let file = create_filled(disk, "first", bytes)?;
+    let file = create_filled(disk, "first", bytes, true)?;
     let head = SegmentHead { number: 1, bytes, rebased: false, standing: Standing::default() };
     let mut tip = Tip { at: 0, chain: 0, seq: 1, synced: 0 };
     file.write_at(&[&encode_segment_head(&head, &mut tip, options.group)], 0)?;
@@ -292,6 +292,7 @@ fn assemble<D: Disk>(
         options: options.clone(),
         active,
         tip,
+        edge: Edge::default(),
         sealed: found.sealed,
         dirty: false,
         next,

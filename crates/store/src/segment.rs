@@ -46,11 +46,12 @@ fn round(bytes: u64) -> u64 {
     bytes.max(BYTES_MIN).next_multiple_of(BYTES_MIN)
 }
 
-/// Creates a file of filler under a temporary name, synced.
+/// Creates a file of filler under a temporary name, synced unless nothing is (`fsync`).
 pub(crate) fn create_filled<D: Disk>(
     disk: &D,
     what: &str,
     bytes: u64,
+    fsync: bool,
 ) -> Result<D::File, StoreError> {
     let path = temporary_path(what);
     let file = disk.create(&path)?;
@@ -66,7 +67,7 @@ pub(crate) fn create_filled<D: Disk>(
         }
         offset += take as u64;
         // Piece by piece, so that a sync of the active segment never waits for more than one.
-        if let Err(error) = file.sync() {
+        if fsync && let Err(error) = file.sync() {
             break Err(error);
         }
     };

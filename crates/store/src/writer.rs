@@ -14,7 +14,7 @@ use crate::log::{EntryKind, LogOptions, Shared};
 use crate::manifest::{DIR, Manifest, segment_path, temporary_path};
 use crate::queue::{Inner, Queued, Spot, What};
 use crate::rebase::sweep;
-use crate::record::{HEAD_MAX, LINE, Place, blank, parse};
+use crate::record::{HEAD_MAX, Place, blank, filler, parse};
 use crate::segment::{
     SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_for, size_of,
 };
@@ -39,6 +39,39 @@ pub(crate) struct Tip {
     pub(crate) synced: u64,
 }
 
+/// Bytes that a disk and the kernel's cache change at once. Writes are whole blocks, so that none
+/// of them has to be read first: what was filled long ago is no longer in memory.
+const BLOCK: u64 = 4096;
+
+/// What stands in front of the tip, from its block's start on.
+#[derive(Debug, Default)]
+pub(crate) struct Edge {
+    segment: u32,
+    /// The tip that it belongs to.
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Edge {
+    /// The bytes in front of this place; none if others than those are known.
+    fn before(&self, segment: u32, at: u64) -> &[u8] {
+        let is_here = self.segment == segment && self.at == at;
+        if is_here && self.bytes.len() as u64 == at % BLOCK { &self.bytes } else { &[] }
+    }
+
+    /// The edge after `pieces` were written up to `at`, with what follows from them alone.
+    fn after(segment: u32, at: u64, pieces: &[&[u8]]) -> Self {
+        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let mut skip = total.saturating_sub((at % BLOCK) as usize);
+        let mut bytes = Vec::with_capacity(total - skip);
+        for piece in pieces {
+            bytes.extend_from_slice(piece.get(skip..).unwrap_or_default());
+            skip = skip.saturating_sub(piece.len());
+        }
+        Self { segment, at, bytes }
+    }
+}
+
 /// Everything behind the writer's mutex.
 pub(crate) struct Writer<D: Disk> {
     pub(crate) disk: D,
@@ -46,6 +79,7 @@ pub(crate) struct Writer<D: Disk> {
     /// The active segment.
     pub(crate) active: Arc<Segment<D::File>>,
     pub(crate) tip: Tip,
+    pub(crate) edge: Edge,
     /// A cut ended the active segment: the next record goes to a new one.
     pub(crate) sealed: bool,
     /// The active segment has writes that were not synced.
@@ -146,7 +180,7 @@ impl<D: Disk> Writer<D> {
             let need = self.batch.front().map_or(0, |queued| room_for(&queued.what));
             return self.roll(shared, need);
         }
-        self.write_planned(&run)?;
+        self.edge = self.write_planned(&run)?;
         self.dirty |= run.tip.seq != self.tip.seq;
         let before = self.tip.at;
         self.tip = run.tip;
@@ -204,8 +238,13 @@ impl<D: Disk> Writer<D> {
         run
     }
 
-    fn write_planned(&self, run: &Run) -> Result<(), StoreError> {
-        let mut pieces: Vec<&[u8]> = Vec::with_capacity(run.planned.len() * 2 + 1);
+    /// Writes a run between what its first block holds already and the filler that its last one
+    /// goes on with; what the next run will find in front.
+    fn write_planned(&self, run: &Run) -> Result<Edge, StoreError> {
+        let (segment, old, new) = (self.active.number, self.tip.at, run.tip.at);
+        let front = self.edge.before(segment, old);
+        let mut pieces: Vec<&[u8]> = Vec::with_capacity(run.planned.len() * 2 + 2);
+        pieces.push(front);
         let mut start = 0;
         for (planned, queued) in run.planned.iter().zip(&self.batch) {
             pieces.push(self.heads.get(start..planned.heads_end).unwrap_or_default());
@@ -214,15 +253,14 @@ impl<D: Disk> Writer<D> {
                 pieces.push(payload);
             }
         }
-        if run.tip.at % LINE as u64 == LINE as u64 - 1 {
-            // The filler line's newline would stand alone, which Redis refuses: join it to the next
-            // line.
-            pieces.push(b"#");
+        let edge = Edge::after(segment, new, &pieces);
+        let end = new.next_multiple_of(BLOCK).min(self.active.bytes);
+        let back = filler(new, (end - new) as usize);
+        pieces.push(&back);
+        if new != old {
+            self.active.file.write_at(&pieces, old - front.len() as u64)?;
         }
-        if run.tip.at != self.tip.at {
-            self.active.file.write_at(&pieces, self.tip.at)?;
-        }
-        Ok(())
+        Ok(edge)
     }
 
     /// Syncs the active segment if it has anything unsynced.
@@ -268,6 +306,7 @@ impl<D: Disk> Writer<D> {
             inner.active_bytes = run.tip.at;
         }
         if run.truncates {
+            self.edge = Edge::default();
             self.blank_all(shared, &void)?;
         }
         Ok(acks)
@@ -313,7 +352,7 @@ impl<D: Disk> Writer<D> {
     fn create_next(&mut self, need: u64) -> Result<Segment<D::File>, StoreError> {
         let number = self.active.number + 1;
         let bytes = size_for(need, self.options.segment_bytes);
-        let file = create_filled(&self.disk, "roll", bytes)?;
+        let file = create_filled(&self.disk, "roll", bytes, self.options.fsync)?;
         self.name_next("roll", number)?;
         Ok(Segment { number, bytes, file })
     }
@@ -384,7 +423,7 @@ pub(crate) fn prepare<D: Disk>(shared: &Shared<D>) -> Result<bool, StoreError> {
         size_of(writer.active.number + 1, writer.options.segment_bytes)
     };
     // The long part: nobody waits for it.
-    let made = create_filled(&shared.disk, "next", bytes);
+    let made = create_filled(&shared.disk, "next", bytes, shared.options.fsync);
     let mut writer = shared.writer();
     let outcome = made.and_then(|file| {
         let number = writer.active.number + 1;
@@ -457,4 +496,30 @@ pub(crate) fn blank_payload<F: DiskFile>(
     let offset = spot.offset + parsed.head_len as u64;
     segment.file.write_at(&[&blank(spot.length as usize)], offset)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edge_is_the_unfinished_block() {
+        let mut edge = Edge::default();
+        let mut written: Vec<u8> = Vec::new();
+        for length in [0_usize, 1, 4000, 95, 1, 4095, 4096, 4097, 9000, 3, 0, 12_287] {
+            let at = written.len() as u64;
+            let front = edge.before(7, at).to_vec();
+            let new = vec![length as u8; length];
+            let (one, other) = new.split_at(length / 3);
+            edge = Edge::after(7, at + length as u64, &[&front, one, b"", other]);
+            written.extend_from_slice(&new);
+            let boundary = written.len() - written.len() % BLOCK as usize;
+            let here = written.len() as u64;
+            assert_eq!(edge.before(7, here), &written[boundary..], "{length}");
+            assert!(edge.before(8, here).is_empty() && edge.before(7, here + BLOCK).is_empty());
+        }
+        // Where what was in front is not known, nothing is said about it.
+        let unknown = Edge::after(7, 10, &[b"", b"abc"]);
+        assert!(unknown.before(7, 10).is_empty());
+    }
 }
