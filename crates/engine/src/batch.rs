@@ -14,7 +14,9 @@ use crate::Db;
 use crate::armour::{self, Armour};
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
-use quorate_resp::{Args, Limits, Parsed, Parser, Proto, int_text, parse_int, write_command};
+use quorate_resp::{
+    Args, Limits, Parsed, Parser, Proto, int_text, parse_int, write_command, write_replaced,
+};
 
 /// Keys that one expiry `UNLINK` takes, or fields that a `HDEL` takes: enough to make its own cost
 /// vanish, few enough to keep a line of `quorate log print` readable.
@@ -206,12 +208,10 @@ impl Payload {
         self.commands += 1;
     }
 
-    /// Appends one command with another argument at one place.
+    /// Appends one canonical command with another argument at one place.
     pub(crate) fn replaced(&mut self, db: Db, args: Args<'_>, at: usize, by: &[u8]) {
         self.select(db);
-        let args = args.iter().enumerate();
-        let words = args.map(|(number, word)| if number == at { by } else { word });
-        write_command(&mut self.out, words);
+        write_replaced(&mut self.out, args, at, by);
         self.commands += 1;
     }
 

@@ -52,6 +52,18 @@ impl<'a> Args<'a> {
         Args { buffer: self.buffer, spans: self.spans.get(first..).unwrap_or(&[]) }
     }
 
+    /// What is around an argument (not the name) of a canonical command: all up to its header, and
+    /// all from the line's end behind it on.
+    pub(crate) fn around(&self, at: usize) -> (&'a [u8], &'a [u8]) {
+        let end = |span: &Span| span.end as usize + 2;
+        let span = self.spans.get(at);
+        let front = at.checked_sub(1).and_then(|before| self.spans.get(before)).map(end);
+        let behind = span.zip(self.spans.last()).map(|(span, last)| span.end as usize..end(last));
+        let front = front.and_then(|front| self.buffer.get(..front));
+        let behind = behind.and_then(|behind| self.buffer.get(behind));
+        (front.unwrap_or_default(), behind.unwrap_or_default())
+    }
+
     /// All arguments in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let buffer = self.buffer;

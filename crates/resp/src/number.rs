@@ -57,25 +57,43 @@ pub fn int_text(value: i64) -> IntText {
     text
 }
 
-/// Prints a length or a count.
-pub(crate) fn unsigned_text(value: u64) -> IntText {
+/// Prints a length or a count, or the parts of a stream's id.
+pub fn unsigned_text(value: u64) -> IntText {
     let mut bytes = [b'\n'; LINE_BYTES];
     let mut start = LINE_BYTES - 2;
     let mut rest = value;
-    for (at, slot) in bytes.iter_mut().enumerate().rev().skip(1) {
-        if at == LINE_BYTES - 2 {
-            *slot = b'\r';
-            continue;
+    if let Some(slot) = bytes.get_mut(start) {
+        *slot = b'\r';
+    }
+    // Two digits a step: half as many divisions.
+    while rest >= 10 {
+        let pair = PAIRS.get((rest % 100) as usize).unwrap_or(b"00");
+        start -= 2;
+        if let Some(place) = bytes.get_mut(start..start + 2) {
+            place.copy_from_slice(pair);
         }
-        *slot = b'0' + (rest % 10) as u8;
-        start = at;
-        rest /= 10;
-        if rest == 0 {
-            break;
+        rest /= 100;
+    }
+    if rest > 0 || value == 0 {
+        start -= 1;
+        if let Some(slot) = bytes.get_mut(start) {
+            *slot = b'0' + rest as u8;
         }
     }
     IntText { bytes, start }
 }
+
+/// The digits of every number below a hundred.
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 
 /// Reads an integer with Redis's strictness: only the one text that [`int_text`] prints.
 pub fn parse_int(text: &[u8]) -> Option<i64> {

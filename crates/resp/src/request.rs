@@ -131,14 +131,15 @@ impl Parser {
         if count > limits.args_max {
             return None;
         }
-        for _ in 0..count {
+        self.spans.resize(count, Span { start: 0, end: 0 });
+        for span in &mut self.spans {
             let (bytes, behind) = short_header(buffer.get(pos..)?, b'$')?;
             let start = pos + behind;
             let end = start + bytes;
             if bytes > limits.bulk_bytes_max || buffer.get(end..)?.first_chunk()? != b"\r\n" {
                 return None;
             }
-            self.spans.push(Span { start: start as u32, end: end as u32 });
+            *span = Span { start: start as u32, end: end as u32 };
             pos = end + 2;
         }
         self.progress.pos = pos;
@@ -322,22 +323,23 @@ impl Parser {
 }
 
 /// A header's number of one to three digits, as a canonical one has them, and its length; not 0 of
-/// an array.
+/// an array. Every header has six bytes from its mark on, with what must follow.
+#[inline]
 fn short_header(buffer: &[u8], kind: u8) -> Option<(usize, usize)> {
-    let digit = |byte: u8| byte.is_ascii_digit().then(|| usize::from(byte - b'0'));
-    match *buffer {
-        [first, one, b'\r', b'\n', ..] if first == kind => {
-            let number = digit(one)?;
-            (number > 0 || kind != b'*').then_some((number, 4))
-        }
-        [first, ten @ b'1'..=b'9', one, b'\r', b'\n', ..] if first == kind => {
-            Some((digit(ten)? * 10 + digit(one)?, 5))
-        }
-        [first, hundred @ b'1'..=b'9', ten, one, b'\r', b'\n', ..] if first == kind => {
-            Some((digit(hundred)? * 100 + digit(ten)? * 10 + digit(one)?, 6))
-        }
-        _ => None,
+    let digit = |byte: u8| Some(usize::from(byte.wrapping_sub(b'0'))).filter(|&digit| digit < 10);
+    let [mark, first, rest @ ..] = *buffer.first_chunk::<6>()?;
+    let one = if mark == kind { digit(first)? } else { return None };
+    if let [b'\r', b'\n', ..] = rest {
+        return (one > 0 || kind != b'*').then_some((one, 4));
     }
+    let [second, rest @ ..] = rest;
+    let two = if one > 0 { 10 * one + digit(second)? } else { return None };
+    if let [b'\r', b'\n', ..] = rest {
+        return Some((two, 5));
+    }
+    let [third, rest @ ..] = rest;
+    let three = 10 * two + digit(third)?;
+    (rest == *b"\r\n").then_some((three, 6))
 }
 
 #[cold]
@@ -354,6 +356,17 @@ pub fn write_command<'a>(out: &mut BytesMut, args: impl ExactSizeIterator<Item =
         out.extend_from_slice(arg);
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Appends a command, which lies in canonical form, with another argument (not the name) at one
+/// place: what is around it is copied as it lies.
+pub fn write_replaced(out: &mut BytesMut, args: Args<'_>, at: usize, by: &[u8]) {
+    let (front, behind) = args.around(at);
+    out.reserve(front.len() + by.len() + behind.len() + 32);
+    out.extend_from_slice(front);
+    put_header(out, b'$', by.len());
+    out.extend_from_slice(by);
+    out.extend_from_slice(behind);
 }
 
 /// Appends a type byte, a count and a line's end.

@@ -3,7 +3,7 @@
 //! `feed` stands for a session: it hands over the same bytes again with more behind them, in
 //! pieces of a given size, and consumes what was found. Whatever the pieces, the story is the same.
 
-use super::{Parsed, Parser, put_header, write_command};
+use super::{Parsed, Parser, put_header, write_command, write_replaced};
 use crate::Limits;
 use alloc::string::{String, ToString};
 use bytes::BytesMut;
@@ -240,5 +240,27 @@ proptest! {
     fn arbitrary_bytes_never_panic(input: Vec<u8>, first in 0..3_usize) {
         let front = [&b""[..], b"*", b"*3\r\n$"].get(first).copied().unwrap_or_default();
         feed(&[front, &input[..]].concat(), 1, &Limits::default());
+    }
+}
+
+#[test]
+fn a_replaced_argument_is_the_only_difference() {
+    let words: [&[u8]; 5] = [b"XADD", b"s", b"*", b"", b"value"];
+    let mut command = BytesMut::new();
+    write_command(&mut command, words.into_iter());
+    let mut parser = Parser::default();
+    let len = command.len();
+    command.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+    let found = parser.parse(&command, &Limits::stored());
+    assert_eq!(found, Ok(Parsed::Command { len, canonical: true }));
+    for at in 1..words.len() {
+        for by in [&b""[..], b"5-*", &[b'x'; 1000]] {
+            let (mut expect, mut got) = (BytesMut::new(), BytesMut::new());
+            let mut words = words;
+            words[at] = by;
+            write_command(&mut expect, words.into_iter());
+            write_replaced(&mut got, parser.args(&command), at, by);
+            assert_eq!(got, expect, "argument {at}");
+        }
     }
 }

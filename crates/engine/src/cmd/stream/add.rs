@@ -17,7 +17,6 @@ use crate::types::{Limits, Open};
 use crate::{
     Arity, Db, Flags, Group, Judgement, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer,
 };
-use alloc::format;
 use quorate_resp::{Args, Reply, parse_int};
 
 /// What a change is called in the digest.
@@ -294,7 +293,7 @@ fn add(
     let claim = options.once.map(|once| claim(open, once, args, pairs, now_ms));
     let limits = open.rules.limits;
     let known = open.large.as_ref();
-    let producers = known.and_then(Stream::producers);
+    let producers = known.and_then(|stream| stream.producers());
     if let (Some(claim), Some(producers)) = (&claim, producers)
         && let Some(id) = producers.find(claim)
     {
@@ -367,7 +366,7 @@ fn judge_add(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
         ms if ms == last.ms && last.seq == u64::MAX => ms.saturating_add(1),
         ms => ms,
     };
-    Judgement::Guarded(Some((options.at, format!("{ms}-*").into_bytes())))
+    Judgement::Guarded(Some((options.at, Wanted::text_of(ms))))
 }
 
 fn judge_trim(cx: &Reader<'_>, _: &Stamp, args: Args<'_>) -> Judgement {
@@ -404,6 +403,8 @@ fn differs(cx: &Reader<'_>, key: &[u8], trimming: Trimming) -> bool {
 /// Whether a command may leave a greater last id at its keys than was there, or another stream.
 pub(crate) fn may_raise(name: &str, args: Args<'_>) -> bool {
     match name {
+        // As nearly every one is.
+        "XADD" if args.at(2) == b"*" => false,
         "XADD" => {
             let parsed = Options::parse(args, true, Limits::default());
             parsed.is_ok_and(|options| options.wanted != Wanted::Auto)

@@ -1,9 +1,8 @@
 //! Ids of a stream's entries: a time and a number within it.
 
-use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
-use quorate_resp::{Reply, parse_int};
+use quorate_resp::{Reply, parse_int, unsigned_text};
 
 /// An entry's id. Greater ids come later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,13 +76,23 @@ impl Id {
 
     /// As text.
     pub(crate) fn text(self) -> Vec<u8> {
-        format!("{self}").into_bytes()
+        text(self.ms, unsigned_text(self.seq).as_bytes())
     }
 
     /// As a reply.
     pub(crate) fn reply(self) -> Reply<'static> {
         Reply::owned(self.text())
     }
+}
+
+/// The two parts of an id, or of what XADD takes for one.
+fn text(ms: u64, seq: &[u8]) -> Vec<u8> {
+    let ms = unsigned_text(ms);
+    let mut text = Vec::with_capacity(ms.as_bytes().len() + 1 + seq.len());
+    text.extend_from_slice(ms.as_bytes());
+    text.push(b'-');
+    text.extend_from_slice(seq);
+    text
 }
 
 impl fmt::Display for Id {
@@ -93,6 +102,11 @@ impl fmt::Display for Id {
 }
 
 impl Wanted {
+    /// The text of [`Wanted::Of`] this millisecond.
+    pub(crate) fn text_of(ms: u64) -> Vec<u8> {
+        text(ms, b"*")
+    }
+
     /// Reads an id in any form but `*`.
     pub(crate) fn parse(text: &[u8], missing_seq: u64) -> Option<Self> {
         /// Redis reads no longer one.
