@@ -2,6 +2,7 @@
 
 use crate::batch::{Decoded, Walker};
 use crate::cmd::tell_if_gone;
+use crate::keyspace::Ahead;
 use crate::plan::{Answers, mix};
 use crate::{Effects, Keyspace, Plan, RunFn, Spec, Stamp, WriteFn, Writer, cmd};
 use alloc::vec::Vec;
@@ -42,23 +43,24 @@ pub fn apply(
     let mut answers = plan.map(|plan| Answers::new(plan, !at.stamp.seed));
     let mut walker = Walker::new(payload);
     let mut seed = at.stamp.seed;
-    let (mut warm, mut last) = (0_usize, None);
+    let (mut ahead, mut last) = (Ahead::default(), None);
     while let Some(found) = walker.next()? {
         let (db, expiry) = match &found {
             Decoded::Command(db, _, expiry) => (*db, *expiry),
             Decoded::Hidden(db, _) => (*db, false),
         };
-        warm = match warm.checked_sub(1) {
-            Some(left) => left,
-            None => keyspace.warm(db, walker.rest()),
-        };
+        let known = ahead.take();
+        if ahead.is_over() {
+            ahead = keyspace.warm(db, walker.rest());
+        }
         let args = walker.args(&found);
         if !expiry && let Some(answers) = &mut answers {
             answers.before_logged(keyspace)?;
         }
         seed = mix(seed);
         let stamp = Stamp { now_ms, seed };
-        let mut cx = Writer { keyspace, db, stamp, index: at.index, effects: &mut effects };
+        let mut cx = Writer::new(keyspace, db, stamp, at.index, &mut effects);
+        cx.known = known;
         if expiry {
             expire(&mut cx, args)?;
             continue;

@@ -1,6 +1,7 @@
 //! What a handler may see and do: [`Reader`] for reads, [`Writer`] for writes, [`Effects`] for what
 //! others must hear.
 
+use crate::keyspace::Known;
 use crate::{Db, Keyspace};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -67,4 +68,6 @@ pub struct Writer<'a> {
     pub index: u64,
     /// What others must hear.
     pub effects: &'a mut Effects,
+    /// Where the command's key lies, if somebody has looked ahead.
+    pub(crate) known: Option<Known<'a>>,
 }

@@ -163,7 +163,7 @@ fn write(keyspace: &mut Keyspace, effects: &mut Effects, db: u8, act: &dyn Fn(&m
     let index = keyspace.applied_index() + 1;
     keyspace.begin_entry(index, 1_700_000_000_000);
     let stamp = Stamp { now_ms: keyspace.now_ms(), seed: 0 };
-    act(&mut Writer { keyspace, db: Db(db), stamp, index, effects });
+    act(&mut Writer::new(keyspace, Db(db), stamp, index, effects));
 }
 
 fn state() -> Keyspace {

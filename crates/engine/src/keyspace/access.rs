@@ -6,11 +6,11 @@
 use super::change::garbage;
 use super::chunks::CHUNK;
 use super::digest::next_random;
-use super::{Db, Deadline, Entry, Garbage, Head, Site, WrongType};
+use super::{Db, Deadline, Entry, Garbage, Head, Known, Site, WrongType};
 use crate::snapshot::{self, Payload};
 use crate::types::hash::HashTree;
 use crate::types::{Form, Large, Open, View};
-use crate::{Effect, Reader, Writer};
+use crate::{Effect, Effects, Keyspace, Reader, Stamp, Writer};
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -195,9 +195,27 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    /// The means to write in an entry with this log index.
+    pub fn new(
+        keyspace: &'a mut Keyspace,
+        db: Db,
+        stamp: Stamp,
+        index: u64,
+        effects: &'a mut Effects,
+    ) -> Self {
+        Self { keyspace, db, stamp, index, effects, known: None }
+    }
+
+    /// The same, where a key is known to lie. It draws the same random numbers.
+    pub(crate) fn knowing<'s>(&'s mut self, known: Option<Known<'s>>) -> Writer<'s> {
+        let Self { db, stamp, index, .. } = *self;
+        Writer { keyspace: self.keyspace, db, stamp, index, effects: self.effects, known }
+    }
+
     fn site<'k>(&self, db: Db, key: &'k [u8]) -> Site<'k> {
-        self.keyspace.site(db, key, self.index)
+        let at = self.known.and_then(|known| known.point_of(key));
+        self.keyspace.site(db, key, at, self.index)
     }
 
     fn discard(&mut self, garbage: Option<Garbage>) {

@@ -54,14 +54,22 @@ struct Facts {
 
 impl Facts {
     fn of(entry: &Entry) -> Self {
-        let field = entry.field_deadline();
-        Self { cost: entry.cost(), deadline: entry.deadline(), field }
+        let (deadline, field) = (entry.deadline(), entry.field_deadline());
+        Self { cost: entry.cost_with(deadline, field), deadline, field }
     }
 }
 
 impl Keyspace {
-    pub(super) fn site<'k>(&self, db: Db, key: &'k [u8], index: u64) -> Site<'k> {
-        Site { db, key, at: Point::of(self.hash_key, key), index }
+    /// `at`: where the key lies, if that is known.
+    pub(super) fn site<'k>(
+        &self,
+        db: Db,
+        key: &'k [u8],
+        at: Option<Point>,
+        index: u64,
+    ) -> Site<'k> {
+        let at = at.unwrap_or_else(|| Point::of(self.hash_key, key));
+        Site { db, key, at, index }
     }
 
     /// Finds a key that is about to change or to go. A running freeze that has not written the key
@@ -203,7 +211,7 @@ impl Keyspace {
         let (element, is_empty) = (open.noted(), open.is_empty());
         entry.close(open);
         // Of a hash only fields that are due may be left.
-        let is_empty = is_empty || !entry.visible(now_ms);
+        let is_empty = is_empty || matches!(T::FORM, Form::Hash) && !entry.visible(now_ms);
         let Some(element) = element else { return Ok((Some(result), None)) };
         entry.set_head(Head { revision: site.index, ..entry.head() });
         let after = Facts::of(entry);

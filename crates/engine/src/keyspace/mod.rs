@@ -6,6 +6,7 @@
 //! state changes, and the only place.
 
 mod access;
+mod ahead;
 mod change;
 mod chunks;
 mod digest;
@@ -21,8 +22,10 @@ mod table;
 pub(crate) mod tests;
 
 pub use access::StrRef;
+pub use ahead::Ahead;
 pub use freeze::{FreezeStep, Frozen};
 
+pub(crate) use ahead::Known;
 pub(crate) use chunks::{CHUNK, Chunks};
 pub(crate) use digest::{Digest, next_random};
 pub(crate) use hash::{BUCKETS, Point, element_hash};
@@ -30,7 +33,6 @@ pub(crate) use record::{Entry, Head, PACKED_MAX};
 pub(crate) use revisions::Revisions;
 
 use crate::Settings;
-use crate::batch::parse_db;
 use crate::settings::{NotifyMask, SettingError};
 use crate::snapshot::Output;
 use crate::types::Rules;
@@ -40,12 +42,7 @@ use alloc::vec::Vec;
 use change::Site;
 use expiry::Expiry;
 use freeze::Freeze;
-use quorate_resp::skim;
 use table::Table;
-
-/// Most commands that are looked at ahead of their turn, and the fewest for which that pays.
-const WARM_MAX: usize = 32;
-const WARM_MIN: usize = 4;
 
 /// Number of a database, `0..16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
@@ -258,40 +255,6 @@ impl Keyspace {
     ) -> (Vec<Vec<u8>>, bool) {
         let hash = self.entry(db, key).and_then(|entry| entry.view::<HashTree>(now_ms));
         hash.map_or((Vec::new(), false), |hash| hash.due(most))
-    }
-
-    /// Brings what the commands at the front of `commands` (canonical RESP) lie in into the
-    /// processor's caches, ahead of their turn, and tells for how many. Changes nothing.
-    ///
-    /// A look-up is a chain of cache misses; step by step over many keys they overlap. Overwriting
-    /// random keys of a million took 786 ns each, and 427 ns when 64 at a time were warmed first
-    /// (that included); of a thousand keys, which are in the cache anyway, 92 and 126 ns. Worth it
-    /// from some four keys on.
-    pub fn warm(&self, db: Db, commands: &[u8]) -> usize {
-        let (mut db, mut rest) = (db, commands);
-        let mut places = [None; WARM_MAX];
-        let mut count = 0;
-        for place in &mut places {
-            let Some(skimmed) = skim(rest) else { break };
-            rest = rest.get(skimmed.len..).unwrap_or_default();
-            count += 1;
-            if skimmed.name == b"SELECT" {
-                db = parse_db(skimmed.first).unwrap_or(db);
-            } else if !skimmed.first.is_empty() {
-                *place = Some((db, Point::of(self.hash_key, skimmed.first)));
-            }
-        }
-        if count < WARM_MIN {
-            return count;
-        }
-        let pages = places.map(|place| {
-            let (db, at) = place?;
-            Some((self.database(db).table.page(at)?, at.hash))
-        });
-        let entries = pages.map(|page| page.and_then(|(page, hash)| page.near(hash)));
-        let touched = entries.iter().flatten().map(|entry| u64::from(entry.touch()));
-        core::hint::black_box(touched.sum::<u64>());
-        count
     }
 
     /// An entry begins to be applied: advances the applied index, and cluster time unless it would

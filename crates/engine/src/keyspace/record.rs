@@ -293,9 +293,15 @@ impl Entry {
         }
     }
 
-    /// Bytes as counted for `maxmemory`: the block rounded as allocators do, and this entry's share
-    /// of its page.
+    /// Bytes as counted for `maxmemory`.
     pub(crate) fn cost(&self) -> u64 {
+        self.cost_with(self.deadline(), self.field_deadline())
+    }
+
+    /// The same: the block rounded as allocators do, and this entry's share
+    /// of its page. `deadline` and `field` are what [`Entry::deadline`] and
+    /// [`Entry::field_deadline`] say.
+    pub(crate) fn cost_with(&self, deadline: Option<u64>, field: Option<u64>) -> u64 {
         /// Entry and hash, the page's slack and its own share of a list.
         const IN_PAGE: usize = 28;
         /// The box between the entry and its value.
@@ -305,7 +311,7 @@ impl Entry {
         let block = self.record().len().next_multiple_of(16);
         let apart = self.value().map_or(0, |value| LARGE + value.cost());
         let indexed = |deadline: Option<u64>| deadline.map_or(0, |_| EXPIRY + self.key().len());
-        let expiry = indexed(self.deadline()) + indexed(self.field_deadline());
+        let expiry = indexed(deadline) + indexed(field);
         (IN_PAGE + block + apart + expiry) as u64
     }
 

@@ -32,8 +32,7 @@ fn state(keys: &[(u8, &str, Option<u64>)]) -> Keyspace {
     for (db, key, left) in keys {
         let stamp = Stamp { now_ms: NOW, seed: 0 };
         let deadline = left.map_or(Deadline::Clear, |left| Deadline::At(NOW + left));
-        let mut cx =
-            Writer { keyspace: &mut keyspace, db: Db(*db), stamp, index: 1, effects: &mut effects };
+        let mut cx = Writer::new(&mut keyspace, Db(*db), stamp, 1, &mut effects);
         cx.set_string(key.as_bytes(), b"value", deadline);
     }
     keyspace

@@ -180,7 +180,9 @@ impl<B: Backend> Session<B> {
         while let Some((entry, run)) = self.next_read() {
             warm = match warm.checked_sub(1) {
                 Some(left) => left,
-                None => keyspace.warm(self.client.db, self.intake.waiting()).saturating_sub(1),
+                None => {
+                    keyspace.warm(self.client.db, self.intake.waiting()).count().saturating_sub(1)
+                }
             };
             let args = self.intake.args();
             self.monitor(entry, args);

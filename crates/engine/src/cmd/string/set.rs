@@ -11,6 +11,7 @@ use super::compare::Wanted;
 use super::expiry::{Expiry, Unit, push_deadline};
 use super::{FAST_GROWTH, owned};
 use crate::cmd::generic::SYNTAX;
+use crate::keyspace::Ahead;
 use crate::{
     Arity, Deadline, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer, WrongType,
 };
@@ -309,9 +310,12 @@ fn msetnx(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
 }
 
 fn store_pairs(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
-    let mut words = args.from(1).iter();
-    while let (Some(key), Some(value)) = (words.next(), words.next()) {
-        store(cx, key, value, Deadline::Clear);
+    let mut ahead = Ahead::default();
+    for at in (1..args.len()).step_by(2) {
+        if ahead.is_over() {
+            ahead = cx.keyspace.warm_keys(cx.db, args.from(at).iter().step_by(2));
+        }
+        store(&mut cx.knowing(ahead.take()), args.at(at), args.at(at + 1), Deadline::Clear);
     }
     Reply::OK
 }

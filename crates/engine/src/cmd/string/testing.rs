@@ -139,7 +139,7 @@ fn run_on(
             show(&read(&Reader { keyspace, db: crate::Db(0), seed: stamp.seed, clock_ms: 0 }, args))
         }
         Run::Write(write) => {
-            show(&write(&mut Writer { keyspace, db: crate::Db(0), stamp, index, effects }, args))
+            show(&write(&mut Writer::new(keyspace, crate::Db(0), stamp, index, effects), args))
         }
     })
 }

@@ -329,6 +329,12 @@ impl HashTree {
         (name, value): (Item<'_>, Item<'_>),
         (deadline, now_ms): (Deadline, u64),
     ) -> (bool, Option<u64>) {
+        if self.timed() == 0 && !matches!(deadline, Deadline::At(_)) {
+            // No deadline was there, none comes: one way down the tree.
+            let mut element = name.encoded();
+            element.add(value);
+            return (self.fields.put(hash, name, &element), None);
+        }
         let old = self.fields.look(hash, name).and_then(Field::of);
         let (is_new, deadline) = after(deadline, old, now_ms);
         let (lies, old) = (old.is_some(), old.and_then(|old| old.deadline));

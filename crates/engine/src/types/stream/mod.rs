@@ -22,12 +22,32 @@ pub(crate) use sorted::{Row, Sorted};
 
 use super::tree::{Leaf as _, Tree};
 use super::{Form, Large, Limits, Open, Value, View};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::ops::{Deref, DerefMut};
 use quorate_resp::Args;
 
-/// A stream.
+/// A stream, in a box: every write takes it out of its place and puts it back.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stream {
+pub(crate) struct Stream(Box<Parts>);
+
+impl Deref for Stream {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Stream {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
+/// All of a stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts {
     blocks: Tree<Sorted<Block>>,
     len: u64,
     facts: Facts,
@@ -74,9 +94,11 @@ const BLOCK_BYTES_MAX: usize = 1 << 30;
 impl Stream {
     /// Of what was read.
     pub(crate) fn of_parts(blocks: Tree<Sorted<Block>>, len: u64, facts: Facts) -> Self {
-        Self { blocks, len, facts, ..Self::default() }
+        Self(Box::new(Parts { blocks, len, facts, ..Parts::default() }))
     }
+}
 
+impl Parts {
     /// Entries.
     pub(crate) fn len(&self) -> u64 {
         self.len
@@ -181,7 +203,7 @@ impl Stream {
         id.filter(|&id| id > last).ok_or(CannotAdd::NotAbove)
     }
 
-    /// Adds an entry with an id from [`Stream::next_id`].
+    /// Adds an entry with an id from [`Parts::next_id`].
     pub(crate) fn append(
         &mut self,
         id: Id,
@@ -193,13 +215,11 @@ impl Stream {
             return Err(CannotAdd::TooLarge);
         }
         let fits = self.blocks.last().is_some_and(|last| has_room(last, bytes, limits));
-        let end = self.blocks.len();
         if fits {
-            self.blocks.edit_at(end, |leaf, _| {
-                let at = leaf.rows().len().saturating_sub(1);
-                if let Some(last) = leaf.row_mut(at) {
-                    last.append(id, pairs);
-                }
+            self.blocks.edit_end(false, |leaf| {
+                let leaf = Arc::make_mut(leaf);
+                leaf.change_row(leaf.len().saturating_sub(1), |last| last.append(id, pairs));
+                true
             });
         } else {
             add_block(&mut self.blocks, Block::new(id, pairs));
@@ -226,7 +246,7 @@ impl Stream {
         if !whole && within && self.is_longer(trim) {
             let mut len = self.len;
             let deleted = self.blocks.edit_at(0, |leaf, _| {
-                leaf.row_mut(0).map_or(0, |block| {
+                leaf.change_row(0, |block| {
                     block.delete(|entry, deleted| {
                         let choose = match trim {
                             Trim::Length(most) => len > most,
@@ -237,6 +257,7 @@ impl Stream {
                     })
                 })
             });
+            let deleted = deleted.unwrap_or(0);
             gone += deleted;
             self.len -= deleted.min(self.len);
         }
@@ -283,9 +304,9 @@ impl Stream {
             self.blocks.remove_range(at, 1);
         } else {
             self.blocks.edit_at(at, |leaf, within| {
-                if let Some(block) = leaf.row_mut(within) {
-                    block.delete(|entry, _| (entry.id <= id).then_some(entry.id == id));
-                }
+                leaf.change_row(within, |block| {
+                    block.delete(|entry, _| (entry.id <= id).then_some(entry.id == id))
+                });
             });
         }
         self.len -= 1;
@@ -357,10 +378,10 @@ pub(crate) fn add_block(blocks: &mut Tree<Sorted<Block>>, new: Block) {
     if end > 0 {
         blocks.edit_at(end, |leaf, _| {
             let is_full = leaf.rows().len() >= Sorted::<Block>::ITEMS_MAX;
-            if let Some(last) = leaf.rows_mut().last_mut() {
-                last.close();
-            }
-            block::gather(leaf.rows_mut(), is_full);
+            leaf.change_rows(|blocks| {
+                blocks.last_mut().into_iter().for_each(Block::close);
+                block::gather(blocks, is_full);
+            });
         });
     }
     blocks.add(new);

@@ -315,7 +315,7 @@ impl Producers {
     }
 }
 
-impl super::Stream {
+impl super::Parts {
     /// What it knows of its producers; `None` if it never had one.
     pub(crate) fn producers(&self) -> Option<&Arc<Producers>> {
         self.producers.as_ref()

@@ -1,7 +1,7 @@
 //! Entries that go with regard to consumer groups, as since Redis 8.2: what becomes of references
 //! to them, and which are still awaited.
 
-use super::{Id, Stream, Trim};
+use super::{Id, Parts, Trim};
 use alloc::vec::Vec;
 
 /// What becomes of references to an entry that is to go.
@@ -16,7 +16,7 @@ pub(crate) enum Refs {
     Acked,
 }
 
-impl Stream {
+impl Parts {
     /// Whether some group has still to read an entry, or to acknowledge it.
     pub(crate) fn is_awaited(&self, id: Id) -> bool {
         self.groups.rows(0).any(|group| group.last < id || group.get(id).is_some())
@@ -33,7 +33,7 @@ impl Stream {
         !names.is_empty()
     }
 
-    /// [`Stream::trim`] with regard to groups. Blocks are not removed unseen then, but with `whole`
+    /// [`Parts::trim`] with regard to groups. Blocks are not removed unseen then, but with `whole`
     /// they are still what is trimmed: none that holds an entry which is to stay is touched.
     pub(crate) fn trim_by_refs(
         &mut self,
@@ -102,9 +102,9 @@ impl Stream {
             self.blocks.remove_range(at, 1);
         } else if !going.is_empty() {
             self.blocks.edit_at(at, |leaf, within| {
-                if let Some(block) = leaf.row_mut(within) {
-                    block.delete(|entry, _| Some(going.binary_search(&entry.id).is_ok()));
-                }
+                leaf.change_row(within, |block| {
+                    block.delete(|entry, _| Some(going.binary_search(&entry.id).is_ok()))
+                });
             });
         }
         self.len -= going.len() as u64;

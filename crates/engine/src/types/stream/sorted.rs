@@ -26,11 +26,15 @@ pub(crate) trait Row: Clone + Debug {
 
 /// A leaf of rows.
 #[derive(Clone, Debug)]
-pub(crate) struct Sorted<R>(Vec<R>);
+pub(crate) struct Sorted<R> {
+    rows: Vec<R>,
+    /// Sum of their [`Row::bytes`]: every write asks for it twice.
+    bytes: usize,
+}
 
 impl<R> Default for Sorted<R> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { rows: Vec::new(), bytes: 0 }
     }
 }
 
@@ -38,30 +42,47 @@ impl<R> Default for Sorted<R> {
 const GROWTH: usize = 8;
 
 impl<R: Row> Sorted<R> {
+    fn of(rows: Vec<R>) -> Self {
+        let bytes = rows.iter().map(Row::bytes).sum();
+        Self { rows, bytes }
+    }
+
     /// The rows.
     pub(crate) fn rows(&self) -> &[R] {
-        &self.0
+        &self.rows
     }
 
-    /// A row to be changed; its key must stay.
-    pub(crate) fn row_mut(&mut self, at: usize) -> Option<&mut R> {
-        self.0.get_mut(at)
+    /// Changes a row; its key must stay.
+    pub(crate) fn change_row<T>(&mut self, at: usize, work: impl FnOnce(&mut R) -> T) -> Option<T> {
+        let row = self.rows.get_mut(at)?;
+        let before = row.bytes();
+        let result = work(row);
+        self.bytes = (self.bytes + row.bytes()).saturating_sub(before);
+        Some(result)
     }
 
-    /// All rows to be changed; their keys must stay.
-    pub(crate) fn rows_mut(&mut self) -> &mut [R] {
-        &mut self.0
+    /// Changes all rows; their keys must stay.
+    pub(crate) fn change_rows(&mut self, work: impl FnOnce(&mut [R])) {
+        work(&mut self.rows);
+        self.bytes = self.rows.iter().map(Row::bytes).sum();
     }
 
     fn search(&self, look: &R::Look) -> Result<usize, usize> {
-        self.0.binary_search_by(|row| row.look().cmp(look))
+        self.rows.binary_search_by(|row| row.look().cmp(look))
     }
 
     fn insert(&mut self, at: usize, row: R) {
-        if self.0.len() == self.0.capacity() {
-            self.0.reserve_exact(GROWTH);
+        if self.rows.len() == self.rows.capacity() {
+            self.rows.reserve_exact(GROWTH);
         }
-        self.0.insert(at.min(self.0.len()), row);
+        self.bytes += row.bytes();
+        self.rows.insert(at.min(self.rows.len()), row);
+    }
+
+    fn take(&mut self, at: usize) -> R {
+        let row = self.rows.remove(at);
+        self.bytes -= row.bytes().min(self.bytes);
+        row
     }
 }
 
@@ -72,31 +93,35 @@ impl<R: Row> Leaf for Sorted<R> {
     const BYTES_MAX: usize = usize::MAX;
 
     fn len(&self) -> usize {
-        self.0.len()
+        self.rows.len()
     }
 
     fn bytes(&self) -> usize {
-        self.0.iter().map(Row::bytes).sum()
+        self.bytes
     }
 
     fn first(&self) -> R::Key {
-        self.0.first().map(Row::key).unwrap_or_default()
+        self.rows.first().map(Row::key).unwrap_or_default()
     }
 
     fn split_off(&mut self, at: usize) -> Self {
-        let upper = self.0.split_off(at.min(self.0.len()));
-        self.0.shrink_to_fit();
-        Self(upper)
+        let upper = Self::of(self.rows.split_off(at.min(self.rows.len())));
+        self.rows.shrink_to_fit();
+        self.bytes -= upper.bytes.min(self.bytes);
+        upper
     }
 
     fn join(&mut self, next: &Self) {
-        self.0.reserve_exact(next.0.len());
-        self.0.extend_from_slice(&next.0);
+        self.rows.reserve_exact(next.rows.len());
+        self.rows.extend_from_slice(&next.rows);
+        self.bytes += next.bytes;
     }
 
     fn remove(&mut self, part: Range<usize>) {
-        let end = part.end.min(self.0.len());
-        self.0.drain(part.start.min(end)..end);
+        let end = part.end.min(self.rows.len());
+        let gone = self.rows.drain(part.start.min(end)..end);
+        let bytes: usize = gone.map(|row| row.bytes()).sum();
+        self.bytes -= bytes.min(self.bytes);
     }
 }
 
@@ -113,13 +138,13 @@ impl<R: Row> Tree<Sorted<R>> {
     /// The row of a key.
     pub(crate) fn get(&self, look: &R::Look) -> Option<&R> {
         let leaf = self.leaf(|first| first.borrow() <= look);
-        leaf.search(look).ok().and_then(|at| leaf.0.get(at))
+        leaf.search(look).ok().and_then(|at| leaf.rows.get(at))
     }
 
     /// The row at a position.
     pub(crate) fn row(&self, at: usize) -> Option<&R> {
         let (leaf, within) = self.at(at);
-        leaf.0.get(within)
+        leaf.rows.get(within)
     }
 
     /// The last row.
@@ -131,9 +156,9 @@ impl<R: Row> Tree<Sorted<R>> {
     pub(crate) fn add(&mut self, row: R) {
         // Keys come in order as a rule: then leaves are filled.
         let (leaf, _) = self.at(self.len());
-        let behind = leaf.0.last().is_some_and(|last| last.look() < row.look());
+        let behind = leaf.rows.last().is_some_and(|last| last.look() < row.look());
         if behind && leaf.len() >= Sorted::<R>::ITEMS_MAX {
-            return self.push_back(Sorted(alloc::vec![row]));
+            return self.push_back(Sorted::of(alloc::vec![row]));
         }
         let key = row.key();
         self.edit_find(
@@ -157,7 +182,7 @@ impl<R: Row> Tree<Sorted<R>> {
             |first| first.borrow() <= look,
             |leaf| {
                 let at = leaf.search(look).ok()?;
-                leaf.0.get_mut(at).map(work)
+                leaf.change_row(at, work)
             },
         )
     }
@@ -167,14 +192,14 @@ impl<R: Row> Tree<Sorted<R>> {
         self.get(look)?;
         self.edit_find(
             |first| first.borrow() <= look,
-            |leaf| leaf.search(look).ok().map(|at| leaf.0.remove(at)),
+            |leaf| leaf.search(look).ok().map(|at| leaf.take(at)),
         )
     }
 
     /// The rows from a position on.
     pub(crate) fn rows(&self, from: usize) -> impl Iterator<Item = &R> {
         self.leaves(from).flat_map(move |(leaf, base)| {
-            leaf.0.get(from.saturating_sub(base)..).unwrap_or_default()
+            leaf.rows.get(from.saturating_sub(base)..).unwrap_or_default()
         })
     }
 
@@ -182,7 +207,7 @@ impl<R: Row> Tree<Sorted<R>> {
     pub(crate) fn rows_back(&self, from: usize) -> impl Iterator<Item = &R> {
         self.leaves_back(from).flat_map(move |(leaf, base)| {
             let end = from.saturating_add(1).saturating_sub(base).min(leaf.len());
-            leaf.0.get(..end).unwrap_or_default().iter().rev()
+            leaf.rows.get(..end).unwrap_or_default().iter().rev()
         })
     }
 }
