@@ -31,7 +31,7 @@ const PATIENCE_ROUNDS: usize = 4;
 /// Due keys removed by one entry besides those it names.
 const EXPIRE_MAX: usize = 200;
 /// Above this estimate applying is long work, nanoseconds.
-const HEAVY_NS: u64 = 1_000_000;
+const HEAVY_NS: u64 = 2_000_000;
 /// How long the outcome of a proposal is waited for, besides the time its commands take.
 pub(crate) const PROPOSAL_MAX: Duration = Duration::from_secs(5);
 /// Pause before something is tried again.
