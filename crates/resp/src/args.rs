@@ -52,16 +52,19 @@ impl<'a> Args<'a> {
         Args { buffer: self.buffer, spans: self.spans.get(first..).unwrap_or(&[]) }
     }
 
+    /// The whole canonical command.
+    pub(crate) fn whole(&self) -> &'a [u8] {
+        let end = self.spans.last().map(|last| last.end as usize + 2);
+        end.and_then(|end| self.buffer.get(..end)).unwrap_or_default()
+    }
+
     /// What is around an argument (not the name) of a canonical command: all up to its header, and
-    /// all from the line's end behind it on.
-    pub(crate) fn around(&self, at: usize) -> (&'a [u8], &'a [u8]) {
-        let end = |span: &Span| span.end as usize + 2;
-        let span = self.spans.get(at);
-        let front = at.checked_sub(1).and_then(|before| self.spans.get(before)).map(end);
-        let behind = span.zip(self.spans.last()).map(|(span, last)| span.end as usize..end(last));
-        let front = front.and_then(|front| self.buffer.get(..front));
-        let behind = behind.and_then(|behind| self.buffer.get(behind));
-        (front.unwrap_or_default(), behind.unwrap_or_default())
+    /// all from the line's end behind it on. `None`: there is no such argument.
+    pub(crate) fn around(&self, at: usize) -> Option<(&'a [u8], &'a [u8])> {
+        let before = self.spans.get(at.checked_sub(1)?)?;
+        let span = self.spans.get(at)?;
+        let front = self.buffer.get(..before.end as usize + 2)?;
+        Some((front, self.whole().get(span.end as usize..)?))
     }
 
     /// All arguments in order.

@@ -359,9 +359,11 @@ pub fn write_command<'a>(out: &mut BytesMut, args: impl ExactSizeIterator<Item =
 }
 
 /// Appends a command, which lies in canonical form, with another argument (not the name) at one
-/// place: what is around it is copied as it lies.
+/// place: what is around it is copied as it lies. If there is no such place nothing is replaced.
 pub fn write_replaced(out: &mut BytesMut, args: Args<'_>, at: usize, by: &[u8]) {
-    let (front, behind) = args.around(at);
+    let Some((front, behind)) = args.around(at) else {
+        return out.extend_from_slice(args.whole());
+    };
     out.reserve(front.len() + by.len() + behind.len() + 32);
     out.extend_from_slice(front);
     put_header(out, b'$', by.len());

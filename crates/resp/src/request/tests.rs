@@ -263,4 +263,10 @@ fn a_replaced_argument_is_the_only_difference() {
             assert_eq!(got, expect, "argument {at}");
         }
     }
+    // The name stays, and so does a command that has no such argument.
+    for at in [0, words.len(), usize::MAX] {
+        let mut got = BytesMut::new();
+        write_replaced(&mut got, parser.args(&command), at, b"5-*");
+        assert_eq!(got, command[..len], "argument {at}");
+    }
 }

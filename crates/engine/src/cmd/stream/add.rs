@@ -352,6 +352,10 @@ fn judge_add(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
     if options.is_new || options.trimming.is_some_and(|it| differs(cx, args.at(1), it)) {
         return Judgement::Hidden;
     }
+    if options.at >= args.len() {
+        // Options and no id: it is refused when it is applied.
+        return Judgement::Plain;
+    }
     if options.wanted != Wanted::Auto {
         return if options.trimming.is_some_and(|trimming| trimming.whole) {
             Judgement::Guarded(None)
