@@ -240,15 +240,13 @@ pub(crate) fn same_shape(ours: &Value, theirs: &Value) -> bool {
 
 /// Redis 7.2 packs small sets of strings, which 7.0 keeps in a hash table, and small lists, which
 /// 7.0 keeps in a quicklist of one node. It makes no intset of a new set for more numbers than one
-/// may have, where 7.0 does if enough of them are the same. A difference of sets that is numbers
-/// alone is an intset here, whatever Redis had to take away from it. Its SORT makes a skiplist of
-/// every sorted set that it looks at.
+/// may have, where 7.0 does if enough of them are the same. Its SORT makes a skiplist of every
+/// sorted set that it looks at.
 fn same_encoding(ours: &Value, theirs: &Value) -> bool {
     let newer = [
         ("listpack", "hashtable"),
         ("listpack", "quicklist"),
         ("listpack", "intset"),
-        ("intset", "hashtable"),
         ("skiplist", "listpack"),
         ("listpack", "skiplist"),
     ];
