@@ -1,7 +1,7 @@
 //! Ranges of sorted sets: ZRANGE and the commands before it, ZRANGESTORE.
 
 use super::ranges::{LexRange, ScoreRange, ranks};
-use super::{Zset, answer, owned, pairs_reply, reader, store, zset};
+use super::{Member, Zset, answer, owned, pairs_reply, reader, store, zset};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::pack::Item;
 use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Writer};
@@ -214,8 +214,28 @@ fn zrangestore(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
         Ok(None) => Vec::new(),
         Err(reply) => return reply,
     };
+    lose_signs_of_zeros(&mut members, query.ends, cx.keyspace.rules().limits.zset);
     if query.reverse {
         members.reverse();
     }
     store(cx, args.at(1), &members, "zrangestore")
+}
+
+/// Scores that pass through a packed set lose the sign of a zero, and those of the first members do
+/// even if the set then becomes a large one: Redis adds them one by one, in the order of the query,
+/// to a set that is packed unless more ranks than that were asked for.
+fn lose_signs_of_zeros(
+    members: &mut [Member<'_>],
+    ends: Ends<'_>,
+    (count_max, length_max): (u64, u64),
+) {
+    let count_max = usize::try_from(count_max).unwrap_or(usize::MAX);
+    if matches!(ends, Ends::Ranks(..)) && members.len() > count_max {
+        return;
+    }
+    let packed = members.iter_mut().take(count_max);
+    for (_, score) in packed.take_while(|(member, _)| member.len() as u64 <= length_max) {
+        // Of zeros, only the sum of two negative ones is negative (IEEE 754, 6.3).
+        *score += 0.0;
+    }
 }
