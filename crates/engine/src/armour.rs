@@ -13,7 +13,23 @@ const LINE_BYTES_MAX: usize = 1000;
 /// Of these, the mark `#h ` and the newline.
 const LINE_BYTES_FRAME: usize = 4;
 
-const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+/// Whether a byte stands for itself.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'\\'
+}
+
+/// What is written for each byte that does not.
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+static ESCAPES: [[u8; 4]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut escapes = [[0; 4]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        escapes[byte] = [b'\\', b'x', DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    escapes
+};
 
 /// Writes one armoured command.
 #[derive(Debug)]
@@ -32,14 +48,22 @@ impl<'a> Armour<'a> {
         Self { out, line, room: LINE_BYTES_MAX - LINE_BYTES_FRAME }
     }
 
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if (b' '..=b'~').contains(&byte) && byte != b'\\' {
-                self.escaped(&[byte]);
-            } else {
-                let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
-                self.escaped(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) {
+        while let Some(&byte) = bytes.first() {
+            let plain = bytes.iter().take(self.room).take_while(|&&byte| is_plain(byte)).count();
+            if plain == 0 {
+                // A line has room for one byte, and not for an escape.
+                if is_plain(byte) {
+                    self.make_room(1);
+                } else {
+                    self.escape(byte);
+                    bytes = bytes.get(1..).unwrap_or_default();
+                }
+                continue;
             }
+            let (plain, rest) = bytes.split_at_checked(plain).unwrap_or((bytes, &[]));
+            self.put(plain);
+            bytes = rest;
         }
     }
 
@@ -50,16 +74,25 @@ impl<'a> Armour<'a> {
         }
     }
 
-    /// One unit that must not be torn between lines.
-    fn escaped(&mut self, unit: &[u8]) {
-        if self.room < unit.len() {
+    fn escape(&mut self, byte: u8) {
+        let escape = ESCAPES.get(usize::from(byte)).unwrap_or(&[b'?'; 4]);
+        self.make_room(escape.len());
+        self.put(escape);
+    }
+
+    /// Begins a new line unless so many bytes, which must not be torn, fit this one.
+    fn make_room(&mut self, length: usize) {
+        if self.room < length {
             self.out.extend_from_slice(b"\n");
             self.line = self.out.len();
             self.out.extend_from_slice(b"#h ");
             self.room = LINE_BYTES_MAX - LINE_BYTES_FRAME;
         }
-        self.out.extend_from_slice(unit);
-        self.room -= unit.len();
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+        self.room -= bytes.len();
     }
 }
 
@@ -90,13 +123,10 @@ pub(crate) fn take_line<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], &'static st
 }
 
 fn unescape(mut text: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
-    while let Some((&byte, behind)) = text.split_first() {
-        text = behind;
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        let Some((&[b'x', high, low], behind)) = text.split_first_chunk::<3>() else {
+    out.reserve(text.len());
+    while let Some(at) = text.iter().position(|&byte| byte == b'\\') {
+        let (plain, escape) = text.split_at_checked(at).unwrap_or((text, &[]));
+        let Some((&[_, b'x', high, low], behind)) = escape.split_first_chunk::<4>() else {
             return Err("payload: malformed escape in the armour");
         };
         text = behind;
@@ -108,7 +138,9 @@ fn unescape(mut text: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
         let (Some(high), Some(low)) = (digit(high), digit(low)) else {
             return Err("payload: malformed escape in the armour");
         };
+        out.extend_from_slice(plain);
         out.push(high << 4 | low);
     }
+    out.extend_from_slice(text);
     Ok(())
 }

@@ -41,7 +41,7 @@ pub enum Decoded<'a> {
     /// A command, with `true` when it is an expiry and has no client.
     Command(Db, &'a [u8], bool),
     /// An armoured command, decoded to canonical RESP.
-    Hidden(Db, Bytes),
+    Hidden(Db, Vec<u8>),
 }
 
 /// Walks a payload; used by `quorate log print` and by the tests. An undecodable payload ends in an
@@ -151,7 +151,7 @@ impl<'a> Walker<'a> {
                 {
                     return Err("payload: the armour does not hold one command");
                 }
-                Ok(Some(Decoded::Hidden(self.selected()?, Bytes::from(command))))
+                Ok(Some(Decoded::Hidden(self.selected()?, command)))
             }
             _ => Err("payload: unknown annotation"),
         }
