@@ -15,6 +15,7 @@
     )
 )]
 
+mod arena;
 mod disk;
 mod draft;
 mod encode;

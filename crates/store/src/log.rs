@@ -6,6 +6,7 @@
 //! or a simulated task. This file is the face; the queue and the tail cache are in `queue`, bytes
 //! go out in `writer`, come back in `read` and `recover`.
 
+use crate::arena::Arena;
 use crate::facts::Identity;
 use crate::queue::{Inner, What};
 use crate::writer::Writer;
@@ -146,11 +147,13 @@ pub struct Log<D: Disk> {
     pub(crate) shared: Arc<Shared<D>>,
 }
 
-/// What the handles share. Lock order: `preparing`, `writer`, `inner`.
+/// What the handles share. Lock order: `preparing`, `writer`, `inner`; `arena` is held alone.
 pub(crate) struct Shared<D: Disk> {
     pub(crate) disk: D,
     pub(crate) options: LogOptions,
     pub(crate) inner: Mutex<Inner<D::File>>,
+    /// Held for a moment by whoever appends.
+    pub(crate) arena: Mutex<Arena>,
     /// Held while bytes go out; never while waiting for anything but the disk.
     pub(crate) writer: Mutex<Writer<D>>,
     /// Held by whoever makes the next segment, so that only one is made.
@@ -215,10 +218,15 @@ impl<D: Disk> Log<D> {
 
     /// Queues entries; they are readable at once. `ack` fires when they are durable. Indexes must
     /// follow the last one.
-    pub fn append(&self, entries: Vec<Entry>, ack: Option<Ack>) -> Result<(), StoreError> {
+    pub fn append(&self, mut entries: Vec<Entry>, ack: Option<Ack>) -> Result<(), StoreError> {
         if entries.iter().any(|entry| entry.payload.len() > PAYLOAD_BYTES_MAX) {
             return Err(refused("the payload of an entry is too long"));
         }
+        let mut arena = self.shared.arena.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in &mut entries {
+            entry.payload = arena.keep(std::mem::take(&mut entry.payload));
+        }
+        drop(arena);
         self.enqueue(|inner| {
             let mut next = inner.last.map(|last| last.index + 1);
             for entry in &entries {

@@ -6,6 +6,7 @@
 //! refused, never repaired.
 
 use crate::StoreError;
+use crate::arena::Arena;
 use crate::disk::{Disk, DiskFile};
 use crate::encode::encode_segment_head;
 use crate::log::{Log, LogOptions, Recovered, Shared};
@@ -303,6 +304,7 @@ fn assemble<D: Disk>(
         heads: Vec::new(),
     };
     let shared = Shared {
+        arena: Mutex::new(Arena::new(options.cache_bytes)),
         disk,
         options,
         inner: Mutex::new(inner),
