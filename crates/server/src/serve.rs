@@ -10,7 +10,7 @@ use crate::settings::{Scope, Settings, all};
 use crate::shared::{Shared, Stop};
 use crate::{cron, listen, logging};
 use quorate_consensus::{LastSnapshot, Node, Options};
-use quorate_engine::Effects;
+use quorate_engine::{Effects, Garbage};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,7 +152,7 @@ async fn end(node: &Node, shared: &Shared, stop: Stop) {
 async fn carry_out(mut effects: mpsc::UnboundedReceiver<Effects>) {
     let (bin, garbage) = std::sync::mpsc::channel();
     let freer = std::thread::Builder::new().name("free".to_owned());
-    if let Err(why) = freer.spawn(move || garbage.iter().for_each(drop)) {
+    if let Err(why) = freer.spawn(move || free(&garbage)) {
         tracing::warn!(%why, "no thread for freeing memory: it is freed in line");
     }
     while let Some(effects) = effects.recv().await {
@@ -160,6 +160,25 @@ async fn carry_out(mut effects: mpsc::UnboundedReceiver<Effects>) {
             // Without the thread the send fails and hands the garbage back, to be dropped here.
             drop(bin.send(effects.garbage));
         }
+    }
+}
+
+/// Frees what comes, at the least priority: whoever serves goes first where processors are few. The
+/// kernel may see that only at its next tick, 4 ms later, unless the thread asks.
+fn free(garbage: &std::sync::mpsc::Receiver<Vec<Garbage>>) {
+    /// Some tens of microseconds' work.
+    const PIECES: u32 = 16;
+    if let Err(why) = rustix::process::nice(19) {
+        tracing::warn!(%why, "memory is freed at the priority of the server");
+    }
+    let mut pieces = 0;
+    for garbage in garbage.iter().flatten() {
+        garbage.free(&mut || {
+            pieces = (pieces + 1) % PIECES;
+            if pieces == 0 {
+                std::thread::yield_now();
+            }
+        });
     }
 }
 

@@ -23,6 +23,14 @@ impl Chunks {
         Self { list, len: bytes.len() }
     }
 
+    /// Drops it chunk by chunk: see [`Garbage::free`](crate::Garbage::free).
+    pub(crate) fn free(self, pause: &mut dyn FnMut()) {
+        for chunk in self.list {
+            drop(chunk);
+            pause();
+        }
+    }
+
     /// Length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.len

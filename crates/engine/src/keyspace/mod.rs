@@ -12,6 +12,7 @@ mod chunks;
 mod digest;
 mod expiry;
 mod freeze;
+mod garbage;
 mod hash;
 mod page;
 mod record;
@@ -24,17 +25,18 @@ pub(crate) mod tests;
 pub use access::StrRef;
 pub use ahead::Ahead;
 pub use freeze::{FreezeStep, Frozen};
+pub use garbage::Garbage;
 
 pub(crate) use ahead::Known;
 pub(crate) use chunks::{CHUNK, Chunks};
 pub(crate) use digest::{Digest, next_random};
+pub(crate) use garbage::Waste;
 pub(crate) use hash::{BUCKETS, Point, element_hash};
 pub(crate) use record::{Entry, Head, PACKED_MAX};
 pub(crate) use revisions::Revisions;
 
 use crate::Settings;
 use crate::settings::{NotifyMask, SettingError};
-use crate::snapshot::Output;
 use crate::types::Rules;
 use crate::types::hash::HashTree;
 use alloc::boxed::Box;
@@ -77,25 +79,6 @@ pub enum Deadline {
 /// The key holds another kind of value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongType;
-
-/// Large values, emptied databases and the like on their way out; only to be dropped, away from
-/// the apply path.
-#[derive(Debug)]
-pub struct Garbage(
-    #[allow(dead_code, reason = "held only to be dropped elsewhere")] pub(crate) Waste,
-);
-
-/// What [`Garbage`] holds.
-#[derive(Debug)]
-#[allow(dead_code, reason = "held only to be dropped elsewhere")]
-pub(crate) enum Waste {
-    /// A value of many blocks.
-    Entry(Entry),
-    /// A whole database.
-    Database(Box<Database>),
-    /// What was written of a snapshot that was given up.
-    Output(Box<Output>),
-}
 
 /// One database. Without keys it has no memory of its own.
 #[derive(Debug, Default)]

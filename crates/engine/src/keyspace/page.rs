@@ -134,6 +134,12 @@ impl Page {
         Some(entry)
     }
 
+    /// Drops all entries: see [`Garbage::free`](super::Garbage::free).
+    pub(super) fn free(self, pause: &mut dyn FnMut()) {
+        self.keys.into_iter().for_each(|keyed| keyed.entry.free(pause));
+        pause();
+    }
+
     /// Goes one bit deeper; the keys with that bit set leave for the page returned.
     pub(super) fn split(&mut self) -> Page {
         let mut upper =

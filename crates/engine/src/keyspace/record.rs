@@ -64,6 +64,13 @@ pub(crate) struct Head {
 }
 
 impl Entry {
+    /// Drops it: see [`Garbage::free`](super::Garbage::free).
+    pub(super) fn free(self, pause: &mut dyn FnMut()) {
+        if let Self::Large(large) = self {
+            large.value.free(pause);
+        }
+    }
+
     /// A string entry.
     pub(crate) fn string(head: Head, key: &[u8], value: &[u8]) -> Self {
         if value.len() > PACKED_MAX {

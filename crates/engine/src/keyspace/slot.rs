@@ -51,6 +51,15 @@ impl Slot {
         page.find(hash, key).ok().and_then(|at| page.entry(at))
     }
 
+    /// Drops all entries: see [`Garbage::free`](super::Garbage::free).
+    pub(super) fn free(self, pause: &mut dyn FnMut()) {
+        match self {
+            Self::Empty => {}
+            Self::List(pages) => pages.into_iter().for_each(|page| page.free(pause)),
+            Self::Node(children) => children.into_iter().for_each(|child| child.free(pause)),
+        }
+    }
+
     /// The list of pages where a hash belongs, and its level.
     fn list_mut(&mut self, hash: u32) -> (&mut Slot, u8) {
         let mut slot = self;

@@ -35,6 +35,13 @@ impl Table {
         self.count
     }
 
+    /// Drops all entries: see [`Garbage::free`](super::Garbage::free).
+    pub(super) fn free(self, pause: &mut dyn FnMut()) {
+        for group in self.groups.into_iter().flatten() {
+            group.slots.into_iter().for_each(|slot| slot.free(pause));
+        }
+    }
+
     fn slot(&self, slot: usize) -> Option<&Slot> {
         self.groups.get(slot / GROUP)?.as_ref()?.slots.get(slot % GROUP)
     }

@@ -169,6 +169,18 @@ impl Value {
             Self::Stream(stream) => stream.cost(),
         }
     }
+
+    /// Drops it piece by piece: see [`Garbage::free`](crate::Garbage::free).
+    pub(crate) fn free(self, pause: &mut dyn FnMut()) {
+        match self {
+            Self::Str(chunks) => chunks.free(pause),
+            Self::List(ListTree(tree)) => tree.free(pause),
+            Self::Zset(zset) => zset.free(pause),
+            Self::Set(SetTree(tree)) => tree.free(pause),
+            Self::Hash(hash) => hash.fields.free(pause),
+            Self::Stream(stream) => stream.free(pause),
+        }
+    }
 }
 
 /// The large form of a type.

@@ -150,6 +150,21 @@ impl<L: Leaf> Child<L> {
 }
 
 impl<L: Leaf> Node<L> {
+    /// What others share stays.
+    fn free(self, pause: &mut dyn FnMut()) {
+        match self {
+            Self::Leaf(leaf) => {
+                drop(leaf);
+                pause();
+            }
+            Self::Inner(children) => {
+                for child in Arc::into_inner(children).into_iter().flatten() {
+                    child.node.free(pause);
+                }
+            }
+        }
+    }
+
     fn first(&self) -> Option<L::Key> {
         match self {
             Self::Leaf(leaf) => Some(leaf.first()),
@@ -215,6 +230,11 @@ impl<L: Leaf> Default for Tree<L> {
 }
 
 impl<L: Leaf> Tree<L> {
+    /// Drops it leaf by leaf: see [`Garbage::free`](crate::Garbage::free).
+    pub(crate) fn free(self, pause: &mut dyn FnMut()) {
+        self.root.free(pause);
+    }
+
     /// Elements.
     pub(crate) fn len(&self) -> usize {
         self.len

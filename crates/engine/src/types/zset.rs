@@ -33,6 +33,12 @@ pub(crate) struct ZsetTree {
 }
 
 impl ZsetTree {
+    /// Drops it leaf by leaf: see [`Garbage::free`](crate::Garbage::free).
+    pub(crate) fn free(self, pause: &mut dyn FnMut()) {
+        self.ordered.free(pause);
+        self.index.free(pause);
+    }
+
     /// Bytes as counted for `maxmemory`.
     pub(crate) fn cost(&self) -> usize {
         /// What a member takes besides: its share of two leaves and of the room they have left.

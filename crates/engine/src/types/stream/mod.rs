@@ -31,6 +31,15 @@ use quorate_resp::Args;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stream(Box<Parts>);
 
+impl Stream {
+    /// Drops it leaf by leaf: see [`Garbage::free`](crate::Garbage::free).
+    pub(crate) fn free(self, pause: &mut dyn FnMut()) {
+        let parts = *self.0;
+        parts.blocks.free(pause);
+        parts.groups.free(pause);
+    }
+}
+
 impl Deref for Stream {
     type Target = Parts;
 

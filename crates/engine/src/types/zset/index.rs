@@ -85,6 +85,11 @@ struct Inner {
 }
 
 impl Index {
+    /// Drops it leaf by leaf.
+    pub(super) fn free(self, pause: &mut dyn FnMut()) {
+        self.0.tree.free(pause);
+    }
+
     /// Of all members of a set: their hashes and scores.
     pub(crate) fn new(hash_key: [u64; 2], mut members: Vec<(u32, f64)>) -> Self {
         members.sort_by_key(|(hash, _)| *hash);

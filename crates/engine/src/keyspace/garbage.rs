@@ -1,0 +1,33 @@
+//! What leaves the keyspace and takes long to free.
+
+use super::{Database, Entry};
+use crate::snapshot::Output;
+use alloc::boxed::Box;
+
+/// Large values, emptied databases and the like on their way out; only to be dropped, away from
+/// the apply path.
+#[derive(Debug)]
+pub struct Garbage(pub(crate) Waste);
+
+/// What [`Garbage`] holds.
+#[derive(Debug)]
+pub(crate) enum Waste {
+    /// A value of many blocks.
+    Entry(Entry),
+    /// A whole database.
+    Database(Box<Database>),
+    /// What was written of a snapshot that was given up.
+    Output(Box<Output>),
+}
+
+impl Garbage {
+    /// Drops it piece by piece. `pause` is called behind each piece, which takes some microseconds:
+    /// there whoever frees may let others go first.
+    pub fn free(self, pause: &mut dyn FnMut()) {
+        match self.0 {
+            Waste::Entry(entry) => entry.free(pause),
+            Waste::Database(database) => database.table.free(pause),
+            Waste::Output(output) => drop(output),
+        }
+    }
+}
