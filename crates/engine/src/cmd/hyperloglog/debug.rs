@@ -39,7 +39,8 @@ fn pfdebug(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Refuse
         return Ok(text.map_or(refusal, |text| Reply::owned(text.into_bytes())));
     }
     if !is(b"GETREG") && !is(b"TODENSE") {
-        let name = String::from_utf8_lossy(name);
+        // Redis prints it as C does, up to its first zero byte.
+        let name = String::from_utf8_lossy(name.split(|&byte| byte == 0).next().unwrap_or(name));
         return Ok(Reply::Error(Cow::Owned(format!("ERR Unknown PFDEBUG subcommand '{name}'"))));
     }
     let mut sketch = Sketch::of(Cow::Owned(found.bytes().to_vec())).ok_or(Refused::NoSketch)?;
