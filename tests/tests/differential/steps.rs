@@ -236,7 +236,8 @@ impl Pair<'_> {
         let is_by = |pair: &&[Vec<u8>]| pair[0].eq_ignore_ascii_case(b"BY");
         let mut orders = sort.windows(2).skip(2).filter(is_by).map(|pair| &pair[1]);
         match is_set && orders.any(|order| !order.contains(&b'*')) {
-            true if has(b"LIMIT") => Rule::Length,
+            true if has(b"LIMIT") && has(b"GET") => Rule::Length,
+            true if has(b"LIMIT") => Rule::Shape,
             true => Rule::Unordered,
             false => rule,
         }
