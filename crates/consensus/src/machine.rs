@@ -221,9 +221,7 @@ impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
             self.shared.applied.set(id.leader_id.term, id.index);
             tracing::info!(index = id.index, "snapshot installed");
         }
-        // Nobody waits for it: until this returns, appends and votes are not answered.
-        let freed = self.shared.env.heavy(move || drop(old));
-        Shared::<E>::spawn(freed);
+        self.shared.hand_over(old.into_garbage());
         Ok(())
     }
 

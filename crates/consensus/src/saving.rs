@@ -12,7 +12,7 @@ use crate::raft::{Config, SnapshotMeta, log_id};
 use crate::shared::{Shared, lock};
 use crate::snapshot::Facts;
 use crate::wire;
-use quorate_engine::{Checksum, FreezeStep, Frozen, Keyspace};
+use quorate_engine::{Checksum, Effects, FreezeStep, Frozen, Garbage, Keyspace};
 use quorate_store::{Draft, SnapshotFile, StoreError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -261,9 +261,10 @@ impl<E: Env> Shared<E> {
                 self.saving.waits(0);
                 step
             };
-            let Some(step) = step else {
+            let Some(mut step) = step else {
                 return Err("another state was installed meanwhile".to_owned());
             };
+            self.hand_over(std::mem::take(&mut step.garbage));
             if let Some(running) = &mut lock(&self.saving.state).running {
                 running.keys.0 = step.keys;
             }
@@ -337,11 +338,20 @@ impl<E: Env> Shared<E> {
                 self.saving.waits(0);
                 (garbage, step)
             };
-            let over = step.as_ref().is_none_or(|step| step.done);
-            self.env.heavy(move || drop((garbage, step))).await;
-            if over {
+            let Some(step) = step else { return };
+            self.hand_over(step.garbage.into_iter().chain(garbage).collect());
+            if step.done {
                 return;
             }
+            // The event loop goes on between two steps.
+            self.env.heavy(move || drop(step.pieces)).await;
+        }
+    }
+
+    /// Garbage is freed by the server, with apply's.
+    pub(crate) fn hand_over(&self, garbage: Vec<Garbage>) {
+        if !garbage.is_empty() {
+            let _ = self.effects.send(Effects { list: Vec::new(), garbage });
         }
     }
 

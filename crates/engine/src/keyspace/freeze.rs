@@ -153,6 +153,16 @@ impl Freeze {
         garbage
     }
 
+    /// What it holds, when its keyspace goes.
+    pub(super) fn into_garbage(self) -> Vec<Garbage> {
+        let databases = self.places.into_iter().filter_map(|place| match place {
+            Place::Left(database) => Some(Waste::Database(database)),
+            Place::Live(_) | Place::Done => None,
+        });
+        let output = self.output.map(|output| Waste::Output(Box::new(output)));
+        databases.chain(output).map(Garbage).collect()
+    }
+
     fn is_done(&self) -> bool {
         self.places.iter().all(|place| matches!(place, Place::Done))
     }
