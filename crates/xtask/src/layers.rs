@@ -71,7 +71,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "xtask",
         // The engine, for the list of its commands.
-        uses: &["protox", "quorate-engine", "serde_json", "tonic-prost-build"],
+        uses: &["protox", "quorate-engine", "rustix", "serde_json", "tonic-prost-build"],
         tests_use: &[],
     },
     Room {
