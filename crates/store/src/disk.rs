@@ -32,6 +32,9 @@ pub trait DiskFile: Send + Sync + 'static {
     }
     /// Cuts or extends the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Nobody is about to read it: the memory that its bytes are kept in may be used for others.
+    /// What is not on the disk yet is on its way there afterwards, and stays in memory for so long.
+    fn forget(&self) {}
 }
 
 /// A directory tree. Paths are relative to its root, with `/`.
@@ -103,7 +106,7 @@ impl Disk for OsDisk {
         // After a failed fsync the kernel keeps pages that never reached the disk and calls them
         // clean. Forget clean pages before reading, so that recovery sees what the disk has and not
         // what memory still believes.
-        let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+        file.forget();
         Ok(file)
     }
 
@@ -244,6 +247,11 @@ impl DiskFile for File {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         File::set_len(self, len)
+    }
+
+    fn forget(&self) {
+        // Advice may be refused, by a file system that has no such memory.
+        let _ = rustix::fs::fadvise(self, 0, None, Advice::DontNeed);
     }
 }
 

@@ -422,6 +422,7 @@ pub(crate) fn prepare<D: Disk>(shared: &Shared<D>) -> Result<bool, StoreError> {
         }
         size_of(writer.active.number + 1, writer.options.segment_bytes)
     };
+    forget_old(shared);
     // The long part: nobody waits for it.
     let made = create_filled(&shared.disk, "next", bytes, shared.options.fsync);
     let mut writer = shared.writer();
@@ -442,6 +443,26 @@ pub(crate) fn prepare<D: Disk>(shared: &Shared<D>) -> Result<bool, StoreError> {
             Err(StoreError::Full)
         }
         Err(error) => Err(writer.give_up(shared, error)),
+    }
+}
+
+/// The newest closed segments stay in memory for followers that are further behind than the tail
+/// cache reaches.
+const CLOSED_IN_MEMORY: usize = 1;
+
+/// Lets the system use the memory of older segments for the one that is filled next. It would keep
+/// them until it has no other memory left, though hardly anybody reads them; and on a virtual
+/// machine memory that was never used, or not for a while, is ten times as slow to write to (`dd`
+/// of 256 MiB: 0.48 to 5.0 GB/s).
+fn forget_old<D: Disk>(shared: &Shared<D>) {
+    let inner = shared.inner();
+    // The active one and those that stay; then one, and the one before it again: what was not on
+    // the disk the first time, where nothing is synced, is now.
+    let old = inner.segments.values().rev().skip(1 + CLOSED_IN_MEMORY).take(2);
+    let old: Vec<_> = old.cloned().collect();
+    drop(inner);
+    for segment in old {
+        segment.file.forget();
     }
 }
 
