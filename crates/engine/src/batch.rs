@@ -5,8 +5,8 @@
 //! selected database from record to record while it loads an AOF, so nothing may depend on what
 //! stood before. Lines that begin with `#` are annotations, which Redis 7 skips: `#x n` marks the
 //! next n commands as expiry (without a client: `UNLINK`s, which emit `expired`, and `HDEL`s of
-//! fields of hashes, which emit `hexpired`); `#h …` and a
-//! closing `#H …` carry an armoured command that Redis 7.0 must not see (see `armour`).
+//! fields of hashes, which emit `hexpired`); `#w …`, or `#h …` and a
+//! closing `#H …`, carry an armoured command that Redis 7.0 must not see (see `armour`).
 //!
 //! A payload is written once, by `seal`, and read on every replica, by `apply`.
 
@@ -42,6 +42,8 @@ pub enum Decoded<'a> {
     Command(Db, &'a [u8], bool),
     /// An armoured command, decoded to canonical RESP.
     Hidden(Db, Vec<u8>),
+    /// An armoured command that is one line of words with a space between each two.
+    Words(Db, &'a [u8]),
 }
 
 /// Walks a payload; used by `quorate log print` and by the tests. An undecodable payload ends in an
@@ -110,7 +112,7 @@ impl<'a> Walker<'a> {
     /// The arguments of what [`Self::next`] returned last.
     pub(crate) fn args<'s>(&'s self, found: &'s Decoded<'_>) -> Args<'s> {
         match found {
-            Decoded::Command(_, bytes, _) => self.parser.args(bytes),
+            Decoded::Command(_, bytes, _) | Decoded::Words(_, bytes) => self.parser.args(bytes),
             Decoded::Hidden(_, bytes) => self.parser.args(bytes),
         }
     }
@@ -143,6 +145,15 @@ impl<'a> Walker<'a> {
                 let count = line.get(3..).and_then(parse_int).filter(|&count| count > 0);
                 self.expiries = count.ok_or("payload: malformed expiry mark")?.unsigned_abs();
                 Ok(None)
+            }
+            Some(b"#w ") => {
+                let line = armour::take_line(&mut self.rest)?;
+                let line = line.get(3..).unwrap_or_default();
+                self.parser.words(line);
+                if !self.parser.args(line).iter().all(armour::is_word) {
+                    return Err("payload: a line of words with something else in it");
+                }
+                Ok(Some(Decoded::Words(self.selected()?, line)))
             }
             Some(b"#h " | b"#H ") => {
                 let command = armour::decode(&mut self.rest)?;
@@ -215,13 +226,16 @@ impl Payload {
         self.commands += 1;
     }
 
-    /// Appends one canonical command in armour.
-    pub(crate) fn hidden(&mut self, db: Db, command: &[u8]) {
+    /// Appends one canonical command, which has these arguments, in armour.
+    pub(crate) fn hidden(&mut self, db: Db, command: &[u8], args: Args<'_>) {
         self.select(db);
+        self.commands += 1;
+        if armour::write_words(&mut self.out, args) {
+            return;
+        }
         let mut armour = Armour::new(&mut self.out);
         armour.push(command);
         armour.finish();
-        self.commands += 1;
     }
 
     /// Appends the removal of expired keys.

@@ -196,7 +196,8 @@ impl<'a> Sealer<'a> {
                 }
                 Verdict::Hidden => {
                     self.copy(run, &mut stretch);
-                    self.body.hidden(run.db, run.commands.get(start..end).unwrap_or(&[]));
+                    let command = run.commands.get(start..end).unwrap_or(&[]);
+                    self.body.hidden(run.db, command, args);
                     self.plan.logged();
                 }
             }

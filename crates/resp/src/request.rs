@@ -104,6 +104,20 @@ impl Parser {
         found
     }
 
+    /// Takes a line for a command: words with one space between each two. They are found as
+    /// [`Self::args`] of the same line. Knows no quotes; what lies between two spaces, at the
+    /// beginning or at the end, is an empty argument. The line is shorter than 4 GiB.
+    pub fn words(&mut self, line: &[u8]) {
+        self.reset();
+        self.unfinished = false;
+        let mut start = 0;
+        for word in line.split(|&byte| byte == b' ') {
+            let end = start + word.len();
+            self.spans.push(Span { start: start as u32, end: end as u32 });
+            start = end + 1;
+        }
+    }
+
     /// The arguments that the last [`Parsed::Command`] found, as slices of the same `buffer`.
     pub fn args<'a>(&'a self, buffer: &'a [u8]) -> Args<'a> {
         Args::new(if self.rewritten.is_empty() { buffer } else { &self.rewritten }, &self.spans)

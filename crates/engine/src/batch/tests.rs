@@ -4,7 +4,8 @@ use super::{Decoded, Payload, decode};
 use crate::Db;
 use bytes::BytesMut;
 use proptest::prelude::*;
-use quorate_resp::write_command;
+use quorate_resp::{Limits, Parser, write_command};
+use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
@@ -38,6 +39,10 @@ fn item() -> impl Strategy<Value = (u8, Item)> {
         args().prop_map(Item::Plain),
         args().prop_map(Item::Rewritten),
         args().prop_map(Item::Hidden),
+        prop::collection::vec("[!-~]{1,9}".prop_map(String::into_bytes), 1..9)
+            .prop_map(Item::Hidden),
+        // About as long as a line of words may be.
+        (980..1010_usize).prop_map(|long| Item::Hidden(vec![vec![b'x'; long / 2]; 2])),
         prop::collection::vec(any::<u8>(), 0..2000).prop_map(|long| Item::Hidden(vec![long])),
         prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 1..200)
             .prop_map(Item::Expiry),
@@ -69,7 +74,7 @@ proptest! {
                 }
                 Item::Hidden(args) => {
                     let bytes = canonical(args);
-                    payload.hidden(db, &bytes);
+                    hide(&mut payload, db, &bytes);
                     expected.push((db, bytes, false, true));
                 }
                 Item::Expiry(keys) => {
@@ -98,6 +103,10 @@ proptest! {
             .map(|step| match step.unwrap() {
                 Decoded::Command(db, bytes, expiry) => (db, BytesMut::from(bytes), expiry, false),
                 Decoded::Hidden(db, bytes) => (db, BytesMut::from(&bytes[..]), false, true),
+                Decoded::Words(db, line) => {
+                    let words = line.split(|&byte| byte == b' ').map(<[u8]>::to_vec);
+                    (db, canonical(&words.collect::<Vec<_>>()), false, true)
+                }
             })
             .collect();
         prop_assert_eq!(found, expected);
@@ -130,11 +139,22 @@ const FRAGMENTS: &[&str] = &[
     "#H $4\\x0D\\x0ANAME\\x0D\\x0A\n",
     "#H \\x0\n",
     "#H ",
+    "#w NAME two\n",
+    "#w \n",
+    "#w NAME  two\n",
+    "#w caf\u{e9}\n",
     "#TS:1\n",
     "*0\r\n",
     "*1\r\n$4\r\n",
     "\n",
 ];
+
+/// Puts a canonical command into armour.
+fn hide(payload: &mut Payload, db: Db, command: &[u8]) {
+    let mut parser = Parser::default();
+    parser.parse(command, &Limits::stored()).unwrap();
+    payload.hidden(db, command, parser.args(command));
+}
 
 /// Outside of bulk strings a line that begins with `#` is short enough for Redis and is never a
 /// time stamp.
@@ -162,9 +182,25 @@ fn a_payload_reads_like_an_aof() {
     let mut payload = Payload::default();
     payload.expiry(Db(0), &[b"gone", b"past"]);
     payload.plain(Db(0), b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\n", 1);
-    payload.hidden(Db(2), b"*1\r\n$2\r\n\\\xff\r\n");
+    hide(&mut payload, Db(2), b"*1\r\n$2\r\n\\\xff\r\n");
+    hide(&mut payload, Db(2), b"*2\r\n$4\r\nSPOP\r\n$3\r\nset\r\n");
     let expected = "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n#x 1\n\
         *3\r\n$6\r\nUNLINK\r\n$4\r\ngone\r\n$4\r\npast\r\n*2\r\n$3\r\nDEL\r\n$1\r\na\r\n\
-        *2\r\n$6\r\nSELECT\r\n$1\r\n2\r\n#H *1\\x0D\\x0A$2\\x0D\\x0A\\x5C\\xFF\\x0D\\x0A\n";
+        *2\r\n$6\r\nSELECT\r\n$1\r\n2\r\n#H *1\\x0D\\x0A$2\\x0D\\x0A\\x5C\\xFF\\x0D\\x0A\n\
+        #w SPOP set\n";
     assert_eq!(payload.freeze(), expected.as_bytes());
+}
+
+#[test]
+fn a_line_of_words_is_read_strictly() {
+    let read = |line: &str| {
+        let payload = std::format!("*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n{line}");
+        decode(payload.as_bytes()).map(|step| step.is_ok()).collect::<Vec<_>>()
+    };
+    assert_eq!(read("#w SPOP set 3\n"), [true]);
+    for bad in
+        ["#w \n", "#w  SPOP\n", "#w SPOP \n", "#w SPOP  set\n", "#w SPOP s\x7ft\n", "#w SPOP"]
+    {
+        assert_eq!(read(bad), [false], "{bad:?}");
+    }
 }

@@ -7,6 +7,7 @@
 //! bytes ([`Known`]) takes it from here.
 
 use super::{Db, Keyspace, Point};
+use crate::armour;
 use crate::batch::parse_db;
 use quorate_resp::skim;
 
@@ -64,13 +65,13 @@ impl<'k> Ahead<'k> {
 }
 
 impl Keyspace {
-    /// Brings what the commands at the front of `commands` (canonical RESP) lie in into the
+    /// Brings what the commands at the front of `commands` (of a payload) lie in into the
     /// processor's caches, ahead of their turn. Changes nothing.
     pub fn warm<'k>(&self, db: Db, commands: &'k [u8]) -> Ahead<'k> {
         let (mut ahead, mut dbs) = (Ahead::default(), [db; WARM_MAX]);
         let (mut db, mut rest) = (db, commands);
         while let Some(place) = dbs.get_mut(ahead.count)
-            && let Some(skimmed) = skim(rest)
+            && let Some(skimmed) = skim(rest).or_else(|| armour::skim_words(rest))
         {
             rest = rest.get(skimmed.len..).unwrap_or_default();
             if skimmed.name == b"SELECT" {

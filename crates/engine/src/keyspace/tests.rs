@@ -518,6 +518,11 @@ fn warming_changes_nothing() {
     }
     assert_eq!(fed.keyspace.warm(Db(1), &commands).count(), ahead::WARM_MAX);
     assert_eq!(fed.keyspace.warm(Db(1), b"PING\r\n").count(), 0);
+    // An armoured command of words is one, too.
+    let words = [b"#w SPOP set\n#w SPOP other 3\n", &commands[..]].concat();
+    assert_eq!(fed.keyspace.warm(Db(1), words.get(..28).unwrap()).count(), 2);
+    let known = fed.keyspace.warm(Db(1), &words).take().unwrap();
+    assert!(known.point_of(&words[8..11]).is_some(), "its key is the word behind the name");
     // What was seen ahead is known by the very bytes, not by equal ones.
     let mut ahead = fed.keyspace.warm(Db(1), &commands);
     let (known, key) = (ahead.take().unwrap(), b"2".to_vec());

@@ -57,6 +57,7 @@ fn lines(sealed: &Sealed) -> Vec<String> {
             Decoded::Command(db, bytes, false) => std::format!("{} {}", db.0, show(bytes)),
             Decoded::Command(db, bytes, true) => std::format!("{}x {}", db.0, show(bytes)),
             Decoded::Hidden(db, bytes) => std::format!("{}h {}", db.0, show(&bytes)),
+            Decoded::Words(db, line) => std::format!("{}h {}", db.0, String::from_utf8_lossy(line)),
         })
         .collect();
     assert_eq!(found.len(), sealed.commands as usize);

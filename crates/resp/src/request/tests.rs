@@ -270,3 +270,17 @@ fn a_replaced_argument_is_the_only_difference() {
         assert_eq!(got, command[..len], "argument {at}");
     }
 }
+
+#[test]
+fn a_line_of_words_is_cut_at_each_space() {
+    let mut parser = Parser::default();
+    for line in ["SPOP set 3", "SPOP", "", " a  b "] {
+        // What another command left behind does not show.
+        assert!(parser.parse(b"PING one\r\n", &Limits::stored()).is_ok());
+        assert_eq!(parser.parse(b"*1", &Limits::stored()), Ok(Parsed::Incomplete));
+        parser.words(line.as_bytes());
+        let words: Vec<&[u8]> = parser.args(line.as_bytes()).iter().collect();
+        let expected: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        assert_eq!(words, expected, "{line:?}");
+    }
+}

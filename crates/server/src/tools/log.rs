@@ -6,7 +6,7 @@
 use crate::cli::print;
 use crate::settings::quoted;
 use quorate_engine::{Db, Decoded, decode};
-use quorate_resp::{Limits, Parsed, Parser};
+use quorate_resp::{Args, Limits, Parsed, Parser};
 use quorate_store::{EntryKind, OsDisk, RecordKind, RecordView, inspect};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -60,9 +60,14 @@ fn describe(record: &RecordView<'_>) -> String {
     if record.whole && record.kind == RecordKind::Entry(EntryKind::Commands) {
         for command in decode(record.payload) {
             let line = match command {
-                Ok(Decoded::Command(db, bytes, true)) => line(db, bytes, "expiry "),
-                Ok(Decoded::Command(db, bytes, false)) => line(db, bytes, ""),
-                Ok(Decoded::Hidden(db, bytes)) => line(db, &bytes, "hidden "),
+                Ok(Decoded::Command(db, bytes, true)) => canonical(db, bytes, "expiry "),
+                Ok(Decoded::Command(db, bytes, false)) => canonical(db, bytes, ""),
+                Ok(Decoded::Hidden(db, bytes)) => canonical(db, &bytes, "hidden "),
+                Ok(Decoded::Words(db, words)) => {
+                    let mut parser = Parser::default();
+                    parser.words(words);
+                    line(db, parser.args(words), "hidden ")
+                }
                 Err(why) => format!("    undecodable: {why}\n"),
             };
             text.push_str(&line);
@@ -71,14 +76,19 @@ fn describe(record: &RecordView<'_>) -> String {
     text
 }
 
-/// One command.
-fn line(db: Db, bytes: &[u8], mark: &str) -> String {
+/// One command in canonical form.
+fn canonical(db: Db, bytes: &[u8], mark: &str) -> String {
     let mut parser = Parser::default();
-    let Ok(Parsed::Command { .. }) = parser.parse(bytes, &Limits::stored()) else {
-        return "    malformed command\n".to_owned();
-    };
+    match parser.parse(bytes, &Limits::stored()) {
+        Ok(Parsed::Command { .. }) => line(db, parser.args(bytes), mark),
+        _ => "    malformed command\n".to_owned(),
+    }
+}
+
+/// One command.
+fn line(db: Db, args: Args<'_>, mark: &str) -> String {
     let mut text = format!("    db{} {mark}", db.0);
-    for (at, arg) in parser.args(bytes).iter().enumerate() {
+    for (at, arg) in args.iter().enumerate() {
         if at == 0 {
             text.push_str(&String::from_utf8_lossy(arg));
             continue;
