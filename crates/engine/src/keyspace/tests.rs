@@ -208,8 +208,9 @@ fn collect(writer: &mut Writer<'_>, key: &[u8], what: u8, elements: &[Vec<u8>]) 
         6 => {
             let now_ms = writer.now_ms();
             writer.edit_or_create(key, |hash: &mut Open<HashTree>| {
+                // Never 0, which says in a snapshot that there is none: no command sets that.
                 for (number, element) in (1..).zip(each) {
-                    hash.put(element, key, Deadline::At(now_ms + number * 7 % 200));
+                    hash.put(element, key, Deadline::At(now_ms + 1 + number * 7 % 200));
                 }
             })
         }
