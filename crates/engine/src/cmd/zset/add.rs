@@ -32,6 +32,8 @@ pub(super) const ZINCRBY: Spec = Spec::write(
     ),
     Logged::Plain,
     |cx, args| match parse_double(args.at(2)) {
+        // Redis takes options here too, and then misses a member.
+        _ if option(args.at(2)).is_some() => Reply::error(SYNTAX),
         Some(score) => put_all(cx, args.at(1), INCR, &[(score, args.at(3))]),
         None => Reply::error(NOT_A_FLOAT),
     },
