@@ -152,13 +152,14 @@ impl Pair<'_> {
 
     /// Redis's SORT takes a number for wrong if the last one that was read before it, by whatever
     /// command, was too small for a double (it asks `errno`, which nobody has set back). So a
-    /// ZADD that does nothing reads one that is not.
+    /// ZADD that does nothing reads one that is not. SORT itself reads all scores of a packed
+    /// sorted set, of which it makes a skiplist: one more before it does that.
     fn sort(&mut self, sort: &Command) -> Outcome {
+        let key = sort.get(1).map_or(&[][..], Vec::as_slice);
+        self.ask(&command(&[b"SORT", key, b"LIMIT", b"0", b"0"]));
         self.ask(&command(&[b"ZADD", b"{errno}", b"XX", b"1", b"m"]));
         self.both(sort)?;
-        // It has made a skiplist of a sorted set, which prints some scores otherwise and stays one
-        // until it is loaded anew.
-        let key = sort.get(1).map_or(&[][..], Vec::as_slice);
+        // A skiplist prints some scores otherwise, and stays one until it is loaded anew.
         let encoding = self.engine.call(&command(&[b"OBJECT", b"ENCODING", key]));
         if encoding.as_bytes() == Some(b"listpack")
             && self.ask(&command(&[b"OBJECT", b"ENCODING", key])).as_bytes() == Some(b"skiplist")
