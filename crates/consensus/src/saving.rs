@@ -29,9 +29,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 ///
 /// It shares processors and disk with the clients, and a step in every turn of the loop is felt
 /// less than a few of them in some. Five million keys under 50 connections on two cores, longest
-/// wait for a SET meanwhile, four runs each: 3.8 to 12.5 ms with a rest of a millisecond after
-/// three steps of 1,024 keys (4.0 to 5.3 s), 3.0 to 7.4 ms with a step of 512 for each entry (4.9
-/// to 5.3 s); p99 1.75 to 2.30 and 1.70 to 1.89 ms.
+/// wait for a SET meanwhile: 3.8 to 12.5 ms in four runs with a rest of a millisecond after three
+/// steps of 1,024 keys, 3.8 ms with such a step for each entry (3 rounds; p99 1.62 x its value
+/// without, 4.0 s). Steps of 512 take 4.8 to 8.4 s, by how many entries come.
 const TURN_MAX: Duration = Duration::from_millis(1);
 
 /// How long the last snapshot of a node that stops may take.
