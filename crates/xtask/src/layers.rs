@@ -20,7 +20,7 @@ const ROOMS: &[Room] = &[
     Room { name: "quorate-resp", uses: &["bytes"], tests_use: &["proptest"] },
     Room {
         name: "quorate-engine",
-        uses: &["bytes", "libm", "quorate-resp", "siphasher"],
+        uses: &["bytes", "libm", "quorate-resp", "siphasher", "triomphe"],
         // The last two for `benches/` alone.
         tests_use: &["proptest", "criterion", "mimalloc"],
     },

@@ -12,9 +12,9 @@ use crate::types::hash::HashTree;
 use crate::types::{Form, Large, Open, View};
 use crate::{Effect, Effects, Keyspace, Reader, Stamp, Writer};
 use alloc::borrow::Cow;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use quorate_resp::Reply;
+use triomphe::Arc;
 
 /// A string value where it lies: one piece, or chunks when it is large.
 #[derive(Clone, Copy, Debug)]

@@ -3,8 +3,8 @@
 //! Whoever needs the value as it is now (a snapshot, COPY) keeps the spine of pointers; a write
 //! copies only the chunk it touches. Gaps of zeros are one chunk, pointed to many times.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
+use triomphe::Arc;
 
 /// Length of every chunk but the last.
 pub(crate) const CHUNK: usize = 64 << 10;

@@ -18,8 +18,8 @@ use crate::{Db, Keyspace, Settings};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
+use triomphe::Arc;
 
 /// A piece of bytes is closed when it is this long.
 const PIECE: usize = 64 << 10;

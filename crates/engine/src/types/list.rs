@@ -7,9 +7,9 @@
 use super::pack::{self, Item, Items};
 use super::tree::{Leaf, Tree};
 use super::{Form, Large, Limits, Open, PACKED_BYTES_MAX, Value, View};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
+use triomphe::Arc;
 
 /// Some elements of a large list.
 #[derive(Clone, Debug, Default)]

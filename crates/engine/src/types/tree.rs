@@ -10,11 +10,11 @@
 //! Where leaves begin and end depends on history and must never show: not in a reply, not in a
 //! file. (A stream's blocks show; there a leaf's elements are the blocks.)
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt::Debug;
 use core::ops::Range;
+use triomphe::{Arc, UniqueArc};
 
 /// Most children of a node.
 const FANOUT: usize = 32;
@@ -158,9 +158,8 @@ impl<L: Leaf> Node<L> {
                 pause();
             }
             Self::Inner(children) => {
-                for child in Arc::into_inner(children).into_iter().flatten() {
-                    child.node.free(pause);
-                }
+                let children = Arc::into_unique(children).map(UniqueArc::into_inner);
+                children.into_iter().flatten().for_each(|child| child.node.free(pause));
             }
         }
     }

@@ -15,10 +15,10 @@
 use super::super::pack::{self, Item, Items};
 use super::Id;
 use super::sorted::Row;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Deref;
 use quorate_resp::Args;
+use triomphe::Arc;
 
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
@@ -97,8 +97,8 @@ const GATHERED_MIN: usize = 24 << 10;
 /// size class in the mean; their neighbours fill it. The allocation goes when its last block has
 /// gone or has changed, which copies that block out.
 pub(crate) fn gather(blocks: &mut [Block], now: bool) {
-    /// An allocation's counters.
-    const BESIDES: usize = 16;
+    /// An allocation's counter.
+    const BESIDES: usize = 8;
     let is_alone = |block: &&Block| match &block.rows {
         Rows::Closed(rows) => rows.len() < GATHERED_MIN,
         Rows::Open(_) | Rows::Part { .. } => false,

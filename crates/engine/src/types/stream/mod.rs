@@ -23,9 +23,9 @@ pub(crate) use sorted::{Row, Sorted};
 use super::tree::{Leaf as _, Tree};
 use super::{Form, Large, Limits, Open, Value, View};
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::ops::{Deref, DerefMut};
 use quorate_resp::Args;
+use triomphe::Arc;
 
 /// A stream, in a box: every write takes it out of its place and puts it back.
 #[derive(Clone, Debug, Default)]

@@ -8,9 +8,9 @@
 use super::super::tree::Tree;
 use super::sorted::{Row, Sorted};
 use super::{Id, group::Name};
-use alloc::sync::Arc;
 use quorate_resp::Args;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use triomphe::Arc;
 
 /// How long ids are remembered, in seconds: what may be set.
 pub(crate) const DURATION_MAX: u64 = 86_400;
