@@ -4,7 +4,8 @@
 //! random keys of a million took 786 ns each, and 427 ns when 64 at a time were warmed first
 //! (that included); of a thousand keys, which are in the cache anyway, 92 and 126 ns. Worth it
 //! from some four keys on. Where a key lies is computed once: the writer that meets the very same
-//! bytes ([`Known`]) takes it from here.
+//! bytes ([`Known`]) takes it from here, and so does the next command if it names the same key, as
+//! pipelines that fill one collection do.
 
 use super::{Db, Keyspace, Point};
 use crate::armour;
@@ -35,6 +36,8 @@ impl Known<'_> {
 pub struct Ahead<'k> {
     known: [Option<Known<'k>>; WARM_MAX],
     count: usize,
+    /// Keys that are not the one before.
+    fresh: usize,
     taken: usize,
 }
 
@@ -56,11 +59,18 @@ impl<'k> Ahead<'k> {
         *next
     }
 
-    fn push(&mut self, known: Option<Known<'k>>) {
-        if let Some(place) = self.known.get_mut(self.count) {
-            *place = known;
-            self.count += 1;
-        }
+    /// Adds a key, or a command without one. `point` says where a key lies.
+    fn push(&mut self, key: Option<&'k [u8]>, point: impl FnOnce(&[u8]) -> Point) {
+        let last = self.count.checked_sub(1).and_then(|last| self.known.get(last).copied()?);
+        let Some(place) = self.known.get_mut(self.count) else { return };
+        *place = key.map(|key| match last {
+            Some(Known { key: same, at }) if same == key => Known { key, at },
+            _ => {
+                self.fresh += 1;
+                Known { key, at: point(key) }
+            }
+        });
+        self.count += 1;
     }
 }
 
@@ -79,7 +89,8 @@ impl Keyspace {
                 continue;
             }
             *place = db;
-            ahead.push((!skimmed.first.is_empty()).then(|| self.know(skimmed.first)));
+            let key = Some(skimmed.first).filter(|key| !key.is_empty());
+            ahead.push(key, |key| Point::of(self.hash_key, key));
         }
         self.touch(&ahead, dbs);
         ahead
@@ -88,18 +99,16 @@ impl Keyspace {
     /// The same for the keys of one command.
     pub(crate) fn warm_keys<'k>(&self, db: Db, keys: impl Iterator<Item = &'k [u8]>) -> Ahead<'k> {
         let mut ahead = Ahead::default();
-        keys.take(WARM_MAX).for_each(|key| ahead.push(Some(self.know(key))));
+        for key in keys.take(WARM_MAX) {
+            ahead.push(Some(key), |key| Point::of(self.hash_key, key));
+        }
         self.touch(&ahead, [db; WARM_MAX]);
         ahead
     }
 
-    fn know<'k>(&self, key: &'k [u8]) -> Known<'k> {
-        Known { key, at: Point::of(self.hash_key, key) }
-    }
-
     /// Reads a byte of each record, all pages before.
     fn touch(&self, ahead: &Ahead<'_>, dbs: [Db; WARM_MAX]) {
-        if ahead.count < WARM_MIN {
+        if ahead.fresh < WARM_MIN {
             return;
         }
         let mut numbers = 0..ahead.count;

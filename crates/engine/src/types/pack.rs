@@ -438,7 +438,8 @@ pub(crate) fn splice(bytes: &mut Vec<u8>, part: Range<usize>, by: &[u8]) {
     let end = bytes.len();
     if new > old {
         bytes.reserve_exact(new - old);
-        bytes.resize(end + new - old, 0);
+        // Room: all of it is written over, unless it is where the new bytes belong.
+        bytes.extend_from_slice(by.get(old..).unwrap_or_default());
     }
     if new != old {
         bytes.copy_within(part.end..end, part.start + new);

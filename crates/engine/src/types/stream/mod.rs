@@ -223,14 +223,15 @@ impl Parts {
         if bytes > BLOCK_BYTES_MAX {
             return Err(CannotAdd::TooLarge);
         }
-        let fits = self.blocks.last().is_some_and(|last| has_room(last, bytes, limits));
-        if fits {
-            self.blocks.edit_end(false, |leaf| {
+        let fits = self.blocks.edit_end(false, |leaf| {
+            let fits = leaf.rows().last().is_some_and(|last| has_room(last, bytes, limits));
+            if fits {
                 let leaf = Arc::make_mut(leaf);
                 leaf.change_row(leaf.len().saturating_sub(1), |last| last.append(id, pairs));
-                true
-            });
-        } else {
+            }
+            fits
+        });
+        if !fits {
             add_block(&mut self.blocks, Block::new(id, pairs));
         }
         self.len += 1;
