@@ -89,7 +89,7 @@ impl Parser {
     /// behind them.
     pub fn parse(&mut self, buffer: &[u8], limits: &Limits) -> Result<Parsed, ProtocolError> {
         if !self.unfinished {
-            self.reset();
+            self.forget();
             if let Some(len) = self.whole(buffer, limits) {
                 return Ok(Parsed::Command { len, canonical: true });
             }
@@ -145,7 +145,10 @@ impl Parser {
         if count > limits.args_max {
             return None;
         }
-        self.spans.resize(count, Span { start: 0, end: 0 });
+        // All of them are written below. In a pipeline the command before has left as many.
+        if self.spans.len() != count {
+            self.spans.resize(count, Span { start: 0, end: 0 });
+        }
         for span in &mut self.spans {
             let (bytes, behind) = short_header(buffer.get(pos..)?, b'$')?;
             let start = pos + behind;
@@ -161,10 +164,18 @@ impl Parser {
     }
 
     fn reset(&mut self) {
-        self.progress = Progress::default();
+        self.forget();
         self.spans.clear();
+    }
+
+    /// Forgets the last command but for its spans, which may be written over.
+    fn forget(&mut self) {
+        self.progress = Progress::default();
+        if self.spans.capacity() > SPANS_KEPT {
+            self.spans.clear();
+            self.spans.shrink_to(SPANS_KEPT);
+        }
         self.rewritten.clear();
-        self.spans.shrink_to(SPANS_KEPT);
         self.rewritten.shrink_to(LINE_BYTES_MAX);
     }
 
@@ -339,7 +350,7 @@ impl Parser {
 /// A header's number of one to three digits, as a canonical one has them, and its length; not 0 of
 /// an array. Every header has six bytes from its mark on, with what must follow.
 #[inline]
-fn short_header(buffer: &[u8], kind: u8) -> Option<(usize, usize)> {
+pub(crate) fn short_header(buffer: &[u8], kind: u8) -> Option<(usize, usize)> {
     let digit = |byte: u8| Some(usize::from(byte.wrapping_sub(b'0'))).filter(|&digit| digit < 10);
     let [mark, first, rest @ ..] = *buffer.first_chunk::<6>()?;
     let one = if mark == kind { digit(first)? } else { return None };

@@ -4,6 +4,8 @@
 //! first two arguments of a command in canonical form. What it cannot read at a glance ends the
 //! look ahead; the parser will see it in its turn.
 
+use crate::request::short_header;
+
 /// The front of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skimmed<'a> {
@@ -38,6 +40,9 @@ pub fn skim(buffer: &[u8]) -> Option<Skimmed<'_>> {
 fn header(buffer: &[u8], mark: u8) -> Option<(usize, &[u8])> {
     /// More digits than any command of ours that is worth a look.
     const DIGITS_MAX: usize = 9;
+    if let Some((number, len)) = short_header(buffer, mark) {
+        return buffer.get(len..).map(|rest| (number, rest));
+    }
     let (first, digits) = buffer.split_first()?;
     if *first != mark {
         return None;
