@@ -211,7 +211,7 @@ fn redis_serves_what_we_write_while_it_changes() {
     write(&mut keyspace, &mut effects, 0, &|writer| assert!(writer.flush(None) > 0));
     let (mut file, mut checksum, mut done) = (Vec::new(), Checksum::default(), false);
     while !done {
-        let step = keyspace.freeze_step(frozen, 10).unwrap();
+        let step = keyspace.freeze_step(frozen, 10, &mut || false).unwrap();
         for piece in step.pieces {
             piece.write(&mut |bytes| file.extend_from_slice(bytes));
         }

@@ -157,7 +157,7 @@ impl World {
 
     fn freeze_step(&mut self) -> Result<(), String> {
         let frozen = self.leader.frozen().ok_or("no freeze runs")?;
-        let step = self.leader.freeze_step(frozen, 1).ok_or("the freeze is gone")?;
+        let step = self.leader.freeze_step(frozen, 1, &mut || false).ok_or("the freeze is gone")?;
         for piece in &step.pieces {
             piece.write(&mut |bytes| self.pieces.extend_from_slice(bytes));
         }

@@ -19,6 +19,8 @@ use alloc::vec::Vec;
 
 /// A step of the walk ends when it has written so many bytes, however few keys they are.
 const STEP_BYTES: u64 = 64 << 10;
+/// After so many keys a step asks whether it is to end.
+const KEYS_ASKED: usize = 64;
 
 /// A view that is being written: what was frozen, and how much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,18 +112,24 @@ impl Freeze {
     }
 
     /// Writes the next keys that have not changed since the freeze, until it has looked at so many
-    /// keys or written so many bytes. Gives the databases that are no longer needed.
+    /// keys or written so many bytes, or it is told that this is enough. Gives the databases that
+    /// are no longer needed.
     fn walk(
         &mut self,
         databases: &mut [Database],
         epoch: bool,
         (keys_max, bytes): (usize, u64),
+        is_enough: &mut dyn FnMut() -> bool,
     ) -> Vec<Garbage> {
         let Self { output, places, at, keys, .. } = self;
         let written = |output: &Option<Output>| output.as_ref().map_or(0, Output::written);
         let bytes_max = written(output) + bytes;
-        let (mut looked, mut garbage) = (0, Vec::new());
-        while looked < keys_max && written(output) < bytes_max {
+        let (mut looked, mut garbage) = (0_usize, Vec::new());
+        let mut goes_on = |looked: usize, output: &Option<Output>| {
+            let asks = looked > 0 && looked.is_multiple_of(KEYS_ASKED);
+            looked < keys_max && written(output) < bytes_max && !(asks && is_enough())
+        };
+        while goes_on(looked, output) {
             let mut waiting = Db::all().zip(places.iter_mut());
             let waiting = waiting.find(|(_, place)| !matches!(place, Place::Done));
             let Some((of, place)) = waiting else { break };
@@ -140,7 +148,7 @@ impl Freeze {
                             output.entry(of, entry);
                         }
                     }
-                    looked < keys_max && written(output) < bytes_max
+                    goes_on(looked, output)
                 })
             });
             *at = next.unwrap_or_default();
@@ -190,14 +198,25 @@ impl Keyspace {
     }
 
     /// Does a little of the work of a freeze, looking at no more than `keys_max` keys that did not
-    /// change, and hands out all that is ready. `None` if that freeze does not run here (any more).
-    pub fn freeze_step(&mut self, of: Frozen, keys_max: usize) -> Option<FreezeStep> {
-        self.freeze_step_within(of, (keys_max.max(1), STEP_BYTES))
+    /// change, and hands out all that is ready. Every 64 keys it asks whether this is enough.
+    /// `None` if that freeze does not run here (any more).
+    pub fn freeze_step(
+        &mut self,
+        of: Frozen,
+        keys_max: usize,
+        is_enough: &mut dyn FnMut() -> bool,
+    ) -> Option<FreezeStep> {
+        self.freeze_step_within(of, (keys_max.max(1), STEP_BYTES), is_enough)
     }
 
-    fn freeze_step_within(&mut self, of: Frozen, limits: (usize, u64)) -> Option<FreezeStep> {
+    fn freeze_step_within(
+        &mut self,
+        of: Frozen,
+        limits: (usize, u64),
+        is_enough: &mut dyn FnMut() -> bool,
+    ) -> Option<FreezeStep> {
         let mut freeze = self.freeze.take_if(|freeze| freeze.frozen == of)?;
-        let garbage = freeze.walk(&mut self.databases, self.epoch, limits);
+        let garbage = freeze.walk(&mut self.databases, self.epoch, limits, is_enough);
         let done = freeze.is_done();
         let pieces = freeze.output.as_mut().map(|output| output.take(done)).unwrap_or_default();
         let keys = freeze.keys;

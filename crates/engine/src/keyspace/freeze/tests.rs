@@ -54,7 +54,17 @@ impl Taking {
 
     /// Whether that was the last step.
     fn step(&mut self, keyspace: &mut Keyspace, limits: (usize, u64)) -> bool {
-        let step = keyspace.freeze_step_within(self.frozen, limits).unwrap();
+        self.step_until(keyspace, limits, &mut || false).1
+    }
+
+    /// Keys that are done, and whether that was the last step.
+    fn step_until(
+        &mut self,
+        keyspace: &mut Keyspace,
+        limits: (usize, u64),
+        is_enough: &mut dyn FnMut() -> bool,
+    ) -> (u64, bool) {
+        let step = keyspace.freeze_step_within(self.frozen, limits, is_enough).unwrap();
         assert_eq!(keyspace.freeze_backlog(), 0, "a step hands out all there is");
         for piece in step.pieces {
             piece.write(&mut |bytes| {
@@ -67,7 +77,7 @@ impl Taking {
             assert_eq!(step.keys, self.frozen.keys, "each key is written once");
             self.check(keyspace);
         }
-        step.done
+        (step.keys, step.done)
     }
 
     fn check(&mut self, keyspace: &Keyspace) {
@@ -167,14 +177,31 @@ fn an_emptied_database_is_written_and_then_given_away() {
     assert_eq!(fed.entry(1, 0).flush(None), 100);
     assert!(fed.effects.garbage.is_empty(), "the freeze still needs it");
     fed.entry(1, 0).set_string(b"new", b"", Deadline::Clear);
-    let step = fed.keyspace.freeze_step_within(taking.frozen, (10, 1 << 20)).unwrap();
+    let step =
+        fed.keyspace.freeze_step_within(taking.frozen, (10, 1 << 20), &mut || false).unwrap();
     assert!(step.garbage.is_empty() && !step.done);
     fed.keyspace.freeze_abandon(taking.frozen);
     taking.abandoned = true;
-    let step = fed.keyspace.freeze_step_within(taking.frozen, (1000, 1 << 20)).unwrap();
+    let step =
+        fed.keyspace.freeze_step_within(taking.frozen, (1000, 1 << 20), &mut || false).unwrap();
     assert_eq!((step.garbage.len(), step.done, step.keys), (1, true, 100));
     assert!(step.pieces.is_empty());
     taking.check(&fed.keyspace);
+}
+
+#[test]
+fn a_step_ends_when_it_is_told_to() {
+    let mut fed = Fed::new();
+    for number in 0..1000_u32 {
+        fed.entry(1, 0).set_string(format!("{number}").as_bytes(), b"", Deadline::Clear);
+    }
+    let mut taking = Taking::begin(&mut fed.keyspace);
+    let limits = (1000, 1 << 20);
+    for steps in 1..=3 {
+        let stands = taking.step_until(&mut fed.keyspace, limits, &mut || true);
+        assert_eq!(stands, (steps * KEYS_ASKED as u64, false));
+    }
+    assert!(taking.step(&mut fed.keyspace, limits), "one step takes all that is left");
 }
 
 #[test]
