@@ -8,6 +8,7 @@
 
 mod drive;
 mod large;
+mod machine;
 mod memory;
 mod probe;
 mod report;

@@ -7,7 +7,7 @@
 
 use super::probe::{Probe, Request, Window, window};
 use super::systems::{self, System};
-use super::{drive, drive::command, report::median};
+use super::{drive, drive::command, machine, report::median};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,8 +76,9 @@ fn compare(
     keys: (u32, &'static str),
     rounds: u32,
 ) -> Result<(), String> {
+    machine::print_gaps();
     println!(
-        "{:<13} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8} {:>8}",
+        "{:<13} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8} {:>8}   each round's max ms*",
         "system",
         "SET/s",
         "p99 ms",
@@ -99,13 +100,14 @@ fn compare(
         print_row(name, &all);
     }
     println!("* while the snapshot is made; medians of {rounds} rounds; {} keys", keys.0);
+    machine::print_gaps();
     Ok(())
 }
 
 fn print_row(name: &str, all: &[Measured]) {
     let of = |pick: fn(&Measured) -> f64| median(all.iter().map(pick).collect());
     println!(
-        "{name:<13} {:>9.0} {:>8.3} {:>8.2} {:>8.3} {:>8.2} {:>8.2} {:>7.2} {:>7.1}% {:>8.2}",
+        "{name:<13} {:>9.0} {:>8.3} {:>8.2} {:>8.3} {:>8.2} {:>8.2} {:>7.2} {:>7.1}% {:>8.2}   {}",
         of(|m| m.without.per_second),
         of(|m| m.without.p99_ms),
         of(|m| m.without.max_ms),
@@ -115,6 +117,8 @@ fn print_row(name: &str, all: &[Measured]) {
         of(|m| m.seconds),
         of(|m| m.added * 100.0),
         of(|m| m.start_s),
+        // A wait that is the system's own is there in every round.
+        all.iter().map(|m| format!("{:.1}", m.during.max_ms)).collect::<Vec<_>>().join(" "),
     );
 }
 
