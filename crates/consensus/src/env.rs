@@ -35,7 +35,7 @@ pub(crate) trait Env: Clone + Send + Sync + 'static {
         256 << 10
     }
 
-    /// Keys that a snapshot's scribe looks at while it holds the keyspace: some 0.2 ms of work.
+    /// Keys that a snapshot's scribe looks at while it holds the keyspace: some 0.3 ms of work.
     fn step_keys(&self) -> usize {
         1024
     }

@@ -261,10 +261,7 @@ impl<E: Env> Shared<E> {
             // would make everybody wait with it.
             let step = {
                 let mut keyspace = self.keyspace.write().await;
-                let step =
-                    keyspace.freeze_step(frozen, self.env.step_keys(), &mut self.step_clock());
-                self.saving.waits(0);
-                step
+                self.step(&mut keyspace, frozen)
             };
             let Some(mut step) = step else {
                 return Err("another state was installed meanwhile".to_owned());
@@ -303,10 +300,13 @@ impl<E: Env> Shared<E> {
         self.env.heavy(move || snapshots.publish(&log, last, draft)).await.map_err(text)
     }
 
-    /// Says from when on a step that begins now has taken long enough.
-    fn step_clock(&self) -> impl FnMut() -> bool {
+    /// One step, after which nothing waits for the scribe.
+    fn step(&self, keyspace: &mut Keyspace, frozen: Frozen) -> Option<FreezeStep> {
         let end = self.env.elapsed().saturating_add(STEP_MAX);
-        move || self.env.elapsed() >= end
+        let mut is_enough = || self.env.elapsed() >= end;
+        let step = keyspace.freeze_step(frozen, self.env.step_keys(), &mut is_enough);
+        self.saving.waits(0);
+        step
     }
 
     /// Waits until an entry was applied since the last step began, or none comes.
@@ -357,10 +357,7 @@ impl<E: Env> Shared<E> {
             let (garbage, step) = {
                 let mut keyspace = self.keyspace.write().await;
                 let garbage = keyspace.freeze_abandon(frozen);
-                let step =
-                    keyspace.freeze_step(frozen, self.env.step_keys(), &mut self.step_clock());
-                self.saving.waits(0);
-                (garbage, step)
+                (garbage, self.step(&mut keyspace, frozen))
             };
             let Some(step) = step else { return };
             self.hand_over(step.garbage.into_iter().chain(garbage).collect());

@@ -108,7 +108,8 @@ impl Parser {
     /// [`Self::args`] of the same line. Knows no quotes; what lies between two spaces, at the
     /// beginning or at the end, is an empty argument. The line is shorter than 4 GiB.
     pub fn words(&mut self, line: &[u8]) {
-        self.reset();
+        self.forget();
+        self.spans.clear();
         self.unfinished = false;
         let mut start = 0;
         for word in line.split(|&byte| byte == b' ') {
@@ -161,11 +162,6 @@ impl Parser {
         }
         self.progress.pos = pos;
         Some(pos)
-    }
-
-    fn reset(&mut self) {
-        self.forget();
-        self.spans.clear();
     }
 
     /// Forgets the last command but for its spans, which may be written over.

@@ -161,10 +161,7 @@ impl Pair<'_> {
         self.ask(&command(&[b"ZADD", b"{errno}", b"XX", b"1", b"m"]));
         self.both(sort)?;
         // A skiplist prints some scores otherwise, and stays one until it is loaded anew.
-        let encoding = self.engine.call(&command(&[b"OBJECT", b"ENCODING", key]));
-        if encoding.as_bytes() == Some(b"listpack")
-            && self.ask(&command(&[b"OBJECT", b"ENCODING", key])).as_bytes() == Some(b"skiplist")
-        {
+        if self.lies_as(key, b"listpack", b"skiplist") {
             let deadline = self.ask(&command(&[b"PEXPIRETIME", key])).as_int().unwrap_or(0).max(0);
             let payload = self.ask(&command(&[b"DUMP", key]));
             let (at, payload) = (deadline.to_string(), payload.as_bytes().unwrap_or_default());
@@ -180,14 +177,17 @@ impl Pair<'_> {
     fn members(&mut self, add: &Command) -> Outcome {
         const TOO_LONG: &[u8] = &[b'm'; 100];
         self.both(add)?;
-        let encoding = command(&[b"OBJECT", b"ENCODING", &add[1]]);
-        if self.engine.call(&encoding).as_bytes() == Some(b"skiplist")
-            && self.ask(&encoding).as_bytes() == Some(b"listpack")
-        {
+        if self.lies_as(&add[1], b"skiplist", b"listpack") {
             self.ask(&command(&[b"ZADD", &add[1], b"0", TOO_LONG]));
             self.ask(&command(&[b"ZREM", &add[1], TOO_LONG]));
         }
         Ok(())
+    }
+
+    /// Whether a key has this encoding here, and that one in Redis.
+    fn lies_as(&mut self, key: &[u8], ours: &[u8], theirs: &[u8]) -> bool {
+        let ask = command(&[b"OBJECT", b"ENCODING", key]);
+        self.engine.call(&ask).as_bytes() == Some(ours) && self.ask(&ask).as_bytes() == Some(theirs)
     }
 
     /// Which of the places at one distance COUNT leaves out is each side's own: Redis is given what

@@ -59,15 +59,15 @@ impl<'k> Ahead<'k> {
         *next
     }
 
-    /// Adds a key, or a command without one. `point` says where a key lies.
-    fn push(&mut self, key: Option<&'k [u8]>, point: impl FnOnce(&[u8]) -> Point) {
+    /// Adds a key, or a command without one.
+    fn push(&mut self, key: Option<&'k [u8]>, hash_key: [u64; 2]) {
         let last = self.count.checked_sub(1).and_then(|last| self.known.get(last).copied()?);
         let Some(place) = self.known.get_mut(self.count) else { return };
         *place = key.map(|key| match last {
             Some(Known { key: same, at }) if same == key => Known { key, at },
             _ => {
                 self.fresh += 1;
-                Known { key, at: point(key) }
+                Known { key, at: Point::of(hash_key, key) }
             }
         });
         self.count += 1;
@@ -90,7 +90,7 @@ impl Keyspace {
             }
             *place = db;
             let key = Some(skimmed.first).filter(|key| !key.is_empty());
-            ahead.push(key, |key| Point::of(self.hash_key, key));
+            ahead.push(key, self.hash_key);
         }
         self.touch(&ahead, dbs);
         ahead
@@ -99,9 +99,7 @@ impl Keyspace {
     /// The same for the keys of one command.
     pub(crate) fn warm_keys<'k>(&self, db: Db, keys: impl Iterator<Item = &'k [u8]>) -> Ahead<'k> {
         let mut ahead = Ahead::default();
-        for key in keys.take(WARM_MAX) {
-            ahead.push(Some(key), |key| Point::of(self.hash_key, key));
-        }
+        keys.take(WARM_MAX).for_each(|key| ahead.push(Some(key), self.hash_key));
         self.touch(&ahead, [db; WARM_MAX]);
         ahead
     }

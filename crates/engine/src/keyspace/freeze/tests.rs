@@ -166,12 +166,17 @@ fn a_large_value_is_kept_and_not_copied() {
     assert_eq!(fed.reader(0).string(b"large").unwrap().unwrap().byte(70 << 20), b'n');
 }
 
-#[test]
-fn an_emptied_database_is_written_and_then_given_away() {
+fn with_keys(count: u32) -> Fed {
     let mut fed = Fed::new();
-    for number in 0..100_u32 {
+    for number in 0..count {
         fed.entry(1, 0).set_string(format!("{number}").as_bytes(), b"", Deadline::Clear);
     }
+    fed
+}
+
+#[test]
+fn an_emptied_database_is_written_and_then_given_away() {
+    let mut fed = with_keys(100);
     let mut taking = Taking::begin(&mut fed.keyspace);
     assert!(!taking.step(&mut fed.keyspace, (10, 1 << 20)));
     assert_eq!(fed.entry(1, 0).flush(None), 100);
@@ -191,10 +196,7 @@ fn an_emptied_database_is_written_and_then_given_away() {
 
 #[test]
 fn a_step_ends_when_it_is_told_to() {
-    let mut fed = Fed::new();
-    for number in 0..1000_u32 {
-        fed.entry(1, 0).set_string(format!("{number}").as_bytes(), b"", Deadline::Clear);
-    }
+    let mut fed = with_keys(1000);
     let mut taking = Taking::begin(&mut fed.keyspace);
     let limits = (1000, 1 << 20);
     for steps in 1..=3 {
