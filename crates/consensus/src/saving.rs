@@ -30,9 +30,13 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// It shares processors and disk with the clients, and a step in every turn of the loop is felt
 /// less than a few of them in some. Five million keys under 50 connections on two cores, longest
 /// wait for a SET meanwhile: 3.8 to 12.5 ms in four runs with a rest of a millisecond after three
-/// steps of 1,024 keys, 3.8 ms with such a step for each entry (3 rounds; p99 1.62 x its value
-/// without, 4.0 s). Steps of 512 take 4.8 to 8.4 s, by how many entries come.
+/// steps of 1,024 keys, 3.8 ms with such a step for each entry.
 const TURN_MAX: Duration = Duration::from_millis(1);
+/// Keys a second that the steps of a node with clients add up to: a step looks at as many as fell
+/// due since the last one began, so that where entries come often, each of them waits for less.
+const KEYS_PER_SECOND: u64 = 900_000;
+/// No step looks at fewer keys than the largest one, divided by this.
+const STEP_SHARE: usize = 4;
 
 /// A step that takes longer ends before it has looked at all its keys. It takes some 0.3 ms, but on
 /// a host that others use, a processor was seen to be a tenth as fast for milliseconds.
@@ -170,6 +174,8 @@ struct Pace {
     seen: u64,
     /// No entry came in the time that the scribe waits for one.
     idle: bool,
+    /// When the last step began.
+    began: Duration,
 }
 
 impl Pace {
@@ -178,6 +184,15 @@ impl Pace {
     fn waits(&mut self, applied: u64) -> bool {
         self.idle &= applied == self.seen;
         applied == self.seen && !self.idle
+    }
+
+    /// Keys for a step that begins now, `max` being the most: all of them on a node that applies
+    /// nothing.
+    fn keys(&mut self, now: Duration, max: usize) -> usize {
+        let since = now.saturating_sub(std::mem::replace(&mut self.began, now));
+        let due = since.as_micros() * u128::from(KEYS_PER_SECOND) / 1_000_000;
+        let due = usize::try_from(due).unwrap_or(max);
+        if self.idle { max } else { due.clamp(max.div_ceil(STEP_SHARE), max) }
     }
 }
 
@@ -261,7 +276,8 @@ impl<E: Env> Shared<E> {
             // would make everybody wait with it.
             let step = {
                 let mut keyspace = self.keyspace.write().await;
-                self.step(&mut keyspace, frozen)
+                let keys = pace.keys(self.env.elapsed(), self.env.step_keys());
+                self.step(&mut keyspace, frozen, keys)
             };
             let Some(mut step) = step else {
                 return Err("another state was installed meanwhile".to_owned());
@@ -300,11 +316,11 @@ impl<E: Env> Shared<E> {
         self.env.heavy(move || snapshots.publish(&log, last, draft)).await.map_err(text)
     }
 
-    /// One step, after which nothing waits for the scribe.
-    fn step(&self, keyspace: &mut Keyspace, frozen: Frozen) -> Option<FreezeStep> {
+    /// One step of so many keys, after which nothing waits for the scribe.
+    fn step(&self, keyspace: &mut Keyspace, frozen: Frozen, keys: usize) -> Option<FreezeStep> {
         let end = self.env.elapsed().saturating_add(STEP_MAX);
         let mut is_enough = || self.env.elapsed() >= end;
-        let step = keyspace.freeze_step(frozen, self.env.step_keys(), &mut is_enough);
+        let step = keyspace.freeze_step(frozen, keys, &mut is_enough);
         self.saving.waits(0);
         step
     }
@@ -357,7 +373,7 @@ impl<E: Env> Shared<E> {
             let (garbage, step) = {
                 let mut keyspace = self.keyspace.write().await;
                 let garbage = keyspace.freeze_abandon(frozen);
-                (garbage, self.step(&mut keyspace, frozen))
+                (garbage, self.step(&mut keyspace, frozen, self.env.step_keys()))
             };
             let Some(step) = step else { return };
             self.hand_over(step.garbage.into_iter().chain(garbage).collect());
@@ -435,17 +451,31 @@ mod tests {
 
     #[test]
     fn the_scribe_waits_for_entries_only_while_they_come() {
-        let mut pace = Pace { seen: 5, idle: false };
+        let mut pace = Pace { seen: 5, ..Pace::default() };
         assert!(pace.waits(5));
         // One came while the step was written.
         assert!(!pace.waits(6));
         // None came: it is not waited for again.
-        pace = Pace { seen: 6, idle: true };
+        pace = Pace { seen: 6, idle: true, ..pace };
         assert!(!pace.waits(6) && !pace.waits(6));
         // They come again.
         assert!(!pace.waits(7));
         pace.seen = 7;
         assert!(pace.waits(7));
+    }
+
+    #[test]
+    fn a_step_looks_at_the_keys_that_fell_due() {
+        let mut pace = Pace { began: Duration::from_secs(1), ..Pace::default() };
+        let mut keys_at = |us: u64| pace.keys(Duration::from_micros(1_000_000 + us), 1024);
+        assert_eq!(keys_at(500), 450);
+        assert_eq!(keys_at(1_500), 900);
+        // Never so few that it takes for ever, never so many that somebody waits.
+        assert_eq!(keys_at(1_510), 256);
+        assert_eq!(keys_at(9_000), 1024);
+        pace.idle = true;
+        assert_eq!(pace.keys(pace.began, 1024), 1024);
+        assert_eq!(Pace::default().keys(Duration::ZERO, 1), 1);
     }
 
     #[test]
