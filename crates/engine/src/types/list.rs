@@ -4,6 +4,7 @@
 //! quicklist is a tree of leaves here, found by position alone; its nodes as Redis would make them
 //! exist only in files, which cut the elements anew (`snapshot`).
 
+use super::gapped::Gapped;
 use super::pack::{self, Item, Items};
 use super::tree::{Leaf, Tree};
 use super::{Form, Large, Limits, Open, PACKED_BYTES_MAX, Value, View};
@@ -14,7 +15,7 @@ use triomphe::Arc;
 /// Some elements of a large list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Row {
-    entries: Vec<u8>,
+    entries: Gapped,
     count: usize,
 }
 
@@ -24,7 +25,7 @@ const GROWTH: usize = 8;
 impl Row {
     /// Of entries.
     pub(crate) fn new(entries: Vec<u8>, count: usize) -> Self {
-        Self { entries, count }
+        Self { entries: entries.into(), count }
     }
 
     /// The entries of elements, as bytes.
@@ -41,13 +42,8 @@ impl Row {
     /// Replaces elements by an entry, or by none.
     fn put(&mut self, part: Range<usize>, entry: &[u8]) {
         let place = self.place(part.clone());
-        let spare = self.entries.capacity() - self.entries.len();
-        if entry.len() > spare + place.len() {
-            let room = Self::BYTES_MAX.saturating_sub(self.entries.len());
-            let step = (self.entries.len() / GROWTH).min(room);
-            self.entries.reserve_exact(entry.len().max(step));
-        }
-        pack::splice(&mut self.entries, place, entry);
+        let room = Self::BYTES_MAX.saturating_sub(self.entries.len());
+        self.entries.splice(place, entry, (self.entries.len() / GROWTH).min(room));
         self.count = self.count + usize::from(!entry.is_empty()) - part.len();
     }
 
@@ -75,15 +71,14 @@ impl Leaf for Row {
         let start = pack::offset(&self.entries, self.count, at);
         let upper = self.entries.get(start..).unwrap_or_default().to_vec();
         self.entries.truncate(start);
-        self.entries.shrink_to_fit();
         let count = self.count - at.min(self.count);
         self.count -= count;
-        Self { entries: upper, count }
+        Self::new(upper, count)
     }
 
     fn join(&mut self, next: &Self) {
-        self.entries.reserve_exact(next.entries.len());
-        self.entries.extend_from_slice(&next.entries);
+        let end = self.entries.len();
+        self.entries.splice(end..end, &next.entries, 0);
         self.count += next.count;
     }
 
