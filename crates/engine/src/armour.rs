@@ -128,8 +128,9 @@ pub(crate) fn skim_words(bytes: &[u8]) -> Option<Skimmed<'_>> {
     let text = bytes.strip_prefix(b"#w ")?;
     let end = text.iter().take(LINE_BYTES_MAX).position(|&byte| byte == b'\n')?;
     let mut words = text.get(..end)?.split(|&byte| byte == b' ');
-    let (name, first) = (words.next()?, words.next().unwrap_or_default());
-    Some(Skimmed { name, first, len: bytes.len() - text.len() + end + 1 })
+    let name = words.next()?;
+    let [first, second] = [(); 2].map(|()| words.next().unwrap_or_default());
+    Some(Skimmed { name, first, second, len: bytes.len() - text.len() + end + 1 })
 }
 
 /// Takes one armoured command, all its lines, off the front of `rest`.

@@ -1,7 +1,7 @@
 //! Looking ahead: which keys will the commands behind this one name?
 //!
 //! A hint, to have memory fetched before it is needed, so it looks at as little as it can: the
-//! first two arguments of a command in canonical form. What it cannot read at a glance ends the
+//! first three arguments of a command in canonical form. What it cannot read at a glance ends the
 //! look ahead; the parser will see it in its turn.
 
 use crate::request::short_header;
@@ -13,6 +13,8 @@ pub struct Skimmed<'a> {
     pub name: &'a [u8],
     /// The first argument behind the name; empty if there is none.
     pub first: &'a [u8],
+    /// The one behind that; empty if there is none.
+    pub second: &'a [u8],
     /// Bytes that the command takes.
     pub len: usize,
 }
@@ -21,7 +23,7 @@ pub struct Skimmed<'a> {
 /// bulk strings.
 pub fn skim(buffer: &[u8]) -> Option<Skimmed<'_>> {
     let (count, mut rest) = header(buffer, b'*')?;
-    let mut skimmed = Skimmed { name: &[], first: &[], len: 0 };
+    let mut skimmed = Skimmed { name: &[], first: &[], second: &[], len: 0 };
     for at in 0..count {
         let (length, behind) = header(rest, b'$')?;
         let bytes = behind.get(..length)?;
@@ -29,6 +31,7 @@ pub fn skim(buffer: &[u8]) -> Option<Skimmed<'_>> {
         match at {
             0 => skimmed.name = bytes,
             1 => skimmed.first = bytes,
+            2 => skimmed.second = bytes,
             _ => {}
         }
     }
@@ -62,20 +65,19 @@ fn header(buffer: &[u8], mark: u8) -> Option<(usize, &[u8])> {
 mod tests {
     use super::*;
 
-    fn check(buffer: &str, expect: Option<(&str, &str, usize)>) {
-        let expect = expect.map(|(name, first, len)| Skimmed {
-            name: name.as_bytes(),
-            first: first.as_bytes(),
-            len,
+    fn check(buffer: &str, expect: Option<([&str; 3], usize)>) {
+        let expect = expect.map(|(arguments, len)| {
+            let [name, first, second] = arguments.map(str::as_bytes);
+            Skimmed { name, first, second, len }
         });
         assert_eq!(skim(buffer.as_bytes()), expect, "{buffer:?}");
     }
 
     #[test]
     fn the_front_of_a_command_is_seen() {
-        check("*2\r\n$3\r\nGET\r\n$1\r\na\r\n*1\r\n", Some(("GET", "a", 20)));
-        check("*1\r\n$4\r\nPING\r\n", Some(("PING", "", 14)));
-        check("*3\r\n$3\r\nSET\r\n$0\r\n\r\n$1\r\nv\r\n", Some(("SET", "", 26)));
+        check("*2\r\n$3\r\nGET\r\n$1\r\na\r\n*1\r\n", Some((["GET", "a", ""], 20)));
+        check("*1\r\n$4\r\nPING\r\n", Some((["PING", "", ""], 14)));
+        check("*3\r\n$3\r\nSET\r\n$0\r\n\r\n$1\r\nv\r\n", Some((["SET", "", "v"], 26)));
     }
 
     #[test]

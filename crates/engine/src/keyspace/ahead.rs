@@ -5,16 +5,23 @@
 //! (that included); of a thousand keys, which are in the cache anyway, 92 and 126 ns. Worth it
 //! from some four keys on. Where a key lies is computed once: the writer that meets the very same
 //! bytes ([`Known`]) takes it from here, and so does the next command if it names the same key, as
-//! pipelines that fill one collection do.
+//! pipelines that fill one collection do. Then what their second argument names in it is looked up
+//! ahead too, if it is a large set or hash.
 
-use super::{Db, Keyspace, Point};
+use super::{Db, Entry, Keyspace, Point};
 use crate::armour;
 use crate::batch::parse_db;
+use crate::types::Value;
+use crate::types::members::hash_of;
+use crate::types::pack::Item;
+use crate::types::set::SetTree;
 use quorate_resp::skim;
 
 /// Most keys that are looked at ahead of their turn, and the fewest for which that pays.
 pub(super) const WARM_MAX: usize = 32;
 const WARM_MIN: usize = 4;
+/// A collection of fewer elements is in the cache anyway.
+pub(super) const ELEMENTS_MIN: usize = 8192;
 
 /// A key, and where it lies in any database.
 #[derive(Clone, Copy, Debug)]
@@ -79,8 +86,10 @@ impl Keyspace {
     /// processor's caches, ahead of their turn. Changes nothing.
     pub fn warm<'k>(&self, db: Db, commands: &'k [u8]) -> Ahead<'k> {
         let (mut ahead, mut dbs) = (Ahead::default(), [db; WARM_MAX]);
+        let mut elements = [&[][..]; WARM_MAX];
         let (mut db, mut rest) = (db, commands);
         while let Some(place) = dbs.get_mut(ahead.count)
+            && let Some(element) = elements.get_mut(ahead.count)
             && let Some(skimmed) = skim(rest).or_else(|| armour::skim_words(rest))
         {
             rest = rest.get(skimmed.len..).unwrap_or_default();
@@ -88,11 +97,12 @@ impl Keyspace {
                 db = parse_db(skimmed.first).unwrap_or(db);
                 continue;
             }
-            *place = db;
+            (*place, *element) = (db, skimmed.second);
             let key = Some(skimmed.first).filter(|key| !key.is_empty());
             ahead.push(key, self.hash_key);
         }
         self.touch(&ahead, dbs);
+        self.touch_elements(&ahead, dbs, &elements);
         ahead
     }
 
@@ -118,5 +128,42 @@ impl Keyspace {
         let entries = pages.map(|page| page.and_then(|(page, hash)| page.near(hash)));
         let touched = entries.iter().flatten().map(|entry| u64::from(entry.touch()));
         core::hint::black_box(touched.sum::<u64>());
+    }
+
+    /// Looks up what commands in a row on one key name in it, all of them at once: HSETs of random
+    /// fields of 100,000 became a quarter faster. Gives how many it looked up.
+    pub(super) fn touch_elements<'k>(
+        &self,
+        ahead: &Ahead<'k>,
+        dbs: [Db; WARM_MAX],
+        names: &[&[u8]; WARM_MAX],
+    ) -> usize {
+        let mut touched = 0;
+        if ahead.count - ahead.fresh < WARM_MIN {
+            return touched;
+        }
+        let key = |known: &Option<Known<'k>>| known.map(|known| known.key);
+        let mut commands = ahead.known.iter().zip(dbs).zip(*names).take(ahead.count).peekable();
+        while let Some(((first, db), name)) = commands.next() {
+            let (mut same, mut count) = ([name; WARM_MAX], 1);
+            while let Some((_, name)) = commands.next_if(|((next, _), _)| key(next) == key(first))
+                && let Some(place) = same.get_mut(count)
+            {
+                (*place, count) = (name, count + 1);
+            }
+            let known = first.filter(|_| count >= WARM_MIN);
+            let entry = known.and_then(|Known { key, at }| self.database(db).table.get(at, key));
+            let elements = match entry.and_then(Entry::value) {
+                Some(Value::Set(SetTree(members))) => members,
+                Some(Value::Hash(hash)) => &hash.fields,
+                _ => continue,
+            };
+            if elements.len() >= ELEMENTS_MIN {
+                let names = same.iter().take(count).filter(|name| !name.is_empty());
+                let hash = |name: &&[u8]| hash_of(self.hash_key, Item::of(name));
+                touched += elements.touch(names.map(hash));
+            }
+        }
+        touched
     }
 }

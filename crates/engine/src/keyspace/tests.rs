@@ -537,6 +537,30 @@ fn warming_changes_nothing() {
 }
 
 #[test]
+fn elements_of_what_is_large_are_warmed_too() {
+    let mut fed = Fed::new();
+    let names: Vec<_> = (0..ahead::ELEMENTS_MIN).map(|number| format!("e{number}")).collect();
+    let add_all = |set: &mut Open<SetTree>| names.iter().all(|name| set.add(name.as_bytes()));
+    let few = |hash: &mut Open<HashTree>| hash.set(b"e1", b"v");
+    assert_eq!(fed.entry(1, 0).edit_or_create(b"large", add_all), Ok(true));
+    assert_eq!(fed.entry(1, 0).edit_or_create(b"small", few), Ok(true));
+    let before = (fed.keyspace.digest(), fed.keyspace.used_bytes());
+    let touched = |key: &[u8], names: [&[u8]; ahead::WARM_MAX]| {
+        let mut commands = bytes::BytesMut::new();
+        for name in names {
+            quorate_resp::write_command(&mut commands, [b"SREM", key, name].into_iter());
+        }
+        let ahead = fed.keyspace.warm(Db(1), &commands);
+        fed.keyspace.touch_elements(&ahead, [Db(1); ahead::WARM_MAX], &names)
+    };
+    let some = core::array::from_fn(|at| [&b"e7"[..], b"", b"absent", b"17"][at % 4]);
+    assert_eq!(touched(b"large", some), ahead::WARM_MAX / 4 * 3);
+    assert_eq!(touched(b"small", some), 0);
+    assert_eq!(touched(b"absent", some), 0);
+    assert_eq!((fed.keyspace.digest(), fed.keyspace.used_bytes()), before);
+}
+
+#[test]
 fn watch_sees_every_change() {
     let mut fed = Fed::new();
     let mut last = fed.keyspace.revision(Db(0), b"k");

@@ -13,6 +13,7 @@ use super::tree::{Leaf, Tree};
 use crate::keyspace::element_hash;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
+use core::hint::black_box;
 use core::ops::Range;
 
 /// Key of the hash that orders elements.
@@ -30,6 +31,9 @@ pub(crate) struct Elements {
     index: Vec<(u32, u32)>,
     entries: Vec<u8>,
 }
+
+/// Most elements that are touched at once.
+const TOUCH_MAX: usize = 32;
 
 /// A leaf grows in steps of this part of itself: it is copied seldom, and wastes little.
 const GROWTH: usize = 8;
@@ -195,6 +199,27 @@ impl Tree<Elements> {
     pub(crate) fn look(&self, hash: u32, name: Item<'_>) -> Option<&[u8]> {
         let leaf = self.leaf(|&first| first <= hash);
         leaf.find(hash, name).ok().map(|at| leaf.element(at))
+    }
+
+    /// Brings what elements of these hashes lie in into the processor's caches: a step for all
+    /// before the next, since each waits for memory. Gives how many they are.
+    pub(crate) fn touch(&self, hashes: impl Iterator<Item = u32>) -> usize {
+        let mut hashes = hashes.take(TOUCH_MAX);
+        let leaves = [(); TOUCH_MAX].map(|()| {
+            let hash = hashes.next()?;
+            Some((self.leaf(|&first| first <= hash), hash))
+        });
+        let ends = leaves.iter().flatten().map(|(leaf, _)| leaf.index.len() ^ leaf.entries.len());
+        black_box(ends.fold(0, |sum, end| sum ^ end));
+        let lists = leaves.iter().flatten().map(|(leaf, hash)| (leaf.index.as_slice(), *hash));
+        spread::touch(lists, |&(hash, _)| hash);
+        let places = leaves.map(|leaf| {
+            let (leaf, hash) = leaf?;
+            Some((leaf, spread::below(&leaf.index, hash, |&(other, _)| other)))
+        });
+        let bytes = places.iter().flatten().map(|(leaf, at)| leaf.entries.get(leaf.start(*at)));
+        black_box(bytes.flatten().fold(0, |sum, byte| sum ^ byte));
+        leaves.iter().flatten().count()
     }
 
     /// The elements of this hash, by their names.

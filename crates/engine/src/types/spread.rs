@@ -1,5 +1,7 @@
 //! Finding a hash among sorted ones: they are spread evenly, so that its place can be guessed.
 
+use core::hint::black_box;
+
 /// How many of a sorted list have a lower hash, looked for from the guessed place on: some elements
 /// away among hundreds. Halving would wait for one line of memory after another.
 pub(crate) fn below<T>(list: &[T], hash: u32, of: impl Fn(&T) -> u32) -> usize {
@@ -10,12 +12,35 @@ pub(crate) fn below<T>(list: &[T], hash: u32, of: impl Fn(&T) -> u32) -> usize {
     if hash > high {
         return list.len();
     }
-    let guess = u64::from(hash - low) * (list.len() - 1) as u64 / u64::from(high - low);
-    let (before, behind) = list.split_at_checked(guess as usize).unwrap_or((list, &[]));
+    let guess = guess(list.len(), (low, high), hash);
+    let (before, behind) = list.split_at_checked(guess).unwrap_or((list, &[]));
     match behind.iter().take_while(|one| of(one) < hash).count() {
         0 => before.len() - before.iter().rev().take_while(|one| of(one) >= hash).count(),
         lower => before.len() + lower,
     }
+}
+
+/// Where a hash is expected in a list of this length, whose first and last hash are these.
+fn guess(len: usize, (low, high): (u32, u32), hash: u32) -> usize {
+    let (offset, range) = (hash.saturating_sub(low), high.saturating_sub(low).max(1));
+    (u64::from(offset) * len.saturating_sub(1) as u64 / u64::from(range)) as usize
+}
+
+/// Brings what [`below`] will look at into the processor's caches, for many lists at once: a step
+/// for all of them before the next, since each waits for memory. Nothing in between depends on what
+/// is read, so that the processor does not wait for one before it asks for another.
+pub(crate) fn touch<'a, T: 'a>(
+    lists: impl Iterator<Item = (&'a [T], u32)> + Clone,
+    of: impl Fn(&T) -> u32,
+) {
+    let hash = |one: Option<&T>| one.map_or(0, &of);
+    let ends = lists.clone().map(|(list, _)| hash(list.first()) ^ hash(list.last()));
+    black_box(ends.fold(0, |sum, end| sum ^ end));
+    let guessed = lists.map(|(list, wanted)| {
+        let ends = (hash(list.first()), hash(list.last()));
+        hash(list.get(guess(list.len(), ends, wanted)))
+    });
+    black_box(guessed.fold(0, |sum, hash| sum ^ hash));
 }
 
 #[cfg(test)]
