@@ -8,13 +8,14 @@
 //! pipelines that fill one collection do. Then what their second argument names in it is looked up
 //! ahead too, if it is a large set or hash.
 
-use super::{Db, Entry, Keyspace, Point};
+use super::{Db, Keyspace, Point};
 use crate::armour;
 use crate::batch::parse_db;
 use crate::types::Value;
-use crate::types::members::hash_of;
+use crate::types::members::{Elements, hash_of};
 use crate::types::pack::Item;
 use crate::types::set::SetTree;
+use crate::types::tree::Tree;
 use quorate_resp::skim;
 
 /// Most keys that are looked at ahead of their turn, and the fewest for which that pays.
@@ -30,7 +31,11 @@ pub(crate) struct Known<'k> {
     at: Point,
 }
 
-impl Known<'_> {
+impl<'k> Known<'k> {
+    fn key(self) -> &'k [u8] {
+        self.key
+    }
+
     /// Where `key` lies, if it is this one: the same bytes in the same place, which is seen without
     /// reading them.
     pub(super) fn point_of(&self, key: &[u8]) -> Option<Point> {
@@ -85,11 +90,9 @@ impl Keyspace {
     /// Brings what the commands at the front of `commands` (of a payload) lie in into the
     /// processor's caches, ahead of their turn. Changes nothing.
     pub fn warm<'k>(&self, db: Db, commands: &'k [u8]) -> Ahead<'k> {
-        let (mut ahead, mut dbs) = (Ahead::default(), [db; WARM_MAX]);
-        let mut elements = [&[][..]; WARM_MAX];
+        let (mut ahead, mut places) = (Ahead::default(), [(db, &[][..]); WARM_MAX]);
         let (mut db, mut rest) = (db, commands);
-        while let Some(place) = dbs.get_mut(ahead.count)
-            && let Some(element) = elements.get_mut(ahead.count)
+        while let Some(place) = places.get_mut(ahead.count)
             && let Some(skimmed) = skim(rest).or_else(|| armour::skim_words(rest))
         {
             rest = rest.get(skimmed.len..).unwrap_or_default();
@@ -97,12 +100,12 @@ impl Keyspace {
                 db = parse_db(skimmed.first).unwrap_or(db);
                 continue;
             }
-            (*place, *element) = (db, skimmed.second);
+            *place = (db, skimmed.second);
             let key = Some(skimmed.first).filter(|key| !key.is_empty());
             ahead.push(key, self.hash_key);
         }
-        self.touch(&ahead, dbs);
-        self.touch_elements(&ahead, dbs, &elements);
+        self.touch(&ahead, |at| places.get(at).map(|&(db, _)| db));
+        self.touch_elements(&ahead, &places);
         ahead
     }
 
@@ -110,20 +113,20 @@ impl Keyspace {
     pub(crate) fn warm_keys<'k>(&self, db: Db, keys: impl Iterator<Item = &'k [u8]>) -> Ahead<'k> {
         let mut ahead = Ahead::default();
         keys.take(WARM_MAX).for_each(|key| ahead.push(Some(key), self.hash_key));
-        self.touch(&ahead, [db; WARM_MAX]);
+        self.touch(&ahead, |_| Some(db));
         ahead
     }
 
-    /// Reads a byte of each record, all pages before.
-    fn touch(&self, ahead: &Ahead<'_>, dbs: [Db; WARM_MAX]) {
+    /// Reads a byte of each record, all pages before. The keys lie in the databases of `db_at`.
+    fn touch(&self, ahead: &Ahead<'_>, db_at: impl Fn(usize) -> Option<Db>) {
         if ahead.fresh < WARM_MIN {
             return;
         }
         let mut numbers = 0..ahead.count;
         let pages = ahead.known.map(|known| {
-            let db = dbs.get(numbers.next()?)?;
+            let db = db_at(numbers.next()?)?;
             let Known { at, .. } = known?;
-            Some((self.database(*db).table.page(at)?, at.hash))
+            Some((self.database(db).table.page(at)?, at.hash))
         });
         let entries = pages.map(|page| page.and_then(|(page, hash)| page.near(hash)));
         let touched = entries.iter().flatten().map(|entry| u64::from(entry.touch()));
@@ -131,39 +134,41 @@ impl Keyspace {
     }
 
     /// Looks up what commands in a row on one key name in it, all of them at once: HSETs of random
-    /// fields of 100,000 became a quarter faster. Gives how many it looked up.
-    pub(super) fn touch_elements<'k>(
+    /// fields of 100,000 became a quarter faster. `places` gives for each command its database and
+    /// the name. Gives how many it looked up.
+    pub(super) fn touch_elements(
         &self,
-        ahead: &Ahead<'k>,
-        dbs: [Db; WARM_MAX],
-        names: &[&[u8]; WARM_MAX],
+        ahead: &Ahead<'_>,
+        places: &[(Db, &[u8]); WARM_MAX],
     ) -> usize {
-        let mut touched = 0;
         if ahead.count - ahead.fresh < WARM_MIN {
-            return touched;
+            return 0;
         }
-        let key = |known: &Option<Known<'k>>| known.map(|known| known.key);
-        let mut commands = ahead.known.iter().zip(dbs).zip(*names).take(ahead.count).peekable();
-        while let Some(((first, db), name)) = commands.next() {
-            let (mut same, mut count) = ([name; WARM_MAX], 1);
-            while let Some((_, name)) = commands.next_if(|((next, _), _)| key(next) == key(first))
-                && let Some(place) = same.get_mut(count)
+        let known = ahead.known.get(..ahead.count).unwrap_or_default();
+        let (mut places, mut touched) = (&places[..], 0);
+        for commands in known.chunk_by(|one, next| one.map(Known::key) == next.map(Known::key)) {
+            let Some((these, rest)) = places.split_at_checked(commands.len()) else { break };
+            places = rest;
+            if let Some(&Some(known)) = commands.first()
+                && let Some(&(db, _)) = these.first()
+                && these.len() >= WARM_MIN
+                && let Some(elements) = self.large_elements(db, known)
             {
-                (*place, count) = (name, count + 1);
-            }
-            let known = first.filter(|_| count >= WARM_MIN);
-            let entry = known.and_then(|Known { key, at }| self.database(db).table.get(at, key));
-            let elements = match entry.and_then(Entry::value) {
-                Some(Value::Set(SetTree(members))) => members,
-                Some(Value::Hash(hash)) => &hash.fields,
-                _ => continue,
-            };
-            if elements.len() >= ELEMENTS_MIN {
-                let names = same.iter().take(count).filter(|name| !name.is_empty());
-                let hash = |name: &&[u8]| hash_of(self.hash_key, Item::of(name));
-                touched += elements.touch(names.map(hash));
+                let mut names = these.iter().filter(|(_, name)| !name.is_empty());
+                let hash = |&(_, name): &(Db, &[u8])| hash_of(self.hash_key, Item::of(name));
+                touched += elements.touch([(); WARM_MAX].map(|()| names.next().map(hash)));
             }
         }
         touched
+    }
+
+    /// What lies in a set or hash, if it is a large one.
+    fn large_elements(&self, db: Db, known: Known<'_>) -> Option<&Tree<Elements>> {
+        let elements = match self.database(db).table.get(known.at, known.key)?.value()? {
+            Value::Set(SetTree(members)) => members,
+            Value::Hash(hash) => &hash.fields,
+            _ => return None,
+        };
+        Some(elements).filter(|elements| elements.len() >= ELEMENTS_MIN)
     }
 }

@@ -551,7 +551,7 @@ fn elements_of_what_is_large_are_warmed_too() {
             quorate_resp::write_command(&mut commands, [b"SREM", key, name].into_iter());
         }
         let ahead = fed.keyspace.warm(Db(1), &commands);
-        fed.keyspace.touch_elements(&ahead, [Db(1); ahead::WARM_MAX], &names)
+        fed.keyspace.touch_elements(&ahead, &names.map(|name| (Db(1), name)))
     };
     let some = core::array::from_fn(|at| [&b"e7"[..], b"", b"absent", b"17"][at % 4]);
     assert_eq!(touched(b"large", some), ahead::WARM_MAX / 4 * 3);

@@ -32,9 +32,6 @@ pub(crate) struct Elements {
     entries: Vec<u8>,
 }
 
-/// Most elements that are touched at once.
-const TOUCH_MAX: usize = 32;
-
 /// A leaf grows in steps of this part of itself: it is copied seldom, and wastes little.
 const GROWTH: usize = 8;
 
@@ -203,10 +200,9 @@ impl Tree<Elements> {
 
     /// Brings what elements of these hashes lie in into the processor's caches: a step for all
     /// before the next, since each waits for memory. Gives how many they are.
-    pub(crate) fn touch(&self, hashes: impl Iterator<Item = u32>) -> usize {
-        let mut hashes = hashes.take(TOUCH_MAX);
-        let leaves = [(); TOUCH_MAX].map(|()| {
-            let hash = hashes.next()?;
+    pub(crate) fn touch<const N: usize>(&self, hashes: [Option<u32>; N]) -> usize {
+        let leaves = hashes.map(|hash| {
+            let hash = hash?;
             Some((self.leaf(|&first| first <= hash), hash))
         });
         let ends = leaves.iter().flatten().map(|(leaf, _)| leaf.index.len() ^ leaf.entries.len());
@@ -217,8 +213,12 @@ impl Tree<Elements> {
             let (leaf, hash) = leaf?;
             Some((leaf, spread::below(&leaf.index, hash, |&(other, _)| other)))
         });
-        let bytes = places.iter().flatten().map(|(leaf, at)| leaf.entries.get(leaf.start(*at)));
-        black_box(bytes.flatten().fold(0, |sum, byte| sum ^ byte));
+        // Two lines of memory, where an element lies across them.
+        let ends = places.iter().flatten().map(|(leaf, at)| {
+            let element = leaf.element(*at);
+            element.first().copied().unwrap_or(0) ^ element.last().copied().unwrap_or(0)
+        });
+        black_box(ends.fold(0, |sum, end| sum ^ end));
         leaves.iter().flatten().count()
     }
 
