@@ -214,12 +214,14 @@ impl Entry {
         self.timed().and_then(View::soonest)
     }
 
-    /// All of a hash that may have deadlines of fields.
+    /// All of a hash that has deadlines of fields.
     pub(crate) fn timed(&self) -> Option<View<'_, HashTree>> {
-        match (self.form(), self) {
-            (Form::TimedHash, _) | (Form::Hash, Self::Large(_)) => self.view(0),
-            _ => None,
-        }
+        let has_some = match self.value() {
+            Some(Value::Hash(hash)) => hash.timed() > 0,
+            Some(_) => false,
+            None => self.form() == Form::TimedHash,
+        };
+        if has_some { self.view(0) } else { None }
     }
 
     fn record(&self) -> &[u8] {
