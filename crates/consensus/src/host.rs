@@ -6,17 +6,21 @@ use crate::grpc::GrpcTransport;
 use futures::future::BoxFuture;
 use quorate_store::{Disk, Log, OsDisk, StoreError};
 use rustix::time::{ClockId, clock_gettime};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A flush on the event loop that takes longer than this sends the following ones to the thread.
+/// A flush on the event loop that takes longer than this is slow.
 const INLINE_MAX: Duration = Duration::from_millis(5);
-/// A full disk is tried again after this.
-const FULL_RETRY: Duration = Duration::from_millis(100);
+/// Another slow one in so short a time sends the following ones to the thread. A single one says
+/// little: where nothing is synced, one in some 30,000 met a commit of the file system's journal or
+/// another process, and each would cost a tenth of the speed of all that go to the thread for it.
+const SLOW_TWICE: Duration = Duration::from_secs(1);
 /// For how long they go there.
 const THREAD_FOR: Duration = Duration::from_secs(10);
+/// A full disk is tried again after this.
+const FULL_RETRY: Duration = Duration::from_millis(100);
 
 /// See the module.
 #[derive(Clone)]
@@ -105,9 +109,34 @@ struct ThreadWriter<D: Disk> {
     signal: Mutex<Signal>,
     changed: Condvar,
     leading: AtomicBool,
-    /// Until this time (monotonic milliseconds) the disk is taken to be slow.
-    slow_until_ms: AtomicU64,
+    slowness: Mutex<Slowness>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What is known of a slow disk, in monotonic time.
+#[derive(Clone, Copy, Default)]
+struct Slowness {
+    /// When a flush on the event loop was slow last.
+    last: Option<Duration>,
+    /// Until then it is taken to be slow.
+    until: Option<Duration>,
+}
+
+impl Slowness {
+    /// A flush on the event loop took so long.
+    fn note(&mut self, now: Duration, took: Duration) {
+        if took <= INLINE_MAX {
+            return;
+        }
+        if self.last.is_some_and(|last| now.saturating_sub(last) <= SLOW_TWICE) {
+            self.until = Some(now + THREAD_FOR);
+        }
+        self.last = Some(now);
+    }
+
+    fn lasts(&self, now: impl FnOnce() -> Duration) -> bool {
+        self.until.is_some_and(|until| now() < until)
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -128,7 +157,7 @@ impl<D: Disk> ThreadWriter<D> {
             signal: Mutex::default(),
             changed: Condvar::new(),
             leading: AtomicBool::new(false),
-            slow_until_ms: AtomicU64::new(0),
+            slowness: Mutex::default(),
             threads: Mutex::default(),
         });
         let (writing, preparing) = (this.clone(), this.log.clone());
@@ -199,16 +228,12 @@ impl<D: Disk> ThreadWriter<D> {
         if !self.flush() {
             self.signal(|signal| signal.queued = true);
         }
-        let after = elapsed();
-        if after.saturating_sub(before) > INLINE_MAX {
-            let until = u64::try_from((after + THREAD_FOR).as_millis()).unwrap_or(u64::MAX);
-            self.slow_until_ms.store(until, Ordering::Relaxed);
-        }
+        let now = elapsed();
+        lock(&self.slowness).note(now, now.saturating_sub(before));
     }
 
     fn is_slow(&self) -> bool {
-        let until = self.slow_until_ms.load(Ordering::Relaxed);
-        until != 0 && Duration::from_millis(until) > elapsed()
+        lock(&self.slowness).lasts(elapsed)
     }
 }
 
@@ -246,5 +271,26 @@ impl<D: Disk> LogWriter for ThreadWriter<D> {
                 tracing::error!("a thread of the log has panicked");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_slow_that_is_slow_twice() {
+        let (mut slowness, slow) = (Slowness::default(), INLINE_MAX * 2);
+        let mut after = |ms, took| {
+            let now = Duration::from_millis(ms);
+            slowness.note(now, took);
+            slowness.lasts(|| now)
+        };
+        assert!(!after(1000, slow), "once");
+        assert!(!after(2001, slow), "and again, but later");
+        assert!(!after(2002, INLINE_MAX), "in time");
+        assert!(after(3001, slow), "twice in a second");
+        assert!(after(12_999, Duration::ZERO), "for some time");
+        assert!(!after(13_002, Duration::ZERO), "and no longer");
     }
 }
