@@ -145,6 +145,7 @@ impl Reading {
 
     fn group(&mut self, of: u8, input: &mut Input<'_>) -> Result<()> {
         let (name, last) = (input.text()?, id(input)?);
+        // Any number: like Redis's, ours wraps around behind the last one.
         let read = if of == kind::STREAM {
             self.stream.count_until(last).map_or(-1, u64::cast_signed)
         } else {
@@ -152,8 +153,8 @@ impl Reading {
         };
         let pending = input.length()?;
         let group = Group::new(&name.bytes()?, last, read);
-        if read < -1 || self.stream.group(&group.name).is_some() {
-            return Err(Stop::Malformed("a stream's group is damaged"));
+        if self.stream.group(&group.name).is_some() {
+            return Err(Stop::Malformed("a stream's group occurs twice"));
         }
         self.group = Some(group);
         self.owned = 0;
