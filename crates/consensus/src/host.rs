@@ -14,8 +14,8 @@ use std::time::Duration;
 /// A flush on the event loop that takes longer than this is slow.
 const INLINE_MAX: Duration = Duration::from_millis(5);
 /// Another slow one in so short a time sends the following ones to the thread. A single one says
-/// little: where nothing is synced, one in some 30,000 met a commit of the file system's journal or
-/// another process, and each would cost a tenth of the speed of all that go to the thread for it.
+/// little: where nothing is synced, one in some 30,000 meets a commit of the file system's journal
+/// or another process, and through the thread a single node is a tenth slower.
 const SLOW_TWICE: Duration = Duration::from_secs(1);
 /// For how long they go there.
 const THREAD_FOR: Duration = Duration::from_secs(10);
