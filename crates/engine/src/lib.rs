@@ -29,7 +29,10 @@ mod types;
 pub use apply::{Applied, Outcome, apply};
 pub use batch::{Decoded, Run, decode};
 pub use context::{Effect, Effects, Reader, Stamp, Writer};
-pub use keyspace::{Ahead, Db, Deadline, FreezeStep, Frozen, Garbage, Keyspace, StrRef, WrongType};
+pub use keyspace::{
+    Ahead, Content, ContentPoint, Db, Deadline, FreezeStep, Frozen, Garbage, Keyspace, StrRef,
+    WrongType,
+};
 pub use plan::{Plan, read};
 pub use seal::{Refusal, SealLimits, Sealed, seal};
 pub use settings::{SettingError, Settings};

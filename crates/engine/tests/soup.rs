@@ -13,8 +13,8 @@
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use quorate_engine::{
-    Applied, Db, Decoded, Flags, Keyspace, Reader, Run, SealLimits, Sealed, SnapshotFacts, Stamp,
-    apply, cmd, decode, read, seal,
+    Applied, Content, ContentPoint, Db, Decoded, Flags, Keyspace, Reader, Run, SealLimits, Sealed,
+    SnapshotFacts, Stamp, apply, cmd, decode, read, seal,
 };
 use quorate_resp::{Limits, Parser, Proto, decode_reply, write_command};
 
@@ -393,6 +393,8 @@ impl World {
         let file = write(&self.leader);
         let (read, _) = Keyspace::read_snapshot(&file).unwrap();
         assert!(write(&read) == file);
+        assert_eq!(contents(&read), contents(&self.leader));
+        assert_eq!(contents(&self.follower), contents(&self.leader));
         self.follower = read;
     }
 
@@ -441,6 +443,23 @@ impl World {
             });
         }
     }
+}
+
+/// What stands, by stretches of some keys and by the smallest ones.
+fn contents(keyspace: &Keyspace) -> Vec<Content> {
+    let mut found: Vec<Content> = Vec::new();
+    for (keys_max, bytes_max) in [(3, 4096), (1, 1)] {
+        let mut next = Some(ContentPoint::default());
+        let mut keys = 0;
+        while let Some(from) = next {
+            let stretch = keyspace.content(from, keys_max, bytes_max);
+            keys += stretch.keys;
+            next = stretch.next;
+            found.push(stretch);
+        }
+        assert_eq!(keys, Db::all().map(|db| keyspace.stats(db).0).sum::<u64>());
+    }
+    found
 }
 
 /// What a read is answered.

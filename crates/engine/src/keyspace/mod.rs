@@ -9,6 +9,7 @@ mod access;
 mod ahead;
 mod change;
 mod chunks;
+mod content;
 mod digest;
 mod expiry;
 mod freeze;
@@ -24,8 +25,12 @@ pub(crate) mod tests;
 
 pub use access::StrRef;
 pub use ahead::Ahead;
+pub use content::{Content, ContentPoint};
 pub use freeze::{FreezeStep, Frozen};
 pub use garbage::Garbage;
+
+#[cfg(test)]
+pub(crate) use content::tests as content_tests;
 
 pub(crate) use ahead::Known;
 pub(crate) use chunks::{CHUNK, Chunks};

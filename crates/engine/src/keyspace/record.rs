@@ -9,6 +9,7 @@
 //! the answer is empty rather than a panic.
 
 use super::chunks::Chunks;
+use crate::types::content::spare_bytes;
 use crate::types::hash::HashTree;
 use crate::types::list::ListTree;
 use crate::types::pack::Pack;
@@ -248,6 +249,32 @@ impl Entry {
         key(self.record())
     }
 
+    /// All of the record that is state: its flags without the epoch, and what stands behind them
+    /// (revision, deadline, key, and the value if it is packed). Equal keys have equal ones.
+    pub(crate) fn stands(&self) -> (u8, &[u8]) {
+        let record = self.record();
+        (flags(record) & !EPOCH, record.get(REVISION..).unwrap_or_default())
+    }
+
+    /// Flips a bit of the value where any bytes may stand: see [`Keyspace::flip_bit`].
+    ///
+    /// [`Keyspace::flip_bit`]: super::Keyspace::flip_bit
+    pub(super) fn flip_bit(&mut self, bit: u64) -> bool {
+        let form = self.form();
+        match self {
+            Self::Packed(record) => {
+                let at = value_at(record);
+                let Some(spare) = spare_bytes(form, value(record)) else { return false };
+                let place = record.get_mut(at + spare.start..at + spare.end);
+                place.is_some_and(|bytes| flip_bit(bytes, bit))
+            }
+            Self::Large(large) => match &mut large.value {
+                Value::Str(chunks) => chunks.flip_bit(bit),
+                _ => false,
+            },
+        }
+    }
+
     /// The epoch in which the key was last changed or frozen.
     pub(crate) fn epoch(&self) -> bool {
         flags(self.record()) & EPOCH != 0
@@ -386,6 +413,12 @@ impl Entry {
             }
         }
     }
+}
+
+/// Flips a bit of one of the bytes, counted around; false if there are none.
+fn flip_bit(bytes: &mut [u8], bit: u64) -> bool {
+    let at = (bit / 8).checked_rem(bytes.len() as u64).unwrap_or_default() as usize;
+    bytes.get_mut(at).map(|byte| *byte ^= 1 << (bit % 8)).is_some()
 }
 
 /// Builds a record in one exact allocation.

@@ -106,7 +106,7 @@ impl Table {
 
     /// Every entry at or behind (`slot`, `hash`), in order.
     pub(crate) fn walk(&self, slot: usize, hash: u32) -> Walk<'_> {
-        let mut walk = Walk { table: self, slot, page: None, at: 0 };
+        let mut walk = Walk { table: self, slot, page: None, at: 0, warms: false };
         if let Some(page) = self.slot(slot).and_then(|slot| slot.page(hash)) {
             walk.page = Some(page);
             walk.at = page.lower_bound(hash);
@@ -114,6 +114,13 @@ impl Table {
             walk.slot = slot.saturating_add(1);
             walk.next_slot();
         }
+        walk
+    }
+
+    /// The same for somebody who reads the records, many of them.
+    pub(crate) fn walk_warmed(&self, slot: usize, hash: u32) -> Walk<'_> {
+        let walk = Walk { warms: true, ..self.walk(slot, hash) };
+        walk.warm();
         walk
     }
 
@@ -223,9 +230,17 @@ pub(crate) struct Walk<'a> {
     page: Option<&'a Page>,
     /// Position in `page`.
     at: usize,
+    /// Records of a page are brought into the cache together.
+    warms: bool,
 }
 
 impl Walk<'_> {
+    fn warm(&self) {
+        if let Some(page) = self.page.filter(|_| self.warms) {
+            page.touch_from(self.at);
+        }
+    }
+
     /// Goes to the first page of the first slot at or behind `self.slot` that has keys.
     fn next_slot(&mut self) {
         self.at = 0;
@@ -255,6 +270,7 @@ impl Walk<'_> {
             self.slot += 1;
             self.next_slot();
         }
+        self.warm();
     }
 }
 

@@ -5,6 +5,7 @@ mod timed;
 
 use super::write::whole;
 use super::*;
+use crate::keyspace::content_tests::assert_same_content;
 use crate::keyspace::tests::{Fed, Step, any_collect, any_step, cases, feed};
 use crate::{Db, Deadline, Effects, Keyspace};
 use alloc::string::ToString;
@@ -43,6 +44,7 @@ pub(crate) fn assert_same(one: &Keyspace, other: &Keyspace) {
             assert!(a.entry.key() == b.entry.key());
         }
     }
+    assert_same_content(one, other);
 }
 
 proptest! {

@@ -5,6 +5,7 @@
 //! is decided again when a value is loaded. Reading goes through a [`View`], changing through
 //! [`Open`], which `keyspace::change` hands out; a type's file adds to both what the type can do.
 
+pub(crate) mod content;
 pub(crate) mod gapped;
 pub(crate) mod hash;
 pub(crate) mod intset;

@@ -258,6 +258,15 @@ pub(crate) fn first(row: &[u8]) -> Option<(Item<'_>, usize)> {
     Some((item, length + back_bytes(length)))
 }
 
+/// What stands in front of an element of so many bytes in its entry, as it is built here.
+pub(crate) fn head_length(bytes: usize) -> usize {
+    match bytes {
+        0..0x40 => 1,
+        0x40..0x1000 => 2,
+        _ => 5,
+    }
+}
+
 /// The length of the entry at the end.
 fn last_length(row: &[u8]) -> Option<usize> {
     let mut length = 0;

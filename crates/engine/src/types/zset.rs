@@ -46,6 +46,11 @@ impl ZsetTree {
         self.ordered.bytes() + self.index.bytes() + MEMBER * self.ordered.len() + 256
     }
 
+    /// Members, and the bytes that their row takes.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.ordered.len(), self.ordered.bytes())
+    }
+
     /// Of members in order, each of them once.
     fn new<'a>(hash_key: [u64; 2], members: impl Iterator<Item = (Item<'a>, f64)>) -> Self {
         let (mut ordered, mut hashes) = (Tree::default(), Vec::new());

@@ -16,7 +16,9 @@ mod tests;
 pub(crate) use block::{Block, Entry};
 pub(crate) use group::{Consumer, Group, Pending};
 pub(crate) use id::{Id, Wanted};
-pub(crate) use producers::{Claim, DURATION_MAX, Producers, SIZE_MAX, token, token_of_content};
+pub(crate) use producers::{
+    Claim, DURATION_MAX, Producer, Producers, SIZE_MAX, token, token_of_content,
+};
 pub(crate) use refs::Refs;
 pub(crate) use sorted::{Row, Sorted};
 

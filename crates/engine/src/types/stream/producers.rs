@@ -230,6 +230,16 @@ impl Producers {
         self.all.rows(0)
     }
 
+    /// Producers, those with nothing left among them.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Those from a position on.
+    pub(crate) fn rows_from(&self, at: usize) -> impl Iterator<Item = &Producer> {
+        self.all.rows(at)
+    }
+
     /// What is as old as this, or older, is forgotten.
     fn oldest_ms(&self, now_ms: u64) -> Option<u64> {
         now_ms.checked_sub(self.duration_s.saturating_mul(1000))
