@@ -25,9 +25,15 @@ pub enum Refusal {
     OutOfMemory,
     /// The disk is full: no write is accepted until space returns.
     DiskFull,
+    /// Replicas hold different states and no majority of them agrees: somebody has to look.
+    Divided,
 }
 
 impl Refusal {
+    /// What the client hears of [`Refusal::Divided`], wherever the write is refused.
+    pub const DIVIDED: &'static str = "MISCONF replicas of this cluster hold different states and \
+         no majority agrees: writes are refused; see the log and INFO quorate";
+
     /// What the client hears.
     #[cold]
     pub fn reply(self) -> Reply<'static> {
@@ -36,6 +42,7 @@ impl Refusal {
             Refusal::DiskFull => {
                 "MISCONF The disk is full: no write is accepted until space returns. Reads go on."
             }
+            Refusal::Divided => Refusal::DIVIDED,
         })
     }
 }
@@ -43,7 +50,7 @@ impl Refusal {
 /// What limits a batch at this moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SealLimits {
-    /// Refuse every write with this (disk full).
+    /// Refuse every write with this (disk full, replicas divided).
     pub refuse_writes: Option<Refusal>,
     /// Most expired keys to remove besides those the batch names.
     pub expire_max: usize,
@@ -382,10 +389,10 @@ impl<'a> Sealer<'a> {
 
     /// The removals at the head of the payload: keys that the batch names, all of databases that
     /// change places, and some others while there is room; of hashes that it writes to, and of some
-    /// others, the fields that are due. None on a full disk: all of them are invisible once time is
-    /// told.
+    /// others, the fields that are due. None while writes are refused: all of them are invisible once
+    /// time is told.
     fn expiries(&mut self) -> Option<Payload> {
-        if !self.any_due || self.limits.refuse_writes == Some(Refusal::DiskFull) {
+        if !self.any_due || self.limits.refuse_writes.is_some() {
             return None;
         }
         let mut chosen = core::mem::take(&mut self.named);

@@ -30,6 +30,7 @@ pub(crate) fn not_applied(why: &NotApplied) -> &'static str {
         NotApplied::Refused(Refusal::DiskFull) => {
             "MISCONF the disk of the leader is full: writes are refused until space returns"
         }
+        NotApplied::Refused(Refusal::Divided) => Refusal::DIVIDED,
         NotApplied::Overloaded => {
             "TRYAGAIN too many writes are waiting already: the command was not applied"
         }
