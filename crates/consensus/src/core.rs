@@ -18,7 +18,7 @@ use crate::transport::{Request, Response, Service, TransportError};
 use crate::{office, proposer, reads, transfer, wire};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use quorate_engine::{Effects, Keyspace, Run};
+use quorate_engine::{Db, Effects, Keyspace, Run};
 use quorate_store::{Log, Recovered, Snapshots};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -185,6 +185,11 @@ impl<E: Env> Core<E> {
     /// Whatever is applied now.
     pub(crate) async fn peek(&self) -> RwLockReadGuard<'_, Keyspace> {
         self.shared.keyspace.read().await
+    }
+
+    /// Flips a bit of a value of this replica alone, for tests: see [`Keyspace::flip_bit`].
+    pub(crate) async fn flip_bit(&self, db: Db, key: &[u8], bit: u64) -> bool {
+        self.shared.keyspace.write().await.flip_bit(db, key, bit)
     }
 
     /// The leader's clock as known here; 0 when nothing was heard of one.

@@ -11,7 +11,7 @@ use crate::saving::{LastSnapshot, SavingStatus};
 use crate::shared::{Failure, MAX_LEVEL, lock};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use quorate_engine::{Effects, Keyspace, Refusal, Run};
+use quorate_engine::{Db, Effects, Keyspace, Refusal, Run};
 use quorate_store::{Disk, DiskFile, Facts, Identity, Log, LogOptions, OsDisk, Snapshots};
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -409,6 +409,15 @@ impl Node {
             Some(core) => core.peek().await,
             None => self.inner.empty.read().await,
         })
+    }
+
+    /// Flips a bit of a value of this replica alone, past everything that notices a change: for
+    /// tests of what compares replicas. False: the key is not there or has no spare bytes.
+    pub async fn flip_bit(&self, db: Db, key: &[u8], bit: u64) -> bool {
+        match self.core() {
+            Some(core) => core.flip_bit(db, key, bit).await,
+            None => false,
+        }
     }
 
     /// The leader's clock as known here, Unix milliseconds; 0 when nothing was heard of one.

@@ -5,7 +5,7 @@
 //! a cluster.
 
 use quorate_consensus::{Answer, Backup, KeyspaceGuard, Node, ReadError, Status};
-use quorate_engine::{Keyspace, Run};
+use quorate_engine::{Db, Keyspace, Run};
 use std::future::Future;
 use std::ops::Deref;
 
@@ -22,6 +22,8 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     fn read(&self) -> impl Future<Output = Result<Self::Guard<'_>, ReadError>> + Send;
     /// Whatever is applied here now.
     fn peek(&self) -> impl Future<Output = Self::Guard<'_>> + Send;
+    /// Flips a bit of a value of this replica alone (`DEBUG FLIP-BIT`); false if there is none.
+    fn flip_bit(&self, db: Db, key: &[u8], bit: u64) -> impl Future<Output = bool> + Send;
     /// The leader's clock as known here, Unix milliseconds; 0 when nothing was heard of one.
     fn clock_ms(&self) -> u64;
     /// Figures.
@@ -51,6 +53,10 @@ impl Backend for Node {
 
     fn peek(&self) -> impl Future<Output = Self::Guard<'_>> + Send {
         Self::peek(self)
+    }
+
+    async fn flip_bit(&self, db: Db, key: &[u8], bit: u64) -> bool {
+        Self::flip_bit(self, db, key, bit).await
     }
 
     fn clock_ms(&self) -> u64 {

@@ -5,7 +5,7 @@
 
 use crate::backend::Backend;
 use quorate_consensus::{Answer, Backup, MemberStatus, ReadError, Role, Status};
-use quorate_engine::{Applied, Keyspace, Run, SealLimits, Stamp, apply, seal};
+use quorate_engine::{Applied, Db, Keyspace, Run, SealLimits, Stamp, apply, seal};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{RwLock, RwLockReadGuard};
@@ -92,6 +92,10 @@ impl Backend for Double {
 
     async fn peek(&self) -> Guard<'_> {
         Guard(self.keyspace.read().await)
+    }
+
+    async fn flip_bit(&self, db: Db, key: &[u8], bit: u64) -> bool {
+        self.keyspace.write().await.flip_bit(db, key, bit)
     }
 
     fn clock_ms(&self) -> u64 {

@@ -1,8 +1,9 @@
 //! `DEBUG …`: what Redis's test suite and operators of a test cluster need. Off unless
 //! `enable-debug-command` says so.
 //!
-//! Nothing here can break replication: what would change the state goes through the log, and
-//! `RELOAD` checks that the state survives a snapshot instead of replacing it.
+//! Nothing here can break replication but `FLIP-BIT`, which is there to break it: what would change
+//! the state goes through the log, and `RELOAD` checks that the state survives a snapshot instead
+//! of replacing it.
 
 use super::{
     Call, Client, Row, Run, View, Work, bulk, error, exactly, int, least, not_an_integer, text,
@@ -76,6 +77,12 @@ const SUBS: &[Row] = &[
         "Is accepted without effect.",
     ),
     sub("DEBUG|JMAP", exactly(2), Run::Here(accept), "Is accepted without effect."),
+    sub(
+        "DEBUG|FLIP-BIT",
+        least(3),
+        Run::Ask(flip_bit),
+        "Damages a value on this node alone, so that its replica differs from the others.",
+    ),
     sub("DEBUG|HTSTATS", least(3), Run::Look(table_stats, false), "Counts the keys of a database."),
     sub(
         "DEBUG|STRINGMATCH-LEN",
@@ -120,6 +127,14 @@ fn spin(_: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
     match int(args.at(2)) {
         Some(0..) => Ok(Work::Log(vec![b"QUORATE.SPIN".to_vec(), args.at(2).to_vec()])),
         _ => Err(not_an_integer()),
+    }
+}
+
+fn flip_bit(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
+    let bit = if args.len() > 3 { int(args.at(3)) } else { Some(0) };
+    match bit.and_then(|bit| u64::try_from(bit).ok()) {
+        Some(bit) => Ok(Work::FlipBit(call.client.db, args.at(2).to_vec(), bit)),
+        None => Err(not_an_integer()),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::settings::Setting;
 use crate::shared::{Shared, Stop};
 use bytes::BytesMut;
 use quorate_consensus::{Answer, Role, Status};
-use quorate_engine::Run;
+use quorate_engine::{Db, Run};
 use quorate_resp::{Proto, Reply};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub(crate) enum Work {
     RewriteConfig,
     /// DEBUG SLEEP: the answer waits.
     Sleep(Duration),
+    /// DEBUG FLIP-BIT: of the value at this key, on this replica alone.
+    FlipBit(Db, Vec<u8>, u64),
     /// An internal command through the log; its reply is the answer.
     Log(Vec<Vec<u8>>),
     /// SYNC, PSYNC (with a heading): the session itself sends a snapshot.
@@ -86,6 +88,7 @@ pub(crate) async fn perform<B: Backend>(
             tokio::time::sleep(time).await;
             Some(Reply::OK)
         }
+        Work::FlipBit(db, key, bit) => Some(flip_bit(node, db, &key, bit).await),
         Work::Log(args) => Some(through_log(node, &args).await),
         Work::HandOver(to, limit) => {
             let handed = tokio::time::timeout(limit, node.hand_over(to.as_deref())).await;
@@ -107,6 +110,14 @@ pub(crate) async fn perform<B: Backend>(
             None
         }
     }
+}
+
+async fn flip_bit<B: Backend>(node: &B, db: Db, key: &[u8], bit: u64) -> Reply<'static> {
+    if !node.flip_bit(db, key, bit).await {
+        return Reply::error("ERR no such key, or its value has no bytes that could be others");
+    }
+    tracing::warn!("DEBUG FLIP-BIT: this replica now holds another state than the others");
+    Reply::OK
 }
 
 /// Has a snapshot made; the caller has set `shared.saving`.

@@ -418,3 +418,17 @@ async fn remaining_times_run_while_nothing_is_written() {
     server.node.trouble.lock().unwrap_or_else(PoisonError::into_inner).idle_ms = 40_000;
     client.check("TTL a\r\nEXISTS a\r\n", ":60\r\n:1\r\n").await;
 }
+
+#[tokio::test]
+async fn a_bit_of_a_value_is_flipped_on_wish() {
+    let server = Server::start(&[("enable-debug-command", "yes")]);
+    let mut client = server.connect().await;
+    client.check("SET key abc\r\nSADD set a\r\n", "+OK\r\n:1\r\n").await;
+    client.check("DEBUG FLIP-BIT key\r\nGET key\r\n", "+OK\r\n$3\r\n`bc\r\n").await;
+    client.check("DEBUG FLIP-BIT key 17\r\nGET key\r\n", "+OK\r\n$3\r\n`ba\r\n").await;
+    let none = "-ERR no such key, or its value has no bytes that could be others\r\n";
+    client.check("DEBUG FLIP-BIT none\r\n", none).await;
+    client.check("DEBUG FLIP-BIT set\r\n", none).await;
+    let not_an_integer = "-ERR value is not an integer or out of range\r\n";
+    client.check("DEBUG FLIP-BIT key -1\r\n", not_an_integer).await;
+}
