@@ -44,7 +44,9 @@ impl Sum {
 
     /// Folds numbers in that stand beside a row.
     pub(crate) fn words(&mut self, words: &[u64]) {
-        words.iter().for_each(|&word| self.digest.word(word));
+        for &word in words {
+            self.digest.word(word);
+        }
     }
 
     fn id(&mut self, id: Id) {
@@ -126,7 +128,9 @@ impl Value {
         match self {
             Self::Str(chunks) => {
                 let here = chunks.list().get(span.of(parts.rows)).unwrap_or_default();
-                here.iter().for_each(|chunk| sum.row(chunk));
+                for chunk in here {
+                    sum.row(chunk);
+                }
             }
             Self::List(list) => fold_list(list, span.of(parts.rows), sum),
             Self::Zset(zset) => {
@@ -184,7 +188,9 @@ fn fold_stream(stream: &Stream, span: &mut Span, sum: &mut Sum) {
     }
     if span.has_next() {
         let Facts { last, first, deleted, added } = stream.facts();
-        [last, first, deleted].into_iter().for_each(|id| sum.id(id));
+        for id in [last, first, deleted] {
+            sum.id(id);
+        }
         sum.words(&[stream.len(), added, stream.groups().len() as u64]);
         sum.row(&[]);
     }

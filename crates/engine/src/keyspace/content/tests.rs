@@ -106,14 +106,20 @@ fn a_flipped_bit_is_in_one_stretch() {
     fed.entry(0, 5).set_string(b"empty", b"", Deadline::Clear);
     let elements = [&b"1"[..], b"word", &[b'x'; 100], &[b'y'; 5000]];
     let _ = fed.entry(0, 5).edit_or_create(b"list", |list: &mut Open<ListTree>| {
-        elements.iter().for_each(|element| list.push(End::Back, element));
+        for element in elements {
+            list.push(End::Back, element);
+        }
     });
     let _ = fed.entry(0, 5).edit_or_create(b"hash", |hash: &mut Open<HashTree>| {
-        elements.iter().for_each(|name| _ = hash.set(name, &[b'z'; 70]));
+        for name in elements {
+            hash.set(name, &[b'z'; 70]);
+        }
         hash.set(b"short", b"value");
     });
     let _ = fed.entry(0, 5).edit_or_create(b"set", |set: &mut Open<SetTree>| {
-        elements.iter().for_each(|element| _ = set.add(element));
+        for element in elements {
+            set.add(element);
+        }
     });
     let keys: Vec<_> = Db::all()
         .flat_map(|db| {
