@@ -389,8 +389,8 @@ impl<'a> Sealer<'a> {
 
     /// The removals at the head of the payload: keys that the batch names, all of databases that
     /// change places, and some others while there is room; of hashes that it writes to, and of some
-    /// others, the fields that are due. None while writes are refused: all of them are invisible once
-    /// time is told.
+    /// others, the fields that are due. None while writes are refused: all of them are invisible
+    /// once time is told.
     fn expiries(&mut self) -> Option<Payload> {
         if !self.any_due || self.limits.refuse_writes.is_some() {
             return None;

@@ -227,8 +227,8 @@ fn writes_are_refused_before_they_are_logged() {
     let divided = SealLimits { refuse_writes: Some(Refusal::Divided), ..full };
     let sealed = seal(&keyspace, &runs, &stamp(6), &divided);
     assert!(sealed.payload.is_empty(), "not even what is due is removed");
-    let expected = "-MISCONF replicas of this cluster hold different states and no majority agrees: \
-         writes are refused; see the log and INFO quorate\r\n:1\r\n";
+    let expected = "-MISCONF replicas of this cluster hold different states and no majority \
+         agrees: writes are refused; see the log and INFO quorate\r\n:1\r\n";
     assert_eq!(sealed.plan.answer(&keyspace, 0).unwrap(), [expected]);
     keyspace.set_setting("maxmemory", "1").unwrap();
     let runs = [run(0, &["COPY a c", "DEL a"])];
