@@ -124,6 +124,10 @@ impl<E: Env> Core<E> {
         // Set before it runs: from here on cuts make snapshots and peers are answered.
         let _ = shared.raft.set(raft.clone());
         raft.run();
+        // Its figures come after what it has loaded. Until then a member of a cluster would seem to
+        // have no log, and a founder be told to throw its directory away.
+        let loaded = raft.with_raft_state(|_| ()).await;
+        loaded.map_err(|error| StartError(format!("Raft does not start: {error}")))?;
         Shared::<E>::spawn(office::watch(shared.clone(), raft.clone()));
         Shared::<E>::spawn(office::keep_house(shared.clone()));
         Shared::<E>::spawn(shared.clone().find_incoming());
@@ -200,7 +204,8 @@ impl<E: Env> Core<E> {
         self.shared.clock.known(self.shared.env.elapsed()).unwrap_or(0)
     }
 
-    /// Whether this replica has its state and knows a leader.
+    /// Whether this replica has its state and serves: it has heard a leader, or leads and was heard
+    /// by a quorum, within [`office::SILENCE`].
     pub(crate) fn is_ready(&self) -> bool {
         let office = lock(&self.shared.office).clone();
         office.leader.is_some()

@@ -148,14 +148,21 @@ impl Cluster {
         }
         let (effects, _nobody) = mpsc::unbounded_channel();
         let (done, started) = oneshot::channel();
+        let has_log = storage.recovered.last.is_some();
         process.enter(|| {
             drop(SimRt::spawn(async move {
                 let core = Core::start_with(env, settings, storage, effects, config).await;
-                let _ = done.send(core);
+                // At once: bootstrap asks no later.
+                let forgot = core.as_ref().is_ok_and(|core| has_log && !core.is_initialized());
+                let _ = done.send((core, forgot));
             }));
         });
-        let core = started.await.map_err(|_| format!("n{at} died while it started"))?;
+        let started = started.await.map_err(|_| format!("n{at} died while it started"));
+        let (core, forgot) = started?;
         let core = core.map_err(|error| format!("n{at} does not start: {error}"))?;
+        if forgot {
+            return Err(format!("n{at} has a log and starts as if it belonged to no cluster"));
+        }
         let name = Self::name(at);
         self.checks.note(&format!("{name} started"));
         self.net.attach(&name, Arc::new(core.clone()), process.clone());
