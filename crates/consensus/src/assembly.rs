@@ -12,7 +12,7 @@ use crate::node::StartError;
 use crate::queue::{Proposed, Queue};
 use crate::reads::Reads;
 use crate::saving::Saving;
-use crate::shared::{Applied, Failure, Figures, Office, Shared};
+use crate::shared::{Applied, Failure, Figures, LeaderHeard, Office, Shared};
 use crate::snapshot::Kept;
 use crate::tail::Tail;
 use crate::transfer::Transfers;
@@ -69,6 +69,7 @@ pub(crate) async fn assemble<E: Env>(
         reads: Reads::default(),
         way: Mutex::default(),
         office: Mutex::new(Office::default()),
+        leader_heard: LeaderHeard::default(),
         guard: Guard::new(node, settings.me.name.clone()),
         heard: Mutex::default(),
         effects,
@@ -98,6 +99,9 @@ pub(crate) fn raft_config(settings: &Settings) -> Result<openraft::Config, Start
         // their log ids to other entries: the replicas then differ for ever, and nobody notices.
         enable_leader_restore: Some(false),
         enable_pre_vote: Some(true),
+        // A leader that no quorum answers stops its heartbeats for as long, over and over: where
+        // they arrive and the answers do not, its followers would wait for it for ever.
+        quorum_loss_probe_interval: Some(ms(settings.election_max.saturating_mul(2))),
         // Snapshots are made at cuts, which the leader logs by bytes; purging keeps bytes, not
         // entries.
         snapshot_policy: SnapshotPolicy::Never,

@@ -2,13 +2,14 @@
 //!
 //! Runs carry ids; an answer names its run, so replies cannot cross. A run that the leader did not
 //! append comes back and is routed again; when the stream breaks, what was on its way is uncertain
-//! (the leader may have appended it), and what never left is routed again. There is one stream at a
-//! time: before runs go elsewhere, those on the old stream are waited for a moment, so that the
-//! runs of one session stay in order across a change of leader.
+//! (the leader may have appended it), and what never left is routed again. Nothing leaves before
+//! the leader has accepted the stream. There is one stream at a time: before runs go elsewhere,
+//! those on the old stream are waited for a moment, so that the runs of one session stay in order
+//! across a change of leader.
 
 use crate::env::Env;
 use crate::node::NotApplied;
-use crate::proposer::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX};
+use crate::proposer::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, PROPOSAL_MAX};
 use crate::proto as pb;
 use crate::queue::{End, Item, Slot, Work};
 use crate::shared::{Shared, lock};
@@ -22,7 +23,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// How long runs on an old stream are waited for.
 const SETTLE_MAX: Duration = Duration::from_millis(300);
@@ -48,7 +49,8 @@ struct Link {
 #[derive(Debug, Default)]
 pub(crate) struct Way {
     items: Mutex<BTreeMap<u64, Item>>,
-    /// Greatest id given to the transport. What is above it never left.
+    /// Greatest id given to the transport. What is above it never left. Written under the lock of
+    /// `items`, so that a run that is given up either left before or never will.
     left: AtomicU64,
     /// The stream has ended; nothing is on its way any more.
     ended: AtomicBool,
@@ -62,15 +64,33 @@ impl Way {
         lock(&self.items).len()
     }
 
-    /// Answers what has been on its way since before `since`.
-    pub(crate) fn expire(&self, since: Duration) {
-        let old: Vec<Item> = lock(&self.items)
-            .extract_if(.., |_, item| item.since < since)
-            .map(|(_, i)| i)
-            .collect();
-        for item in old {
-            item.slot.answer(End::Uncertain);
+    /// Gives up what has been on its way for too long: uncertain if it has left, and not applied
+    /// if it has not, which may be said sooner.
+    pub(crate) fn give_up(&self, now: Duration, write_timeout: Duration) {
+        let (left, old): (u64, Vec<(u64, Item)>) = {
+            let mut items = lock(&self.items);
+            let left = self.left.load(Ordering::Acquire);
+            let limit = |id| if id > left { write_timeout } else { PROPOSAL_MAX * 2 };
+            (left, items.extract_if(.., |id, item| item.since + limit(*id) < now).collect())
+        };
+        for (id, item) in old {
+            let never_left = id > left;
+            item.slot.answer(if never_left {
+                End::NotApplied(NotApplied::NoLeader)
+            } else {
+                End::Uncertain
+            });
         }
+    }
+
+    /// The transport takes a request: its runs leave, but for those that were given up.
+    fn depart(&self, mut request: pb::ForwardRequest) -> pb::ForwardRequest {
+        let items = lock(&self.items);
+        request.runs.retain(|run| items.contains_key(&run.id));
+        if let Some(run) = request.runs.last() {
+            self.left.store(run.id, Ordering::Release);
+        }
+        request
     }
 }
 
@@ -173,40 +193,41 @@ fn open<E: Env>(shared: &Arc<Shared<E>>, leader: PeerId) -> Link {
     };
     let (task, to, on) = (shared.clone(), leader.clone(), way.clone());
     Shared::<E>::spawn(async move {
-        let ended_cleanly = exchange(&task, &to, first, queued, &on).await;
-        finish(&task, &on, ended_cleanly);
+        exchange(&task, &to, first, queued, &on).await;
+        finish(&task, &on);
     });
     Link { leader, requests, way }
 }
 
-/// Runs the stream to its end. True when the leader refused it: then it has taken nothing.
+/// Runs the stream to its end.
 async fn exchange<E: Env>(
     shared: &Shared<E>,
     leader: &PeerId,
     first: pb::ForwardRequest,
     queued: mpsc::UnboundedReceiver<pb::ForwardRequest>,
     way: &Arc<Way>,
-) -> bool {
-    let left = way.clone();
-    let rest = stream::unfold(queued, |mut queued| async move {
-        queued.recv().await.map(|request| (request, queued))
-    })
-    .inspect(move |request: &pb::ForwardRequest| {
-        if let Some(run) = request.runs.last() {
-            left.left.store(run.id, Ordering::Release);
+) {
+    let (accept, accepted) = oneshot::channel::<()>();
+    let leaving = way.clone();
+    let rest = stream::unfold((queued, Some(accepted)), |(mut queued, accepted)| async move {
+        if let Some(accepted) = accepted {
+            // A leader that has not answered the opening is given nothing.
+            accepted.await.ok()?;
         }
-    });
+        queued.recv().await.map(|request| (request, (queued, None)))
+    })
+    .map(move |request| leaving.depart(request));
     let requests = stream::once(async { first }).chain(rest).boxed();
     let connect = shared.env.transport().forward_stream(leader, requests);
     let limit = shared.settings.election_max;
     let mut answers = match Shared::<E>::within(limit, connect).await {
         Some(Ok(answers)) => answers,
         Some(Err(TransportError::Refused(what))) => {
-            tracing::warn!(%what, "the leader refuses forwarded runs");
-            return true;
+            return tracing::warn!(%what, "the leader refuses forwarded runs");
         }
-        Some(Err(TransportError::Unreachable(_))) | None => return false,
+        Some(Err(TransportError::Unreachable(_))) | None => return,
     };
+    let _ = accept.send(());
     loop {
         let abandoned = pin!(way.abandon.notified());
         match select(answers.next(), abandoned).await {
@@ -214,7 +235,7 @@ async fn exchange<E: Env>(
                 response.answers.into_iter().for_each(|answer| take_answer(shared, way, answer));
                 shared.queue.wake();
             }
-            Either::Left(_) | Either::Right(_) => return false,
+            Either::Left(_) | Either::Right(_) => return,
         }
     }
 }
@@ -232,10 +253,13 @@ fn take_answer<E: Env>(shared: &Shared<E>, way: &Way, answer: pb::ForwardAnswer)
     }
 }
 
-/// The stream has ended: what never left (or was refused) is routed again, the rest is uncertain.
-fn finish<E: Env>(shared: &Shared<E>, way: &Way, refused: bool) {
-    let left = if refused { 0 } else { way.left.load(Ordering::Acquire) };
-    for (id, item) in std::mem::take(&mut *lock(&way.items)) {
+/// The stream has ended: what never left is routed again, the rest is uncertain.
+fn finish<E: Env>(shared: &Shared<E>, way: &Way) {
+    let (left, items) = {
+        let mut items = lock(&way.items);
+        (way.left.load(Ordering::Acquire), std::mem::take(&mut *items))
+    };
+    for (id, item) in items {
         if id > left {
             shared.queue.put_back(item);
         } else {

@@ -50,7 +50,11 @@ impl<E: Env> Machine<E> {
         let id = entry.log_id;
         self.last = Some(id);
         match entry.payload {
-            EntryPayload::Blank => self.shared.applied.set(id.leader_id.term, id.index),
+            EntryPayload::Blank => {
+                self.shared.applied.set(id.leader_id.term, id.index);
+                // The first of its leader's term: what is held goes on.
+                self.shared.queue.wake();
+            }
             EntryPayload::Membership(membership) => {
                 *lock(&self.shared.membership) =
                     openraft::StoredMembership::new(Some(id), membership);

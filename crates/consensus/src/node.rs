@@ -67,8 +67,8 @@ pub enum Answer {
     Replies(Bytes),
     /// Definitely not appended; nothing happened.
     NotApplied(NotApplied),
-    /// Appended, and then the leadership, the time or this process ran out: it may or may not be
-    /// applied.
+    /// Appended or on its way to the leader, and then the leadership, the time or this process ran
+    /// out: it may or may not be applied.
     Uncertain,
 }
 
@@ -165,7 +165,7 @@ pub struct Status {
     pub role: Role,
     /// Term.
     pub term: u64,
-    /// RESP address of the leader, if known.
+    /// RESP address of the leader, if it was heard lately.
     pub leader: Option<String>,
     /// Whether this replica leads and a quorum answered lately, or follows a leader heard of
     /// lately.
@@ -459,7 +459,8 @@ impl Node {
         }
     }
 
-    /// Whether this replica has its state and knows a leader (`quorate ping`, `-LOADING`).
+    /// Whether this replica has its state and serves (`quorate ping`): within two election
+    /// time-outs it has heard the leader, or a quorum has answered it as the leader.
     pub fn is_ready(&self) -> bool {
         self.core().is_some_and(Core::is_ready)
     }

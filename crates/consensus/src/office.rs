@@ -9,51 +9,89 @@ use crate::reads::tick_due;
 use crate::saving::SavingStatus;
 use crate::shared::{Office, Route, Shared, lock};
 use crate::wire;
-use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
 use openraft::metrics::RaftServerMetrics;
+use openraft::{Instant, ServerState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// A leader that was not heard for so many election time-outs (the longest) leads nobody: its
+/// followers have had the time to find that out and to elect another.
+pub(crate) const SILENCE: u32 = 2;
 /// How often the housekeeper looks.
 const PERIOD: Duration = Duration::from_millis(100);
 /// Every so many looks it looks at the disk.
 const DISK_EVERY: u32 = 10;
 
-fn office<E: Env>(metrics: &RaftServerMetrics<Config<E>>) -> Office {
+/// What Raft says, corrected by what was heard: a leader that has been silent for too long is
+/// nobody's leader.
+fn office<E: Env>(metrics: &RaftServerMetrics<Config<E>>, heard: bool) -> Office {
     let role = match metrics.state {
-        ServerState::Leader => Role::Leader,
+        ServerState::Leader if heard => Role::Leader,
+        ServerState::Leader | ServerState::Follower => Role::Follower,
         ServerState::Candidate => Role::Candidate,
-        ServerState::Follower => Role::Follower,
         ServerState::Learner | ServerState::Shutdown => Role::Learner,
     };
-    let leader = metrics.current_leader.and_then(|node| {
+    let leader = metrics.current_leader.filter(|_| heard).and_then(|node| {
         let peer = metrics.membership_config.get_node(&node)?;
         Some(wire::member(node, peer))
     });
     Office { term: metrics.vote.leader_id.term, role, leader }
 }
 
+/// The office that this replica was elected to: its term, and the monotonic time of that.
+type Elected = Option<(u64, Duration)>;
+
+/// How long ago the leader was heard: on a follower by itself, on the leader by a quorum. A leader
+/// that no quorum has answered yet counts from its election.
+fn silence<E: Env>(
+    shared: &Shared<E>,
+    raft: &Raft<E>,
+    metrics: &RaftServerMetrics<Config<E>>,
+    elected: &mut Elected,
+) -> Option<Duration> {
+    let now = shared.env.elapsed();
+    if metrics.state != ServerState::Leader {
+        *elected = None;
+        return shared.leader_heard.age(now);
+    }
+    let term = metrics.vote.leader_id.term;
+    let since = match *elected {
+        Some((of, since)) if of == term => since,
+        _ => elected.insert((term, now)).1,
+    };
+    let me = shared.settings.me.node;
+    if metrics.membership_config.voter_ids().all(|voter| voter == me) {
+        return Some(Duration::ZERO);
+    }
+    let acked = raft.data_metrics().borrow_watched().last_quorum_acked.map(|at| at.elapsed());
+    Some(acked.unwrap_or_else(|| now.saturating_sub(since)))
+}
+
 /// Keeps the office up to date; when Raft ends, says why.
 pub(crate) async fn watch<E: Env>(shared: Arc<Shared<E>>, raft: Raft<E>) {
     let mut changes = raft.server_metrics();
+    let mut elected = None;
+    let limit = shared.settings.election_max * SILENCE;
     loop {
-        let (now, voters) = {
-            let metrics = changes.borrow_and_update();
-            (office::<E>(&metrics), metrics.membership_config.voter_ids().count())
-        };
-        let leads = now.role == Role::Leader;
+        let metrics = changes.borrow_and_update().clone();
+        let silence = silence(&shared, &raft, &metrics, &mut elected);
+        let left = silence.and_then(|age| limit.checked_sub(age)).filter(|left| !left.is_zero());
+        let now = office::<E>(&metrics, left.is_some());
         let before = std::mem::replace(&mut *lock(&shared.office), now.clone());
         if before != now {
             let leader = now.leader.as_ref().map_or("none", |leader| leader.name.as_str());
             tracing::info!(term = now.term, role = ?now.role, leader, "office");
         }
-        shared.writer.lead(leads && voters > 1);
         shared.queue.wake();
-        if changes.changed().await.is_err() {
+        let others = metrics.membership_config.voter_ids().count() > 1;
+        shared.writer.lead(metrics.state == ServerState::Leader && others);
+        // Whoever is heard again is seen no later than at the next heartbeat.
+        let look = left.unwrap_or(shared.settings.heartbeat);
+        if let Some(Err(_)) = Shared::<E>::within(look, changes.changed()).await {
             break;
         }
     }
@@ -113,9 +151,9 @@ fn is_over<T>(pending: &mut Option<oneshot::Receiver<T>>) -> bool {
 
 fn give_up_held<E: Env>(shared: &Shared<E>) {
     let now = shared.env.elapsed();
-    // Behind a proposal that is under way (long work, say) the queue will move. Without one, what
-    // waits was refused for want of a leader or of a quorum.
-    let limit = if shared.proposed.is_empty() {
+    // Behind a proposal that is under way (long work, say) the queue will move. Without one, or
+    // without a quorum that could finish it, what waits does so for want of a leader.
+    let limit = if shared.proposed.is_empty() || shared.route() == Route::Wait {
         shared.settings.write_timeout
     } else {
         shared.settings.write_timeout.max(PROPOSAL_MAX) * 2
@@ -124,8 +162,8 @@ fn give_up_held<E: Env>(shared: &Shared<E>) {
         item.slot.answer(End::NotApplied(NotApplied::NoLeader));
     }
     let way = lock(&shared.way).clone();
-    if let (Some(way), Some(since)) = (way, now.checked_sub(PROPOSAL_MAX * 2)) {
-        way.expire(since);
+    if let Some(way) = way {
+        way.give_up(now, shared.settings.write_timeout);
     }
 }
 

@@ -9,12 +9,13 @@ use crate::env::Env;
 use crate::forward::Forwarder;
 use crate::node::{NotApplied, Role};
 use crate::queue::{Batch, End, Item, Work};
-use crate::raft::{Data, DataKind, Outcome, TermId};
+use crate::raft::{Data, DataKind, Outcome, Raft, TermId};
 use crate::reads::tick_due;
 use crate::shared::{Route, Shared, lock};
 use bytes::Bytes;
-use openraft::ReadPolicy;
+use openraft::async_runtime::WatchReceiver;
 use openraft::errors::ClientWriteError;
+use openraft::{ReadPolicy, ServerState};
 use quorate_engine::{Applied, Plan, Refusal, Run, SealLimits, Stamp};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -193,12 +194,19 @@ async fn commit<E: Env>(shared: &Shared<E>, term: u64, data: Data, batch: Batch,
         Some(Ok(Err(_)) | Err(_)) => end(shared, (term, seed), &End::Uncertain),
         None => {
             end(shared, (term, seed), &End::Uncertain);
-            // It may still be applied. Nothing is sealed in this term before that is known.
-            while shared.route() == Route::Lead(term)
-                && Shared::<E>::within(RETRY, &mut outcome).await.is_none()
-            {}
+            // It may still be applied. Nothing is sealed in this term before that is known, also
+            // when the quorum that was lost comes back to it.
+            while leads_in(raft, term) && Shared::<E>::within(RETRY, &mut outcome).await.is_none() {
+            }
         }
     }
+}
+
+/// Whether Raft still leads in this term, with or without a quorum that answers.
+fn leads_in<E: Env>(raft: &Raft<E>, term: u64) -> bool {
+    let changes = raft.server_metrics();
+    let now = changes.borrow_watched();
+    now.state == ServerState::Leader && now.vote.leader_id.term == term
 }
 
 /// Tells everybody in a batch that is still open.

@@ -57,6 +57,7 @@ impl<E: Env> Shared<E> {
         self.check(request.envelope.as_ref())?;
         let clock_ms = request.clock_ms;
         let request = wire::append_from_pb::<E::Rt>(request).map_err(|what| what.0.to_owned())?;
+        self.hear_leader(request.vote.leader_id.term);
         let one = stream::once(futures::future::ready(request));
         let mut answers = Box::pin(self.running()?.stream_append(one));
         let answer = answers.next().await.ok_or("no answer")?;
@@ -132,6 +133,7 @@ impl<E: Env> Shared<E> {
                 match wire::append_from_pb::<E::Rt>(request) {
                     Ok(request) => {
                         self.hear_clock(clock_ms);
+                        self.hear_leader(request.vote.leader_id.term);
                         Some(request)
                     }
                     Err(what) => {

@@ -53,6 +53,8 @@ pub(crate) struct Shared<E: Env> {
     pub(crate) way: Mutex<Option<Arc<Way>>>,
     /// Written by the watcher (`office`).
     pub(crate) office: Mutex<Office>,
+    /// Written by `service`.
+    pub(crate) leader_heard: LeaderHeard,
     pub(crate) guard: Guard,
     /// Greatest incarnation heard of each peer, and the number of its newest forward stream;
     /// written by `service`.
@@ -71,7 +73,25 @@ pub(crate) struct Heard {
     pub(crate) fenced: Option<Arc<std::sync::atomic::AtomicBool>>,
 }
 
-/// Who leads, as this replica sees it.
+/// When this replica heard a leader last. A vote on disk names one that may be long gone.
+#[derive(Debug, Default)]
+pub(crate) struct LeaderHeard(Mutex<Option<Duration>>);
+
+impl LeaderHeard {
+    /// A leader was heard at this monotonic time.
+    pub(crate) fn note(&self, now: Duration) {
+        *lock(&self.0) = Some(now);
+    }
+
+    /// How long ago; `None`: not since this process began.
+    pub(crate) fn age(&self, now: Duration) -> Option<Duration> {
+        lock(&self.0).map(|at| now.saturating_sub(at))
+    }
+}
+
+/// Who leads, as this replica sees it. A leader counts while it is heard, and while it hears a
+/// quorum: Raft itself names one that died until there is the next, and lets one go on leading
+/// nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Office {
     pub(crate) term: u64,
@@ -217,6 +237,13 @@ impl<E: Env> Shared<E> {
             peer.stream = 0;
         }
         Ok(envelope.from)
+    }
+
+    /// Notes that a leader spoke, unless it is one of a term that is over.
+    pub(crate) fn hear_leader(&self, term: u64) {
+        if term >= lock(&self.office).term {
+            self.leader_heard.note(self.env.elapsed());
+        }
     }
 
     /// Where writes and read barriers go now.

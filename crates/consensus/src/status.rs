@@ -3,7 +3,7 @@
 
 use crate::core::{Core, Seat};
 use crate::env::Env;
-use crate::node::{MemberStatus, Role, Status};
+use crate::node::{MemberStatus, Status};
 use crate::raft::Config;
 use crate::shared::{Shared, lock};
 use crate::wire;
@@ -55,14 +55,6 @@ impl<E: Env> Core<E> {
         let load = |figure: &std::sync::atomic::AtomicU64| figure.load(Ordering::Relaxed);
         let log = shared.log.stats();
         let figures = &shared.figures;
-        let acked = metrics.last_quorum_acked.as_ref().map(|at| at.elapsed());
-        let healthy = match office.role {
-            Role::Leader => {
-                metrics.membership_config.voter_ids().count() == 1
-                    || acked.is_some_and(|age| age < shared.settings.election_max * 2)
-            }
-            _ => office.leader.is_some(),
-        };
         Status {
             loading: None,
             cluster: format!("{:032x}", shared.settings.cluster),
@@ -70,8 +62,8 @@ impl<E: Env> Core<E> {
             incarnation: shared.settings.incarnation,
             role: office.role,
             term: office.term,
+            healthy: office.leader.is_some(),
             leader: office.leader.map(|leader| leader.resp_address),
-            healthy,
             last_log_index: metrics.last_log_index.unwrap_or(0),
             commit_index: metrics.local_committed.map_or(0, |id| id.index),
             applied_index: shared.applied.index(),

@@ -13,6 +13,8 @@ pub(crate) mod cluster;
 mod env;
 mod faults;
 mod net;
+#[cfg(test)]
+mod office_tests;
 pub(crate) mod rt;
 #[cfg(test)]
 mod saving_tests;

@@ -8,7 +8,7 @@ use quorate_engine::Refusal;
 
 /// The answer to a write that may or may not have been applied.
 pub(crate) const UNCERTAIN: &str = "UNCERTAIN the command may or may not have been applied: \
-     leadership or time ran out after it was logged";
+     leadership or time ran out before its outcome was known";
 /// The answer to a read that stood in the same run.
 pub(super) const UNCERTAIN_READ: &str =
     "CLUSTERDOWN the read was not answered: leadership or time ran out";

@@ -268,7 +268,7 @@ async fn trouble_is_an_answer_and_never_a_closed_connection() {
     client
         .expect(
             "-UNCERTAIN the command may or may not have been applied: leadership or time ran out \
-             after it was logged\r\n\
+             before its outcome was known\r\n\
              -CLUSTERDOWN the read was not answered: leadership or time ran out\r\n+PONG\r\n",
         )
         .await;
