@@ -52,7 +52,7 @@ fn kill_others(cluster: &Cluster, at: usize) {
 async fn write(running: &Running) -> (Answer, Duration) {
     let before = now();
     let answer = running.core.submit(command(0, &["INCR", "count"])).await;
-    (answer.expect("every write is answered"), now() - before)
+    (answer.expect("every write is answered"), now().saturating_sub(before))
 }
 
 /// For so long it is not ready, says that nobody leads, and refuses writes in time and for certain.
