@@ -14,7 +14,9 @@ const USAGE: &str =
   quorate dev [--port P] [--nodes N] [--dir D]
                                            run a cluster on this machine (3 nodes: 6379, 6380, 6381)
   quorate ping [--host H] [--port P] [--password PW]
-                                           exit 0 when the node answers and is ready
+                                           exit 0 when the node answers and serves: it hears a
+                                           leader, or leads and is heard by a quorum
+  quorate secret --file PATH               make a secret for the peer port, unless it is there
   quorate log print DIR                    show the log of a stopped node, record by record
   quorate check DIR [--repair]             verify a stopped node's data directory
   quorate export --data DIR --out FILE     a stopped node's data as an RDB file
@@ -38,6 +40,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         Some("server") => server(words.get(1..).unwrap_or(&[])),
         Some("dev") => options(words).and_then(|pairs| crate::dev::run(&pairs)),
         Some("ping") => options(words).and_then(|pairs| crate::ping::run(&pairs)),
+        Some("secret") => options(words).and_then(|pairs| crate::secret::run(&pairs)),
         Some("log") if words.get(1).is_some_and(|word| word == "print") => {
             directory(words.get(2)).and_then(|dir| crate::tools::print_log(&dir))
         }

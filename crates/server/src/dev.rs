@@ -1,12 +1,13 @@
 //! `quorate dev`: a cluster on this machine with one command, for trying things out.
 //!
-//! Its nodes are child processes of the same binary with a data directory each, kept between runs.
+//! Its nodes are child processes of the same binary with a data directory each, kept between runs,
+//! and a peer secret of their own.
 //! A node that dies (try `kill -9`) is started again after a moment. Ctrl-C stops all of them
 //! cleanly.
 
 use crate::cli::{Pairs, complain, print};
-use crate::ping;
 use crate::serve::DIE_WITH_PARENT;
+use crate::{ping, secret};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -77,6 +78,11 @@ impl Plan {
         self.dir.join(format!("node{number}.log"))
     }
 
+    /// The nodes' secret. In a file, since a list of processes shows flags to everybody.
+    fn secret(&self) -> PathBuf {
+        self.dir.join("peer-secret")
+    }
+
     fn start(&self, number: u16) -> Result<Running, String> {
         let port = self.port_of(number);
         let dir = self.dir.join(format!("node{number}"));
@@ -95,6 +101,8 @@ impl Plan {
             .arg(&dir)
             .arg("--logfile")
             .arg(self.log_of(number))
+            .arg("--peer-secret-file")
+            .arg(self.secret())
             .env(DIE_WITH_PARENT, "1")
             .stdin(Stdio::null())
             // Ctrl-C is for the parent alone, which then stops the nodes.
@@ -111,6 +119,8 @@ async fn cluster(plan: &Plan) -> Result<(), String> {
     let broken = |why: std::io::Error| format!("signals cannot be caught: {why}");
     let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
+    std::fs::create_dir_all(&plan.dir).map_err(|why| format!("{}: {why}", plan.dir.display()))?;
+    secret::make(&plan.secret())?;
     let mut running = Vec::new();
     for number in 1..=plan.nodes {
         running.push(plan.start(number)?);

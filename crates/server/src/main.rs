@@ -17,6 +17,7 @@ mod logging;
 mod ping;
 mod process;
 mod registry;
+mod secret;
 mod serve;
 mod session;
 mod settings;

@@ -13,7 +13,8 @@ const STEP_TIME: Duration = Duration::from_secs(2);
 /// More than INFO ever is.
 const REPLY_BYTES_MAX: usize = 1 << 20;
 
-/// Exit 0 when PONG came and the node knows a leader and has its state.
+/// Exit 0 when PONG came and the node has its state and serves: it hears a leader, or leads and is
+/// heard by a quorum.
 pub(crate) fn run(pairs: &Pairs) -> Result<(), String> {
     let mut host = "127.0.0.1".to_owned();
     let mut port = "6379".to_owned();

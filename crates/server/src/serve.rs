@@ -8,7 +8,7 @@ use crate::clients::{FINISH, KILL};
 use crate::command::set_in_cluster;
 use crate::settings::{Scope, Settings, all};
 use crate::shared::{Shared, Stop};
-use crate::{cron, listen, logging};
+use crate::{cron, listen, logging, secret};
 use quorate_consensus::{LastSnapshot, Node, Options};
 use quorate_engine::{Effects, Garbage};
 use std::net::SocketAddr;
@@ -238,14 +238,15 @@ fn options(settings: &Settings) -> Result<Options, String> {
         given if !given.is_empty() => given,
         _ => peer_address.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host).to_owned(),
     };
-    let secret = settings.get("peer-secret");
+    let peer_secret = secret::given(settings)?;
+    may_listen(peer_bind, peer_secret.is_some())?;
     Ok(Options {
         dir: settings.get("dir").into(),
         peer_bind,
         peer_address,
         resp_address: format!("{host}:{port}"),
         peers,
-        peer_secret: (!secret.is_empty()).then_some(secret),
+        peer_secret,
         heartbeat: Duration::from_millis(number("heartbeat-ms")),
         election_min: Duration::from_millis(number("election-min-ms")),
         election_max: Duration::from_millis(number("election-max-ms")),
@@ -304,4 +305,56 @@ fn peer_bind(settings: &Settings, peers: &[String], port: u16) -> Result<SocketA
         given => given,
     };
     listen::address(name, port).map_err(|why| format!("peer-bind {name}: {why}"))
+}
+
+/// Whoever reaches the peer port is believed unless there is a secret, so without one only this
+/// machine may reach it.
+fn may_listen(peer_bind: SocketAddr, has_secret: bool) -> Result<(), String> {
+    if has_secret || peer_bind.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(format!(
+        "the peer port would listen on {peer_bind} without a secret, and whoever reaches it could \
+         write, vote and elect: give every node the same --peer-secret-file (quorate secret --file \
+         PATH makes one) or QUORATE_PEER_SECRET; or, for a cluster on one machine, --peer-bind \
+         127.0.0.1"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a node with these settings starts, as far as the peer port goes.
+    fn check(pairs: &[(&str, &str)], expected: Result<&str, &str>) {
+        let pairs: Vec<_> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings = Settings::from_pairs(&pairs, None);
+        let bound = settings.and_then(|settings| options(&settings));
+        let bound = bound.map(|options| options.peer_bind.ip().to_string());
+        match (bound, expected) {
+            (Ok(address), Ok(expected)) => assert_eq!(address, expected, "{pairs:?}"),
+            (Err(why), Err(part)) => assert!(why.contains(part), "{pairs:?}: {why}"),
+            (other, _) => assert!(other.is_err() == expected.is_err(), "{pairs:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn peers_beyond_this_machine_need_a_secret() {
+        const REFUSED: Result<&str, &str> = Err("without a secret");
+        let far = ("peers", "10.1.2.3:16379,10.1.2.4:16379,127.0.0.1:16379");
+        let mine = ("peer-address", "127.0.0.1:16379");
+        let near = ("peers", "127.0.0.1:16379,127.0.0.1:16380,[::1]:16381");
+        let secret = ("peer-secret", "open sesame");
+        check(&[], Ok("127.0.0.1"));
+        check(&[near, mine], Ok("127.0.0.1"));
+        check(&[far, mine], REFUSED);
+        check(&[far, mine, secret], Ok("0.0.0.0"));
+        check(&[("peer-bind", "0.0.0.0")], REFUSED);
+        check(&[near, mine, ("peer-bind", "10.1.2.3")], REFUSED);
+        check(&[("peer-bind", "10.1.2.3"), secret], Ok("10.1.2.3"));
+        check(&[far, mine, ("peer-bind", "127.0.0.1")], Ok("127.0.0.1"));
+        check(&[far, mine, ("peer-secret", "")], REFUSED);
+        check(&[("peer-secret-file", "/nowhere/at/all")], Err("peer-secret-file"));
+    }
 }

@@ -18,6 +18,7 @@ use futures::future::{BoxFuture, Either, Shared, select};
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
@@ -52,7 +53,7 @@ pub(crate) async fn serve<S: Service + ?Sized>(
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .serve_with_incoming_shutdown(
             InterceptedService::new(peer, gate),
-            accepted(listener),
+            accepted(listener, secret.is_some()),
             stop.clone(),
         );
     let limit = async {
@@ -65,11 +66,22 @@ pub(crate) async fn serve<S: Service + ?Sized>(
     }
 }
 
+/// Whether somebody at this address is let in: without a secret only who is on this machine.
+pub(super) fn is_let_in(from: IpAddr, has_secret: bool) -> bool {
+    has_secret || from.to_canonical().is_loopback()
+}
+
 /// Accepted connections. An error of `accept` (no descriptors left) never ends the stream.
-fn accepted(listener: TcpListener) -> impl Stream<Item = Result<TcpStream, io::Error>> {
-    futures::stream::unfold(listener, |listener| async move {
+fn accepted(
+    listener: TcpListener,
+    has_secret: bool,
+) -> impl Stream<Item = Result<TcpStream, io::Error>> {
+    futures::stream::unfold(listener, move |listener| async move {
         loop {
             match listener.accept().await {
+                Ok((_, from)) if !is_let_in(from.ip(), has_secret) => {
+                    tracing::warn!(%from, "peer port: closed, since there is no peer secret");
+                }
                 Ok((stream, _)) => {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "peer port: TCP_NODELAY");

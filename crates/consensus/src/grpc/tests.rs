@@ -1,6 +1,7 @@
 //! Client and server against each other on loopback, with a service that echoes, counts and
 //! refuses.
 
+use super::server::is_let_in;
 use super::{GrpcTransport, MESSAGE_BYTES_MAX, serve};
 use crate::proto as pb;
 use crate::transport::{PeerId, Request, Response, Service, Transport, TransportError};
@@ -312,6 +313,23 @@ async fn a_refusal_is_told_apart_from_an_unreachable_peer() {
         let to = PeerId { node: 7, address: address.to_owned() };
         let answer = vote(&transport, &to, 1).await;
         assert!(matches!(answer, Err(TransportError::Unreachable(_))), "{address}: {answer:?}");
+    }
+}
+
+#[test]
+fn without_a_secret_only_this_machine_is_let_in() {
+    for (from, expect) in [
+        ("127.0.0.1", true),
+        ("127.8.9.1", true),
+        ("::1", true),
+        ("::ffff:127.0.0.1", true),
+        ("10.0.0.1", false),
+        ("::ffff:10.0.0.1", false),
+        ("fe80::1", false),
+    ] {
+        let from = from.parse().expect("an address");
+        assert_eq!(is_let_in(from, false), expect, "{from}");
+        assert!(is_let_in(from, true), "{from}");
     }
 }
 

@@ -190,7 +190,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Which entry of `peers` this node is; found by itself when its port is unique.",
     )
     .at_start(),
-    Setting::new("peer-secret", Secret, "", "Shared secret of the peer port.").at_start(),
+    Setting::new(
+        "peer-secret",
+        Secret,
+        "",
+        "Shared secret of the peer port; without one, peers are on loopback only.",
+    )
+    .at_start(),
+    Setting::new(
+        "peer-secret-file",
+        Text,
+        "",
+        "File with the shared secret, where `peer-secret` is empty; `quorate secret` makes one.",
+    )
+    .at_start(),
     Setting::new(
         "announce-host",
         Text,
