@@ -8,7 +8,7 @@ use crate::wait::until;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -85,6 +85,19 @@ pub struct Replica {
 }
 
 impl Replica {
+    /// A place for a member of an existing list of peers; `ports` are RESP and peer port.
+    pub fn at(ports: (u16, u16), dir: PathBuf, peers: &str) -> Self {
+        Self {
+            port: ports.0,
+            peer_port: ports.1,
+            dir,
+            extra: Vec::new(),
+            env: Vec::new(),
+            peers: peers.to_owned(),
+            child: None,
+        }
+    }
+
     /// Starts the process. Its output goes to `log` beside the data directory.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "it runs already");
@@ -144,6 +157,13 @@ impl Replica {
         until("the process ends", || child.try_wait().ok().flatten()).code()
     }
 
+    /// How the process ended, once it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.as_mut()?.try_wait().ok().flatten()?;
+        self.child = None;
+        Some(status)
+    }
+
     /// What the process has printed so far.
     pub fn output(&self) -> String {
         fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default()
@@ -199,14 +219,11 @@ impl Cluster {
         let replicas = ports
             .iter()
             .enumerate()
-            .map(|(at, &(port, peer_port))| Replica {
-                port,
-                peer_port,
-                dir: scratch.path().join(format!("node{at}")),
-                extra: extra.iter().map(|&arg| arg.to_owned()).collect(),
-                env: Vec::new(),
-                peers: peers.clone(),
-                child: None,
+            .map(|(at, &ports)| {
+                let dir = scratch.path().join(format!("node{at}"));
+                let mut replica = Replica::at(ports, dir, &peers);
+                replica.extra = extra.iter().map(|&arg| arg.to_owned()).collect();
+                replica
             })
             .collect();
         Self { replicas, scratch }

@@ -1,11 +1,13 @@
 //! What the black-box tests share: real processes ([`cluster`]), a RESP client ([`client`]), load
 //! that remembers what was acknowledged ([`load`]), a linearizability checker ([`history`]),
-//! transcripts ([`script`]), and commands made from a seed ([`generate`]). Nothing here knows the
-//! insides of the server: a test sees what an operator and a client see.
+//! transcripts ([`script`]), commands made from a seed ([`generate`]), and damage to data
+//! directories ([`damage`]). Nothing here knows the insides of the server: a test sees what an
+//! operator and a client see.
 
 pub mod client;
 pub mod cluster;
 pub mod contents;
+pub mod damage;
 pub mod generate;
 pub mod history;
 pub mod load;

@@ -20,6 +20,18 @@ pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Polls `condition` until it gives `Some`; `None` if it has not within `limit`. For what may
+/// rightly stay away.
+pub fn within<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+    let start = Instant::now();
+    loop {
+        match condition() {
+            None if start.elapsed() < limit => pause(Duration::from_millis(5)),
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Lets another process run for a while: for faults that must last (a stopped process, a cut link).
 pub fn pause(length: Duration) {
     #[allow(clippy::disallowed_methods, reason = "see the head of this file")]
