@@ -7,6 +7,7 @@
 
 mod bench;
 mod ci;
+mod damage;
 mod diff;
 mod generate;
 mod layers;
@@ -39,6 +40,12 @@ const TASKS: &[Task] = &[
         usage: "[STEP…]",
         summary: "Checks everything that must hold, or the named steps only.",
         run: ci::run,
+    },
+    Task {
+        name: "damage",
+        usage: "[--full] [OPTION…]",
+        summary: "Damages files of data directories and judges what nodes do.",
+        run: damage::run,
     },
     Task {
         name: "diff",
