@@ -4,6 +4,7 @@
 //! Every process is ended when its [`Replica`] is dropped, whatever the test did.
 
 use crate::client::{Client, text};
+use crate::link::Link;
 use crate::wait::until;
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -212,17 +213,31 @@ pub struct Cluster {
 impl Cluster {
     /// Prepares `count` replicas with `extra` arguments, without starting them.
     pub fn prepare(name: &str, count: usize, extra: &[&str]) -> Self {
-        let scratch = Scratch::new(name);
         let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
-        let peers =
-            ports.iter().map(|(_, peer)| format!("127.0.0.1:{peer}")).collect::<Vec<_>>().join(",");
+        let reached: Vec<u16> = ports.iter().map(|(_, peer)| *peer).collect();
+        Self::placed(name, &ports, &reached, extra)
+    }
+
+    /// The same with each replica's peer port behind a link.
+    pub fn prepare_linked(name: &str, count: usize, extra: &[&str]) -> (Self, Vec<Link>) {
+        let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
+        let links: Vec<Link> = ports.iter().map(|(_, peer)| Link::to(*peer)).collect();
+        let reached: Vec<u16> = links.iter().map(|link| link.port).collect();
+        (Self::placed(name, &ports, &reached, extra), links)
+    }
+
+    /// Replicas with these client and peer ports; the others reach them at `reached`.
+    fn placed(name: &str, ports: &[(u16, u16)], reached: &[u16], extra: &[&str]) -> Self {
+        let scratch = Scratch::new(name);
+        let names: Vec<_> = reached.iter().map(|port| format!("127.0.0.1:{port}")).collect();
         let replicas = ports
             .iter()
             .enumerate()
             .map(|(at, &ports)| {
                 let dir = scratch.path().join(format!("node{at}"));
-                let mut replica = Replica::at(ports, dir, &peers);
-                replica.extra = extra.iter().map(|&arg| arg.to_owned()).collect();
+                let mut replica = Replica::at(ports, dir, &names.join(","));
+                let own = ["--peer-address", &names[at]];
+                replica.extra = own.iter().chain(extra).map(|&arg| arg.to_owned()).collect();
                 replica
             })
             .collect();

@@ -1,8 +1,8 @@
 //! What the black-box tests share: real processes ([`cluster`]), a RESP client ([`client`]), load
 //! that remembers what was acknowledged ([`load`]), a linearizability checker ([`history`]),
-//! transcripts ([`script`]), commands made from a seed ([`generate`]), and damage to data
-//! directories ([`damage`]). Nothing here knows the insides of the server: a test sees what an
-//! operator and a client see.
+//! slow links between replicas ([`link`]), transcripts ([`script`]), commands made from a seed
+//! ([`generate`]), and damage to data directories ([`damage`]). Nothing here knows the insides of
+//! the server: a test sees what an operator and a client see.
 
 pub mod client;
 pub mod cluster;
@@ -10,6 +10,7 @@ pub mod contents;
 pub mod damage;
 pub mod generate;
 pub mod history;
+pub mod link;
 pub mod load;
 pub mod random;
 pub mod redis;
