@@ -5,6 +5,7 @@ use crate::bootstrap::guard::Guard;
 use crate::clock::Clock;
 use crate::core::{Settings, Storage};
 use crate::env::Env;
+use crate::links::Links;
 use crate::load::{Progress, State};
 use crate::log;
 use crate::machine::Machine;
@@ -59,6 +60,7 @@ pub(crate) async fn assemble<E: Env>(
         applied: Applied::default(),
         membership: Mutex::new(state.meta.last_membership.clone()),
         tail: Arc::new(Tail::new(last, settings.snapshot_log_bytes)),
+        links: Links::default(),
         writer,
         snapshots,
         kept: Mutex::new(kept),

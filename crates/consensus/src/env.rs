@@ -40,6 +40,9 @@ pub(crate) trait Env: Clone + Send + Sync + 'static {
         1024
     }
 
+    /// Raft's clock runs slower by so many hundredths, and its calls take so long (see `pace`).
+    fn set_pace(&self, _stretch: u32, _round_trip: Duration) {}
+
     /// Starts what writes and syncs the log.
     fn log_writer(&self, log: Log<Self::Disk>) -> Arc<dyn LogWriter>;
 

@@ -8,6 +8,8 @@
 //! across a change of leader.
 
 use crate::env::Env;
+use crate::links::grace;
+use crate::network::OPEN_MAX;
 use crate::node::NotApplied;
 use crate::proposer::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, PROPOSAL_MAX};
 use crate::proto as pb;
@@ -65,12 +67,13 @@ impl Way {
     }
 
     /// Gives up what has been on its way for too long: uncertain if it has left, and not applied
-    /// if it has not, which may be said sooner.
+    /// if it has not, which may be said sooner. The longer, the more there is to carry.
     pub(crate) fn give_up(&self, now: Duration, write_timeout: Duration) {
         let (left, old): (u64, Vec<(u64, Item)>) = {
             let mut items = lock(&self.items);
             let left = self.left.load(Ordering::Acquire);
-            let limit = |id| if id > left { write_timeout } else { PROPOSAL_MAX * 2 };
+            let carried = grace(items.values().map(|item| item.bytes() as u64).sum());
+            let limit = |id| if id > left { write_timeout } else { PROPOSAL_MAX * 2 + carried };
             (left, items.extract_if(.., |id, item| item.since + limit(*id) < now).collect())
         };
         for (id, item) in old {
@@ -151,7 +154,7 @@ impl<E: Env> Forwarder<E> {
                 shared.queue.changed().await;
             }
         };
-        if Shared::<E>::within(SETTLE_MAX, settled).await.is_none() {
+        if Shared::<E>::within(SETTLE_MAX + shared.round_trip() * 2, settled).await.is_none() {
             way.abandon.notify_one();
             while !way.ended.load(Ordering::Acquire) {
                 shared.queue.changed().await;
@@ -219,8 +222,7 @@ async fn exchange<E: Env>(
     .map(move |request| leaving.depart(request));
     let requests = stream::once(async { first }).chain(rest).boxed();
     let connect = shared.env.transport().forward_stream(leader, requests);
-    let limit = shared.settings.election_max;
-    let mut answers = match Shared::<E>::within(limit, connect).await {
+    let mut answers = match Shared::<E>::within(OPEN_MAX + shared.round_trip() * 2, connect).await {
         Some(Ok(answers)) => answers,
         Some(Err(TransportError::Refused(what))) => {
             return tracing::warn!(%what, "the leader refuses forwarded runs");

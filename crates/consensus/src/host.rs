@@ -3,6 +3,7 @@
 
 use crate::env::{Env, LogWriter};
 use crate::grpc::GrpcTransport;
+use crate::pace::{self, PacedRuntime};
 use futures::future::BoxFuture;
 use quorate_store::{Disk, Log, OsDisk, StoreError};
 use rustix::time::{ClockId, clock_gettime};
@@ -41,7 +42,7 @@ fn elapsed() -> Duration {
 }
 
 impl Env for Host {
-    type Rt = openraft_rt_tokio::TokioRuntime;
+    type Rt = PacedRuntime;
     type Disk = OsDisk;
     type Transport = GrpcTransport;
 
@@ -51,6 +52,10 @@ impl Env for Host {
 
     fn elapsed(&self) -> Duration {
         elapsed()
+    }
+
+    fn set_pace(&self, stretch: u32, round_trip: Duration) {
+        pace::set(stretch, round_trip);
     }
 
     #[allow(

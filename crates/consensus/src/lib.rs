@@ -15,6 +15,7 @@ mod env;
 mod forward;
 mod grpc;
 mod host;
+mod links;
 mod load;
 mod log;
 mod machine;
@@ -22,6 +23,8 @@ mod network;
 mod node;
 mod office;
 mod offline;
+mod pace;
+mod pieces;
 mod proposer;
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
 mod proto;

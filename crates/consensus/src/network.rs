@@ -3,13 +3,17 @@
 //! Appends ride on one long stream per follower; heartbeats are unary, or each would open a stream
 //! of its own. Three duties that openraft leaves to its network are done here: a stream is opened
 //! only after its first request was asked for (that is where openraft sleeps its back-off;
-//! connecting first would spin against a dead peer), a stream on which requests stay unanswered is
-//! broken off, and entry-less requests wait at the peer's gate (see `tail`).
+//! connecting first would spin against a dead peer), a stream on which nothing moves is broken off,
+//! and entry-less requests wait at the peer's gate (see `tail`). A stream opens with an entry-less
+//! request, so that opening takes one round trip whatever the first entry weighs; large payloads
+//! follow in pieces (see `pieces`).
 
 use crate::env::Env;
+use crate::links::{IDLE_MAX, grace};
+use crate::pieces;
 use crate::proto as pb;
 use crate::raft::{Config, Peer, Vote};
-use crate::shared::Shared;
+use crate::shared::{Shared, lock};
 use crate::snapshot::Content;
 use crate::tail::Gate;
 use crate::transport::{PeerId, Request, Response, Transport, TransportError};
@@ -27,18 +31,22 @@ use openraft::raft::{
     AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// A request with entries is followed by an entry-less one no sooner than this, unless a reader
 /// waits for it.
 const COMMIT_ONLY_DELAY: Duration = Duration::from_millis(20);
-/// Requests outstanding and no answer for so long: the stream is broken off. A hung stream would
-/// hold back purging.
-const IDLE_MAX: Duration = Duration::from_secs(3);
+/// How long opening a stream may take: a connection, and one round trip with nothing to carry.
+pub(crate) const OPEN_MAX: Duration = Duration::from_secs(3);
+/// A call that openraft no longer waits for is waited for so long.
+const STRAGGLER_MAX: Duration = Duration::from_secs(5);
 /// A snapshot makes no progress for so long: given up. Installing counts as one step.
 pub(crate) const SNAPSHOT_STALL_MAX: Duration = Duration::from_mins(1);
 
@@ -95,6 +103,63 @@ fn malformed<E: Env>(what: wire::Malformed) -> RPCError<Config<E>> {
     RPCError::Unreachable(unreachable::<E>(what.0))
 }
 
+/// A heartbeat or a call for a vote, whose round trip is measured. openraft puts its own limit
+/// around it; what it then drops is waited for here, or a link that has become slower than the
+/// limit would never be known to be slow.
+struct Measured<E: Env> {
+    shared: Arc<Shared<E>>,
+    node: u64,
+    begun: Duration,
+    call: Option<BoxFuture<'static, Result<Response, TransportError>>>,
+}
+
+impl<E: Env> Measured<E> {
+    fn call(shared: &Arc<Shared<E>>, to: &PeerId, request: Request) -> Self {
+        let call = Some(shared.env.transport().call(to, request) as BoxFuture<'static, _>);
+        Self { begun: shared.env.elapsed(), shared: shared.clone(), node: to.node, call }
+    }
+}
+
+/// Notes a round trip if there was one.
+fn measure<E: Env>(
+    shared: &Shared<E>,
+    (node, begun): (u64, Duration),
+    answer: &Result<Response, TransportError>,
+) {
+    if !matches!(answer, Err(TransportError::Unreachable(_))) {
+        let now = shared.env.elapsed();
+        shared.links.measured(node, now, now.saturating_sub(begun));
+    }
+}
+
+impl<E: Env> Future for Measured<E> {
+    type Output = Result<Response, TransportError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(call) = self.call.as_mut() else { return Poll::Pending };
+        let answer = std::task::ready!(call.as_mut().poll(cx));
+        self.call = None;
+        measure(&self.shared, (self.node, self.begun), &answer);
+        Poll::Ready(answer)
+    }
+}
+
+impl<E: Env> Drop for Measured<E> {
+    fn drop(&mut self) {
+        let Some(call) = self.call.take() else { return };
+        let (shared, of) = (self.shared.clone(), (self.node, self.begun));
+        if shared.queue.is_closed() || !shared.links.straggles(of.0, shared.env.elapsed()) {
+            return;
+        }
+        Shared::<E>::spawn(async move {
+            if let Some(answer) = Shared::<E>::within(STRAGGLER_MAX, call).await {
+                measure(&shared, of, &answer);
+            }
+            shared.links.caught(of.0);
+        });
+    }
+}
+
 /// One unary call under a time limit.
 pub(crate) async fn call<E: Env>(
     shared: &Shared<E>,
@@ -117,14 +182,14 @@ impl<E: Env> NetStreamAppend<Config<E>> for Client<E> {
     fn stream_append<'s, S>(
         &'s mut self,
         input: S,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> BoxFuture<'s, Result<RaftStream<'s, Answer<E>>, RPCError<Config<E>>>>
     where
         S: Stream<Item = AppendEntriesRequest<Config<E>>> + Send + Unpin + 'static,
     {
         if self.unary {
             self.note_beat();
-            let beat = heartbeat(self.shared.clone(), self.to.clone(), input, option.hard_ttl());
+            let beat = heartbeat(self.shared.clone(), self.to.clone(), input);
             let answers = stream::once(beat).filter_map(futures::future::ready);
             return Box::pin(async move { Ok(Box::pin(answers) as RaftStream<'s, _>) });
         }
@@ -138,7 +203,8 @@ impl<E: Env> Client<E> {
     fn note_beat(&mut self) {
         let now = self.shared.env.elapsed();
         if let Some(last) = self.beat.replace(now) {
-            let late = now.saturating_sub(last).saturating_sub(self.shared.settings.heartbeat);
+            let due = self.shared.paced(self.shared.settings.heartbeat);
+            let late = now.saturating_sub(last).saturating_sub(due);
             let late = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
             self.shared.figures.heartbeat_late_ms_max.fetch_max(late, Ordering::Relaxed);
         }
@@ -149,12 +215,17 @@ async fn heartbeat<E: Env>(
     shared: Arc<Shared<E>>,
     to: PeerId,
     mut input: impl Stream<Item = AppendEntriesRequest<Config<E>>> + Send + Unpin,
-    limit: Duration,
 ) -> Option<Answer<E>> {
     let request = input.next().await?;
+    let term = request.vote.leader_id.term;
+    if shared.links.stalled(to.node, term, shared.env.elapsed()) {
+        let what = "no heartbeat: its entries do not move";
+        return Some(Err(failed::<E>(TransportError::Unreachable(what.to_owned()))));
+    }
     let mut request = wire::append_to_pb::<E::Rt>(request, shared.leader_clock());
     request.envelope = Some(shared.envelope(to.node));
-    Some(match call(&shared, &to, Request::Heartbeat(request), limit).await {
+    request.round_trip_ms = shared.round_trip_ms();
+    Some(match Measured::call(&shared, &to, Request::Heartbeat(request)).await {
         Ok(Response::Heartbeat(response)) => {
             wire::append_result_from_pb::<E::Rt>(response).map_err(|what| malformed::<E>(what))
         }
@@ -166,10 +237,58 @@ async fn heartbeat<E: Env>(
 /// What the two directions of an append stream share.
 #[derive(Default)]
 struct Flow {
-    sent: AtomicU64,
+    /// Bytes of entries in each request that is not answered yet, the opening included.
+    unanswered: Mutex<VecDeque<u64>>,
+    /// The opening is answered.
+    opened: AtomicBool,
+    /// The receiver takes pieces. Known when opened.
+    takes_pieces: AtomicBool,
     /// The answers are no longer listened to: the request side ends, and takes no more from
     /// openraft.
     closed: AtomicBool,
+    changed: Notify,
+}
+
+impl Flow {
+    /// A request goes out. Gives the bytes that are now unanswered.
+    fn send(&self, bytes: u64) -> u64 {
+        let mut unanswered = lock(&self.unanswered);
+        unanswered.push_back(bytes);
+        unanswered.iter().sum()
+    }
+
+    /// The oldest request is answered. Whether there are others.
+    fn answered(&self) -> bool {
+        let mut unanswered = lock(&self.unanswered);
+        unanswered.pop_front();
+        !unanswered.is_empty()
+    }
+
+    /// How long what is unanswered may be so without a sign; `None` when nothing is.
+    fn patience(&self) -> Option<Duration> {
+        let unanswered = lock(&self.unanswered);
+        (!unanswered.is_empty()).then(|| IDLE_MAX + grace(unanswered.iter().sum()))
+    }
+
+    fn open(&self, takes_pieces: bool) {
+        self.takes_pieces.store(takes_pieces, Ordering::Release);
+        self.opened.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether the receiver takes pieces, as soon as that is known.
+    async fn pieces_taken(&self) -> bool {
+        loop {
+            let changed = self.changed.notified();
+            if self.opened.load(Ordering::Acquire) {
+                return self.takes_pieces.load(Ordering::Acquire);
+            }
+            if self.closed.load(Ordering::Acquire) {
+                return false;
+            }
+            changed.await;
+        }
+    }
 }
 
 /// Closes the flow when the answers are dropped.
@@ -178,6 +297,7 @@ struct CloseOnDrop(Arc<Flow>, Arc<Gate>);
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.closed.store(true, Ordering::Release);
+        self.0.changed.notify_waiters();
         self.1.open();
     }
 }
@@ -193,10 +313,26 @@ fn replicate<E: Env>(
         let flow = Arc::new(Flow::default());
         let gate = shared.tail.gate(to.node);
         let guard = CloseOnDrop(flow.clone(), gate.clone());
-        let requests = requests(shared.clone(), to.node, first, input, (flow.clone(), gate));
+        let requests = Sending {
+            opening: Some(opening(&shared, &to, &first)),
+            first: Some(first),
+            input,
+            parts: VecDeque::new(),
+            sent_to: None,
+            to: to.node,
+            shared: shared.clone(),
+            flow,
+            gate,
+        };
+        let requests = stream::unfold(requests, |mut requests| async move {
+            requests.next().await.map(|request| (request, requests))
+        });
         let connect = shared.env.transport().append_stream(&to, requests.boxed());
-        match Shared::<E>::within(shared.settings.election_max, connect).await {
-            Some(Ok(responses)) => answers::<E>(responses, guard).boxed(),
+        match Shared::<E>::within(OPEN_MAX + shared.round_trip() * 2, connect).await {
+            Some(Ok(responses)) => {
+                let hearing = Hearing { responses, guard, to: to.node, shared };
+                stream::unfold(Some(hearing), Hearing::next).boxed()
+            }
             Some(Err(error)) => stream::once(async { Err(failed::<E>(error)) }).boxed(),
             None => {
                 let error = TransportError::Unreachable("no stream in time".to_owned());
@@ -207,37 +343,73 @@ fn replicate<E: Env>(
     stream::once(begin).flatten().boxed()
 }
 
-/// The requests as they go out, behind the gate.
-fn requests<E: Env>(
+/// The message that opens a stream: a heartbeat, which any build answers at once.
+fn opening<E: Env>(
+    shared: &Shared<E>,
+    to: &PeerId,
+    first: &AppendEntriesRequest<Config<E>>,
+) -> pb::AppendRequest {
+    pb::AppendRequest {
+        envelope: Some(shared.envelope(to.node)),
+        vote: Some(wire::vote_to_pb::<E::Rt>(&first.vote)),
+        clock_ms: shared.leader_clock(),
+        round_trip_ms: shared.round_trip_ms(),
+        ..Default::default()
+    }
+}
+
+/// The requests of a stream as they go out, behind the gate.
+struct Sending<E: Env, S> {
     shared: Arc<Shared<E>>,
     to: u64,
-    first: AppendEntriesRequest<Config<E>>,
-    input: impl Stream<Item = AppendEntriesRequest<Config<E>>> + Send + Unpin + 'static,
-    (flow, gate): (Arc<Flow>, Arc<Gate>),
-) -> impl Stream<Item = pb::AppendRequest> + Send + 'static {
-    let state = (input, Some(first), None::<u64>, true);
-    stream::unfold(state, move |(mut input, first, sent_to, opening)| {
-        let (shared, flow, gate) = (shared.clone(), flow.clone(), gate.clone());
-        async move {
-            if let Some(last) = sent_to {
-                hold(&shared, &gate, &flow, last).await;
-            }
-            if flow.closed.load(Ordering::Acquire) {
-                return None;
-            }
-            let request = match first {
-                Some(first) => first,
-                None => input.next().await?,
-            };
-            let sent_to = request.entries.last().map(|entry| entry.log_id.index);
-            let mut request = wire::append_to_pb::<E::Rt>(request, shared.leader_clock());
-            if opening {
-                request.envelope = Some(shared.envelope(to));
-            }
-            flow.sent.fetch_add(1, Ordering::AcqRel);
-            Some((request, (input, None, sent_to, false)))
+    opening: Option<pb::AppendRequest>,
+    first: Option<AppendEntriesRequest<Config<E>>>,
+    input: S,
+    /// The rest of a request that travels in pieces.
+    parts: VecDeque<pb::AppendRequest>,
+    /// Last entry of the request before.
+    sent_to: Option<u64>,
+    flow: Arc<Flow>,
+    gate: Arc<Gate>,
+}
+
+impl<E: Env, S> Sending<E, S>
+where
+    S: Stream<Item = AppendEntriesRequest<Config<E>>> + Send + Unpin + 'static,
+{
+    async fn next(&mut self) -> Option<pb::AppendRequest> {
+        if let Some(opening) = self.opening.take() {
+            self.flow.send(0);
+            return Some(opening);
         }
-    })
+        if let Some(part) = self.parts.pop_front() {
+            return Some(part);
+        }
+        if let Some(last) = self.sent_to.take() {
+            hold(&self.shared, &self.gate, &self.flow, last).await;
+        }
+        if self.flow.closed.load(Ordering::Acquire) {
+            return None;
+        }
+        let request = match self.first.take() {
+            Some(first) => first,
+            None => self.input.next().await?,
+        };
+        self.sent_to = request.entries.last().map(|entry| entry.log_id.index);
+        let term = request.vote.leader_id.term;
+        let request = wire::append_to_pb::<E::Rt>(request, self.shared.leader_clock());
+        let bytes = request.entries.iter().map(|entry| entry.payload.len() as u64).sum();
+        let unanswered = self.flow.send(bytes);
+        if self.sent_to.is_some() {
+            let now = self.shared.env.elapsed();
+            self.shared.links.sent(self.to, term, (now, unanswered));
+        }
+        if pieces::is_large(&request) && self.flow.pieces_taken().await {
+            self.parts = pieces::split(request);
+            return self.parts.pop_front();
+        }
+        Some(request)
+    }
 }
 
 /// Waits until there is a newer entry than `last`, or somebody opens the gate, or the delay is
@@ -255,32 +427,54 @@ async fn hold<E: Env>(shared: &Shared<E>, gate: &Gate, flow: &Flow, last: u64) {
     }
 }
 
-/// The answers, until they end or fail to come.
-fn answers<E: Env>(
+/// The answers of a stream, until they end or fail to come.
+struct Hearing<E: Env> {
+    shared: Arc<Shared<E>>,
+    to: u64,
     responses: BoxStream<'static, Result<pb::AppendResponse, TransportError>>,
     guard: CloseOnDrop,
-) -> impl Stream<Item = Answer<E>> + Send + 'static {
-    stream::unfold(Some((responses, guard, 0_u64)), |state| async move {
-        let (mut responses, guard, got) = state?;
+}
+
+impl<E: Env> Hearing<E> {
+    async fn next(this: Option<Self>) -> Option<(Answer<E>, Option<Self>)> {
+        let mut this = this?;
         loop {
-            return match Shared::<E>::within(IDLE_MAX, responses.next()).await {
-                Some(None) => None,
-                Some(Some(Ok(response))) => {
-                    let answer = wire::append_result_from_pb::<E::Rt>(response);
-                    match answer {
-                        Ok(answer) => Some((Ok(answer), Some((responses, guard, got + 1)))),
-                        Err(what) => Some((Err(malformed::<E>(what)), None)),
-                    }
-                }
-                Some(Some(Err(error))) => Some((Err(failed::<E>(error)), None)),
-                None if guard.0.sent.load(Ordering::Acquire) > got => {
+            let patience = this.guard.0.patience();
+            let limit = patience.unwrap_or(IDLE_MAX);
+            let response = match Shared::<E>::within(limit, this.responses.next()).await {
+                Some(None) => return None,
+                Some(Some(Ok(response))) => response,
+                Some(Some(Err(error))) => return Some((Err(failed::<E>(error)), None)),
+                None if patience.is_some() => {
                     let error = TransportError::Unreachable("appends unanswered".to_owned());
-                    Some((Err(failed::<E>(error)), None))
+                    return Some((Err(failed::<E>(error)), None));
                 }
                 None => continue,
             };
+            if pieces::is_receipt(&response) {
+                this.shared.links.moved(this.to, this.shared.env.elapsed());
+                continue;
+            }
+            let takes_pieces = response.takes_pieces;
+            let answer = match wire::append_result_from_pb::<E::Rt>(response) {
+                Ok(answer) => answer,
+                Err(what) => return Some((Err(malformed::<E>(what)), None)),
+            };
+            let more = this.guard.0.answered();
+            if !this.guard.0.opened.load(Ordering::Acquire) {
+                this.guard.0.open(takes_pieces);
+                // openraft has not asked for the opening; a refusal concerns it all the same.
+                if answer.is_ok() {
+                    continue;
+                }
+            } else if more {
+                this.shared.links.moved(this.to, this.shared.env.elapsed());
+            } else {
+                this.shared.links.idle(this.to);
+            }
+            return Some((Ok(answer), Some(this)));
         }
-    })
+    }
 }
 
 impl<E: Env> Client<E> {
@@ -288,11 +482,10 @@ impl<E: Env> Client<E> {
         &self,
         rpc: VoteRequest<Config<E>>,
         pre_vote: bool,
-        limit: Duration,
     ) -> Result<VoteResponse<Config<E>>, RPCError<Config<E>>> {
         let envelope = self.shared.envelope(self.to.node);
         let request = wire::vote_request_to_pb::<E::Rt>(&rpc, pre_vote, envelope);
-        match call(&self.shared, &self.to, Request::Vote(request), limit).await {
+        match Measured::call(&self.shared, &self.to, Request::Vote(request)).await {
             Ok(Response::Vote(answer)) => {
                 if answer.clock_known {
                     self.shared.clock.hear(answer.clock_ms, self.shared.env.elapsed());
@@ -312,17 +505,17 @@ impl<E: Env> NetVote<Config<E>> for Client<E> {
     async fn vote(
         &mut self,
         rpc: VoteRequest<Config<E>>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> Result<VoteResponse<Config<E>>, RPCError<Config<E>>> {
-        self.ask_vote(rpc, false, option.hard_ttl()).await
+        self.ask_vote(rpc, false).await
     }
 
     async fn pre_vote(
         &mut self,
         rpc: VoteRequest<Config<E>>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> Result<VoteResponse<Config<E>>, RPCError<Config<E>>> {
-        self.ask_vote(rpc, true, option.hard_ttl()).await
+        self.ask_vote(rpc, true).await
     }
 }
 
@@ -330,7 +523,7 @@ impl<E: Env> NetTransferLeader<Config<E>> for Client<E> {
     async fn transfer_leader(
         &mut self,
         request: TransferLeaderRequest<Config<E>>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> Result<TransferLeaderResponse<Config<E>>, RPCError<Config<E>>> {
         let message = pb::TransferRequest {
             envelope: Some(self.shared.envelope(self.to.node)),
@@ -338,7 +531,7 @@ impl<E: Env> NetTransferLeader<Config<E>> for Client<E> {
             to: *request.to_node_id(),
             last: request.last_log_id().copied().map(wire::log_id_to_pb::<E::Rt>),
         };
-        let answer = call(&self.shared, &self.to, Request::Transfer(message), option.hard_ttl());
+        let answer = self.shared.env.transport().call(&self.to, Request::Transfer(message));
         answer.await.map(|_| Ok(())).map_err(failed::<E>)
     }
 }
@@ -353,6 +546,7 @@ impl<E: Env> NetSnapshot<Config<E>> for Client<E> {
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Config<E>>, StreamingError<Config<E>>> {
+        self.shared.links.idle(self.to.node);
         let progress = Arc::new(AtomicU64::new(0));
         let mut sending = pin!(self.send_snapshot(vote, snapshot, progress.clone()));
         let mut cancel = pin!(cancel);

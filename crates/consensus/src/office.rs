@@ -1,6 +1,7 @@
 //! Who leads, and the small recurring duties: the watcher and the housekeeper of a replica.
 
 use crate::env::Env;
+use crate::links::grace;
 use crate::node::{NotApplied, Role};
 use crate::proposer::PROPOSAL_MAX;
 use crate::queue::{End, Slot, Work};
@@ -23,6 +24,8 @@ use tokio::sync::oneshot;
 pub(crate) const SILENCE: u32 = 2;
 /// How often the housekeeper looks.
 const PERIOD: Duration = Duration::from_millis(100);
+/// As much as one argument of a command may have.
+const LARGE_BYTES: u64 = 64 << 20;
 /// Every so many looks it looks at the disk.
 const DISK_EVERY: u32 = 10;
 
@@ -110,9 +113,14 @@ pub(crate) async fn keep_house<E: Env>(shared: Arc<Shared<E>>) {
     let mut purged = 0;
     let mut round = 0_u32;
     let (mut seen, mut rested) = (0, true);
+    let mut proposing = Duration::ZERO;
     while !shared.queue.is_closed() {
         Shared::<E>::sleep(PERIOD).await;
-        give_up_held(&shared);
+        if !shared.proposed.is_empty() {
+            proposing = shared.env.elapsed();
+        }
+        give_up_held(&shared, proposing);
+        shared.keep_pace();
         let applied = shared.applied.index();
         if std::mem::replace(&mut seen, applied) != applied {
             rested = false;
@@ -149,16 +157,20 @@ fn is_over<T>(pending: &mut Option<oneshot::Receiver<T>>) -> bool {
     }
 }
 
-fn give_up_held<E: Env>(shared: &Shared<E>) {
+/// Gives up what has been held too long; `proposing` is when a proposal was last under way.
+fn give_up_held<E: Env>(shared: &Shared<E>, proposing: Duration) {
     let now = shared.env.elapsed();
-    // Behind a proposal that is under way (long work, say) the queue will move. Without one, or
-    // without a quorum that could finish it, what waits does so for want of a leader.
-    let limit = if shared.proposed.is_empty() || shared.route() == Route::Wait {
-        shared.settings.write_timeout
+    // Behind a proposal that is under way (long work, a large value on a narrow link) the queue
+    // will move, and has its turn right after it. Without one, or without a quorum that could
+    // finish it, what waits does so for want of a leader.
+    let short = shared.settings.write_timeout;
+    let long = if shared.route() == Route::Wait {
+        short
     } else {
-        shared.settings.write_timeout.max(PROPOSAL_MAX) * 2
+        short.max(PROPOSAL_MAX) * 2 + grace(LARGE_BYTES)
     };
-    for item in shared.queue.take_if(|item| item.since + limit < now) {
+    let held = |since: Duration| since.max(proposing) + short < now || since + long < now;
+    for item in shared.queue.take_if(|item| held(item.since)) {
         item.slot.answer(End::NotApplied(NotApplied::NoLeader));
     }
     let way = lock(&shared.way).clone();

@@ -7,6 +7,7 @@
 
 use crate::env::Env;
 use crate::forward::Forwarder;
+use crate::links::grace;
 use crate::node::{NotApplied, Role};
 use crate::queue::{Batch, End, Item, Work};
 use crate::raft::{Data, DataKind, Outcome, Raft, TermId};
@@ -98,7 +99,8 @@ async fn propose<E: Env>(shared: &Shared<E>, term: u64) {
         return answer_unlogged(shared, term, plan, items).await;
     }
     shared.figures.commands.fetch_add(u64::from(commands), Ordering::Relaxed);
-    let limit = PROPOSAL_MAX + Duration::from_nanos(cost_ns.saturating_mul(4));
+    let carried = grace(data.payload.len() as u64);
+    let limit = PROPOSAL_MAX + carried + Duration::from_nanos(cost_ns.saturating_mul(4));
     commit(shared, term, data, Batch { plan, items }, limit).await;
 }
 

@@ -56,6 +56,9 @@ pub struct Entry {
     pub seed: u64,
     #[prost(bytes = "bytes", tag = "6")]
     pub payload: ::prost::bytes::Bytes,
+    /// not 0: the payload is empty here, and so long in the pieces that went before
+    #[prost(uint64, tag = "20")]
+    pub pieced: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AppendRequest {
@@ -73,9 +76,29 @@ pub struct AppendRequest {
     /// the leader's cluster clock now: followers keep it for the day they lead
     #[prost(uint64, tag = "6")]
     pub clock_ms: u64,
+    /// streams only: a part of the payload of an entry that follows; nothing else is set then
+    #[prost(message, optional, tag = "20")]
+    pub piece: ::core::option::Option<Piece>,
+    /// the leader's, to a quorum: followers' time-outs follow it, too
+    #[prost(uint32, tag = "21")]
+    pub round_trip_ms: u32,
+}
+/// A large payload travels in pieces, so that both sides see it move. Sent only to who takes them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Piece {
+    #[prost(uint64, tag = "1")]
+    pub total: u64,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub data: ::prost::bytes::Bytes,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AppendResponse {
+    /// in the first answer of a stream
+    #[prost(bool, tag = "20")]
+    pub takes_pieces: bool,
+    /// without a result: a receipt; bytes of pieces that have arrived on this stream
+    #[prost(uint64, tag = "21")]
+    pub received: u64,
     #[prost(oneof = "append_response::Result", tags = "1, 2, 3, 4")]
     pub result: ::core::option::Option<append_response::Result>,
 }

@@ -120,7 +120,8 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    fn bytes(&self) -> usize {
+    /// Bytes it is counted for.
+    pub(crate) fn bytes(&self) -> usize {
         match &self.work {
             Work::Run(run) => run.commands.len() + ITEM_BYTES,
             Work::Tick | Work::Cut => ITEM_BYTES,

@@ -96,7 +96,8 @@ pub(crate) async fn run<E: Env>(shared: Arc<Shared<E>>) {
         }
         shared.figures.rounds.fetch_add(1, Ordering::Relaxed);
         shared.figures.reads.fetch_add(readers.len() as u64, Ordering::Relaxed);
-        let round = Shared::<E>::within(BARRIER_MAX, round(&shared)).await;
+        let limit = BARRIER_MAX + shared.round_trip() * 8;
+        let round = Shared::<E>::within(limit, round(&shared)).await;
         let result = round.ok_or(ReadError::NoQuorum);
         for reader in readers {
             // A reader that was given up is gone.
@@ -146,7 +147,9 @@ pub(crate) async fn tick_due<E: Env>(shared: &Shared<E>) -> bool {
 async fn ask<E: Env>(shared: &Shared<E>, leader: &PeerId) -> Option<u64> {
     let request = pb::ReadIndexRequest { envelope: Some(shared.envelope(leader.node)) };
     let call = shared.env.transport().call(leader, Request::ReadIndex(request));
-    let answer = Shared::<E>::within(shared.settings.election_max, call).await?;
+    // Its round trip and that of the leader's own round.
+    let limit = shared.settings.election_max + shared.round_trip() * 4;
+    let answer = Shared::<E>::within(limit, call).await?;
     let Ok(Response::ReadIndex(response)) = answer else { return None };
     let Some(pb::read_index_response::Result::Index(index)) = response.result else { return None };
     shared.clock.hear(response.clock_ms, shared.env.elapsed());

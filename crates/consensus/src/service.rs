@@ -8,6 +8,7 @@ use crate::env::Env;
 use crate::forward::work_from;
 use crate::node::NotApplied;
 use crate::node::Role;
+use crate::pieces;
 use crate::proto as pb;
 use crate::queue::{End, Remote, Slot};
 use crate::raft::{Config, Raft};
@@ -18,7 +19,7 @@ use futures::stream::{self, BoxStream, Stream, StreamExt};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Answers given to a follower in one message at most.
 const ANSWERS_MAX: usize = 4096;
@@ -55,7 +56,7 @@ impl<E: Env> Shared<E> {
 
     async fn serve_heartbeat(&self, request: pb::AppendRequest) -> Result<Response, String> {
         self.check(request.envelope.as_ref())?;
-        let clock_ms = request.clock_ms;
+        let (clock_ms, round_trip_ms) = (request.clock_ms, request.round_trip_ms);
         let request = wire::append_from_pb::<E::Rt>(request).map_err(|what| what.0.to_owned())?;
         self.hear_leader(request.vote.leader_id.term);
         let one = stream::once(futures::future::ready(request));
@@ -63,6 +64,9 @@ impl<E: Env> Shared<E> {
         let answer = answers.next().await.ok_or("no answer")?;
         let answer = answer.map_err(|error| error.to_string())?;
         self.hear_clock(clock_ms);
+        if answer.is_ok() {
+            self.hear_round_trip(round_trip_ms);
+        }
         Ok(Response::Heartbeat(wire::append_result_to_pb::<E::Rt>(&answer)))
     }
 
@@ -107,7 +111,8 @@ impl<E: Env> Shared<E> {
         };
         self.check(first.envelope.as_ref())?;
         let raft = self.running()?.clone();
-        let requests = self.clone().appends(first, input);
+        let (receipts, received) = watch::channel(0);
+        let requests = self.clone().appends(first, pieces::gathered(input, receipts));
         let answers = raft.stream_append(requests);
         let answers = answers.scan((), |(), answer| {
             futures::future::ready(match answer {
@@ -118,7 +123,7 @@ impl<E: Env> Shared<E> {
                 }
             })
         });
-        Ok(answers.boxed())
+        Ok(pieces::with_receipts(answers, received))
     }
 
     /// Checked requests; ends at the first that makes no sense.

@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::core::Settings;
 use crate::env::{Env, LogWriter};
 use crate::forward::Way;
+use crate::links::Links;
 use crate::proto as pb;
 use crate::queue::{Proposed, Queue};
 use crate::raft::{Config, Raft, StoredMembership};
@@ -13,11 +14,13 @@ use crate::saving::Saving;
 use crate::snapshot::Kept;
 use crate::tail::Tail;
 use crate::transfer::Transfers;
+use futures::future::{Either, select};
 use openraft::AsyncRuntime;
 use quorate_engine::{Effects, Keyspace};
 use quorate_store::{Log, Snapshots};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -38,6 +41,8 @@ pub(crate) struct Shared<E: Env> {
     pub(crate) membership: Mutex<StoredMembership<Config<E>>>,
     pub(crate) log: Log<E::Disk>,
     pub(crate) tail: Arc<Tail>,
+    /// Written by `network`.
+    pub(crate) links: Links,
     pub(crate) writer: Arc<dyn LogWriter>,
     pub(crate) snapshots: Arc<Snapshots<E::Disk>>,
     /// The newest snapshot; written by `snapshot` and `machine`.
@@ -287,12 +292,16 @@ impl<E: Env> Shared<E> {
         E::Rt::sleep(duration).await;
     }
 
-    /// Puts a limit on a wait; `None` when it was reached.
+    /// Puts a limit on a wait; `None` when it was reached. By real time, which `E::Rt::timeout` is
+    /// not.
     pub(crate) async fn within<T: Send>(
         limit: Duration,
         future: impl Future<Output = T> + Send,
     ) -> Option<T> {
-        E::Rt::timeout(limit, future).await.ok()
+        match select(pin!(future), pin!(E::Rt::sleep(limit))).await {
+            Either::Left((value, _)) => Some(value),
+            Either::Right(_) => None,
+        }
     }
 }
 

@@ -180,6 +180,7 @@ fn entry_to_pb<R: AsyncRuntime>(entry: Entry<Types<R>>) -> pb::Entry {
         now_ms,
         seed,
         payload,
+        pieced: 0,
     }
 }
 
@@ -208,6 +209,7 @@ pub(crate) fn append_to_pb<R: AsyncRuntime>(
         committed: request.leader_commit.map(log_id_to_pb::<R>),
         entries: request.entries.into_iter().map(entry_to_pb::<R>).collect(),
         clock_ms,
+        ..Default::default()
     }
 }
 
@@ -243,7 +245,7 @@ pub(crate) fn append_result_to_pb<R: AsyncRuntime>(result: &AppendResult<R>) -> 
         Err(StreamAppendError::Conflict(id)) => Pb::Conflict(log_id_to_pb::<R>(*id)),
         Err(StreamAppendError::HigherVote(vote)) => Pb::HigherVote(vote_to_pb::<R>(vote)),
     };
-    pb::AppendResponse { result: Some(result) }
+    pb::AppendResponse { result: Some(result), ..Default::default() }
 }
 
 pub(crate) fn append_result_from_pb<R: AsyncRuntime>(

@@ -12,7 +12,7 @@ use std::time::Duration;
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// How long a peer may take to say Hello.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
+const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a peer may take to adopt a cluster: it writes to its disk and starts a replica.
 const ADOPT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -7,8 +7,9 @@
 
 use super::secret;
 use super::{
-    CONNECT_TIMEOUT, CONNECTION_WINDOW_BYTES, HEADER_BYTES_MAX, KEEPALIVE_INTERVAL,
-    KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES, UNACKNOWLEDGED_TIMEOUT,
+    BUSY_KEEPALIVE_TIMEOUT, CONNECT_TIMEOUT, CONNECTION_WINDOW_BYTES, HEADER_BYTES_MAX,
+    KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES,
+    UNACKNOWLEDGED_TIMEOUT,
 };
 use crate::proto as pb;
 use crate::proto::peer_client::PeerClient;
@@ -88,18 +89,22 @@ impl Lanes {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
-        let lane = || {
+        let lane = |silence| {
             let mut connector = HttpConnector::new();
             connector.enforce_http(false);
             connector.set_nodelay(true);
             connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
             #[cfg(target_os = "linux")]
             connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT));
-            endpoint.connect_with_connector_lazy(connector)
+            endpoint.clone().keep_alive_timeout(silence).connect_with_connector_lazy(connector)
         };
-        Ok(Self { append: lane(), control: lane(), forward: lane(), snapshot: lane() })
+        Ok(Self {
+            append: lane(BUSY_KEEPALIVE_TIMEOUT),
+            control: lane(KEEPALIVE_TIMEOUT),
+            forward: lane(BUSY_KEEPALIVE_TIMEOUT),
+            snapshot: lane(BUSY_KEEPALIVE_TIMEOUT),
+        })
     }
 }
 

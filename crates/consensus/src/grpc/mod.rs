@@ -37,12 +37,18 @@ const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A connection whose peer gives no sign of life for this long is given up. With the interval: a
-/// peer that vanished without a word is noticed after 2 s, and the next try opens a fresh
-/// connection instead of waiting for TCP.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// peer that vanished without a word is noticed after 3 s, and the next try opens a fresh
+/// connection instead of waiting for TCP. Twice the slowest round trip that is tested.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Longest a connect may take, name resolution included.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// The same for connections that carry much in one direction: a ping waits there behind what the
+/// operating system has taken (4 MiB and more, which at 10 Mbit/s is 4 s). A peer that vanished
+/// while something was on its way is noticed by [`UNACKNOWLEDGED_TIMEOUT`].
+const BUSY_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Longest a connect may take, name resolution included. A lost packet of the handshake is repeated
+/// after 1 s.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Sent bytes that stay unacknowledged for this long break the connection (`TCP_USER_TIMEOUT`).
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(3);

@@ -7,8 +7,9 @@
 
 use super::secret::{self, Gate};
 use super::{
-    ACCEPT_PAUSE, CONNECTION_WINDOW_BYTES, HEADER_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
-    MESSAGE_BYTES_MAX, STOP_GRACE, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
+    ACCEPT_PAUSE, BUSY_KEEPALIVE_TIMEOUT, CONNECTION_WINDOW_BYTES, HEADER_BYTES_MAX,
+    KEEPALIVE_INTERVAL, MESSAGE_BYTES_MAX, STOP_GRACE, STREAM_WINDOW_BYTES,
+    STREAMS_PER_CONNECTION_MAX,
 };
 use crate::proto as pb;
 use crate::proto::peer_server::{Peer, PeerServer};
@@ -50,7 +51,7 @@ pub(crate) async fn serve<S: Service + ?Sized>(
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_keepalive_timeout(Some(BUSY_KEEPALIVE_TIMEOUT))
         .serve_with_incoming_shutdown(
             InterceptedService::new(peer, gate),
             accepted(listener, secret.is_some()),

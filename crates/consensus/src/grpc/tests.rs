@@ -41,7 +41,10 @@ fn index(index: u64) -> pb::AppendRequest {
 
 fn accepted(index: u64) -> pb::AppendResponse {
     let id = pb::LogId { term: 1, index };
-    pb::AppendResponse { result: Some(pb::append_response::Result::Accepted(id)) }
+    pb::AppendResponse {
+        result: Some(pb::append_response::Result::Accepted(id)),
+        ..Default::default()
+    }
 }
 
 impl Service for Echo {
@@ -214,7 +217,8 @@ async fn every_unary_request_gets_the_answer_of_its_kind() {
     for (request, expect) in [
         (
             Request::Heartbeat(index(9)),
-            "Heartbeat(AppendResponse { result: Some(Accepted(LogId { term: 1, index: 9 })) })",
+            "Heartbeat(AppendResponse { takes_pieces: false, received: 0, \
+             result: Some(Accepted(LogId { term: 1, index: 9 })) })",
         ),
         (Request::Transfer(pb::TransferRequest::default()), "Transfer(TransferResponse)"),
         (

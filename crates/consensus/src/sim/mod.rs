@@ -12,6 +12,8 @@ pub(crate) mod clients;
 pub(crate) mod cluster;
 mod env;
 mod faults;
+#[cfg(test)]
+mod link_tests;
 mod net;
 #[cfg(test)]
 mod office_tests;

@@ -8,6 +8,7 @@ use futures::future::{BoxFuture, Either, select};
 use futures::stream::{self, BoxStream, StreamExt};
 use openraft::AsyncRuntime;
 use openraft_rt_sim::SimInstant;
+use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,6 +69,10 @@ struct State {
     /// The host that gave the last one.
     last_voter: Option<String>,
     snapshots: Snapshots,
+    /// Hosts whose entries stand still on their way out, while everything else passes.
+    held: BTreeSet<String>,
+    /// Bytes a millisecond on an append stream; 0: any number.
+    width: u64,
 }
 
 /// Snapshots on their way.
@@ -95,6 +100,8 @@ impl Net {
             votes: BTreeMap::new(),
             last_voter: None,
             snapshots: Snapshots::default(),
+            held: BTreeSet::new(),
+            width: 0,
         })))
     }
 
@@ -198,11 +205,49 @@ impl Net {
     }
 
     pub(crate) fn heal(&self) {
-        self.lock().cut.clear();
+        let mut state = self.lock();
+        state.cut.clear();
+        state.held.clear();
     }
 
     pub(crate) fn set_rough(&self, rough: bool) {
         self.lock().rough = rough;
+    }
+
+    /// Entries from this host stand still from now on, as where large packets are lost.
+    #[cfg(test)]
+    pub(crate) fn hold_entries(&self, from: &str) {
+        self.lock().held.insert(from.to_owned());
+    }
+
+    /// Append streams carry so many bytes a millisecond.
+    #[cfg(test)]
+    pub(crate) fn set_width(&self, bytes: u64) {
+        self.lock().width = bytes;
+    }
+
+    /// An append stream as it leaves its host.
+    fn appends(
+        &self,
+        from: &str,
+        input: BoxStream<'static, pb::AppendRequest>,
+    ) -> BoxStream<'static, pb::AppendRequest> {
+        let (net, from) = (self.clone(), from.to_owned());
+        let sent = input.then(move |request| {
+            let (net, from) = (net.clone(), from.clone());
+            async move {
+                let carries = request.piece.is_some() || !request.entries.is_empty();
+                while carries && net.lock().held.contains(&from) {
+                    SimRt::sleep(STALL_LOOK).await;
+                }
+                let width = net.lock().width;
+                if let Some(ms) = (request.encoded_len() as u64).checked_div(width) {
+                    SimRt::sleep(Duration::from_millis(ms)).await;
+                }
+                request
+            }
+        });
+        sent.boxed()
     }
 
     fn is_cut(&self, from: &str, to: &str) -> bool {
@@ -419,6 +464,7 @@ impl Transport for SimTransport {
         input: BoxStream<'static, pb::AppendRequest>,
     ) -> BoxFuture<'static, Result<Incoming<pb::AppendResponse>, TransportError>> {
         let (this, to) = (self.clone(), to.address.clone());
+        let input = self.net.appends(&self.address, input);
         Box::pin(this.exchange(to, input, |service, input| {
             Box::pin(async move { service.append_stream(input).await })
         }))

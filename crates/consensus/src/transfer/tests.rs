@@ -81,9 +81,22 @@ async fn stopped(cluster: &Cluster) {
     assert!(stopped.is_ok(), "no snapshot came so far: {:?}", cluster.net.snapshots());
 }
 
-/// A transfer stands still at `percent`, `victim` dies, and everything comes to a good end. Gives
-/// where the snapshots that were sent began, and their length.
-fn broken_at(seed: u64, percent: u64, victim: Victim, power_cut: bool) -> Vec<(u64, u64)> {
+/// Whether these have made the same snapshot last. Who still makes one when a cut comes makes none
+/// at it.
+fn same_snapshot(cluster: &Cluster, hosts: [usize; 2]) -> bool {
+    let newest = hosts.map(|at| {
+        let core = cluster.running(at).expect("it runs").core;
+        core.shared.snapshots.newest().map(|file| file.last)
+    });
+    newest[0] == newest[1]
+}
+
+/// What was sent: where the snapshots began, and their length; and whether both that could send
+/// had the same.
+type Sent = (Vec<(u64, u64)>, bool);
+
+/// A transfer stands still at `percent`, `victim` dies, and everything comes to a good end.
+fn broken_at(seed: u64, percent: u64, victim: Victim, power_cut: bool) -> Sent {
     SimRt::with_seed(seed).block_on(async move {
         let cluster = Cluster::new(seed, Faults::default(), Arc::new(Checks::default()));
         cluster.found().await.expect("it is founded");
@@ -93,6 +106,7 @@ fn broken_at(seed: u64, percent: u64, victim: Victim, power_cut: bool) -> Vec<(u
         cluster.net.stop_snapshot_at(percent);
         cluster.start(behind).await.expect("it starts");
         stopped(&cluster).await;
+        let same = same_snapshot(&cluster, [(behind + 1) % HOSTS, (behind + 2) % HOSTS]);
         let dead = match victim {
             Victim::Receiver => behind,
             Victim::Leader => leader(&cluster).await,
@@ -105,7 +119,7 @@ fn broken_at(seed: u64, percent: u64, victim: Victim, power_cut: bool) -> Vec<(u
         cluster.heal().await.expect("all serve");
         caught_up(&cluster, dead).await;
         cluster.judge().await.expect("all agree");
-        cluster.net.snapshots()
+        (cluster.net.snapshots(), same)
     })
 }
 
@@ -113,8 +127,12 @@ fn broken_at(seed: u64, percent: u64, victim: Victim, power_cut: bool) -> Vec<(u
 fn a_broken_transfer_goes_on_where_it_was() {
     for percent in [10, 50, 90] {
         for victim in [Victim::Receiver, Victim::Leader] {
-            let sent = broken_at(percent, percent, victim, false);
+            let (sent, same) = broken_at(percent, percent, victim, false);
             let case = format!("{percent} %, {victim:?}: {sent:?}");
+            if victim == Victim::Leader && !same {
+                // The next leader has another one to send.
+                continue;
+            }
             assert_eq!(sent.first().map(|sent| sent.0), Some(0), "{case}");
             let (offset, bytes) = sent.get(1).copied().expect("a second transfer");
             let got = offset * 100 / bytes;
