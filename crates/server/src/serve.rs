@@ -240,6 +240,7 @@ fn options(settings: &Settings) -> Result<Options, String> {
     };
     let peer_secret = secret::given(settings)?;
     may_listen(peer_bind, peer_secret.is_some())?;
+    let [heartbeat, election_min, election_max] = time_outs(settings, number);
     Ok(Options {
         dir: settings.get("dir").into(),
         peer_bind,
@@ -247,15 +248,27 @@ fn options(settings: &Settings) -> Result<Options, String> {
         resp_address: format!("{host}:{port}"),
         peers,
         peer_secret,
-        heartbeat: Duration::from_millis(number("heartbeat-ms")),
-        election_min: Duration::from_millis(number("election-min-ms")),
-        election_max: Duration::from_millis(number("election-max-ms")),
+        heartbeat,
+        election_min,
+        election_max,
         write_timeout: Duration::from_millis(number("cluster-write-timeout")),
         snapshot_log_bytes: number("auto-snapshot-log-bytes"),
         snapshot_age: Duration::from_secs(number("auto-snapshot-seconds")),
         reserve_bytes: number("disk-reserve-bytes"),
         segment_bytes: number("segment-bytes"),
         fsync: settings.get("unsafe-no-fsync") != "yes",
+    })
+}
+
+/// Heartbeat, least and most silence before an election: as given, or as suits the links.
+fn time_outs(settings: &Settings, number: impl Fn(&str) -> u64) -> [Duration; 3] {
+    let by_link = match settings.get("cluster-link").as_str() {
+        "wan" => [("heartbeat-ms", 300), ("election-min-ms", 1500), ("election-max-ms", 2500)],
+        _ => [("heartbeat-ms", 75), ("election-min-ms", 250), ("election-max-ms", 400)],
+    };
+    by_link.map(|(name, default)| match number(name) {
+        0 => Duration::from_millis(default),
+        given => Duration::from_millis(given),
     })
 }
 

@@ -212,24 +212,31 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .at_start(),
     Setting::new(
+        "cluster-link",
+        Choice(&["lan", "wan"]),
+        "lan",
+        "What lies between the nodes: decides the three time-outs below where they are 0.",
+    )
+    .at_start(),
+    Setting::new(
         "heartbeat-ms",
-        Int(10, 60_000),
-        "75",
-        "Milliseconds between a leader's heartbeats.",
+        Int(0, 60_000),
+        "0",
+        "Milliseconds between a leader's heartbeats; 0: 75 in a `lan`, 300 in a `wan`.",
     )
     .at_start(),
     Setting::new(
         "election-min-ms",
-        Int(30, 600_000),
-        "250",
-        "Least milliseconds of silence before an election.",
+        Int(0, 600_000),
+        "0",
+        "Least milliseconds of silence before an election; 0: 250 or 1500.",
     )
     .at_start(),
     Setting::new(
         "election-max-ms",
-        Int(60, 600_000),
-        "400",
-        "Most milliseconds of silence before an election.",
+        Int(0, 600_000),
+        "0",
+        "Most milliseconds of silence before an election; 0: 400 or 2500.",
     )
     .at_start(),
     Setting::new(
