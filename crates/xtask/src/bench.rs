@@ -4,10 +4,12 @@
 //! CPU is user plus system time of the server processes alone, from `/proc`, per operation: it is
 //! steadier than throughput on a shared machine. Nothing here asserts: a person reads the table, a
 //! script the JSON. `cargo xtask bench snapshot` looks at snapshots under load, `cargo xtask
-//! bench types` at collections, `cargo xtask bench large` at values of a million elements.
+//! bench types` at collections, `cargo xtask bench large` at values of a million elements, `cargo
+//! xtask bench links` at slow and narrow links between the replicas.
 
 mod drive;
 mod large;
+mod links;
 mod machine;
 mod memory;
 mod probe;
@@ -66,6 +68,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
         Some(("snapshot", rest)) => return snapshot::run(root, rest),
         Some(("types", rest)) => return types::run(root, rest),
         Some(("large", rest)) => return large::run(root, rest),
+        Some(("links", rest)) => return links::run(root, rest),
         _ => {}
     }
     let options = parse(args)?;
