@@ -227,6 +227,16 @@ impl FakeDisk {
         state.inodes.values_mut().for_each(|inode| inode.open = 0);
     }
 
+    /// A copy of everything as the process sees it, on a disk of its own: an operator's backup.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let copy = Self::new(guard(&self.shared).random);
+        for path in self.paths() {
+            copy.tamper(&path, self.contents(&path));
+        }
+        copy
+    }
+
     /// How many changing operations there were (writes, syncs, renames, …).
     pub fn ops(&self) -> u64 {
         guard(&self.shared).ops

@@ -149,10 +149,16 @@ mod tests {
     fn a_torn_tail_is_reported_and_repaired() {
         let disk = FakeDisk::new(1);
         let (log, _) = open(&disk);
-        write(&log, entries(1, 1..=5));
-        drop(log);
+        write(&log, entries(1, 1..=4));
         let path = "appendonlydir/quorate.aof.1.incr.aof";
+        let before = disk.contents(path).expect("the first segment");
+        write(&log, entries(1, 5..=5));
+        drop(log);
         let mut bytes = disk.contents(path).expect("the first segment");
+        // The power went before the notes of the last sync reached the disk.
+        disk.tamper(crate::durable::PATH, None);
+        let foot = bytes.len() - 4096;
+        bytes[foot..].copy_from_slice(&before[foot..]);
         let end = bytes.windows(5).rposition(|five| five == b"<1.5>").expect("the last entry");
         bytes[end] ^= 1;
         disk.tamper(path, Some(bytes));
@@ -183,14 +189,19 @@ mod tests {
         let disk = FakeDisk::new(1);
         assert!(Log::open_to_read(disk.clone(), options()).expect("nothing is wrong").is_none());
         let (log, _) = open(&disk);
-        write(&log, entries(1, 1..=60));
+        write(&log, entries(1, 1..=59));
+        let before: Vec<_> = disk.paths().iter().map(|path| disk.contents(path)).collect();
+        write(&log, entries(1, 60..=60));
+        disk.tamper(crate::durable::PATH, None);
         log.save_committed(id(1, 50)).expect("notes");
         drop(log);
         let end = |bytes: &[u8]| bytes.windows(6).rposition(|six| six == b"<1.60>");
-        for path in disk.paths() {
+        for (path, before) in disk.paths().into_iter().zip(before) {
             let mut bytes = disk.contents(&path).expect("it is listed");
-            if let Some(end) = end(&bytes) {
+            if let (Some(end), Some(before)) = (end(&bytes), before) {
                 bytes[end] ^= 1;
+                let foot = bytes.len() - 4096;
+                bytes[foot..].copy_from_slice(&before[foot..]);
                 disk.tamper(&path, Some(bytes));
             }
         }

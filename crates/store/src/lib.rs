@@ -16,12 +16,15 @@
 )]
 
 mod arena;
+mod aside;
 mod disk;
 mod draft;
+mod durable;
 mod encode;
 mod facts;
 #[cfg(any(test, feature = "fake"))]
 mod fake;
+mod foot;
 mod incoming;
 mod inspect;
 mod log;
@@ -38,6 +41,7 @@ mod snapshots;
 mod timing;
 mod writer;
 
+pub use aside::set_aside;
 pub use disk::{Disk, DiskFile, OsDisk};
 pub use draft::Draft;
 pub use facts::{Facts, Identity};

@@ -46,6 +46,8 @@ pub enum EntryKind {
     /// A cut: every replica snapshots the state as of this entry, and the log rolls to a new
     /// segment behind it.
     Cut,
+    /// What all replicas know of a member (payload is opaque bytes, armoured on disk).
+    Fact,
 }
 
 /// One log entry.
@@ -123,6 +125,9 @@ pub struct Recovered {
     pub stamp_ms: u64,
     /// Whom the log's records say this replica is. Wins over `facts/`.
     pub identity: Option<Identity>,
+    /// There was no log: it was made just now, and knows nothing of what this replica may have
+    /// promised before.
+    pub created: bool,
 }
 
 /// Figures for INFO and metrics.

@@ -121,10 +121,12 @@ impl Manifest {
         let mut bytes = vec![0; file.len()?.min(1 << 24) as usize];
         let count = file.read_at(&mut bytes, 0)?;
         bytes.truncate(count);
-        if !bytes.starts_with(MARK.as_bytes()) {
-            return Err(foreign(&path));
-        }
         let damaged = || StoreError::Corrupt(format!("{path} is damaged; {ADVICE}"));
+        if !bytes.starts_with(MARK.as_bytes()) {
+            // Redis's own begins with the first file.
+            let is_redis = bytes.starts_with(b"file ");
+            return Err(if is_redis { foreign(&path) } else { damaged() });
+        }
         Self::decode(&bytes).map(Some).ok_or_else(damaged)
     }
 

@@ -188,7 +188,7 @@ pub(crate) struct Inner<F> {
     pub(crate) closed: bool,
     /// The last flush met a full disk; try again later.
     pub(crate) stalled: bool,
-    /// No record says yet that what was synced last is durable.
+    /// Neither a record nor a foot says yet that what was synced last is durable.
     pub(crate) mark_due: bool,
     /// The next segment is ready.
     pub(crate) prepared: bool,

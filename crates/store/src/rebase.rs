@@ -121,7 +121,7 @@ impl<D: Disk> Writer<D> {
         let room = copies.iter().map(room_for).sum();
         let bytes = size_for(room, self.options.segment_bytes);
         let file = create_filled(&self.disk, "rebase", bytes, true)?;
-        let segment = Segment { number, bytes, file };
+        let segment = Segment::fresh(number, bytes, file);
         let mut tip = self.begin(&segment, true, standing)?;
         let spots = self.copy(&segment, &mut tip, &copies)?;
         self.disk.rename(&temporary_path("rebase"), &segment_path(number))?;
@@ -140,6 +140,8 @@ impl<D: Disk> Writer<D> {
         }
         self.dirty = false;
         self.tip.synced = self.tip.seq - 1;
+        // From here on the segment is part of the log, and its foot says so.
+        self.write_foot()?;
         self.take_manifest(shared, manifest);
         Ok(())
     }

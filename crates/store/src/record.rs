@@ -46,11 +46,12 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Entry(EntryKind::Blank),
         Self::Entry(EntryKind::Commands),
         Self::Entry(EntryKind::Membership),
         Self::Entry(EntryKind::Cut),
+        Self::Entry(EntryKind::Fact),
         Self::Segment,
         Self::Vote,
         Self::Committed,
@@ -67,6 +68,7 @@ impl RecordKind {
             Self::Entry(EntryKind::Commands) => b'C',
             Self::Entry(EntryKind::Membership) => b'M',
             Self::Entry(EntryKind::Cut) => b'X',
+            Self::Entry(EntryKind::Fact) => b'F',
             Self::Segment => b'S',
             Self::Vote => b'V',
             Self::Committed => b'K',
@@ -92,7 +94,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn seed(self) -> u32 {
+    /// What checksums of this place begin with.
+    pub(crate) fn seed(self) -> u32 {
         let number = self.segment.to_le_bytes();
         crc32c::crc32c_append(crc32c::crc32c(&number), &self.offset.to_le_bytes())
     }

@@ -8,14 +8,16 @@
 use crate::StoreError;
 use crate::arena::Arena;
 use crate::disk::{Disk, DiskFile};
+use crate::durable::Durable;
 use crate::encode::encode_segment_head;
+use crate::foot::Foot;
 use crate::log::{Log, LogOptions, Recovered, Shared};
 use crate::manifest::{
     DIR, Listing, Manifest, foreign, manifest_path, segment_path, temporary_path,
 };
 use crate::queue::Inner;
 use crate::record::filler;
-use crate::scan::{Found, Step, scan, segment_head};
+use crate::scan::{Found, Step, foot_of, load, scan, segment_head};
 use crate::segment::{SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_of};
 use crate::writer::{Edge, Tip, Writer, blank_payload};
 use std::collections::{BTreeMap, VecDeque};
@@ -35,13 +37,13 @@ pub(crate) fn open<D: Disk>(
     let lock = take_lock(&disk)?;
     disk.create_dir(DIR)?;
     let group = Some(options.group);
-    let mended = if let Some(mended) = recover(&disk, group, step)? {
-        mended
+    let (mended, created) = if let Some(mended) = recover(&disk, group, step)? {
+        (mended, false)
     } else {
         create_first(&disk, &options)?;
-        recover(&disk, group, step)?.ok_or_else(|| foreign(DIR))?
+        (recover(&disk, group, step)?.ok_or_else(|| foreign(DIR))?, true)
     };
-    let recovered = recovered(&mended.found);
+    let recovered = Recovered { created, ..recovered(&mended.found) };
     Ok((assemble(disk, options, mended, (lock, false))?, recovered))
 }
 
@@ -72,6 +74,7 @@ fn recovered(found: &Found) -> Recovered {
         torn_bytes: found.torn_bytes,
         stamp_ms: found.standing.stamp_ms,
         identity: found.standing.identity,
+        created: false,
     }
 }
 
@@ -124,6 +127,10 @@ fn settle<D: Disk>(disk: &D) -> Result<(Manifest, Vec<u32>), StoreError> {
         disk.sync_dir(DIR)?;
     }
     let Some(manifest) = manifest else { return Ok((Manifest::default(), segments)) };
+    if manifest.base.is_some_and(|base| !listing.bases.contains(&base.number)) {
+        // What it lists is not there: nobody can say which of the others are superfluous.
+        return Ok((manifest, segments));
+    }
     let known = [manifest.base, manifest.kept].map(|base| base.map(|base| base.number));
     for number in listing.bases.iter().filter(|number| !known.contains(&Some(**number))) {
         disk.remove(&crate::manifest::base_path(*number))?;
@@ -162,6 +169,11 @@ pub(crate) fn judge<D: Disk>(
     for number in listing.segments.iter().copied() {
         // A segment of copies counts only once the manifest lists it.
         let counts = number <= newest || !is_rebased(disk, number)?;
+        if !counts && foot_of(&load(disk, number)?, number).durable.is_some() {
+            // It was listed, and written to.
+            let path = manifest_path();
+            return Err(missing(&format!("{path} is older than {}", segment_path(number))));
+        }
         if counts { &mut segments } else { &mut void }.push(number);
     }
     Ok((segments, void))
@@ -179,7 +191,8 @@ fn is_rebased<D: Disk>(disk: &D, number: u32) -> Result<bool, StoreError> {
 fn create_first<D: Disk>(disk: &D, options: &LogOptions) -> Result<(), StoreError> {
     let bytes = size_of(1, options.segment_bytes);
     let file = create_filled(disk, "first", bytes, true)?;
-    let head = SegmentHead { number: 1, bytes, rebased: false, standing: Standing::default() };
+    let standing = Standing::default();
+    let head = SegmentHead { number: 1, bytes, rebased: false, foot: true, standing };
     let mut tip = Tip { at: 0, chain: 0, seq: 1, synced: 0 };
     file.write_at(&[&encode_segment_head(&head, &mut tip, options.group)], 0)?;
     file.sync()?;
@@ -196,9 +209,9 @@ type Open<D> = BTreeMap<u32, Arc<Segment<<D as Disk>::File>>>;
 /// Opens the segments of the stream.
 fn open_segments<D: Disk>(disk: &D, found: &Found) -> Result<Open<D>, StoreError> {
     let mut open = BTreeMap::new();
-    for (&number, &bytes) in &found.sizes {
+    for (&number, &(bytes, room)) in &found.sizes {
         let file = disk.open(&segment_path(number))?;
-        open.insert(number, Arc::new(Segment { number, bytes, file }));
+        open.insert(number, Arc::new(Segment { number, bytes, room, file }));
     }
     Ok(open)
 }
@@ -210,11 +223,17 @@ fn mend<D: Disk>(disk: &D, found: &Found) -> Result<Open<D>, StoreError> {
     for (number, from) in &found.refills {
         let segment = get(*number)?;
         let mut at = *from;
-        while at < segment.bytes {
-            let take = (segment.bytes - at).min(REFILL_STEP - at % REFILL_STEP);
+        while at < segment.room {
+            let take = (segment.room - at).min(REFILL_STEP - at % REFILL_STEP);
             segment.file.write_at(&[&filler(at, take as usize)], at)?;
             at += take;
         }
+        segment.file.sync()?;
+    }
+    for number in &found.feet {
+        let segment = get(*number)?;
+        let filler = filler(segment.room, (segment.bytes - segment.room) as usize);
+        segment.file.write_at(&[&filler], segment.room)?;
         segment.file.sync()?;
     }
     for spot in &found.void {
@@ -272,7 +291,7 @@ fn assemble<D: Disk>(
     let number = found.active + 1;
     let next = if manifest.segments.contains(&number) {
         let file = disk.open(&segment_path(number))?;
-        Some(Segment { number, bytes: file.len()?, file })
+        Some(Segment::fresh(number, file.len()?, file))
     } else {
         None
     };
@@ -286,14 +305,17 @@ fn assemble<D: Disk>(
     inner.inexact_since = manifest.inexact_since;
     inner.inexact_last = manifest.inexact_since.and(found.standing.last).map(|last| last.index);
     inner.prepared = next.is_some();
-    inner.mark_due = true;
+    inner.mark_due = !active.has_foot();
     inner.active_bytes = tip.at;
+    let durable = if read_only { None } else { Some(Durable::open(&disk)?) };
     let writer = Writer {
+        durable,
         disk: disk.clone(),
         options: options.clone(),
         active,
         tip,
         edge: Edge::default(),
+        foot: Foot::default(),
         sealed: found.sealed,
         dirty: false,
         next,

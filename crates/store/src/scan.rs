@@ -4,15 +4,16 @@
 //! record that is not whole is a *torn tail* when no record behind it was written after a sync had
 //! covered it, and *corruption* otherwise, because then it had been acknowledged. Each header
 //! carries the number of the last record known durable when it was written, so any later record
-//! tells.
+//! tells, and so does the foot of the segment.
 
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile};
+use crate::foot::{self, FOOT_BYTES, Reading};
 use crate::log::{EntryKind, LogId, Vote};
 use crate::manifest::{foreign, segment_path};
 use crate::queue::{Spot, Spots};
 use crate::record::{Head, PREFIX, Parsed, Place, RecordKind, blank, first_unfilled, parse};
-use crate::segment::{SegmentHead, Standing, decode_identity};
+use crate::segment::{SegmentHead, Standing, decode_identity, room};
 use crate::writer::Tip;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -61,8 +62,10 @@ pub(crate) struct Found {
     pub(crate) spots: Spots,
     /// For each segment of the stream, the last entry before it.
     pub(crate) starts: BTreeMap<u32, Option<LogId>>,
-    /// Full size of each segment of the stream.
-    pub(crate) sizes: BTreeMap<u32, u64>,
+    /// Full size of each segment of the stream, and where its foot begins.
+    pub(crate) sizes: BTreeMap<u32, (u64, u64)>,
+    /// Segments of the stream whose foot is not as it was written.
+    pub(crate) feet: Vec<u32>,
     /// The segment in which the stream ends; 0 when there is none.
     pub(crate) active: u32,
     pub(crate) tip: Option<Tip>,
@@ -111,10 +114,13 @@ pub(crate) fn scan<D: Disk>(
     mut visit: Option<Visit<'_>>,
 ) -> Result<Found, StoreError> {
     let mut stop_at = None;
+    // Before the segments: while the log runs, what it names is there before it.
+    let durable = crate::durable::read(disk)?;
     loop {
         // A second pass has nothing new to show.
         let visit = if stop_at.is_none() { visit.as_mut() } else { None };
         let mut scanner = Scanner::new(group, visit, stop_at);
+        scanner.synced = durable;
         for (position, number) in segments.iter().enumerate() {
             let bytes = load(disk, *number)?;
             scanner.segment(*number, &bytes, position == 0)?;
@@ -127,12 +133,28 @@ pub(crate) fn scan<D: Disk>(
     }
 }
 
-fn load<D: Disk>(disk: &D, number: u32) -> Result<Vec<u8>, StoreError> {
+/// All bytes of a segment.
+pub(crate) fn load<D: Disk>(disk: &D, number: u32) -> Result<Vec<u8>, StoreError> {
     let file = disk.open(&segment_path(number))?;
-    let mut bytes = vec![0; file.len()? as usize];
+    // The foot first: while the log runs, what it names is there before it.
+    let (len, mut foot) = (file.len()?, vec![0; FOOT_BYTES as usize]);
+    let foot_at = len.checked_sub(FOOT_BYTES);
+    let whole = foot_at.map(|at| file.read_at(&mut foot, at)).transpose()? == Some(foot.len());
+    let mut bytes = vec![0; len as usize];
     let count = file.read_at(&mut bytes, 0)?;
     bytes.truncate(count);
+    if let Some(at) = foot_at.filter(|_| whole)
+        && let Some(end) = bytes.get_mut(at as usize..len as usize)
+    {
+        end.copy_from_slice(&foot);
+    }
     Ok(bytes)
+}
+
+/// The foot of a segment, given all its bytes.
+pub(crate) fn foot_of(bytes: &[u8], number: u32) -> Reading {
+    let at = room(bytes.len() as u64);
+    foot::read(bytes.get(at as usize..).unwrap_or_default(), Place { segment: number, offset: at })
 }
 
 /// The head of a segment, if the bytes begin with one.
@@ -183,13 +205,22 @@ impl<'a, 'v> Scanner<'a, 'v> {
             if bytes.len() as u64 > head.bytes {
                 return Err(foreign(&segment_path(number)));
             }
+            if (bytes.len() as u64) < head.bytes {
+                // It had its full size before it had its name.
+                return Err(corrupt(number, bytes.len() as u64, "the file is cut short"));
+            }
             // What looked like a torn end further up was dirt between segments: the stream goes on
             // here.
             self.found.refills.extend(self.dirt.drain(..).map(|(number, from, _)| (number, from)));
             self.enter(number, &parsed, &head, oldest);
-            let end = self.walk(number, bytes)?;
-            let size = head.bytes.max(bytes.len() as u64);
-            self.look_behind(number, bytes, end, size);
+            if head.foot {
+                let foot = foot_of(bytes, number);
+                self.synced = self.synced.max(foot.durable.unwrap_or(0));
+                self.found.feet.extend(foot.damaged.then_some(number));
+            }
+            let records = bytes.get(..head.room() as usize).unwrap_or(bytes);
+            let end = self.walk(number, records)?;
+            self.look_behind(number, records, end);
             return Ok(());
         }
         if oldest {
@@ -199,6 +230,7 @@ impl<'a, 'v> Scanner<'a, 'v> {
             None if !bytes.is_empty() && bytes.len().is_multiple_of(4096) => {
                 self.found.pristine.push(number);
             }
+            None => return Err(corrupt(number, bytes.len() as u64, "the file is cut short")),
             // redis-server appends to the last listed file, here one that was ready for us.
             Some(at)
                 if at % 4096 == 0
@@ -207,7 +239,13 @@ impl<'a, 'v> Scanner<'a, 'v> {
             {
                 return Err(foreign(&segment_path(number)));
             }
-            _ => self.look_behind(number, bytes, 0, bytes.len() as u64),
+            Some(_) => {
+                // Where it begins is damaged, or was never synced: its foot knows.
+                let durable = foot_of(bytes, number).durable;
+                self.synced = self.synced.max(durable.unwrap_or(0));
+                let records = bytes.get(..room(bytes.len() as u64) as usize).unwrap_or(bytes);
+                self.look_behind(number, records, 0);
+            }
         }
         Ok(())
     }
@@ -228,7 +266,7 @@ impl<'a, 'v> Scanner<'a, 'v> {
         self.rebased = head.rebased;
         self.found.active = number;
         self.found.starts.insert(number, head.standing.last);
-        self.found.sizes.insert(number, head.bytes);
+        self.found.sizes.insert(number, (head.bytes, head.room()));
     }
 
     /// Takes records as long as they continue the chain; returns the byte behind the last one.
@@ -372,24 +410,18 @@ impl<'a, 'v> Scanner<'a, 'v> {
 
     /// Looks at what stands behind the last record of a segment: filler, or the remains of a torn
     /// write, or damage.
-    fn look_behind(&mut self, number: u32, bytes: &[u8], end: u64, size: u64) {
+    fn look_behind(&mut self, number: u32, bytes: &[u8], end: u64) {
         let rest = bytes.get(end as usize..).unwrap_or_default();
-        let unfilled = first_unfilled(rest, end);
-        if unfilled.is_none() && bytes.len() as u64 == size {
-            return;
-        }
-        let mut torn = 0;
-        if let Some(from) = unfilled {
-            for at in places_of_headers(rest, from) {
-                let place = Place { segment: number, offset: end + at as u64 };
-                if let Some(parsed) = rest.get(at..).and_then(|bytes| parse(bytes, place))
-                    && parsed.head.seq >= self.seq
-                {
-                    self.synced = self.synced.max(parsed.head.synced);
-                }
+        let Some(from) = first_unfilled(rest, end) else { return };
+        for at in places_of_headers(rest, from) {
+            let place = Place { segment: number, offset: end + at as u64 };
+            if let Some(parsed) = rest.get(at..).and_then(|bytes| parse(bytes, place))
+                && parsed.head.seq >= self.seq
+            {
+                self.synced = self.synced.max(parsed.head.synced);
             }
-            torn = (last_unfilled(rest, end, from) + 1) as u64;
         }
+        let torn = (last_unfilled(rest, end, from) + 1) as u64;
         self.dirt.push((number, end, torn));
     }
 

@@ -3,10 +3,12 @@
 //!
 //! A segment has its full size from the start: overwriting written blocks makes `fdatasync` take 90
 //! µs where a growing file takes 130 to 200 µs. Its first record repeats vote, committed and purged
-//! ids and identity, so that removing older segments never drops them.
+//! ids and identity, so that removing older segments never drops them. Its last block is its
+//! [foot](crate::foot).
 
 use crate::disk::{Disk, DiskFile};
 use crate::facts::Identity;
+use crate::foot::FOOT_BYTES;
 use crate::manifest::{log_id, temporary_path};
 use crate::record::{LINE, filler};
 use crate::{LogId, StoreError, Vote};
@@ -16,7 +18,9 @@ use crate::{LogId, StoreError, Vote};
 /// ms/MiB on a slow disk).
 const FIRST_BYTES: u64 = 1 << 20;
 /// Smallest size of a segment.
-const BYTES_MIN: u64 = 4096;
+const BYTES_MIN: u64 = 4096 + FOOT_BYTES;
+/// Sizes are multiples of it.
+const BLOCK: u64 = 4096;
 /// The record a segment begins with is never longer, header line included.
 pub(crate) const SEGMENT_HEAD_MAX: u64 = 1024;
 /// Bytes written at once while filling.
@@ -28,7 +32,25 @@ pub(crate) struct Segment<F> {
     pub(crate) number: u32,
     /// Its full size.
     pub(crate) bytes: u64,
+    /// Where its foot begins; its full size, if it was made by a build that knew of none.
+    pub(crate) room: u64,
     pub(crate) file: F,
+}
+
+impl<F> Segment<F> {
+    /// One that is not written to yet.
+    pub(crate) fn fresh(number: u32, bytes: u64, file: F) -> Self {
+        Self { number, bytes, room: room(bytes), file }
+    }
+
+    pub(crate) fn has_foot(&self) -> bool {
+        self.room < self.bytes
+    }
+}
+
+/// Where the foot of a segment of so many bytes begins.
+pub(crate) fn room(bytes: u64) -> u64 {
+    bytes.saturating_sub(FOOT_BYTES)
 }
 
 /// Size of segment `number` when `most` is the size asked for.
@@ -39,11 +61,11 @@ pub(crate) fn size_of(number: u32, most: u64) -> u64 {
 
 /// Size of a segment that is made while others wait, large enough for so many bytes of records.
 pub(crate) fn size_for(records: u64, most: u64) -> u64 {
-    round((records + SEGMENT_HEAD_MAX + LINE as u64).max(FIRST_BYTES.min(most)))
+    round((records + SEGMENT_HEAD_MAX + LINE as u64 + FOOT_BYTES).max(FIRST_BYTES.min(most)))
 }
 
 fn round(bytes: u64) -> u64 {
-    bytes.max(BYTES_MIN).next_multiple_of(BYTES_MIN)
+    bytes.max(BYTES_MIN).next_multiple_of(BLOCK)
 }
 
 /// Creates a file of filler under a temporary name, synced unless nothing is (`fsync`).
@@ -100,12 +122,15 @@ pub(crate) struct SegmentHead {
     /// It begins with copies of entries that older segments hold too; unless the manifest lists it,
     /// it is void.
     pub(crate) rebased: bool,
+    /// It has a foot. Segments of older builds have none, and do not say so.
+    pub(crate) foot: bool,
     pub(crate) standing: Standing,
 }
 
 impl SegmentHead {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let Self { number, bytes, rebased, standing } = self;
+        let Self { number, bytes, rebased, foot, standing } = self;
+        let foot = if *foot { " foot 1" } else { "" };
         let rebased = u8::from(*rebased);
         let vote = standing.vote.map_or("- - -".to_owned(), |vote| {
             format!("{} {} {}", vote.term, vote.voted_for, u8::from(vote.committed))
@@ -115,7 +140,7 @@ impl SegmentHead {
         let identity = encode_identity(standing.identity.as_ref());
         let stamp = standing.stamp_ms;
         format!(
-            "#s segment {number} bytes {bytes} rebased {rebased} stamp {stamp}\n\
+            "#s segment {number} bytes {bytes} rebased {rebased} stamp {stamp}{foot}\n\
              #s {identity}\n\
              #s vote {vote} committed {committed} purged {purged} last {last}\n"
         )
@@ -127,8 +152,15 @@ impl SegmentHead {
         let mut lines = text.lines().map(|line| line.strip_prefix("#s "));
         let [first, second, third] = [lines.next()??, lines.next()??, lines.next()??];
         let words: Vec<&str> = first.split(' ').collect();
-        let ["segment", number, "bytes", bytes, "rebased", rebased, "stamp", stamp] = *words else {
+        let ["segment", number, "bytes", bytes, "rebased", rebased, "stamp", stamp, ref rest @ ..] =
+            *words
+        else {
             return None;
+        };
+        let foot = match rest {
+            [] => false,
+            ["foot", "1"] => true,
+            _ => return None,
         };
         let words: Vec<&str> = third.split(' ').collect();
         let ["vote", term, whom, granted, "committed", committed, "purged", purged, "last", last] =
@@ -156,8 +188,14 @@ impl SegmentHead {
             number: number.parse().ok()?,
             bytes: bytes.parse().ok()?,
             rebased: rebased == "1",
+            foot,
             standing,
         })
+    }
+
+    /// Where its records end at the latest.
+    pub(crate) fn room(&self) -> u64 {
+        if self.foot { room(self.bytes) } else { self.bytes }
     }
 }
 
@@ -210,10 +248,12 @@ mod tests {
         let unnamed = Identity { cluster: None, node: 5, incarnation: 1 };
         let half = Standing { identity: Some(unnamed), ..Standing::default() };
         for standing in [full, half, Standing::default()] {
-            let head = SegmentHead { number: 3, bytes: 1 << 40, rebased: true, standing };
-            let bytes = head.encode();
-            assert!(bytes.len() as u64 + 256 <= SEGMENT_HEAD_MAX);
-            assert_eq!(SegmentHead::decode(&bytes), Some(head));
+            for foot in [true, false] {
+                let head = SegmentHead { number: 3, bytes: 1 << 40, rebased: true, foot, standing };
+                let bytes = head.encode();
+                assert!(bytes.len() as u64 + 256 <= SEGMENT_HEAD_MAX);
+                assert_eq!(SegmentHead::decode(&bytes), Some(head));
+            }
         }
     }
 
@@ -221,6 +261,6 @@ mod tests {
     fn segments_grow_to_the_size_asked_for() {
         let sizes: Vec<u64> = [1, 2, 3, 7, 8, 4_000_000].map(|n| size_of(n, 64 << 20)).to_vec();
         assert_eq!(sizes, [1, 2, 4, 64, 64, 64].map(|mib| mib << 20));
-        assert_eq!(size_of(1, 1), 4096);
+        assert_eq!(size_of(1, 1), 8192, "a block and a foot");
     }
 }

@@ -9,7 +9,9 @@
 //! second try would lie.
 
 use crate::disk::{Disk, DiskFile};
+use crate::durable::Durable;
 use crate::encode::{encode, encode_segment_head, room_for};
+use crate::foot::Foot;
 use crate::log::{EntryKind, LogOptions, Shared};
 use crate::manifest::{DIR, Manifest, segment_path, temporary_path};
 use crate::queue::{Inner, Queued, Spot, What};
@@ -80,6 +82,9 @@ pub(crate) struct Writer<D: Disk> {
     pub(crate) active: Arc<Segment<D::File>>,
     pub(crate) tip: Tip,
     pub(crate) edge: Edge,
+    pub(crate) foot: Foot,
+    /// `None` where nothing is written.
+    pub(crate) durable: Option<Durable<D::File>>,
     /// A cut ended the active segment: the next record goes to a new one.
     pub(crate) sealed: bool,
     /// The active segment has writes that were not synced.
@@ -141,7 +146,14 @@ impl<D: Disk> Writer<D> {
             shared.inner().push_mark();
             self.flush(shared)?;
         }
-        self.sync_active(shared).map_err(|error| self.give_up(shared, error))
+        self.sync_active(shared)
+            .and_then(|()| self.sync_foot())
+            .map_err(|error| self.give_up(shared, error))
+    }
+
+    /// Makes the foot durable, too, where no later sync will.
+    fn sync_foot(&self) -> Result<(), StoreError> {
+        if self.options.fsync { self.active.file.sync().map_err(StoreError::Io) } else { Ok(()) }
     }
 
     /// A full disk keeps what is queued for another try; any other error ends the log.
@@ -217,7 +229,7 @@ impl<D: Disk> Writer<D> {
             let (start, tip) = (self.heads.len(), run.tip);
             let length = encode(&queued.what, place, &mut run.tip, &self.options, &mut self.heads);
             // Behind the last record there is at least `#` and a newline.
-            if run.tip.at + 2 > self.active.bytes {
+            if run.tip.at + 2 > self.active.room {
                 self.heads.truncate(start);
                 run.tip = tip;
                 break;
@@ -254,7 +266,7 @@ impl<D: Disk> Writer<D> {
             }
         }
         let edge = Edge::after(segment, new, &pieces);
-        let end = new.next_multiple_of(BLOCK).min(self.active.bytes);
+        let end = new.next_multiple_of(BLOCK).min(self.active.room);
         let back = filler(new, (end - new) as usize);
         pieces.push(&back);
         if new != old {
@@ -276,7 +288,25 @@ impl<D: Disk> Writer<D> {
         }
         self.dirty = false;
         self.tip.synced = self.tip.seq - 1;
-        Ok(())
+        self.write_foot()
+    }
+
+    /// Says a second time what was synced, before anybody hears of it. An error is as final as a
+    /// sync's.
+    pub(crate) fn write_foot(&mut self) -> Result<(), StoreError> {
+        if !self.options.fsync {
+            // Nothing is known to be durable.
+            return Ok(());
+        }
+        if let Some(durable) = &mut self.durable {
+            durable.note(self.tip.synced)?;
+        }
+        let Segment { number, room, ref file, .. } = *self.active;
+        if !self.active.has_foot() {
+            return Ok(());
+        }
+        let foot = self.foot.advance(self.tip.synced, Place { segment: number, offset: room });
+        file.write_at(&[&foot], room).map_err(StoreError::Io)
     }
 
     /// Takes the run's records out of the batch and brings memory up to date. Returns the acks to
@@ -301,7 +331,7 @@ impl<D: Disk> Writer<D> {
             if run.urgent {
                 inner.cache.trim(durable);
             }
-            inner.mark_due = run.urgent;
+            inner.mark_due = run.urgent && !self.active.has_foot();
             inner.note_written(run.tip.at - before);
             inner.active_bytes = run.tip.at;
         }
@@ -332,7 +362,7 @@ impl<D: Disk> Writer<D> {
     /// Goes on in a new segment that has room for a record of `need` bytes.
     pub(crate) fn roll(&mut self, shared: &Shared<D>, need: u64) -> Result<(), StoreError> {
         self.sync_active(shared)?;
-        let fits = |next: &Segment<D::File>| next.bytes >= need + SEGMENT_HEAD_MAX;
+        let fits = |next: &Segment<D::File>| next.room >= need + SEGMENT_HEAD_MAX;
         let segment = match self.next.take().filter(fits) {
             Some(next) => next,
             None => self.create_next(need)?,
@@ -354,7 +384,7 @@ impl<D: Disk> Writer<D> {
         let bytes = size_for(need, self.options.segment_bytes);
         let file = create_filled(&self.disk, "roll", bytes, self.options.fsync)?;
         self.name_next("roll", number)?;
-        Ok(Segment { number, bytes, file })
+        Ok(Segment::fresh(number, bytes, file))
     }
 
     /// Gives a filled file its name and lists it in the manifest.
@@ -379,7 +409,7 @@ impl<D: Disk> Writer<D> {
     ) -> Result<Tip, StoreError> {
         let mut tip = Tip { at: 0, ..self.tip };
         let Segment { number, bytes, .. } = *segment;
-        let head = SegmentHead { number, bytes, rebased, standing };
+        let head = SegmentHead { number, bytes, rebased, foot: true, standing };
         let line = encode_segment_head(&head, &mut tip, self.options.group);
         segment.file.write_at(&[&line], 0)?;
         Ok(tip)
@@ -395,6 +425,7 @@ impl<D: Disk> Writer<D> {
     ) {
         self.active = Arc::new(segment);
         self.tip = tip;
+        self.foot = Foot::default();
         self.sealed = false;
         self.dirty = true;
         self.starts.insert(self.active.number, start);
@@ -429,7 +460,7 @@ pub(crate) fn prepare<D: Disk>(shared: &Shared<D>) -> Result<bool, StoreError> {
     let outcome = made.and_then(|file| {
         let number = writer.active.number + 1;
         writer.name_next("next", number)?;
-        writer.next = Some(Segment { number, bytes, file });
+        writer.next = Some(Segment::fresh(number, bytes, file));
         Ok(())
     });
     shared.inner().prepare_failed = outcome.is_err();

@@ -1,6 +1,8 @@
-//! Facts are kept, and rebuilt when they cannot be read.
+//! Facts are kept, and rebuilt when they cannot be read; a name is given only to a log that knows
+//! what was promised under it.
 
 use super::*;
+use crate::LogId;
 
 /// A directory of its own below the target directory, emptied first.
 fn fresh(name: &str) -> PathBuf {
@@ -10,49 +12,76 @@ fn fresh(name: &str) -> PathBuf {
     dir
 }
 
-fn draw() -> u64 {
-    4711
+fn agree(log: &Recovered, kept: Option<Identity>) -> Result<Identity, String> {
+    Identity::agree(log, kept, &mut || 4711).map_err(|error| error.to_string())
 }
 
-fn open(root: &Path, fallback: Option<Identity>) -> (Facts, Identity) {
-    Facts::open(root, fallback, &mut draw).expect("facts that open")
+/// A log that was there before.
+fn old(identity: Option<Identity>) -> Recovered {
+    Recovered { identity, last: Some(LogId { term: 1, index: 9 }), ..Recovered::default() }
+}
+
+/// A start: facts and log are asked, and hear the outcome, the log first.
+fn start(root: &Path, log: &mut Recovered) -> Identity {
+    let (facts, kept) = Facts::open(root).expect("facts that open");
+    let identity = agree(log, kept).expect("they agree");
+    *log = old(Some(identity));
+    facts.set_identity(identity).unwrap();
+    identity
 }
 
 #[test]
 fn an_identity_is_drawn_once_and_each_start_is_counted() {
     let root = fresh("counted");
-    let (facts, first) = open(&root, None);
+    let mut log = Recovered { created: true, ..Recovered::default() };
+    let first = start(&root, &mut log);
     assert_eq!(first, Identity { cluster: None, node: 4711, incarnation: 1 });
     let named = Identity { cluster: Some(99), ..first };
+    let (facts, _) = Facts::open(&root).unwrap();
     facts.set_identity(named).unwrap();
     facts.set_snapshots(&[]).unwrap();
     drop(facts);
-    let (facts, second) = Facts::open(&root, None, &mut || 1).unwrap();
-    assert_eq!(second, Identity { incarnation: 2, ..named });
+    assert_eq!(start(&root, &mut log), Identity { incarnation: 2, ..named });
+    let (facts, _) = Facts::open(&root).unwrap();
     assert_eq!(facts.snapshots().as_deref(), Some(""));
     drop(facts);
     std::fs::remove_dir_all(root).unwrap();
 }
 
+const KNOWN: Identity = Identity { cluster: Some(7), node: 8, incarnation: 5 };
+
+#[test]
+fn a_log_that_does_not_know_what_was_promised_gets_no_name() {
+    let made = Recovered { created: true, ..Recovered::default() };
+    let refused = |log: &Recovered, kept, expect: &str| {
+        let why = agree(log, kept).expect_err("refused");
+        assert!(why.contains(expect) && why.contains("join again as a new one"), "{why}");
+    };
+    refused(&made, Some(KNOWN), "its log is not there");
+    refused(&old(None), Some(KNOWN), "its log is another one's");
+    refused(&old(None), None, "does not say whose");
+    refused(&old(Some(Identity { node: 9, ..KNOWN })), Some(KNOWN), "parts of two directories");
+    let other = Identity { cluster: Some(6), ..KNOWN };
+    refused(&old(Some(other)), Some(KNOWN), "parts of two directories");
+    refused(&old(Some(Identity { incarnation: 4, ..KNOWN })), Some(KNOWN), "an older copy");
+    // It was never part of a cluster, but may have voted for one: not under this name again.
+    let alone = Identity { cluster: None, ..KNOWN };
+    assert_eq!(agree(&made, Some(alone)).map(|identity| identity.node), Ok(4711));
+}
+
 #[test]
 fn the_log_wins_and_starts_never_go_back() {
-    let root = fresh("log-wins");
-    let (facts, _) = open(&root, None);
-    drop(facts);
-    let other = Identity { cluster: Some(1), node: 8, incarnation: 40 };
-    let (facts, identity) = open(&root, Some(other));
-    assert_eq!(identity, Identity { incarnation: 41, ..other });
-    drop(facts);
-    let late = Identity { cluster: None, incarnation: 3, ..other };
-    let (facts, identity) = open(&root, Some(late));
-    assert_eq!(identity, Identity { incarnation: 42, ..other });
-    drop(facts);
-    std::fs::remove_dir_all(root).unwrap();
+    let next = Identity { incarnation: 6, ..KNOWN };
+    assert_eq!(agree(&old(Some(KNOWN)), Some(KNOWN)), Ok(next));
+    assert_eq!(agree(&old(Some(KNOWN)), None), Ok(next), "facts were lost");
+    let behind = Identity { cluster: None, incarnation: 3, ..KNOWN };
+    assert_eq!(agree(&old(Some(KNOWN)), Some(behind)), Ok(next), "facts are older");
+    let unnamed = Identity { cluster: None, ..KNOWN };
+    assert_eq!(agree(&old(Some(unnamed)), Some(unnamed)), Ok(Identity { cluster: None, ..next }));
 }
 
 #[test]
 fn unreadable_facts_are_moved_aside_and_rebuilt_from_the_log() {
-    let known = Identity { cluster: Some(7), node: 8, incarnation: 5 };
     let damage: [fn(&Path); 3] = [
         |facts| std::fs::write(facts.join("conf"), "no such thing").unwrap(),
         |facts| std::fs::write(facts.join("db"), vec![0xa5; 5000]).unwrap(),
@@ -60,13 +89,11 @@ fn unreadable_facts_are_moved_aside_and_rebuilt_from_the_log() {
     ];
     for (number, damage) in damage.iter().enumerate() {
         let root = fresh(&format!("damaged-{number}"));
-        let (facts, identity) = open(&root, Some(known));
-        assert_eq!(identity.incarnation, 6);
-        drop(facts);
+        let mut log = old(Some(KNOWN));
+        assert_eq!(start(&root, &mut log).incarnation, 6);
         damage(&root.join("facts"));
-        let (facts, identity) = open(&root, Some(identity));
-        assert_eq!(identity, Identity { incarnation: 7, ..known }, "damage {number}");
-        drop(facts);
+        let again = Identity { incarnation: 7, ..KNOWN };
+        assert_eq!(start(&root, &mut log), again, "damage {number}");
         std::fs::remove_dir_all(root).unwrap();
     }
 }
@@ -74,12 +101,10 @@ fn unreadable_facts_are_moved_aside_and_rebuilt_from_the_log() {
 #[test]
 fn an_open_that_never_came_back_is_not_tried_again() {
     let root = fresh("aborted");
-    let (facts, identity) = open(&root, None);
-    drop(facts);
+    let mut log = old(Some(KNOWN));
+    start(&root, &mut log);
     std::fs::write(root.join("facts.opening"), "").unwrap();
-    let (facts, again) = open(&root, Some(identity));
-    assert_eq!(again.incarnation, 2);
+    assert_eq!(start(&root, &mut log).incarnation, 7);
     assert!(root.join("facts.unreadable.1").exists() && !root.join("facts.opening").exists());
-    drop(facts);
     std::fs::remove_dir_all(root).unwrap();
 }

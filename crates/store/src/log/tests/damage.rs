@@ -6,11 +6,23 @@ use crate::scan::scan;
 
 const FIRST: &str = "appendonlydir/quorate.aof.1.incr.aof";
 
-/// A small log, closed: its records, and where each begins and ends in the first segment.
+/// A small log: its records, and where each begins and ends in the first segment.
 struct Small {
     disk: FakeDisk,
     entries: Vec<Entry>,
     records: Vec<(usize, usize)>,
+    /// The first segment before the last flush.
+    before: Vec<u8>,
+}
+
+/// A segment as a power cut within its last flush may leave it: its foot is a sync behind, and the
+/// other note of it did not reach the disk.
+fn unsynced(disk: &FakeDisk, mut bytes: Vec<u8>, before: &[u8]) -> Vec<u8> {
+    disk.tamper(crate::durable::PATH, None);
+    let foot = before.len() - 4096;
+    bytes.truncate(foot);
+    bytes.extend_from_slice(&before[foot..]);
+    bytes
 }
 
 fn small(closed: bool) -> Small {
@@ -21,7 +33,9 @@ fn small(closed: bool) -> Small {
     write(&log, entries[..2].to_vec());
     log.save_vote(Vote { term: 2, voted_for: 3, committed: false }, Box::new(|_| ())).unwrap();
     log.flush().unwrap();
-    write(&log, entries[2..].to_vec());
+    write(&log, entries[2..3].to_vec());
+    let before = disk.contents(FIRST).unwrap();
+    write(&log, entries[3..].to_vec());
     if closed {
         log.close();
     }
@@ -30,10 +44,11 @@ fn small(closed: bool) -> Small {
     scan(&disk, &[1], None, &mut |_| (), Some(&mut |record| starts.push(record.offset as usize)))
         .unwrap();
     let bytes = disk.contents(FIRST).unwrap();
-    let end = bytes.iter().rposition(|&byte| byte != b'#' && byte != b'\n').unwrap() + 2;
+    let records = &bytes[..bytes.len() - 4096];
+    let end = records.iter().rposition(|&byte| byte != b'#' && byte != b'\n').unwrap() + 2;
     let ends = starts[1..].iter().copied().chain([end]);
     let records = starts.iter().copied().zip(ends).collect();
-    Small { disk, entries, records }
+    Small { disk, entries, records, before }
 }
 
 fn reopen_with(disk: &FakeDisk, bytes: Vec<u8>) -> Result<(Log<FakeDisk>, Recovered), StoreError> {
@@ -46,9 +61,8 @@ fn reopen_with(disk: &FakeDisk, bytes: Vec<u8>) -> Result<(Log<FakeDisk>, Recove
 fn every_flipped_bit_of_an_acknowledged_record_is_refused() {
     let small = small(true);
     let good = small.disk.contents(FIRST).unwrap();
-    // The last record is the mark that close() left: nothing was acknowledged by it.
-    let (mark, _) = *small.records.last().unwrap();
-    for bit in 0..mark * 8 {
+    let (_, end) = *small.records.last().unwrap();
+    for bit in 0..end * 8 {
         let mut bad = good.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
         let outcome = reopen_with(&small.disk, bad);
@@ -57,12 +71,19 @@ fn every_flipped_bit_of_an_acknowledged_record_is_refused() {
         };
         assert!(text.contains(FIRST) && text.contains("at byte"), "{text}");
     }
-    for bit in mark * 8..(mark + 2 * HEAD_MAX) * 8 {
+    // Behind them, and in the foot, nothing was acknowledged; it is as before afterwards.
+    let foot = good.len() - 4096;
+    let behind = (end + 1) * 8..(end + 1 + HEAD_MAX) * 8;
+    for bit in behind.chain(foot * 8..(foot + 64) * 8).chain((foot + 2048) * 8..good.len() * 8) {
         let mut bad = good.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
         let (log, found) = reopen_with(&small.disk, bad).expect("nothing acknowledged is hurt");
         assert_eq!(all(&log), small.entries);
-        assert!(found.torn_bytes > 0);
+        assert_eq!(found.torn_bytes > 0, bit < foot * 8);
+        drop(log);
+        let mended = small.disk.contents(FIRST).unwrap();
+        assert_eq!(mended[..foot], good[..foot], "bit {bit}");
+        assert!(!crate::scan::foot_of(&mended, 1).damaged, "bit {bit}");
     }
 }
 
@@ -72,13 +93,22 @@ fn a_tail_torn_at_any_byte_of_the_last_record_is_cut() {
     let good = small.disk.contents(FIRST).unwrap();
     let (start, end) = *small.records.last().unwrap();
     for cut in start..end {
-        // The file ends there; it is filler from there; it is zeros from there.
-        let short = good[..cut].to_vec();
-        let mut filled = short.clone();
+        // It is filler from there; it is zeros from there.
+        let mut filled = good[..cut].to_vec();
         filled.extend(filler(cut as u64, good.len() - cut));
-        let mut zeroed = short.clone();
+        let mut zeroed = good[..cut].to_vec();
         zeroed.resize(good.len(), 0);
-        for bytes in [short, filled, zeroed] {
+        // A file that ends there had its full size once.
+        let outcome = reopen_with(&small.disk, good[..cut].to_vec());
+        assert!(matches!(outcome, Err(StoreError::Corrupt(_))), "cut short at {cut}");
+        for bytes in [filled, zeroed] {
+            // With the foot that the flush left nothing is torn: this was durable.
+            let mut synced = bytes.clone();
+            let foot = good.len() - 4096;
+            synced[foot..].copy_from_slice(&good[foot..]);
+            let outcome = reopen_with(&small.disk, synced);
+            assert!(matches!(outcome, Err(StoreError::Corrupt(_))), "synced, gone from {cut}");
+            let bytes = unsynced(&small.disk, bytes, &small.before);
             let (log, found) = reopen_with(&small.disk, bytes).expect("a torn tail");
             assert_eq!(all(&log), small.entries[..3], "cut at {cut}");
             assert_eq!(found.last, Some(id(1, 3)));
@@ -97,10 +127,11 @@ fn a_hole_inside_what_one_flush_wrote_is_a_torn_tail() {
     let disk = FakeDisk::new(1);
     let (log, _) = open(&disk);
     write(&log, entries(1, 1..=2));
+    let before = disk.contents(FIRST).unwrap();
     log.append(entries(1, 3..=9), None).unwrap();
     log.flush().unwrap();
     drop(log);
-    let mut bytes = disk.contents(FIRST).unwrap();
+    let mut bytes = unsynced(&disk, disk.contents(FIRST).unwrap(), &before);
     let hole = bytes.windows(5).position(|five| five == b"<1.4>").unwrap();
     bytes[hole] = b'?';
     let (log, found) = reopen_with(&disk, bytes).expect("the last flush was never acknowledged");
@@ -172,7 +203,7 @@ fn damage_in_or_loss_of_any_older_segment_is_refused() {
     assert!(segments.len() > 3);
     for path in segments.iter().filter(|path| !path.contains(&format!(".{}.", segments.len()))) {
         let good = disk.contents(path).unwrap();
-        let middle = good.windows(4).nth(good.len() / 2).map(|_| good.len() / 2).unwrap();
+        let middle = (good.len() - 4096) / 2;
         for damage in [0, 100, middle] {
             let mut bad = good.clone();
             bad[damage] ^= 4;
@@ -236,4 +267,66 @@ fn an_error_at_any_operation_stops_the_log_or_changes_nothing() {
             }
         }
     }
+}
+
+/// Everything that can happen to one file at one place: nothing acknowledged is lost in silence.
+#[test]
+fn no_damage_to_one_place_costs_an_entry_silently() {
+    let disk = FakeDisk::new(1);
+    let (log, _) = open(&disk);
+    log.set_identity(Identity { cluster: Some(5), node: 6, incarnation: 7 }).unwrap();
+    let mut versions = Vec::new();
+    let mut last = 0;
+    while last < 60 {
+        let next = last + 1 + last % 3;
+        write(&log, entries(1, last + 1..=next));
+        log.save_committed(id(1, next)).unwrap();
+        last = next;
+        let of = |path: String| {
+            let bytes = disk.contents(&path).unwrap();
+            (path, bytes)
+        };
+        versions.push(disk.paths().into_iter().map(of).collect::<Vec<_>>());
+    }
+    drop(log);
+    let newest = versions.pop().unwrap();
+    let mut outcomes = [0, 0];
+    let mut check = |path: &str, bytes: Option<Vec<u8>>, what: &str| {
+        disk.kill();
+        // A start mends, and removes what it takes to be superfluous.
+        for (path, bytes) in &newest {
+            disk.tamper(path, Some(bytes.clone()));
+        }
+        disk.tamper(path, bytes);
+        match Log::open(disk.clone(), options()) {
+            Ok((log, _)) => {
+                assert_eq!(all(&log), entries(1, 1..=last), "{path}: {what}");
+                outcomes[0] += 1;
+            }
+            Err(StoreError::Corrupt(_) | StoreError::Foreign(_)) => outcomes[1] += 1,
+            Err(error) => panic!("{path}: {what}: {error}"),
+        }
+    };
+    for (path, good) in &newest {
+        check(path, None, "removed");
+        for (_, old) in versions.iter().flatten().filter(|(other, _)| other == path) {
+            check(path, Some(old.clone()), "put back as a whole");
+        }
+        for cut in (0..good.len()).step_by(512) {
+            check(path, Some(good[..cut].to_vec()), &format!("cut at {cut}"));
+        }
+        for start in (0..good.len()).step_by(4096) {
+            let end = good.len().min(start + 4096);
+            let mut bad = good.clone();
+            bad[start..end].fill(0);
+            check(path, Some(bad), &format!("zeros from {start}"));
+            let before = versions.iter().flatten().filter(|(other, _)| other == path);
+            for (number, (_, old)) in before.enumerate().filter(|(_, (_, old))| old.len() >= end) {
+                let mut bad = good.clone();
+                bad[start..end].copy_from_slice(&old[start..end]);
+                check(path, Some(bad), &format!("block {start} of version {number}"));
+            }
+        }
+    }
+    assert!(outcomes.iter().all(|count| *count > 20), "{outcomes:?}");
 }
