@@ -22,8 +22,11 @@ fn main() -> ExitCode {
     if let Ok(filter) = std::env::var("SIM_LOG") {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
-    let faults =
-        Faults { leader_restore: has("--leader-restore"), skip_vote_sync: has("--skip-vote-sync") };
+    let faults = Faults {
+        leader_restore: has("--leader-restore"),
+        skip_vote_sync: has("--skip-vote-sync"),
+        ..Faults::default()
+    };
     let (first, count, loud) = (value("--seed", 0), value("--count", 1), has("--loud"));
     let play = if loud { run_loud } else { run };
     let (sum, found) = spread(first, count, &|seed| play(seed, faults));

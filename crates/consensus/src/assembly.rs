@@ -1,10 +1,10 @@
 //! Putting a replica together: the state from its snapshot, the parts that openraft asks for, and
 //! openraft's settings.
 
-use crate::bootstrap::guard::Guard;
 use crate::clock::Clock;
+use crate::compare::Comparing;
 use crate::core::{Settings, Storage};
-use crate::env::Env;
+use crate::env::{Check, Env};
 use crate::links::Links;
 use crate::load::{Progress, State};
 use crate::log;
@@ -13,7 +13,7 @@ use crate::node::StartError;
 use crate::queue::{Proposed, Queue};
 use crate::reads::Reads;
 use crate::saving::Saving;
-use crate::shared::{Applied, Failure, Figures, LeaderHeard, Office, Shared};
+use crate::shared::{Applied, Figures, LeaderHeard, Office, Shared};
 use crate::snapshot::Kept;
 use crate::tail::Tail;
 use crate::transfer::Transfers;
@@ -47,12 +47,14 @@ pub(crate) async fn assemble<E: Env>(
     clock.remember(recovered.stamp_ms.max(state.keyspace.now_ms()));
     let (saving, figures) = (Saving::default(), Figures::default());
     figures.see(&state.keyspace);
+    let comparing = Comparing::default();
+    comparing.see(&state.keyspace);
     if let Some(taken_ms) = taken_ms {
         // Cluster time then is when it was taken.
         saving.loaded(taken_ms / 1000);
     }
+    *settings.guard.members() = state.members;
     let writer = env.log_writer(log.clone());
-    let node = settings.me.node;
     let last = recovered.last.map_or(0, |id| id.index);
     let shared = Arc::new(Shared {
         clock,
@@ -72,11 +74,13 @@ pub(crate) async fn assemble<E: Env>(
         way: Mutex::default(),
         office: Mutex::new(Office::default()),
         leader_heard: LeaderHeard::default(),
-        guard: Guard::new(node, settings.me.name.clone()),
+        guard: settings.guard.clone(),
+        strangers: Mutex::default(),
         heard: Mutex::default(),
         effects,
         raft: OnceLock::new(),
-        failure: Failure::default(),
+        comparing,
+        failure: Arc::default(),
         figures,
         log,
         settings,
@@ -84,6 +88,11 @@ pub(crate) async fn assemble<E: Env>(
     });
     let storage =
         log::Storage::<E>::new(shared.log.clone(), shared.writer.clone(), shared.tail.clone());
+    let storage = if shared.env.skips(Check::Contradiction) {
+        storage
+    } else {
+        storage.with_failure(shared.failure.clone())
+    };
     let machine = Machine::new(shared.clone(), state.meta);
     Ok(Parts { shared, storage, machine })
 }
@@ -113,6 +122,9 @@ pub(crate) fn raft_config(settings: &Settings) -> Result<openraft::Config, Start
         max_payload_entries: 1024,
         replication_lag_threshold: 1000,
         api_channel_size: Some(4096),
+        // A follower that has lost what it acknowledged is told to stop (`network`), and must not
+        // take the leader with it.
+        allow_log_reversion: Some(true),
         backoff: "50ms 100ms 200ms ...500ms".to_owned(),
         ..openraft::Config::default()
     };
@@ -162,6 +174,8 @@ async fn load<E: Env>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bootstrap::guard::Guard;
+    use crate::members::Start;
     use crate::proto as pb;
 
     #[test]
@@ -169,7 +183,7 @@ mod tests {
         let settings = Settings {
             cluster: 1,
             me: pb::Member::default(),
-            incarnation: 1,
+            guard: Arc::new(Guard::new(1, String::new(), Start::default())),
             heartbeat: Duration::from_millis(75),
             election_min: Duration::from_millis(250),
             election_max: Duration::from_millis(400),

@@ -5,17 +5,18 @@
 //! [`Service`], behind bootstrap's own service, which answers Hello, Adopt and Join.
 
 use crate::assembly::{Parts, assemble, raft_config};
+use crate::bootstrap::guard::Guard;
 use crate::env::Env;
 use crate::load::Progress;
 use crate::network::Network;
-use crate::node::{Answer, NotApplied, ReadError, Role, StartError};
+use crate::node::{Answer, Failed, NotApplied, ReadError, Role, StartError};
 use crate::proto as pb;
 use crate::queue::{End, Slot, Work};
 use crate::raft::Raft;
 use crate::saving::LastSnapshot;
 use crate::shared::{Shared, lock};
 use crate::transport::{Request, Response, Service, TransportError};
-use crate::{office, proposer, reads, transfer, wire};
+use crate::{compare, members, office, proposer, reads, transfer, wire};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use quorate_engine::{Db, Effects, Keyspace, Run};
@@ -35,8 +36,8 @@ pub(crate) struct Settings {
     pub(crate) cluster: u128,
     /// This replica: node id and addresses, as they stand in the membership.
     pub(crate) me: pb::Member,
-    /// Starts of this replica.
-    pub(crate) incarnation: u64,
+    /// Which start this is, and what is known of the peers'.
+    pub(crate) guard: Arc<Guard>,
     /// Heartbeat interval.
     pub(crate) heartbeat: Duration,
     /// Election time-out, least.
@@ -130,6 +131,8 @@ impl<E: Env> Core<E> {
         loaded.map_err(|error| StartError(format!("Raft does not start: {error}")))?;
         Shared::<E>::spawn(office::watch(shared.clone(), raft.clone()));
         Shared::<E>::spawn(office::keep_house(shared.clone()));
+        Shared::<E>::spawn(members::keep(shared.clone()));
+        Shared::<E>::spawn(compare::run(shared.clone()));
         Shared::<E>::spawn(shared.clone().find_incoming());
         Shared::<E>::spawn(transfer::scrub(shared.clone()));
         Shared::<E>::spawn(reads::run(shared.clone()));
@@ -237,7 +240,7 @@ impl<E: Env> Core<E> {
     }
 
     /// Resolves with the reason when this process must stop.
-    pub(crate) async fn failed(&self) -> String {
+    pub(crate) async fn failed(&self) -> Failed {
         self.shared.failure.wait().await
     }
 

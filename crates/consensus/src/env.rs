@@ -40,6 +40,11 @@ pub(crate) trait Env: Clone + Send + Sync + 'static {
         1024
     }
 
+    /// Whether a check is left out. Only the simulation says yes, to show that it would notice.
+    fn skips(&self, _check: Check) -> bool {
+        false
+    }
+
     /// Raft's clock runs slower by so many hundredths, and its calls take so long (see `pace`).
     fn set_pace(&self, _stretch: u32, _round_trip: Duration) {}
 
@@ -51,6 +56,15 @@ pub(crate) trait Env: Clone + Send + Sync + 'static {
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static;
+}
+
+/// What the simulation can leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Whether the leader's log contradicts what is applied.
+    Contradiction,
+    /// Whether replicas hold the same.
+    Comparison,
 }
 
 /// Drives [`Log::flush`].

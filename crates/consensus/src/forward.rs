@@ -180,7 +180,7 @@ fn forward_run(id: u64, work: &Work) -> Option<pb::ForwardRun> {
             transaction: false,
         }),
         Work::Cut => Some(pb::ForwardRun { id, count: 0, ..Default::default() }),
-        Work::Tick => None,
+        Work::Tick | Work::Fact(_) => None,
     }
 }
 

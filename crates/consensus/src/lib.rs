@@ -10,6 +10,7 @@ mod assembly;
 mod backup;
 mod bootstrap;
 mod clock;
+mod compare;
 mod core;
 mod env;
 mod forward;
@@ -19,6 +20,7 @@ mod links;
 mod load;
 mod log;
 mod machine;
+mod members;
 mod network;
 mod node;
 mod office;
@@ -41,12 +43,13 @@ mod status;
 mod tail;
 mod transfer;
 mod transport;
+mod trust;
 mod wire;
 
 pub use backup::Backup;
 pub use node::{
-    Answer, KeyspaceGuard, Loading, MemberStatus, Node, NotApplied, Options, ReadError, Role,
-    StartError, Status,
+    Answer, Failed, KeyspaceGuard, Loading, MemberStatus, Node, NotApplied, Options, ReadError,
+    Role, StartError, Status,
 };
 pub use offline::{Exported, Restored, Step, export, restore};
 pub use saving::{LastSnapshot, SavingStatus};

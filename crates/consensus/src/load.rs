@@ -5,6 +5,7 @@
 //! offline tools come this way.
 
 use crate::env::Env;
+use crate::members::Members;
 use crate::raft::{Config, DataKind, Entry, Membership, SnapshotMeta, StoredMembership};
 use crate::snapshot;
 use crate::wire;
@@ -47,6 +48,7 @@ impl Progress {
 pub(crate) struct State<E: Env> {
     pub(crate) keyspace: Keyspace,
     pub(crate) meta: SnapshotMeta<Config<E>>,
+    pub(crate) members: Members,
 }
 
 impl<E: Env> State<E> {
@@ -54,7 +56,8 @@ impl<E: Env> State<E> {
     /// random once.
     pub(crate) fn empty(cluster: u128) -> Self {
         let keyspace = Keyspace::new([(cluster >> 64) as u64, cluster as u64]);
-        Self { keyspace, meta: SnapshotMeta::<Config<E>>::default() }
+        let meta = SnapshotMeta::<Config<E>>::default();
+        Self { keyspace, meta, members: Members::default() }
     }
 
     /// What a start begins with: the newest snapshot that is whole, if there ever was one. One that
@@ -106,8 +109,9 @@ impl<E: Env> State<E> {
             progress.add(piece.len() as u64);
             Ok(())
         });
-        let (keyspace, meta) = loaded.map_err(|error| failed(&error))?;
-        Ok(Self { keyspace, meta })
+        let (keyspace, facts) = loaded.map_err(|error| failed(&error))?;
+        let snapshot::Facts { meta, members, .. } = facts;
+        Ok(Self { keyspace, meta, members })
     }
 
     /// Applies the entries of the log behind this state, up to and including `upto`.
@@ -138,6 +142,7 @@ impl<E: Env> State<E> {
         let id = entry.log_id;
         match entry.payload {
             EntryPayload::Membership(membership) => {
+                self.members.see(self.meta.last_membership.membership(), &membership, id.index);
                 self.meta.last_membership =
                     StoredMembership::<Config<E>>::new(Some(id), membership);
             }
@@ -148,6 +153,11 @@ impl<E: Env> State<E> {
                 let stamp = Stamp { now_ms: data.now_ms, seed: data.seed };
                 let at = Applied { index: id.index, stamp };
                 quorate_engine::apply(&mut self.keyspace, at, &data.payload, None)
+                    .map_err(|what| format!("entry {id} cannot be applied: {what}"))?;
+            }
+            EntryPayload::Normal(data) if data.kind == DataKind::Fact => {
+                self.members
+                    .apply(&data.payload)
                     .map_err(|what| format!("entry {id} cannot be applied: {what}"))?;
             }
             EntryPayload::Blank | EntryPayload::Normal(_) => {}

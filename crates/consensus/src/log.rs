@@ -6,6 +6,7 @@
 
 use crate::env::{Env, LogWriter};
 use crate::raft::{Config, Entry, LogId, Vote};
+use crate::shared::Failure;
 use crate::tail::Tail;
 use crate::wire;
 use futures::stream::Stream;
@@ -28,11 +29,19 @@ pub(crate) struct Storage<E: Env> {
     log: Log<E::Disk>,
     writer: Arc<dyn LogWriter>,
     tail: Arc<Tail>,
+    /// Without one nothing is refused that Raft wants.
+    failure: Option<Arc<Failure>>,
 }
 
 impl<E: Env> Clone for Storage<E> {
     fn clone(&self) -> Self {
-        Self { log: self.log.clone(), writer: self.writer.clone(), tail: self.tail.clone() }
+        let Self { log, writer, tail, failure } = self;
+        Self {
+            log: log.clone(),
+            writer: writer.clone(),
+            tail: tail.clone(),
+            failure: failure.clone(),
+        }
     }
 }
 
@@ -50,7 +59,12 @@ fn malformed(what: wire::Malformed) -> io::Error {
 
 impl<E: Env> Storage<E> {
     pub(crate) fn new(log: Log<E::Disk>, writer: Arc<dyn LogWriter>, tail: Arc<Tail>) -> Self {
-        Self { log, writer, tail }
+        Self { log, writer, tail, failure: None }
+    }
+
+    /// Where it is told that this replica must not go on.
+    pub(crate) fn with_failure(self, failure: Arc<Failure>) -> Self {
+        Self { failure: Some(failure), ..self }
     }
 
     fn read(
@@ -195,6 +209,17 @@ impl<E: Env> RaftLogStorage<Config<E>> for Storage<E> {
 
     async fn truncate_after(&mut self, after: Option<LogId<Config<E>>>) -> Result<(), io::Error> {
         let after = after.map(wire::log_id_to_store::<E::Rt>);
+        let committed = self.log.committed().filter(|id| Some(*id) > after);
+        if let (Some(committed), Some(failure)) = (committed, &self.failure) {
+            // What is committed is applied, and nothing takes it back out of the state. The checks
+            // of `trust` come before this one.
+            let what = format!(
+                "entry {} of term {} was committed here, and the log is to end before it",
+                committed.index, committed.term
+            );
+            failure.diverge(what.clone());
+            return Err(io::Error::other(what));
+        }
         self.log.truncate_after(after).map_err(io_error)?;
         self.tail.truncated(after.map(|id| id.index));
         Ok(())

@@ -56,13 +56,16 @@ impl<E: Env> Machine<E> {
                 self.shared.queue.wake();
             }
             EntryPayload::Membership(membership) => {
-                *lock(&self.shared.membership) =
-                    openraft::StoredMembership::new(Some(id), membership);
+                let mut place = lock(&self.shared.membership);
+                self.shared.guard.members().see(place.membership(), &membership, id.index);
+                *place = openraft::StoredMembership::new(Some(id), membership);
+                drop(place);
                 self.shared.applied.set(id.leader_id.term, id.index);
             }
             EntryPayload::Normal(data) => match data.kind {
                 DataKind::Commands => self.apply_commands(id, data).await?,
                 DataKind::Cut => self.apply_cut(id, &data).await,
+                DataKind::Fact => self.apply_fact(id, &data)?,
             },
         }
         Ok(())
@@ -106,7 +109,7 @@ impl<E: Env> Machine<E> {
         for item in items {
             let reply = match item.work {
                 Work::Run(_) => replies.next().unwrap_or_default(),
-                Work::Tick | Work::Cut => bytes::Bytes::new(),
+                Work::Tick | Work::Cut | Work::Fact(_) => bytes::Bytes::new(),
             };
             item.slot.answer(End::Applied(id.index, reply));
         }
@@ -121,17 +124,34 @@ impl<E: Env> Machine<E> {
         }
     }
 
-    async fn apply_cut(&mut self, id: LogId<Config<E>>, data: &Data) {
+    fn apply_fact(&self, id: LogId<Config<E>>, data: &Data) -> Result<(), io::Error> {
+        let applied = self.shared.guard.members().apply(&data.payload);
+        applied.map_err(|what| {
+            let text = format!("entry {id} cannot be applied: {what}");
+            self.shared.failure.set(text.clone());
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        })?;
+        self.conclude(id, data);
+        Ok(())
+    }
+
+    /// An entry without commands is applied: whoever asked for it hears its index.
+    fn conclude(&self, id: LogId<Config<E>>, data: &Data) {
         let (term, index) = (id.leader_id.term, id.index);
+        self.shared.applied.set(term, index);
+        for item in self.shared.proposed.take(term, data.seed).into_iter().flat_map(|b| b.items) {
+            item.slot.answer(End::Applied(index, bytes::Bytes::new()));
+        }
+    }
+
+    async fn apply_cut(&mut self, id: LogId<Config<E>>, data: &Data) {
         // While the log is replayed at a start there is no Raft yet, and a snapshot of an old cut
         // is of no use.
         if self.shared.raft().is_some() {
             drop(self.shared.save(self.meta()).await);
         }
-        self.shared.applied.set(term, index);
-        for item in self.shared.proposed.take(term, data.seed).into_iter().flat_map(|b| b.items) {
-            item.slot.answer(End::Applied(index, bytes::Bytes::new()));
-        }
+        self.conclude(id, data);
+        self.shared.comparing.now();
     }
 }
 
@@ -192,25 +212,25 @@ impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
             .shared
             .env
             .heavy(move || {
-                let (file, keyspace) = match content {
+                let (file, keyspace, members) = match content {
                     Content::Received(received) => {
-                        let Received { incoming, keyspace } = *received;
-                        (snapshots.install(&log, incoming), keyspace)
+                        let Received { incoming, keyspace, members } = *received;
+                        (snapshots.install(&log, incoming), keyspace, members)
                     }
                     Content::Kept(file, kept) => {
                         let text = |error: StoreError| error.to_string();
                         let reader = kept.reader(&file).map_err(text)?;
                         let mut draft = snapshots.begin().map_err(text)?;
                         let mut copy = |piece: &[u8]| draft.write(piece);
-                        let (keyspace, _) = snapshot::load::<E>(&reader, cluster, &mut copy)?;
+                        let (keyspace, facts) = snapshot::load::<E>(&reader, cluster, &mut copy)?;
                         draft.complete().map_err(text)?;
-                        (snapshots.publish(&log, file.last, draft), keyspace)
+                        (snapshots.publish(&log, file.last, draft), keyspace, facts.members)
                     }
                 };
-                Ok::<_, String>((file.map_err(|error| error.to_string())?, keyspace))
+                Ok::<_, String>((file.map_err(|error| error.to_string())?, keyspace, members))
             })
             .await;
-        let (file, keyspace) = installed.map_err(io::Error::other)?;
+        let (file, keyspace, members) = installed.map_err(io::Error::other)?;
         let old = {
             let mut place = self.shared.keyspace.write().await;
             self.shared.see(&keyspace);
@@ -220,6 +240,7 @@ impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
         self.last = meta.last_log_id;
         self.told = meta.last_log_id;
         *lock(&self.shared.membership) = meta.last_membership.clone();
+        *self.shared.guard.members() = members;
         self.shared.keep(file, meta.clone());
         if let Some(id) = meta.last_log_id {
             self.shared.applied.set(id.leader_id.term, id.index);

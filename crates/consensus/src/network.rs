@@ -10,6 +10,7 @@
 
 use crate::env::Env;
 use crate::links::{IDLE_MAX, grace};
+use crate::members::Start;
 use crate::pieces;
 use crate::proto as pb;
 use crate::raft::{Config, Peer, Vote};
@@ -28,8 +29,8 @@ use openraft::network::{
     RaftNetworkFactory,
 };
 use openraft::raft::{
-    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, SnapshotResponse, StreamAppendError, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use std::collections::VecDeque;
 use std::future::Future;
@@ -224,10 +225,20 @@ async fn heartbeat<E: Env>(
     }
     let mut request = wire::append_to_pb::<E::Rt>(request, shared.leader_clock());
     request.envelope = Some(shared.envelope(to.node));
+    request.last = shared.last_id();
     request.round_trip_ms = shared.round_trip_ms();
+    let prev = request.prev;
     Some(match Measured::call(&shared, &to, Request::Heartbeat(request)).await {
         Ok(Response::Heartbeat(response)) => {
-            wire::append_result_from_pb::<E::Rt>(response).map_err(|what| malformed::<E>(what))
+            let shown = Start { incarnation: response.incarnation, nonce: response.start };
+            if let Err(why) = shared.guard.answered(to.node, shown) {
+                return Some(Err(failed::<E>(TransportError::Refused(why))));
+            }
+            let answer = wire::append_result_from_pb::<E::Rt>(response);
+            if matches!(answer, Ok(Err(StreamAppendError::Conflict(_)))) {
+                shared.has_lost(&to, prev);
+            }
+            answer.map_err(|what| malformed::<E>(what))
         }
         Ok(_) => Err(malformed::<E>(wire::Malformed("an answer to something else"))),
         Err(error) => Err(failed::<E>(error)),
@@ -354,6 +365,8 @@ fn opening<E: Env>(
         vote: Some(wire::vote_to_pb::<E::Rt>(&first.vote)),
         clock_ms: shared.leader_clock(),
         round_trip_ms: shared.round_trip_ms(),
+        // A replica that does not know this one goes by it.
+        last: shared.last_id(),
         ..Default::default()
     }
 }

@@ -1,11 +1,13 @@
 //! What the server sees of a replica.
 
 use crate::backup::Backup;
+use crate::bootstrap::guard::Guard;
 use crate::bootstrap::{Bootstrap, Ground, Local};
 use crate::core::{Core, Settings, Storage};
 use crate::grpc::{GrpcTransport, serve};
 use crate::host::{Host, random};
 use crate::load::Progress;
+use crate::members::Start;
 use crate::proto as pb;
 use crate::saving::{LastSnapshot, SavingStatus};
 use crate::shared::{Failure, MAX_LEVEL, lock};
@@ -110,6 +112,22 @@ impl std::fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
+/// Why a replica cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// What happened, and what to do.
+    pub why: String,
+    /// It holds something else than the other replicas: its directory is to be set aside
+    /// ([`set_aside`](quorate_store::set_aside)) before it starts again, as a new node.
+    pub diverged: bool,
+}
+
+impl From<String> for Failed {
+    fn from(why: String) -> Self {
+        Self { why, diverged: false }
+    }
+}
+
 /// A replica's office.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Role {
@@ -184,6 +202,11 @@ pub struct Status {
     pub members: Vec<MemberStatus>,
     /// Digest of the applied state.
     pub state_digest: u64,
+    /// On the leader: the last entry after which all replicas that answered held the same.
+    pub agreed_index: u64,
+    /// On the leader: replicas hold different states and no majority agrees, so that writes are
+    /// refused.
+    pub divided: bool,
     /// Cluster time of the applied state, Unix milliseconds.
     pub cluster_time_ms: u64,
     /// Entries proposed here, and commands in them.
@@ -235,7 +258,7 @@ struct Inner {
     core: OnceLock<Core<Host>>,
     /// What is shown before.
     empty: RwLock<Keyspace>,
-    failure: Failure,
+    failure: Arc<Failure>,
     stop: Notify,
     tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
@@ -251,6 +274,7 @@ struct HostGround {
     host: Host,
     options: Options,
     me: pb::Member,
+    guard: Arc<Guard>,
     facts: Facts,
     log: Log<OsDisk>,
     identity: Mutex<Identity>,
@@ -282,7 +306,7 @@ impl Ground for HostGround {
         let settings = Settings {
             cluster,
             me: self.me.clone(),
-            incarnation: lock(&self.identity).incarnation,
+            guard: self.guard.clone(),
             heartbeat: options.heartbeat,
             election_min: options.election_min,
             election_max: options.election_max,
@@ -340,10 +364,12 @@ fn open(
         tracing::warn!(bytes = recovered.torn_bytes, "the log's torn tail was cut");
     }
     let snapshots = Snapshots::open(disk).map_err(|error| failed(&error))?;
-    let known = recovered.identity;
-    let (facts, identity) =
-        Facts::open(&options.dir, known, &mut random).map_err(|error| failed(&error))?;
+    let (facts, kept) = Facts::open(&options.dir).map_err(|error| failed(&error))?;
+    let agreed = Identity::agree(&recovered, kept, &mut random);
+    let identity = agreed.map_err(|error| failed(&error))?;
+    // The log first: facts that know of a later start show that it is an older copy.
     log.set_identity(identity).map_err(|error| failed(&error))?;
+    facts.set_identity(identity).map_err(|error| failed(&error))?;
     let storage = Storage { log, recovered, snapshots, progress };
     Ok((storage, facts, identity))
 }
@@ -364,7 +390,7 @@ impl Node {
             progress: Arc::default(),
             core: OnceLock::new(),
             empty: RwLock::new(Keyspace::new([0; 2])),
-            failure: Failure::default(),
+            failure: Arc::default(),
             stop: Notify::new(),
             tasks: Mutex::default(),
         });
@@ -497,7 +523,7 @@ impl Node {
     }
 
     /// Resolves with the reason when this process must stop (failed sync, corrupt log, divergence).
-    pub async fn failed(&self) -> String {
+    pub async fn failed(&self) -> Failed {
         self.inner.failure.wait().await
     }
 }
@@ -514,7 +540,8 @@ fn member(options: &Options, identity: Identity) -> pb::Member {
 
 fn local(options: &Options, identity: Identity) -> Result<Local, StartError> {
     let me = member(options, identity);
-    Local::new(me, identity.incarnation, MAX_LEVEL, &options.peers).map_err(StartError)
+    let start = Start { incarnation: identity.incarnation, nonce: random().max(1) };
+    Local::new(me, start, MAX_LEVEL, &options.peers).map_err(StartError)
 }
 
 /// Opens the directory, which takes as long as the log is, and starts everything above it.
@@ -541,6 +568,7 @@ async fn bring_up(
     let ground = HostGround {
         host,
         me: member(&options, identity),
+        guard: local.guard(),
         options,
         facts,
         log: storage.log.clone(),
@@ -580,8 +608,8 @@ async fn follow(inner: Arc<Inner>, bootstrap: Arc<Bootstrap<HostGround>>) {
     };
     let Some(core) = core else { return };
     let _ = inner.core.set(core.clone());
-    let reason = core.failed().await;
-    inner.failure.set(reason);
+    let Failed { why, diverged } = core.failed().await;
+    if diverged { inner.failure.diverge(why) } else { inner.failure.set(why) }
 }
 
 async fn find_cluster(inner: Arc<Inner>, bootstrap: Arc<Bootstrap<HostGround>>) {

@@ -144,13 +144,18 @@ pub(crate) async fn keep_house<E: Env>(shared: Arc<Shared<E>>) {
     }
 }
 
-fn ask<E: Env>(shared: &Shared<E>, work: Work) -> oneshot::Receiver<Result<u64, NotApplied>> {
+/// Queues work whose outcome somebody looks at later.
+pub(crate) fn ask<E: Env>(
+    shared: &Shared<E>,
+    work: Work,
+) -> oneshot::Receiver<Result<u64, NotApplied>> {
     let (slot, done) = oneshot::channel();
     shared.queue.push(work, Slot::Index(slot), shared.env.elapsed());
     done
 }
 
-fn is_over<T>(pending: &mut Option<oneshot::Receiver<T>>) -> bool {
+/// Whether what was asked for has an outcome by now, or nothing was.
+pub(crate) fn is_over<T>(pending: &mut Option<oneshot::Receiver<T>>) -> bool {
     match pending {
         None => true,
         Some(done) => !matches!(done.try_recv(), Err(oneshot::error::TryRecvError::Empty)),

@@ -4,6 +4,7 @@
 use crate::bootstrap::guard::draw_cluster;
 use crate::host::{Host, random};
 use crate::load::{Progress, State, alone};
+use crate::members::Members;
 use crate::raft::{Config, Peer, SnapshotMeta, StoredMembership, log_id};
 use crate::snapshot::Facts;
 use quorate_engine::SnapshotReader;
@@ -78,7 +79,7 @@ pub fn export(
     }
     step(total, total);
     let index = state.meta.last_log_id.map_or(0, |id| id.index);
-    let fields = Facts::<Host> { cluster, meta: state.meta }.to_fields();
+    let fields = Facts::<Host> { cluster, meta: state.meta, members: state.members }.to_fields();
     let (mut bytes, mut outcome) = (0, Ok(()));
     state.keyspace.write_snapshot(&fields, &mut |piece| {
         if outcome.is_ok() {
@@ -126,7 +127,7 @@ pub fn restore(
     let membership = alone(node, Peer::default())?;
     let last_membership = StoredMembership::<Config<Host>>::new(Some(id), membership);
     let meta = SnapshotMeta::<Config<Host>> { last_log_id: Some(id), last_membership };
-    let fields = Facts::<Host> { cluster, meta }.to_fields();
+    let fields = Facts::<Host> { cluster, meta, members: Members::default() }.to_fields();
     let write = || -> Result<(), StoreError> {
         let (log, _) = Log::open(disk.clone(), options())?;
         let snapshots = Snapshots::open(disk.clone())?;

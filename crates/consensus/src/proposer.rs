@@ -17,6 +17,7 @@ use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::ClientWriteError;
 use openraft::{ReadPolicy, ServerState};
+use prost::Message;
 use quorate_engine::{Applied, Plan, Refusal, Run, SealLimits, Stamp};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -91,8 +92,13 @@ async fn propose<E: Env>(shared: &Shared<E>, term: u64) {
     if items.is_empty() {
         return;
     }
-    if matches!(items.first(), Some(Item { work: Work::Cut, .. })) {
-        return propose_cut(shared, term, items).await;
+    let alone = match items.first().map(|item| &item.work) {
+        Some(Work::Cut) => Some((DataKind::Cut, Bytes::new())),
+        Some(Work::Fact(fact)) => Some((DataKind::Fact, fact.encode_to_vec().into())),
+        _ => None,
+    };
+    if let Some(entry) = alone {
+        return propose_alone(shared, term, entry, items).await;
     }
     let Batched { data, plan, cost_ns, commands } = seal(shared, term, &items).await;
     if data.payload.is_empty() {
@@ -128,13 +134,15 @@ struct Batched {
 async fn seal<E: Env>(shared: &Shared<E>, term: u64, items: &[Item]) -> Batched {
     let run = |item: &Item| match &item.work {
         Work::Run(run) => Some(run.clone()),
-        Work::Tick | Work::Cut => None,
+        Work::Tick | Work::Cut | Work::Fact(_) => None,
     };
     let runs: Vec<Run> = items.iter().filter_map(run).collect();
-    let limits = SealLimits {
-        refuse_writes: shared.log.is_full().then_some(Refusal::DiskFull),
-        expire_max: EXPIRE_MAX,
+    let refusal = if shared.comparing.is_divided() {
+        Some(Refusal::Divided)
+    } else {
+        shared.log.is_full().then_some(Refusal::DiskFull)
     };
+    let limits = SealLimits { refuse_writes: refusal, expire_max: EXPIRE_MAX };
     let seed = seed(shared, term);
     let keyspace = shared.keyspace.read().await;
     let now_ms = shared.leader_clock().max(keyspace.now_ms());
@@ -218,10 +226,15 @@ fn end<E: Env>(shared: &Shared<E>, (term, seed): (u64, u64), end: &End) {
     }
 }
 
-async fn propose_cut<E: Env>(shared: &Shared<E>, term: u64, items: Vec<Item>) {
+/// An entry that holds no commands.
+async fn propose_alone<E: Env>(
+    shared: &Shared<E>,
+    term: u64,
+    (kind, payload): (DataKind, Bytes),
+    items: Vec<Item>,
+) {
     let seed = seed(shared, term);
-    let data =
-        Data { kind: DataKind::Cut, now_ms: shared.leader_clock(), seed, payload: Bytes::new() };
+    let data = Data { kind, now_ms: shared.leader_clock(), seed, payload };
     commit(shared, term, data, Batch { plan: Plan::default(), items }, PROPOSAL_MAX).await;
 }
 
@@ -247,7 +260,7 @@ async fn answer_unlogged<E: Env>(shared: &Shared<E>, term: u64, plan: Plan, item
     for item in items {
         let reply = match item.work {
             Work::Run(_) => replies.next().unwrap_or_default(),
-            Work::Tick | Work::Cut => Bytes::new(),
+            Work::Tick | Work::Cut | Work::Fact(_) => Bytes::new(),
         };
         item.slot.answer(End::Applied(index, reply));
     }

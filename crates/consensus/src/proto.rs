@@ -25,6 +25,15 @@ pub struct Envelope {
     /// greatest feature level this build supports
     #[prost(uint64, tag = "7")]
     pub max_level: u64,
+    /// random, drawn at each start of `from`: tells two uses of one incarnation apart; 0: an older build
+    #[prost(uint64, tag = "8")]
+    pub start: u64,
+    /// what the sender's state knows of `to`: a node that shows less is an older copy, and refuses itself
+    #[prost(uint64, tag = "9")]
+    pub to_incarnation: u64,
+    /// its `start`; 0: not known
+    #[prost(uint64, tag = "10")]
+    pub to_start: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogId {
@@ -76,6 +85,9 @@ pub struct AppendRequest {
     /// the leader's cluster clock now: followers keep it for the day they lead
     #[prost(uint64, tag = "6")]
     pub clock_ms: u64,
+    /// heartbeats: the leader's last entry; a follower that has applied more is not of this log
+    #[prost(message, optional, tag = "7")]
+    pub last: ::core::option::Option<LogId>,
     /// streams only: a part of the payload of an entry that follows; nothing else is set then
     #[prost(message, optional, tag = "20")]
     pub piece: ::core::option::Option<Piece>,
@@ -93,6 +105,11 @@ pub struct Piece {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AppendResponse {
+    /// heartbeats: which start of the follower answers; the leader logs it as a member fact
+    #[prost(uint64, tag = "5")]
+    pub incarnation: u64,
+    #[prost(uint64, tag = "6")]
+    pub start: u64,
     /// in the first answer of a stream
     #[prost(bool, tag = "20")]
     pub takes_pieces: bool,
@@ -381,6 +398,94 @@ pub struct JoinResponse {
     pub reason: ::prost::alloc::string::String,
 }
 /// Members of a Raft configuration as stored in the log, in snapshots and on the wire.
+/// What all replicas know of a member besides the membership. Payload of a FACT entry, and in snapshots.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemberFact {
+    #[prost(uint64, tag = "1")]
+    pub node: u64,
+    #[prost(uint64, tag = "2")]
+    pub incarnation: u64,
+    #[prost(uint64, tag = "3")]
+    pub start: u64,
+    #[prost(uint64, tag = "4")]
+    pub removed_at: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MemberFacts {
+    #[prost(message, repeated, tag = "1")]
+    pub facts: ::prost::alloc::vec::Vec<MemberFact>,
+}
+/// Is this node a member? Asked by a replica that hears from one it does not know.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VouchRequest {
+    #[prost(message, optional, tag = "1")]
+    pub envelope: ::core::option::Option<Envelope>,
+    #[prost(uint64, tag = "2")]
+    pub node: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VouchResponse {
+    #[prost(bool, tag = "1")]
+    pub member: bool,
+}
+/// Do we hold the same? Asked by the leader, of one point of the log.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompareRequest {
+    #[prost(message, optional, tag = "1")]
+    pub envelope: ::core::option::Option<Envelope>,
+    #[prost(message, optional, tag = "2")]
+    pub at: ::core::option::Option<LogId>,
+    /// of all that was applied up to `at`
+    #[prost(uint64, tag = "3")]
+    pub digest: u64,
+    /// where the stretch begins
+    #[prost(uint32, tag = "4")]
+    pub db: u32,
+    #[prost(uint64, tag = "5")]
+    pub cursor: u64,
+    /// 0: no stretch
+    #[prost(uint64, tag = "6")]
+    pub keys_max: u64,
+    #[prost(uint64, tag = "7")]
+    pub bytes_max: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompareResponse {
+    /// `digest` is this replica's at `at`
+    #[prost(bool, tag = "1")]
+    pub digest_is: bool,
+    #[prost(uint64, tag = "2")]
+    pub digest: u64,
+    /// the stretch was looked at at exactly `at`
+    #[prost(bool, tag = "3")]
+    pub content_is: bool,
+    /// digest of what stands there
+    #[prost(uint64, tag = "4")]
+    pub content: u64,
+    #[prost(uint64, tag = "5")]
+    pub keys: u64,
+    /// and where it ended
+    #[prost(bool, tag = "6")]
+    pub more: bool,
+    #[prost(uint32, tag = "7")]
+    pub db: u32,
+    #[prost(uint64, tag = "8")]
+    pub cursor: u64,
+}
+/// The replica that is told this holds another state than a majority, at this point.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DivergedRequest {
+    #[prost(message, optional, tag = "1")]
+    pub envelope: ::core::option::Option<Envelope>,
+    #[prost(message, optional, tag = "2")]
+    pub vote: ::core::option::Option<Vote>,
+    #[prost(message, optional, tag = "3")]
+    pub at: ::core::option::Option<LogId>,
+    #[prost(string, tag = "4")]
+    pub what: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DivergedResponse {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Membership {
     #[prost(message, repeated, tag = "1")]
@@ -400,6 +505,7 @@ pub enum EntryKind {
     Commands = 1,
     Membership = 2,
     Cut = 3,
+    Fact = 4,
 }
 impl EntryKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -412,6 +518,7 @@ impl EntryKind {
             Self::Commands => "COMMANDS",
             Self::Membership => "MEMBERSHIP",
             Self::Cut => "CUT",
+            Self::Fact => "FACT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -421,6 +528,7 @@ impl EntryKind {
             "COMMANDS" => Some(Self::Commands),
             "MEMBERSHIP" => Some(Self::Membership),
             "CUT" => Some(Self::Cut),
+            "FACT" => Some(Self::Fact),
             _ => None,
         }
     }
@@ -662,6 +770,45 @@ pub mod peer_client {
             req.extensions_mut().insert(GrpcMethod::new("quorate.peer.v1.Peer", "Join"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn vouch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VouchRequest>,
+        ) -> std::result::Result<tonic::Response<super::VouchResponse>, tonic::Status> {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/quorate.peer.v1.Peer/Vouch");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("quorate.peer.v1.Peer", "Vouch"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn compare(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CompareRequest>,
+        ) -> std::result::Result<tonic::Response<super::CompareResponse>, tonic::Status> {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/quorate.peer.v1.Peer/Compare");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("quorate.peer.v1.Peer", "Compare"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn diverged(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DivergedRequest>,
+        ) -> std::result::Result<tonic::Response<super::DivergedResponse>, tonic::Status> {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/quorate.peer.v1.Peer/Diverged");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("quorate.peer.v1.Peer", "Diverged"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -731,6 +878,18 @@ pub mod peer_server {
             &self,
             request: tonic::Request<super::JoinRequest>,
         ) -> std::result::Result<tonic::Response<super::JoinResponse>, tonic::Status>;
+        async fn vouch(
+            &self,
+            request: tonic::Request<super::VouchRequest>,
+        ) -> std::result::Result<tonic::Response<super::VouchResponse>, tonic::Status>;
+        async fn compare(
+            &self,
+            request: tonic::Request<super::CompareRequest>,
+        ) -> std::result::Result<tonic::Response<super::CompareResponse>, tonic::Status>;
+        async fn diverged(
+            &self,
+            request: tonic::Request<super::DivergedRequest>,
+        ) -> std::result::Result<tonic::Response<super::DivergedResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct PeerServer<T> {
@@ -1208,6 +1367,117 @@ pub mod peer_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = JoinSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/quorate.peer.v1.Peer/Vouch" => {
+                    #[allow(non_camel_case_types)]
+                    struct VouchSvc<T: Peer>(pub Arc<T>);
+                    impl<T: Peer> tonic::server::UnaryService<super::VouchRequest> for VouchSvc<T> {
+                        type Response = super::VouchResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VouchRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Peer>::vouch(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VouchSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/quorate.peer.v1.Peer/Compare" => {
+                    #[allow(non_camel_case_types)]
+                    struct CompareSvc<T: Peer>(pub Arc<T>);
+                    impl<T: Peer> tonic::server::UnaryService<super::CompareRequest> for CompareSvc<T> {
+                        type Response = super::CompareResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CompareRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Peer>::compare(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CompareSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/quorate.peer.v1.Peer/Diverged" => {
+                    #[allow(non_camel_case_types)]
+                    struct DivergedSvc<T: Peer>(pub Arc<T>);
+                    impl<T: Peer> tonic::server::UnaryService<super::DivergedRequest> for DivergedSvc<T> {
+                        type Response = super::DivergedResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DivergedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Peer>::diverged(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DivergedSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

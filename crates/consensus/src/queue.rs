@@ -28,6 +28,15 @@ pub(crate) enum Work {
     Tick,
     /// A cut is to be logged.
     Cut,
+    /// A member's fact is to be logged.
+    Fact(pb::MemberFact),
+}
+
+impl Work {
+    /// Whether it is an entry of its own.
+    pub(crate) fn stands_alone(&self) -> bool {
+        matches!(self, Self::Cut | Self::Fact(_))
+    }
 }
 
 /// Who hears the answer.
@@ -124,14 +133,14 @@ impl Item {
     pub(crate) fn bytes(&self) -> usize {
         match &self.work {
             Work::Run(run) => run.commands.len() + ITEM_BYTES,
-            Work::Tick | Work::Cut => ITEM_BYTES,
+            Work::Tick | Work::Cut | Work::Fact(_) => ITEM_BYTES,
         }
     }
 
     fn count(&self) -> usize {
         match &self.work {
             Work::Run(run) => run.count as usize,
-            Work::Tick | Work::Cut => 0,
+            Work::Tick | Work::Cut | Work::Fact(_) => 0,
         }
     }
 }
@@ -197,8 +206,8 @@ impl Queue {
         let (mut bytes, mut commands) = (0, 0);
         while let Some(next) = state.items.front() {
             if !taken.is_empty() {
-                let alone = matches!(next.work, Work::Cut)
-                    || matches!(taken.first(), Some(Item { work: Work::Cut, .. }));
+                let alone = next.work.stands_alone()
+                    || taken.first().is_some_and(|item| item.work.stands_alone());
                 let full =
                     bytes + next.bytes() > bytes_max || commands + next.count() > commands_max;
                 if alone || full {

@@ -116,6 +116,8 @@ pub(crate) enum DataKind {
     Commands,
     /// A cut: every replica snapshots the state as of this entry.
     Cut,
+    /// What all replicas know of a member: see [`crate::members`].
+    Fact,
 }
 
 /// What an entry of ours holds. `Clone` is a reference count.

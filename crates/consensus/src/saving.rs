@@ -221,6 +221,7 @@ impl<E: Env> Shared<E> {
     /// Notes how the keyspace is now, for those who do not hold it.
     pub(crate) fn see(&self, keyspace: &Keyspace) {
         self.figures.see(keyspace);
+        self.comparing.see(keyspace);
         self.saving.waits(keyspace.freeze_backlog());
     }
 
@@ -230,7 +231,9 @@ impl<E: Env> Shared<E> {
         self: &Arc<Self>,
         meta: SnapshotMeta<Config<E>>,
     ) -> oneshot::Receiver<Saved> {
-        let facts = Facts::<E> { cluster: self.settings.cluster, meta: meta.clone() }.to_fields();
+        let members = self.guard.members().clone();
+        let facts = Facts::<E> { cluster: self.settings.cluster, meta: meta.clone(), members };
+        let facts = facts.to_fields();
         let (done, saved) = oneshot::channel();
         let since = self.env.elapsed();
         let index = meta.last_log_id.map_or(0, |id| id.index);

@@ -6,6 +6,7 @@
 
 use crate::env::Env;
 use crate::forward::work_from;
+use crate::members::Start;
 use crate::node::NotApplied;
 use crate::node::Role;
 use crate::pieces;
@@ -17,6 +18,7 @@ use crate::transport::{Request, Response, TransportError};
 use crate::wire;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest};
+use quorate_store::LogId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, watch};
@@ -45,9 +47,13 @@ impl<E: Env> Shared<E> {
             Request::Transfer(request) => self.serve_transfer(request).await,
             Request::ReadIndex(request) => {
                 let from = self.check(request.envelope.as_ref())?;
+                self.trust(from, None).await?;
                 Ok(Response::ReadIndex(self.read_index(from).await))
             }
             Request::Offer(request) => self.serve_offer(request).await.map(Response::Offer),
+            Request::Vouch(request) => self.serve_vouch(&request),
+            Request::Compare(request) => self.serve_compare(request).await,
+            Request::Diverged(request) => self.serve_diverged(request).await,
             Request::Hello(_) | Request::Adopt(_) | Request::Join(_) => {
                 Err("not answered here".to_owned())
             }
@@ -55,7 +61,7 @@ impl<E: Env> Shared<E> {
     }
 
     async fn serve_heartbeat(&self, request: pb::AppendRequest) -> Result<Response, String> {
-        self.check(request.envelope.as_ref())?;
+        self.check_leader(&request).await?;
         let (clock_ms, round_trip_ms) = (request.clock_ms, request.round_trip_ms);
         let request = wire::append_from_pb::<E::Rt>(request).map_err(|what| what.0.to_owned())?;
         self.hear_leader(request.vote.leader_id.term);
@@ -67,11 +73,16 @@ impl<E: Env> Shared<E> {
         if answer.is_ok() {
             self.hear_round_trip(round_trip_ms);
         }
-        Ok(Response::Heartbeat(wire::append_result_to_pb::<E::Rt>(&answer)))
+        let Start { incarnation, nonce } = self.guard.start();
+        let answer = wire::append_result_to_pb::<E::Rt>(&answer);
+        Ok(Response::Heartbeat(pb::AppendResponse { incarnation, start: nonce, ..answer }))
     }
 
     async fn serve_vote(&self, request: pb::VoteRequest) -> Result<Response, String> {
-        self.check(request.envelope.as_ref())?;
+        let from = self.check(request.envelope.as_ref())?;
+        let last = request.last.map(|id| LogId { term: id.term, index: id.index });
+        self.trust(from, last).await?;
+        self.check_term(request.vote.as_ref())?;
         let rpc =
             wire::vote_request_from_pb::<E::Rt>(&request).map_err(|what| what.0.to_owned())?;
         let raft = self.running()?;
@@ -88,7 +99,9 @@ impl<E: Env> Shared<E> {
     }
 
     async fn serve_transfer(&self, request: pb::TransferRequest) -> Result<Response, String> {
-        self.check(request.envelope.as_ref())?;
+        let from = self.check(request.envelope.as_ref())?;
+        self.trust(from, None).await?;
+        self.check_term(request.from_leader.as_ref())?;
         let from = wire::vote_from_pb::<E::Rt>(request.from_leader);
         let from = from.map_err(|what| what.0.to_owned())?;
         let last = request.last.map(wire::log_id_from_pb::<E::Rt>);
@@ -109,7 +122,7 @@ impl<E: Env> Shared<E> {
         let Some(Ok(first)) = input.next().await else {
             return Err("a stream without a message".to_owned());
         };
-        self.check(first.envelope.as_ref())?;
+        self.check_leader(&first).await?;
         let raft = self.running()?.clone();
         let (receipts, received) = watch::channel(0);
         let requests = self.clone().appends(first, pieces::gathered(input, receipts));
@@ -135,6 +148,10 @@ impl<E: Env> Shared<E> {
         stream::once(futures::future::ready(Ok(first))).chain(input).scan((), move |(), request| {
             let checked = request.ok().and_then(|request| {
                 let clock_ms = request.clock_ms;
+                if let Err(what) = self.check_append(&request) {
+                    tracing::error!(what, "an append was refused");
+                    return None;
+                }
                 match wire::append_from_pb::<E::Rt>(request) {
                     Ok(request) => {
                         self.hear_clock(clock_ms);
@@ -160,6 +177,7 @@ impl<E: Env> Shared<E> {
             return Err("a stream without a message".to_owned());
         };
         let from = self.check(first.envelope.as_ref())?;
+        self.trust(from, None).await?;
         let fenced = self.fence(from, first.stream)?;
         let (answers, given) = mpsc::unbounded_channel();
         let this = self.clone();

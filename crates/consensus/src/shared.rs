@@ -1,11 +1,13 @@
 //! What the parts of a replica have in common. Each field has one writer, named beside it.
 
-use crate::bootstrap::guard::{Guard, Needs, WIRE_VERSION, cluster_bytes};
+use crate::bootstrap::guard::Guard;
 use crate::clock::Clock;
+use crate::compare::Comparing;
 use crate::core::Settings;
 use crate::env::{Env, LogWriter};
 use crate::forward::Way;
 use crate::links::Links;
+use crate::node::Failed;
 use crate::proto as pb;
 use crate::queue::{Proposed, Queue};
 use crate::raft::{Config, Raft, StoredMembership};
@@ -60,13 +62,17 @@ pub(crate) struct Shared<E: Env> {
     pub(crate) office: Mutex<Office>,
     /// Written by `service`.
     pub(crate) leader_heard: LeaderHeard,
-    pub(crate) guard: Guard,
+    pub(crate) guard: Arc<Guard>,
+    /// Nodes that no member knows, and when that was found. Written by `trust`.
+    pub(crate) strangers: Mutex<BTreeMap<u64, Duration>>,
     /// Greatest incarnation heard of each peer, and the number of its newest forward stream;
     /// written by `service`.
     pub(crate) heard: Mutex<BTreeMap<u64, Heard>>,
     pub(crate) effects: mpsc::UnboundedSender<Effects>,
     pub(crate) raft: OnceLock<Raft<E>>,
-    pub(crate) failure: Failure,
+    /// Written by `compare`, and by apply through [`Shared::see`].
+    pub(crate) comparing: Comparing,
+    pub(crate) failure: Arc<Failure>,
     pub(crate) figures: Figures,
 }
 
@@ -74,6 +80,8 @@ pub(crate) struct Shared<E: Env> {
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     pub(crate) incarnation: u64,
+    /// Which process of this incarnation.
+    pub(crate) start: u64,
     pub(crate) stream: u64,
     pub(crate) fenced: Option<Arc<std::sync::atomic::AtomicBool>>,
 }
@@ -185,26 +193,35 @@ impl Applied {
 /// Why this process must stop.
 #[derive(Debug, Default)]
 pub(crate) struct Failure {
-    reason: OnceLock<String>,
+    reason: OnceLock<Failed>,
     set: Notify,
 }
 
 impl Failure {
     /// The first reason counts.
-    pub(crate) fn set(&self, reason: String) {
-        if self.reason.set(reason).is_ok() {
+    pub(crate) fn set(&self, why: String) {
+        self.note(Failed { why, diverged: false });
+    }
+
+    /// This replica holds something else than the others. The first reason counts.
+    pub(crate) fn diverge(&self, why: String) {
+        self.note(Failed { why, diverged: true });
+    }
+
+    fn note(&self, reason: Failed) {
+        if let Ok(()) = self.reason.set(reason) {
             self.set.notify_waiters();
         }
     }
 
     /// The reason, if there is one.
     #[cfg(any(test, feature = "sim"))]
-    pub(crate) fn get(&self) -> Option<&str> {
-        self.reason.get().map(String::as_str)
+    pub(crate) fn get(&self) -> Option<&Failed> {
+        self.reason.get()
     }
 
     /// Resolves with the reason.
-    pub(crate) async fn wait(&self) -> String {
+    pub(crate) async fn wait(&self) -> Failed {
         loop {
             let set = self.set.notified();
             if let Some(reason) = self.reason.get() {
@@ -218,30 +235,7 @@ impl Failure {
 impl<E: Env> Shared<E> {
     /// The envelope of a message to a peer.
     pub(crate) fn envelope(&self, to: u64) -> pb::Envelope {
-        pb::Envelope {
-            cluster: cluster_bytes(Some(self.settings.cluster)),
-            from: self.settings.me.node,
-            to,
-            incarnation: self.settings.incarnation,
-            wire_version: WIRE_VERSION,
-            group: 0,
-            max_level: MAX_LEVEL,
-        }
-    }
-
-    /// Refuses a message that is not for this replica, or not from a replica that may speak. Gives
-    /// its sender.
-    pub(crate) fn check(&self, envelope: Option<&pb::Envelope>) -> Result<u64, String> {
-        self.guard.check(Some(self.settings.cluster), envelope, Needs::Member)?;
-        let Some(envelope) = envelope else { return Err("no envelope".to_owned()) };
-        let mut heard = lock(&self.heard);
-        let peer = heard.entry(envelope.from).or_default();
-        if envelope.incarnation > peer.incarnation {
-            // It has started again and counts its streams from the beginning.
-            peer.incarnation = envelope.incarnation;
-            peer.stream = 0;
-        }
-        Ok(envelope.from)
+        self.guard.envelope(Some(self.settings.cluster), to, MAX_LEVEL)
     }
 
     /// Notes that a leader spoke, unless it is one of a term that is over.
@@ -275,6 +269,11 @@ impl<E: Env> Shared<E> {
     /// The cluster clock as the leader tells it: never behind what is applied.
     pub(crate) fn leader_clock(&self) -> u64 {
         self.clock.lead(self.env.elapsed(), self.env.wall_ms())
+    }
+
+    /// The last entry of this replica's log, as it stands in messages.
+    pub(crate) fn last_id(&self) -> Option<pb::LogId> {
+        self.log.bounds().1.map(|id| pb::LogId { term: id.term, index: id.index })
     }
 
     /// Raft, once it is started.

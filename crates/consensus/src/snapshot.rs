@@ -5,6 +5,7 @@
 //! so that a file alone is enough to start from.
 
 use crate::env::Env;
+use crate::members::Members;
 use crate::raft::{Config, LogId, SnapshotMeta, log_id};
 use crate::saving::Saved;
 use crate::shared::{Shared, lock};
@@ -25,6 +26,8 @@ const CLUSTER: &str = "quorate-cluster";
 const LAST: &str = "quorate-last-log-id";
 const MEMBERSHIP: &str = "quorate-membership";
 const MEMBERSHIP_AT: &str = "quorate-membership-log-id";
+/// Not in snapshots of builds that knew of no such facts.
+const MEMBERS: &str = "quorate-member-facts";
 
 /// A snapshot as it travels through openraft: a handle.
 pub(crate) enum Content<E: Env> {
@@ -38,6 +41,7 @@ pub(crate) enum Content<E: Env> {
 pub(crate) struct Received<E: Env> {
     pub(crate) incoming: Incoming<E::Disk>,
     pub(crate) keyspace: Keyspace,
+    pub(crate) members: Members,
 }
 
 /// The newest snapshot on disk.
@@ -50,6 +54,7 @@ pub(crate) struct Kept<E: Env> {
 pub(crate) struct Facts<E: Env> {
     pub(crate) cluster: u128,
     pub(crate) meta: SnapshotMeta<Config<E>>,
+    pub(crate) members: Members,
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -94,6 +99,7 @@ impl<E: Env> Facts<E> {
                 field(LAST, id_text::<E>(self.meta.last_log_id)),
                 field(MEMBERSHIP_AT, id_text::<E>(*self.meta.last_membership.log_id())),
                 field(MEMBERSHIP, hex(&membership)),
+                field(MEMBERS, hex(&self.members.to_bytes())),
             ],
         }
     }
@@ -112,7 +118,13 @@ impl<E: Env> Facts<E> {
         let last_membership =
             wire::stored_membership::<E::Rt>(at, &bytes).map_err(|_| malformed(MEMBERSHIP))?;
         let meta = SnapshotMeta::<Config<E>> { last_log_id, last_membership };
-        Ok(Self { cluster, meta })
+        let members = match field(MEMBERS) {
+            Ok(text) => unhex(text)
+                .and_then(|bytes| Members::from_bytes(&bytes))
+                .ok_or_else(|| malformed(MEMBERS))?,
+            Err(_) => Members::default(),
+        };
+        Ok(Self { cluster, meta, members })
     }
 }
 
@@ -122,7 +134,7 @@ pub(crate) fn load<E: Env>(
     file: &quorate_store::SnapshotReader<E::Disk>,
     cluster: u128,
     copy: Sink<'_>,
-) -> Result<(Keyspace, SnapshotMeta<Config<E>>), String> {
+) -> Result<(Keyspace, Facts<E>), String> {
     let text = |error: StoreError| error.to_string();
     let mut reader = SnapshotReader::new([0, 0]);
     let (mut at, mut crc) = (0, 0);
@@ -137,20 +149,17 @@ pub(crate) fn load<E: Env>(
         return Err("the snapshot's file is damaged".to_owned());
     }
     let (keyspace, fields) = reader.finish().map_err(|error| format!("snapshot: {error}"))?;
-    let meta = accept::<E>(&fields, cluster)?;
-    Ok((keyspace, meta))
+    let facts = accept::<E>(&fields, cluster)?;
+    Ok((keyspace, facts))
 }
 
 /// What a snapshot's fields say, if it belongs to this cluster.
-pub(crate) fn accept<E: Env>(
-    fields: &SnapshotFacts,
-    cluster: u128,
-) -> Result<SnapshotMeta<Config<E>>, String> {
+pub(crate) fn accept<E: Env>(fields: &SnapshotFacts, cluster: u128) -> Result<Facts<E>, String> {
     let facts = Facts::<E>::from_fields(fields)?;
     if facts.cluster != cluster {
         return Err("the snapshot belongs to another cluster".to_owned());
     }
-    Ok(facts.meta)
+    Ok(facts)
 }
 
 /// Hands a snapshot to Raft. What takes time happened before (see `saving`), because Raft takes a

@@ -38,6 +38,9 @@ pub(crate) enum Request {
     Hello(pb::HelloRequest),
     Adopt(pb::AdoptRequest),
     Join(pb::JoinRequest),
+    Vouch(pb::VouchRequest),
+    Compare(pb::CompareRequest),
+    Diverged(pb::DivergedRequest),
 }
 
 /// A unary answer.
@@ -51,6 +54,9 @@ pub(crate) enum Response {
     Hello(pb::HelloResponse),
     Adopt(pb::AdoptResponse),
     Join(pb::JoinResponse),
+    Vouch(pb::VouchResponse),
+    Compare(pb::CompareResponse),
+    Diverged(pb::DivergedResponse),
 }
 
 /// Calling peers. Envelopes are filled in by the caller (core knows cluster, node and incarnation).

@@ -132,6 +132,7 @@ fn into_parts(payload: EntryPayload<Data, u64, Peer>) -> Parts {
             kind: match data.kind {
                 DataKind::Commands => store::EntryKind::Commands,
                 DataKind::Cut => store::EntryKind::Cut,
+                DataKind::Fact => store::EntryKind::Fact,
             },
             now_ms: data.now_ms,
             seed: data.seed,
@@ -148,6 +149,7 @@ fn from_parts(parts: Parts) -> Result<EntryPayload<Data, u64, Peer>, Malformed> 
         store::EntryKind::Membership => EntryPayload::Membership(membership_from_bytes(&payload)?),
         store::EntryKind::Commands => data(DataKind::Commands),
         store::EntryKind::Cut => data(DataKind::Cut),
+        store::EntryKind::Fact => data(DataKind::Fact),
     })
 }
 
@@ -172,6 +174,7 @@ fn entry_to_pb<R: AsyncRuntime>(entry: Entry<Types<R>>) -> pb::Entry {
         store::EntryKind::Commands => pb::EntryKind::Commands,
         store::EntryKind::Membership => pb::EntryKind::Membership,
         store::EntryKind::Cut => pb::EntryKind::Cut,
+        store::EntryKind::Fact => pb::EntryKind::Fact,
     };
     pb::Entry {
         term: entry.log_id.leader_id.term,
@@ -190,6 +193,7 @@ fn entry_from_pb<R: AsyncRuntime>(entry: pb::Entry) -> Result<Entry<Types<R>>, M
         Ok(pb::EntryKind::Commands) => store::EntryKind::Commands,
         Ok(pb::EntryKind::Membership) => store::EntryKind::Membership,
         Ok(pb::EntryKind::Cut) => store::EntryKind::Cut,
+        Ok(pb::EntryKind::Fact) => store::EntryKind::Fact,
         Err(_) => return Err(Malformed("entry of an unknown kind")),
     };
     let pb::Entry { term, index, now_ms, seed, payload, .. } = entry;

@@ -4,15 +4,16 @@
 //! directory restored from an old copy: all of them look like peers at first. They are refused
 //! before Raft sees a word, and the first refusal of each kind is logged with what is wrong.
 
+use crate::members::{Members, Start};
 use crate::proto as pb;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Version of `proto/peer.proto` as spoken. Raised when an old build could misread a new one.
 pub(crate) const WIRE_VERSION: u32 = 1;
 
-/// Peers whose incarnation is remembered. More than any cluster has; a bound against forged ids.
+/// Peers whose last refusal is remembered. More than any cluster has; a bound against forged ids.
 const SEEN_MAX: usize = 1024;
 
 /// What an envelope must show.
@@ -24,26 +25,62 @@ pub(crate) enum Needs {
     Stranger,
 }
 
-/// Checks envelopes for one replica.
+/// Checks envelopes, and makes them, for one replica: there is one guard in a process.
 #[derive(Debug)]
 pub(crate) struct Guard {
     node: u64,
     name: String,
-    seen: Mutex<BTreeMap<u64, Seen>>,
+    /// This start.
+    start: Start,
+    /// Facts of the applied state. Written by apply alone.
+    members: Mutex<Members>,
+    /// The starts that members answered with last.
+    answered: Mutex<BTreeMap<u64, Start>>,
+    /// What peers were refused for last, so that the same refusal is not logged again and again.
+    refused: Mutex<BTreeMap<u64, String>>,
 }
 
-/// What is remembered of a peer.
-#[derive(Debug, Default)]
-struct Seen {
-    /// The greatest incarnation it showed.
-    incarnation: u64,
-    /// What it was refused for last, so that the same refusal is not logged again and again.
-    refused: Option<String>,
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Guard {
-    pub(crate) fn new(node: u64, name: String) -> Self {
-        Self { node, name, seen: Mutex::new(BTreeMap::new()) }
+    pub(crate) fn new(node: u64, name: String, start: Start) -> Self {
+        Self {
+            node,
+            name,
+            start,
+            members: Mutex::default(),
+            answered: Mutex::default(),
+            refused: Mutex::default(),
+        }
+    }
+
+    /// Which start this is.
+    pub(crate) fn start(&self) -> Start {
+        self.start
+    }
+
+    /// The facts of the applied state.
+    pub(crate) fn members(&self) -> MutexGuard<'_, Members> {
+        lock(&self.members)
+    }
+
+    /// The envelope of a message to a peer.
+    pub(crate) fn envelope(&self, cluster: Option<u128>, to: u64, max_level: u64) -> pb::Envelope {
+        let known = self.members().start_of(to);
+        pb::Envelope {
+            cluster: cluster_bytes(cluster),
+            from: self.node,
+            to,
+            incarnation: self.start.incarnation,
+            wire_version: WIRE_VERSION,
+            group: 0,
+            max_level,
+            start: self.start.nonce,
+            to_incarnation: known.incarnation,
+            to_start: known.nonce,
+        }
     }
 
     /// Whether the message under this envelope may be looked at. `cluster` is ours.
@@ -56,22 +93,71 @@ impl Guard {
         let Some(envelope) = envelope else {
             return Err("a message without an envelope".to_owned());
         };
-        let result = self.fits(cluster, envelope, needs);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if !seen.contains_key(&envelope.from) && seen.len() >= SEEN_MAX {
-            return result;
+        let shown = Start { incarnation: envelope.incarnation, nonce: envelope.start };
+        let result = self
+            .fits(cluster, envelope, needs)
+            .and_then(|()| self.members().judge(envelope.from, shown))
+            .and_then(|()| self.is_current(envelope));
+        self.note(envelope.from, &result);
+        result
+    }
+
+    /// Notes with which start a member has answered; says why its answer does not count.
+    pub(crate) fn answered(&self, node: u64, shown: Start) -> Result<(), String> {
+        let result = self.members().judge(node, shown);
+        self.note(node, &result);
+        result?;
+        lock(&self.answered).insert(node, shown);
+        Ok(())
+    }
+
+    /// What a peer was refused for last, unless it has been listened to since.
+    #[cfg(test)]
+    pub(crate) fn last_refusal(&self, node: u64) -> Option<String> {
+        lock(&self.refused).get(&node).cloned()
+    }
+
+    /// A start of a member, or of this replica, that is not a fact yet.
+    pub(crate) fn news(&self, is_member: &dyn Fn(u64) -> bool) -> Option<(u64, Start)> {
+        let mut answered = lock(&self.answered);
+        answered.retain(|node, _| is_member(*node));
+        let members = self.members();
+        let all = answered.iter().map(|(node, start)| (*node, *start));
+        all.chain([(self.node, self.start)]).find(|(node, start)| members.is_news(*node, *start))
+    }
+
+    /// Whether this very process is an older copy, or one of two: a peer knows of a later start.
+    fn is_current(&self, envelope: &pb::Envelope) -> Result<(), String> {
+        let Start { incarnation, nonce } = self.start;
+        let known = Start { incarnation: envelope.to_incarnation, nonce: envelope.to_start };
+        let twice = known.incarnation == incarnation && known.nonce != nonce && known.nonce != 0;
+        if known.incarnation > incarnation || (twice && nonce != 0) {
+            return Err(format!(
+                "this is start {incarnation} of node {} ({}), and the cluster knows of {} {}: its \
+                 data directory is an older copy, or is used twice. Stop it; if the node's own \
+                 directory is lost, move this one aside and let it join again as a new node",
+                self.node,
+                self.name,
+                if twice { "another start" } else { "start" },
+                known.incarnation
+            ));
         }
-        let peer = seen.entry(envelope.from).or_default();
-        let result = result.and_then(|()| peer.advance(envelope));
-        match &result {
-            Ok(()) => peer.refused = None,
-            Err(text) if peer.refused.as_ref() != Some(text) => {
-                tracing::warn!(from = envelope.from, "refused a peer: {text}");
-                peer.refused = Some(text.clone());
+        Ok(())
+    }
+
+    /// Logs the first refusal of each kind.
+    fn note(&self, from: u64, result: &Result<(), String>) {
+        let mut refused = lock(&self.refused);
+        match result {
+            Ok(()) => drop(refused.remove(&from)),
+            Err(text) if refused.get(&from) != Some(text) => {
+                tracing::warn!(from, "refused a peer: {text}");
+                if refused.contains_key(&from) || refused.len() < SEEN_MAX {
+                    refused.insert(from, text.clone());
+                }
             }
             Err(_) => {}
         }
-        result
     }
 
     fn fits(
@@ -117,21 +203,6 @@ impl Guard {
     }
 }
 
-impl Seen {
-    /// A start raises the incarnation, so a lower one means that the disk went back in time.
-    fn advance(&mut self, envelope: &pb::Envelope) -> Result<(), String> {
-        if envelope.incarnation < self.incarnation {
-            return Err(format!(
-                "node {} shows incarnation {} after {}: its data directory is an old copy, or \
-                is in use twice",
-                envelope.from, envelope.incarnation, self.incarnation
-            ));
-        }
-        self.incarnation = envelope.incarnation;
-        Ok(())
-    }
-}
-
 /// A new cluster id. Its upper half is the founder's node id: so nobody else can ever take the
 /// founding over, even with a disk that knows the id.
 pub(crate) fn draw_cluster(founder: u64, random: u64) -> u128 {
@@ -160,9 +231,15 @@ pub(crate) fn parse_cluster(bytes: &[u8]) -> Result<Option<u128>, String> {
 #[cfg(test)]
 mod tests {
     use super::{Guard, Needs, WIRE_VERSION, cluster_bytes, draw_cluster, founder_of};
-    use crate::proto::Envelope;
+    use crate::members::Start;
+    use crate::proto::{Envelope, MemberFact};
 
     const OURS: u128 = 77;
+    const START: Start = Start { incarnation: 3, nonce: 30 };
+
+    fn guard() -> Guard {
+        Guard::new(1, "a:1".to_owned(), START)
+    }
 
     fn good() -> Envelope {
         Envelope {
@@ -173,12 +250,15 @@ mod tests {
             wire_version: WIRE_VERSION,
             group: 0,
             max_level: 0,
+            start: 50,
+            to_incarnation: 0,
+            to_start: 0,
         }
     }
 
     #[test]
     fn every_field_is_checked() {
-        let guard = Guard::new(1, "a:1".to_owned());
+        let guard = guard();
         let check = |envelope: Envelope, needs, expect: &str| {
             let text = guard.check(Some(OURS), Some(&envelope), needs).err().unwrap_or_default();
             assert!(text.contains(expect) && text.is_empty() == expect.is_empty(), "{text:?}");
@@ -203,22 +283,55 @@ mod tests {
         assert!(guard.check(None, Some(&good()), Needs::Stranger).is_ok());
     }
 
-    #[test]
-    fn an_old_incarnation_is_refused_for_good() {
-        let guard = Guard::new(1, "a:1".to_owned());
-        let check = |incarnation| {
-            let envelope = Envelope { incarnation, ..good() };
-            guard.check(Some(OURS), Some(&envelope), Needs::Member).is_ok()
-        };
-        assert_eq!([5, 5, 6, 5, 6].map(check), [true, true, true, false, true]);
+    fn known(node: u64, incarnation: u64, start: u64) -> Vec<u8> {
+        let fact = MemberFact { node, incarnation, start, removed_at: 0 };
+        prost::Message::encode_to_vec(&fact)
     }
 
     #[test]
-    fn a_refused_message_does_not_raise_the_incarnation() {
-        let guard = Guard::new(1, "a:1".to_owned());
-        let forged = Envelope { incarnation: u64::MAX, to: 9, ..good() };
-        assert!(guard.check(Some(OURS), Some(&forged), Needs::Member).is_err());
-        assert!(guard.check(Some(OURS), Some(&good()), Needs::Member).is_ok());
+    fn an_old_start_is_refused_for_good() {
+        let guard = guard();
+        let check = |(incarnation, start)| {
+            let envelope = Envelope { incarnation, start, ..good() };
+            guard.check(Some(OURS), Some(&envelope), Needs::Member).is_ok()
+        };
+        guard.members().apply(&known(2, 5, 50)).expect("it is well formed");
+        assert_eq!([(5, 50), (6, 60), (5, 50)].map(check), [true, true, true]);
+        guard.members().apply(&known(2, 6, 60)).expect("it is well formed");
+        assert_eq!([(5, 50), (6, 60), (6, 61), (7, 1)].map(check), [false, true, false, true]);
+        let answers = |incarnation, nonce| guard.answered(2, Start { incarnation, nonce }).is_ok();
+        assert!(!answers(5, 50) && !answers(6, 61) && answers(6, 60));
+        assert_eq!(guard.news(&|_| true), Some((1, START)), "this start is not a fact yet");
+        assert!(answers(7, 70));
+        assert_eq!(guard.news(&|_| true), Some((2, Start { incarnation: 7, nonce: 70 })));
+        assert_eq!(guard.news(&|node| node == 1), Some((1, START)), "of members alone");
+    }
+
+    #[test]
+    fn a_forged_start_keeps_nobody_out() {
+        let guard = guard();
+        let check = |envelope: &Envelope| guard.check(Some(OURS), Some(envelope), Needs::Member);
+        check(&Envelope { incarnation: u64::MAX, start: 9, ..good() }).expect("it may be so");
+        check(&good()).expect("only facts count");
+    }
+
+    #[test]
+    fn an_older_copy_learns_that_it_is_one() {
+        let guard = guard();
+        let check = |to_incarnation, to_start| {
+            let envelope = Envelope { to_incarnation, to_start, ..good() };
+            guard.check(Some(OURS), Some(&envelope), Needs::Member)
+        };
+        assert!(check(0, 0).is_ok() && check(3, 30).is_ok() && check(2, 7).is_ok());
+        for why in [check(4, 40), check(3, 31)] {
+            let why = why.expect_err("it is not the newest");
+            assert!(why.contains("move this one aside"), "{why}");
+        }
+        let made = guard.envelope(Some(OURS), 2, 1);
+        assert_eq!((made.incarnation, made.start, made.to_incarnation), (3, 30, 0));
+        guard.members().apply(&known(2, 8, 80)).expect("it is well formed");
+        let made = guard.envelope(Some(OURS), 2, 1);
+        assert_eq!((made.to_incarnation, made.to_start), (8, 80));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod tests;
 
 use crate::core::{Core, Joined, Seat};
 use crate::env::Env;
+use crate::members::Start;
 use crate::proto as pb;
 use crate::transport::{Service, Transport};
 use futures::future::BoxFuture;
@@ -100,7 +101,7 @@ impl<E: Env> Replica for Core<E> {
 #[derive(Clone, Debug)]
 pub(crate) struct Local {
     me: pb::Member,
-    incarnation: u64,
+    guard: Arc<Guard>,
     max_level: u64,
     /// Sorted, without repetition; holds `me.name`.
     peers: Vec<String>,
@@ -111,7 +112,7 @@ impl Local {
     /// cluster of one.
     pub(crate) fn new(
         me: pb::Member,
-        incarnation: u64,
+        start: Start,
         max_level: u64,
         peers: &[String],
     ) -> Result<Self, String> {
@@ -134,7 +135,13 @@ impl Local {
                 sorted.join(", ")
             ));
         }
-        Ok(Self { me, incarnation, max_level, peers: sorted })
+        let guard = Arc::new(Guard::new(me.node, me.name.clone(), start));
+        Ok(Self { me, guard, max_level, peers: sorted })
+    }
+
+    /// The one guard of this process.
+    pub(crate) fn guard(&self) -> Arc<Guard> {
+        self.guard.clone()
     }
 
     /// The listed peers without this replica.
@@ -153,7 +160,7 @@ fn is_host_and_port(text: &str) -> bool {
 pub(crate) struct Bootstrap<G: Ground> {
     local: Local,
     ground: G,
-    guard: Guard,
+    guard: Arc<Guard>,
     /// The cluster, once known. Never changes from one id to another.
     cluster: Mutex<Option<u128>>,
     /// The running replica, once the cluster is known.
@@ -165,7 +172,7 @@ pub(crate) struct Bootstrap<G: Ground> {
 impl<G: Ground> Bootstrap<G> {
     /// `cluster` is what the disk says.
     pub(crate) fn new(local: Local, cluster: Option<u128>, ground: G) -> Arc<Self> {
-        let guard = Guard::new(local.me.node, local.me.name.clone());
+        let guard = local.guard();
         Arc::new(Self {
             local,
             ground,
@@ -204,14 +211,6 @@ impl<G: Ground> Bootstrap<G> {
     }
 
     fn envelope(&self, to: u64) -> pb::Envelope {
-        pb::Envelope {
-            cluster: guard::cluster_bytes(self.cluster()),
-            from: self.local.me.node,
-            to,
-            incarnation: self.local.incarnation,
-            wire_version: guard::WIRE_VERSION,
-            group: 0,
-            max_level: self.local.max_level,
-        }
+        self.guard.envelope(self.cluster(), to, self.local.max_level)
     }
 }

@@ -6,6 +6,7 @@ mod world;
 
 use super::plan::{Answer, Plan, View, decide};
 use super::{Local, guard};
+use crate::members::Start;
 use crate::proto as pb;
 use crate::transport::{Request, TransportError};
 use std::collections::BTreeSet;
@@ -304,7 +305,7 @@ fn a_list_that_cannot_be_right_is_refused() {
     let check = |peers: &[&str], expect: &str| {
         let me = pb::Member { node: 1, name: "a:1".to_owned(), ..Default::default() };
         let peers: Vec<String> = peers.iter().map(|&peer| peer.to_owned()).collect();
-        let text = Local::new(me, 1, 1, &peers).err().unwrap_or_default();
+        let text = Local::new(me, Start::default(), 1, &peers).err().unwrap_or_default();
         assert!(text.contains(expect) && text.is_empty() == expect.is_empty(), "{text:?}");
     };
     check(&[], "");

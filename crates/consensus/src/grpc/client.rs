@@ -211,6 +211,15 @@ impl GrpcTransport {
             Request::Join(message) => {
                 Response::Join(client.join(self.request(message)).await?.into_inner())
             }
+            Request::Vouch(message) => {
+                Response::Vouch(client.vouch(self.request(message)).await?.into_inner())
+            }
+            Request::Compare(message) => {
+                Response::Compare(client.compare(self.request(message)).await?.into_inner())
+            }
+            Request::Diverged(message) => {
+                Response::Diverged(client.diverged(self.request(message)).await?.into_inner())
+            }
         })
     }
 }

@@ -240,4 +240,28 @@ impl<S: Service + ?Sized> Peer for Answering<S> {
         let pick = |answer| if let Answer::Join(it) = answer { Some(it) } else { None };
         self.unary(Ask::Join(request.into_inner()), pick).await
     }
+
+    async fn vouch(
+        &self,
+        request: Request<pb::VouchRequest>,
+    ) -> Result<Response<pb::VouchResponse>, Status> {
+        let pick = |answer| if let Answer::Vouch(it) = answer { Some(it) } else { None };
+        self.unary(Ask::Vouch(request.into_inner()), pick).await
+    }
+
+    async fn compare(
+        &self,
+        request: Request<pb::CompareRequest>,
+    ) -> Result<Response<pb::CompareResponse>, Status> {
+        let pick = |answer| if let Answer::Compare(it) = answer { Some(it) } else { None };
+        self.unary(Ask::Compare(request.into_inner()), pick).await
+    }
+
+    async fn diverged(
+        &self,
+        request: Request<pb::DivergedRequest>,
+    ) -> Result<Response<pb::DivergedResponse>, Status> {
+        let pick = |answer| if let Answer::Diverged(it) = answer { Some(it) } else { None };
+        self.unary(Ask::Diverged(request.into_inner()), pick).await
+    }
 }

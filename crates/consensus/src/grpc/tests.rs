@@ -41,10 +41,8 @@ fn index(index: u64) -> pb::AppendRequest {
 
 fn accepted(index: u64) -> pb::AppendResponse {
     let id = pb::LogId { term: 1, index };
-    pb::AppendResponse {
-        result: Some(pb::append_response::Result::Accepted(id)),
-        ..Default::default()
-    }
+    let result = Some(pb::append_response::Result::Accepted(id));
+    pb::AppendResponse { result, ..Default::default() }
 }
 
 impl Service for Echo {
@@ -78,6 +76,12 @@ impl Service for Echo {
                 reason: it.me.unwrap_or_default().name,
                 ..Default::default()
             })),
+            Request::Vouch(it) => Ok(Response::Vouch(pb::VouchResponse { member: it.node == 7 })),
+            Request::Compare(it) => {
+                let answer = pb::CompareResponse { digest: it.digest, ..Default::default() };
+                Ok(Response::Compare(answer))
+            }
+            Request::Diverged(_) => Ok(Response::Diverged(pb::DivergedResponse {})),
         };
         futures::future::ready(answer).boxed()
     }
@@ -217,8 +221,8 @@ async fn every_unary_request_gets_the_answer_of_its_kind() {
     for (request, expect) in [
         (
             Request::Heartbeat(index(9)),
-            "Heartbeat(AppendResponse { takes_pieces: false, received: 0, \
-             result: Some(Accepted(LogId { term: 1, index: 9 })) })",
+            "Heartbeat(AppendResponse { incarnation: 0, start: 0, takes_pieces: false, \
+             received: 0, result: Some(Accepted(LogId { term: 1, index: 9 })) })",
         ),
         (Request::Transfer(pb::TransferRequest::default()), "Transfer(TransferResponse)"),
         (
@@ -226,6 +230,11 @@ async fn every_unary_request_gets_the_answer_of_its_kind() {
             "ReadIndex(ReadIndexResponse { clock_ms: 5, result: None })",
         ),
         (Request::Adopt(pb::AdoptRequest::default()), "Adopt(AdoptResponse { adopted: true })"),
+        (
+            Request::Vouch(pb::VouchRequest { node: 7, ..Default::default() }),
+            "Vouch(VouchResponse { member: true })",
+        ),
+        (Request::Diverged(pb::DivergedRequest::default()), "Diverged(DivergedResponse)"),
         (
             Request::Join(pb::JoinRequest { me: me.clone(), ..Default::default() }),
             "Join(JoinResponse { joined: true, leader: 0, cluster: b\"\", reason: \"a:1\" })",

@@ -187,6 +187,15 @@ impl Checks {
         self.with(|state| state.acknowledged.clone())
     }
 
+    /// What was acknowledged is lost by an operator's hand: it is not asked for any more.
+    #[cfg(test)]
+    pub(crate) fn forget(&self) {
+        self.with(|state| {
+            state.acknowledged.clear();
+            state.digests.clear();
+        });
+    }
+
     pub(crate) fn floor(&self) -> u64 {
         self.with(|state| state.floor)
     }

@@ -101,6 +101,8 @@ impl Client {
     async fn submit_in(&self, db: u8, running: &Running, words: &[&str]) -> Option<Bytes> {
         let answer = running.core.submit(command(db, words));
         match SimRt::timeout(ANSWER_MAX, answer).await {
+            // While replicas differ and no majority answers, nothing is written.
+            Ok(Ok(Answer::Replies(replies))) if replies.starts_with(b"-MISCONF") => None,
             Ok(Ok(Answer::Replies(replies))) => Some(replies),
             Ok(Ok(Answer::NotApplied(_))) => None,
             Ok(Ok(Answer::Uncertain) | Err(_)) | Err(_) => {

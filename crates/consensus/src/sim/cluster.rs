@@ -6,12 +6,14 @@ use super::env::SimEnv;
 use super::net::{Net, Random, SimTransport};
 use super::rt::{Process, SimRt};
 use crate::assembly::raft_config;
+use crate::bootstrap::guard::Guard;
 use crate::core::{Core, Joined, Settings, Storage};
-use crate::node::Role;
+use crate::members::Start;
+use crate::node::{Failed, Role};
 use crate::proto as pb;
 use openraft::AsyncRuntime;
 use quorate_engine::{Db, Reader, SnapshotFacts};
-use quorate_store::{FakeDisk, Log, LogOptions, Snapshots};
+use quorate_store::{FakeDisk, Identity, Log, LogOptions, Snapshots, StoreError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -39,7 +41,8 @@ struct Host {
     disk: FakeDisk,
     random: Arc<Mutex<Random>>,
     wall_skew_ms: i64,
-    incarnation: u64,
+    /// What `facts/` would hold.
+    facts: Option<Identity>,
     running: Option<Running>,
 }
 
@@ -47,6 +50,7 @@ struct Host {
 #[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) name: String,
+    pub(crate) node: u64,
     pub(crate) process: Process,
     pub(crate) core: Core<SimEnv>,
 }
@@ -56,7 +60,7 @@ impl Cluster {
     #[cfg(test)]
     pub(crate) fn lone(seed: u64) -> Option<(SimEnv, FakeDisk, Settings)> {
         let checks = Arc::new(Checks::new(false));
-        Self::new(seed, Faults::default(), checks).surroundings(0)
+        Self::new(seed, Faults::default(), checks).surroundings(0, Start::default())
     }
 
     pub(crate) fn new(seed: u64, faults: Faults, checks: Arc<Checks>) -> Self {
@@ -71,7 +75,7 @@ impl Cluster {
             disk: FakeDisk::new(random.next() | 1),
             random: Arc::new(Mutex::new(Random::new(random.next()))),
             wall_skew_ms: i64::try_from(random.below(20_000)).unwrap_or(0) - 10_000,
-            incarnation: 0,
+            facts: None,
             running: None,
         };
         let hosts: Vec<Host> = (0..HOSTS).map(host).collect();
@@ -107,20 +111,19 @@ impl Cluster {
     }
 
     /// What the next replica on a host starts with; `None` where one runs.
-    fn surroundings(&self, at: usize) -> Option<(SimEnv, FakeDisk, Settings)> {
+    fn surroundings(&self, at: usize, start: Start) -> Option<(SimEnv, FakeDisk, Settings)> {
         let mut hosts = self.lock();
         let host = hosts.get_mut(at).filter(|host| host.running.is_none())?;
-        host.incarnation += 1;
         let env = SimEnv {
             transport: SimTransport { net: self.net.clone(), address: Self::name(at) },
             random: host.random.clone(),
             wall_skew_ms: host.wall_skew_ms,
-            skip_vote_sync: self.faults.skip_vote_sync,
+            faults: self.faults,
         };
         let settings = Settings {
             cluster: self.id,
             me: host.member.clone(),
-            incarnation: host.incarnation,
+            guard: Arc::new(Guard::new(host.member.node, host.member.name.clone(), start)),
             heartbeat: Duration::from_millis(75),
             election_min: Duration::from_millis(250),
             election_max: Duration::from_millis(400),
@@ -139,8 +142,14 @@ impl Cluster {
     /// Starts the replica of a host.
     pub(crate) async fn start(&self, at: usize) -> Result<(), String> {
         let process = Process::default();
-        let Some((env, disk, settings)) = self.surroundings(at) else { return Ok(()) };
-        let storage = Self::open(disk).map_err(|error| format!("n{at} does not open: {error}"))?;
+        if self.running(at).is_some() {
+            return Ok(());
+        }
+        let Some(disk) = self.disk(at) else { return Ok(()) };
+        let refused = |error: &dyn std::fmt::Display| format!("n{at} does not open: {error}");
+        let storage = Self::open(disk).map_err(|error| refused(&error))?;
+        let start = self.identify(at, &storage).map_err(|error| refused(&error))?;
+        let Some((env, _, settings)) = self.surroundings(at, start) else { return Ok(()) };
         self.check_vote(at, &storage)?;
         let mut config = raft_config(&settings).map_err(|error| error.0)?;
         if self.faults.leader_restore {
@@ -167,9 +176,28 @@ impl Cluster {
         self.checks.note(&format!("{name} started"));
         self.net.attach(&name, Arc::new(core.clone()), process.clone());
         if let Some(host) = self.lock().get_mut(at) {
-            host.running = Some(Running { name, process, core });
+            let node = host.member.node;
+            host.running = Some(Running { name, node, process, core });
         }
         Ok(())
+    }
+
+    /// Who starts on a host, by what its log and its facts say; notes the start in both.
+    fn identify(&self, at: usize, storage: &Storage<SimEnv>) -> Result<Start, StoreError> {
+        let mut hosts = self.lock();
+        let Some(host) = hosts.get_mut(at) else { return Ok(Start::default()) };
+        let node = host.member.node;
+        let agreed = Identity::agree(&storage.recovered, host.facts, &mut || node);
+        let identity = match (agreed, host.facts) {
+            (Err(_), Some(facts)) if self.faults.trust_facts => facts,
+            (agreed, _) => agreed?,
+        };
+        let identity = Identity { cluster: Some(self.id), node, ..identity };
+        storage.log.set_identity(identity)?;
+        host.facts = Some(identity);
+        let drawn = host.random.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let nonce = if self.faults.skip_start { 0 } else { drawn | 1 };
+        Ok(Start { incarnation: identity.incarnation, nonce })
     }
 
     /// The vote a host has given word of must have outlived whatever happened since.
@@ -216,13 +244,46 @@ impl Cluster {
         // Never one that was there before.
         host.member.node = host.member.node.wrapping_add(1 << 32);
         host.disk = FakeDisk::new(host.member.node);
-        host.incarnation = 0;
+        host.facts = None;
         Some(host.member.clone())
     }
 
-    /// Asks whoever leads until a replica is let in.
-    pub(crate) async fn let_in(self, who: pb::Member) {
-        loop {
+    /// The node id of the replica on a host.
+    pub(crate) fn node_of(&self, at: usize) -> u64 {
+        self.lock().get(at).map_or(0, |host| host.member.node)
+    }
+
+    /// Gives a host another disk: an older copy of its own, with the facts of that time.
+    #[cfg(test)]
+    pub(crate) fn put_back(&self, at: usize, disk: FakeDisk) {
+        // It may have voted since, and nobody can know.
+        self.net.forget_vote(&Self::name(at));
+        if let Some(host) = self.lock().get_mut(at) {
+            host.disk = disk;
+            host.facts = None;
+        }
+    }
+
+    /// Starts a new node on a host whose directory was set aside.
+    pub(crate) async fn replace(&self, at: usize) -> Result<(), String> {
+        if self.wipe(at).is_some() {
+            self.start(at).await?;
+        }
+        Ok(())
+    }
+
+    /// An envelope of this cluster, as anybody could write it.
+    pub(crate) fn envelope(&self, from: u64, to: u64) -> pb::Envelope {
+        Guard::new(from, String::new(), Start::default()).envelope(Some(self.id), to, 1)
+    }
+
+    /// Asks whoever leads until the replica on a host is let in.
+    pub(crate) async fn let_in(&self, at: usize) {
+        let who = match self.lock().get(at) {
+            Some(host) => host.member.clone(),
+            None => return,
+        };
+        while self.node_of(at) == who.node {
             if let Some(running) = self.leader().and_then(|at| self.running(at)) {
                 let join = running.core.join(who.clone(), true);
                 // A leader that dies never answers.
@@ -248,9 +309,26 @@ impl Cluster {
         drop(SimRt::spawn(async move {
             loop {
                 this.look();
+                if let Err(why) = this.replace_diverged().await {
+                    this.checks.fail(why);
+                }
                 SimRt::sleep(LOOK).await;
             }
         }));
+        Ok(())
+    }
+
+    /// What holds something else than the others has stopped: a new node starts in its place.
+    async fn replace_diverged(&self) -> Result<(), String> {
+        for at in 0..HOSTS {
+            let failed = self.running(at).and_then(|it| it.core.shared.failure.get().cloned());
+            if let Some(Failed { why, diverged: true }) = failed {
+                self.checks.note(&format!("n{at} sets its directory aside: {why}"));
+                self.replace(at).await?;
+                let this = self.clone();
+                drop(SimRt::spawn(async move { this.let_in(at).await }));
+            }
+        }
         Ok(())
     }
 
@@ -276,7 +354,8 @@ impl Cluster {
         self.net.set_rough(false);
         for at in 0..HOSTS {
             if let Some(running) = self.running(at)
-                && running.core.shared.failure.get().is_some()
+                && let Some(failed) = running.core.shared.failure.get()
+                && !failed.diverged
             {
                 self.kill(at, false);
             }

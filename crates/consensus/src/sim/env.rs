@@ -1,8 +1,9 @@
 //! The simulated surroundings of one replica.
 
+use super::Faults;
 use super::net::{Random, SimTransport};
 use super::rt::SimRt;
-use crate::env::{Env, LogWriter};
+use crate::env::{Check, Env, LogWriter};
 use futures::future::BoxFuture;
 use openraft::AsyncRuntime;
 use openraft_rt_sim::SimInstant;
@@ -22,8 +23,8 @@ pub(crate) struct SimEnv {
     pub(crate) random: Arc<Mutex<Random>>,
     /// How far this replica's wall clock is off, milliseconds.
     pub(crate) wall_skew_ms: i64,
-    /// A planted fault: votes are called durable before they are.
-    pub(crate) skip_vote_sync: bool,
+    /// What is broken on purpose.
+    pub(crate) faults: Faults,
 }
 
 impl SimEnv {
@@ -63,12 +64,19 @@ impl Env for SimEnv {
         16
     }
 
+    fn skips(&self, check: Check) -> bool {
+        match check {
+            Check::Contradiction => self.faults.skip_contradiction,
+            Check::Comparison => self.faults.skip_comparison,
+        }
+    }
+
     fn log_writer(&self, log: Log<FakeDisk>) -> Arc<dyn LogWriter> {
         let writer = Arc::new(TaskWriter {
             log,
             wake: Notify::new(),
             stopped: AtomicBool::new(false),
-            skip_vote_sync: self.skip_vote_sync,
+            skip_vote_sync: self.faults.skip_vote_sync,
         });
         let (task, env) = (writer.clone(), self.clone());
         drop(SimRt::spawn(async move { task.work(&env).await }));

@@ -25,7 +25,7 @@ pub(crate) async fn trouble(cluster: &Cluster, seed: u64) -> Result<(), String> 
         pause(&mut random, PAUSE_MS).await;
         cluster.checks.verdict()?;
         let at = pick(cluster, &mut random);
-        match random.below(24) {
+        match random.below(28) {
             0..7 => crash(cluster, &mut random, at, true).await?,
             7..9 => crash(cluster, &mut random, at, false).await?,
             9 => power_cut_within_a_write(cluster, &mut random, at).await?,
@@ -40,7 +40,10 @@ pub(crate) async fn trouble(cluster: &Cluster, seed: u64) -> Result<(), String> 
             18 => hand_over(cluster, at).await,
             19..22 => snapshot(cluster, at),
             22 => fall_behind(cluster, &mut random, at).await?,
-            _ => replace(cluster, &mut random, at).await?,
+            23 => replace(cluster, &mut random, at).await?,
+            24 => cluster.flip(&mut random, at).await?,
+            25 => cluster.hurt_disk(&mut random, at).await?,
+            _ => cluster.forge(&mut random, at).await?,
         }
     }
     Ok(())
@@ -128,9 +131,9 @@ async fn fall_behind(cluster: &Cluster, random: &mut Random, at: usize) -> Resul
 /// a snapshot; one of the others dies meanwhile.
 async fn replace(cluster: &Cluster, random: &mut Random, at: usize) -> Result<(), String> {
     cluster.net.heal();
-    let Some(who) = cluster.wipe(at) else { return Ok(()) };
-    cluster.start(at).await?;
-    let joining = SimRt::spawn(cluster.clone().let_in(who));
+    cluster.replace(at).await?;
+    let this = cluster.clone();
+    let joining = SimRt::spawn(async move { this.let_in(at).await });
     pause(random, 4000).await;
     let other = (at + 1 + usize::from(random.one_in(2))) % HOSTS;
     crash(cluster, random, other, true).await?;

@@ -10,6 +10,9 @@
 pub(crate) mod check;
 pub(crate) mod clients;
 pub(crate) mod cluster;
+mod damage;
+#[cfg(test)]
+mod damage_tests;
 mod env;
 mod faults;
 #[cfg(test)]
@@ -31,11 +34,22 @@ use std::time::Duration;
 
 /// What is broken on purpose, to show that it is caught.
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "faults are planted one by one")]
 pub struct Faults {
     /// A restarted leader resumes its term (openraft's default).
     pub leader_restore: bool,
     /// Votes are called durable before they are synced.
     pub skip_vote_sync: bool,
+    /// A log that was made just now takes the name that `facts/` has.
+    pub trust_facts: bool,
+    /// Where a log has lost its end, it has lost its foot as well.
+    pub lose_foot: bool,
+    /// What the leader sends is not compared with what is applied.
+    pub skip_contradiction: bool,
+    /// Starts are counted, but not told apart.
+    pub skip_start: bool,
+    /// Replicas do not compare what they hold.
+    pub skip_comparison: bool,
 }
 
 /// What a run did.
@@ -89,6 +103,7 @@ fn play(seed: u64, faults: Faults, checks: Checks) -> Result<Report, Violation> 
 async fn drama(seed: u64, faults: Faults, checks: Arc<Checks>) -> Result<(), String> {
     let cluster = Cluster::new(seed, faults, checks.clone());
     cluster.found().await?;
+    cluster.set_stone().await;
     let clients = clients::start(&cluster, seed);
     faults::trouble(&cluster, seed).await?;
     cluster.heal().await?;

@@ -9,9 +9,9 @@
 use super::Held;
 use crate::env::Env;
 use crate::proto as pb;
-use crate::raft::{Config, SnapshotMeta, Vote};
+use crate::raft::{Config, Vote};
 use crate::shared::Shared;
-use crate::snapshot::{self, Content, Received};
+use crate::snapshot::{self, Content, Facts, Received};
 use crate::transport::TransportError;
 use crate::wire;
 use futures::future::{Either, select};
@@ -106,7 +106,10 @@ impl<E: Env> Shared<E> {
         self: &Arc<Self>,
         request: pb::OfferRequest,
     ) -> Result<pb::OfferResponse, String> {
-        self.check(request.envelope.as_ref())?;
+        let from = self.check(request.envelope.as_ref())?;
+        let ahead = request.last.map(|id| quorate_store::LogId { term: id.term, index: id.index });
+        self.trust(from, ahead).await?;
+        self.check_term(request.vote.as_ref())?;
         self.fit_to_send(request.vote)?;
         let id = self.id(request.last, request.bytes, request.crc)?;
         let (this, (done, answer)) = (self.clone(), oneshot::channel());
@@ -140,7 +143,10 @@ impl<E: Env> Shared<E> {
         else {
             return Err("a snapshot without a head".to_owned());
         };
-        self.check(head.envelope.as_ref())?;
+        let from = self.check(head.envelope.as_ref())?;
+        let ahead = head.last.map(|id| quorate_store::LogId { term: id.term, index: id.index });
+        self.trust(from, ahead).await?;
+        self.check_term(head.vote.as_ref())?;
         let vote = self.fit_to_send(head.vote)?;
         let id =
             self.id(head.last, head.bytes, head.crc.ok_or("a snapshot without a checksum")?)?;
@@ -176,10 +182,11 @@ impl<E: Env> Shared<E> {
             }
             Err(why) => return Err(why),
         };
-        let (incoming, keyspace, meta) = self.open_received(&mut held, came).await?;
+        let (incoming, keyspace, facts) = self.open_received(&mut held, came).await?;
+        let Facts { meta, members, .. } = facts;
         let index = id.last.index;
         tracing::info!(index, bytes = id.bytes, from = offset, "snapshot received");
-        let content = Content::Received(Box::new(Received { incoming, keyspace }));
+        let content = Content::Received(Box::new(Received { incoming, keyspace, members }));
         let snapshot = Snapshot { meta, snapshot: content };
         let raft = self.raft().ok_or("this replica is still starting")?;
         let installed = raft.install_full_snapshot(vote, snapshot).await;
@@ -273,12 +280,11 @@ impl<E: Env> Shared<E> {
     }
 
     /// Verifies and decodes what has come, off the event loop.
-    #[allow(clippy::type_complexity, reason = "used once")]
     async fn open_received(
         &self,
         held: &mut Held<E::Disk>,
         arriving: Arriving<E>,
-    ) -> Result<(Incoming<E::Disk>, Keyspace, SnapshotMeta<Config<E>>), String> {
+    ) -> Result<(Incoming<E::Disk>, Keyspace, Facts<E>), String> {
         let cluster = self.settings.cluster;
         let opened = self.env.heavy(move || {
             let Arriving { mut incoming, reader } = arriving;
@@ -286,7 +292,7 @@ impl<E: Env> Shared<E> {
             (incoming, opened)
         });
         match opened.await {
-            (incoming, Ok((keyspace, meta))) => Ok((incoming, keyspace, meta)),
+            (incoming, Ok((keyspace, facts))) => Ok((incoming, keyspace, facts)),
             (incoming, Err(broken)) => Err(self.settle(held, incoming, broken).await),
         }
     }
@@ -328,7 +334,7 @@ fn open<E: Env>(
     incoming: &mut Incoming<E::Disk>,
     reader: SnapshotReader,
     cluster: u128,
-) -> Result<(Keyspace, SnapshotMeta<Config<E>>), Broken> {
+) -> Result<(Keyspace, Facts<E>), Broken> {
     let id = incoming.id();
     if incoming.at().0 != id.bytes {
         return Err(Broken::Keep("the snapshot ends early".to_owned()));
@@ -338,9 +344,9 @@ fn open<E: Env>(
         outcome => outcome?,
     }
     let (keyspace, fields) = reader.finish().map_err(|error| Broken::Drop(error.to_string()))?;
-    let meta = snapshot::accept::<E>(&fields, cluster).map_err(Broken::Drop)?;
-    if meta.last_log_id.map(wire::log_id_to_store::<E::Rt>) != Some(id.last) {
+    let facts = snapshot::accept::<E>(&fields, cluster).map_err(Broken::Drop)?;
+    if facts.meta.last_log_id.map(wire::log_id_to_store::<E::Rt>) != Some(id.last) {
         return Err(Broken::Drop("head and snapshot differ".to_owned()));
     }
-    Ok((keyspace, meta))
+    Ok((keyspace, facts))
 }

@@ -3,6 +3,7 @@
 
 use crate::bootstrap::{Bootstrap, Ground, Local, Replica};
 use crate::core::{Joined, Seat};
+use crate::members::Start;
 use crate::proto as pb;
 use crate::transport::{PeerId, Request, Response, Service, Transport, TransportError};
 use futures::FutureExt;
@@ -100,7 +101,8 @@ impl World {
             ..Default::default()
         };
         let site = Site { world: self.clone(), name: name.to_owned(), node, incarnation };
-        let local = Local::new(me, incarnation, 1, peers).expect("a good list");
+        let start = Start { incarnation, nonce: fresh };
+        let local = Local::new(me, start, 1, peers).expect("a good list");
         let bootstrap = Bootstrap::new(local, cluster, site);
         let (driver, registration) = AbortHandle::new_pair();
         let (world, running) = (self.clone(), Arc::clone(&bootstrap));
