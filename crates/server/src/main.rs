@@ -3,6 +3,7 @@
 //! Everything runs on one current-thread runtime: clients, consensus, peers. Disk work has its own
 //! threads in the rooms below.
 
+mod anew;
 mod auth;
 mod backend;
 mod cli;

@@ -9,9 +9,10 @@ use crate::command::set_in_cluster;
 use crate::settings::{Scope, Settings, all};
 use crate::shared::{Shared, Stop};
 use crate::{cron, listen, logging, secret};
-use quorate_consensus::{LastSnapshot, Node, Options};
+use quorate_consensus::{Failed, LastSnapshot, Node, Options};
 use quorate_engine::{Effects, Garbage};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -103,9 +104,13 @@ async fn wait_for_end(node: &Node, shared: &Shared) -> Result<Stop, String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
     let mut stop = shared.stop.subscribe();
     tokio::select! {
-        why = node.failed() => {
+        Failed { why, diverged } = node.failed() => {
             tracing::error!(why, "this node must stop");
             crate::cli::complain(&format!("this node must stop: {why}"));
+            if diverged {
+                let why = crate::anew::begin(Path::new(&shared.settings.get("dir")));
+                crate::cli::complain(&why);
+            }
             // At once: what would be dropped on the way out writes to the disk again, and sled
             // panics where that fails.
             std::process::exit(1)

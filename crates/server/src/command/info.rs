@@ -352,6 +352,8 @@ fn quorate(text: &mut String, facts: &Facts<'_>) {
     field(text, "raft_purged_index", status.purged_index);
     field(text, "raft_voters", voters.join(","));
     field(text, "state_digest", format_args!("{:016x}", status.state_digest));
+    field(text, "state_agreed_index", status.agreed_index);
+    field(text, "state_divided", u8::from(status.divided));
     field(text, "cluster_time_ms", status.cluster_time_ms);
     field(text, "proposed_entries", status.proposed.0);
     field(text, "proposed_commands", status.proposed.1);

@@ -37,6 +37,7 @@ fn describe(record: &RecordView<'_>) -> String {
                 EntryKind::Commands => "commands",
                 EntryKind::Membership => "membership",
                 EntryKind::Cut => "cut",
+                EntryKind::Fact => "fact",
             };
             let (at, seed) = (record.now_ms, record.seed);
             write!(text, "{name} index={index} term={term} now_ms={at} seed={seed:016x}")
