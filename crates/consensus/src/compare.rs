@@ -231,6 +231,7 @@ async fn round<E: Env>(shared: &Arc<Shared<E>>, walk: &mut Walk) {
     let looked = answers.iter().filter(|(_, answer)| answer.content_is);
     let mut stretches: Vec<_> = looked.map(|(node, answer)| (*node, stretch(answer))).collect();
     let all: Vec<u64> = answers.iter().map(|(node, _)| *node).collect();
+    let here = walk.from;
     if let Some(content) = content {
         walk.take(content, &stretches, &all);
         stretches.push((me, Some(content)));
@@ -240,7 +241,12 @@ async fn round<E: Env>(shared: &Arc<Shared<E>>, walk: &mut Walk) {
         stretches.clear();
     }
     let verdicts = [judge(voters.len(), &digests), judge(voters.len(), &stretches)];
-    conclude(shared, at, (&voters, verdicts)).await;
+    if verdicts.last() == Some(&Verdict::Divided) {
+        // It stays at this stretch until somebody else can tell who is right.
+        walk.from = here;
+    }
+    let is_majority = digests.len() * 2 > voters.len();
+    conclude(shared, at, (&voters, is_majority), verdicts).await;
 }
 
 /// What a stretch holds, as an answer says it.
@@ -275,7 +281,8 @@ async fn ask<E: Env>(
 async fn conclude<E: Env>(
     shared: &Arc<Shared<E>>,
     at: u64,
-    (voters, verdicts): (&[PeerId], [Verdict; 2]),
+    (voters, is_majority): (&[PeerId], bool),
+    verdicts: [Verdict; 2],
 ) {
     let divided = verdicts.contains(&Verdict::Divided);
     let what = if verdicts.first() == Some(&Verdict::Agree) {
@@ -289,6 +296,10 @@ async fn conclude<E: Env>(
     });
     let differ: BTreeSet<u64> = minorities.flatten().copied().collect();
     if !divided && differ.is_empty() {
+        if !is_majority {
+            // Too few have answered to take anything back.
+            return;
+        }
         shared.comparing.agreed.store(at, Ordering::Relaxed);
         if shared.comparing.divided.swap(false, Ordering::Relaxed) {
             tracing::warn!(at, "the replicas that answer hold the same again: writes go on");

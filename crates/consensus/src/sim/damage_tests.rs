@@ -2,7 +2,7 @@
 //! it taken away, too: then the loss must show.
 
 use super::cluster::{Cluster, Running};
-use super::damage::{End, damage_end, lose_log};
+use super::damage::{End, FOUND_MAX, damage_end, lose_log};
 use super::net::Random;
 use super::rt::SimRt;
 use super::{Faults, check::Checks, clients};
@@ -198,6 +198,45 @@ fn a_bit_that_flips_in_memory_is_noticed() {
     flipped(false, false).expect("it is replaced");
     flipped(false, true).expect("it hands over and is replaced");
     flipped(true, false).expect_err("without the check it shows");
+}
+
+#[test]
+fn without_a_majority_writes_stop() {
+    run(Faults::default(), async |cluster: Cluster| {
+        cluster.set_stone().await;
+        let leads = cluster.leader().ok_or("nobody leads")?;
+        let (differs, away) = ((leads + 1) % 3, (leads + 2) % 3);
+        let leader = cluster.running(leads).ok_or("it leads")?;
+        let follower = cluster.running(differs).ok_or("it follows")?;
+        while follower.core.read().await.is_err() {}
+        cluster.kill(away, false);
+        assert!(follower.core.flip_bit(quorate_engine::Db(5), b"stone", 3).await);
+        let divided = || leader.core.shared.comparing.is_divided();
+        let found = async {
+            while !divided() {
+                SimRt::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        SimRt::timeout(FOUND_MAX, found).await.map_err(|_| "it is not found out")?;
+        // For as long as nobody can tell who is right.
+        for _ in 0..600 {
+            SimRt::sleep(Duration::from_millis(50)).await;
+            assert!(divided() && cluster.node_of(differs) == follower.node);
+        }
+        assert!(!set(&leader, "refused").await);
+        cluster.start(away).await?;
+        let replaced = async {
+            while cluster.node_of(differs) == follower.node || divided() {
+                SimRt::sleep(Duration::from_millis(20)).await;
+            }
+            cluster.let_in(differs).await;
+        };
+        SimRt::timeout(FOUND_MAX, replaced).await.map_err(|_| "it is not replaced")?;
+        assert!(set(&leader, "taken").await);
+        cluster.heal().await?;
+        cluster.judge().await
+    })
+    .expect("the third one decides");
 }
 
 #[test]
