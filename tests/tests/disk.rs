@@ -6,7 +6,7 @@ use quorate_tests::cluster::{Cluster, Replica};
 use quorate_tests::shim::Shim;
 use quorate_tests::wait::until;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -42,20 +42,32 @@ fn a_torn_tail_recovers() {
             &client.call(&["SET", &format!("key{number}"), "value"]).expect("an answer")
         ));
     }
+    let path = newest_segment(&cluster.replicas[0]);
+    let durable = cluster.replicas[0].dir.join("durable");
+    let read = |path: &Path| fs::read(path).expect("it can be read");
+    let (segment_before, durable_before) = (read(&path), read(&durable));
     assert!(is_ok(&client.call(&["SET", "last", "the-last-value"]).expect("an answer")));
     cluster.replicas[0].kill();
-    let path = newest_segment(&cluster.replicas[0]);
-    let whole = fs::read(&path).expect("the segment can be read");
+    let (whole, durable_after) = (read(&path), read(&durable));
     let cut = find_last(&whole, b"the-last-value") + 3;
-    // What a power cut leaves of an unfinished write: the record's head, and what was there before
-    // behind it.
+    // What a power cut leaves of an unfinished write: the record's head, what was there before
+    // behind it, and the notes of the sync before this one.
     let mut torn = whole.clone();
     let filler = whole.last().copied().expect("not empty");
     assert_eq!(filler, b'\n', "a segment ends with a whole line");
     for byte in torn.iter_mut().skip(cut).take(16) {
         *byte = b'#';
     }
+    // With the notes of its own sync it is no torn write, but one that was acknowledged.
     fs::write(&path, &torn).expect("the segment can be written");
+    cluster.replicas[0].start();
+    assert_eq!(cluster.replicas[0].wait_exit(), Some(1));
+    assert!(cluster.replicas[0].output().contains("that was durable is damaged"));
+    let foot = torn.len() - 4096;
+    torn[foot..].copy_from_slice(&segment_before[foot..]);
+    fs::write(&path, &torn).expect("the segment can be written");
+    assert_ne!(durable_before, durable_after);
+    fs::write(&durable, &durable_before).expect("the note can be written");
     cluster.replicas[0].start();
     cluster.wait_writable();
     let mut client = cluster.replicas[0].client().expect("it answers");
