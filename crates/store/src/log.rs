@@ -318,7 +318,8 @@ impl<D: Disk> Log<D> {
                 inner.push_mark();
             }
         }
-        self.flush().map(|_| ())
+        self.flush()?;
+        self.shared.writer().rest(&self.shared)
     }
 
     /// Blocks the calling thread until something is queued or the log closes; false when closed or

@@ -151,8 +151,18 @@ impl<D: Disk> Writer<D> {
             .map_err(|error| self.give_up(shared, error))
     }
 
+    /// Brings the foot up to what was synced: the log is at rest.
+    pub(crate) fn rest(&mut self, shared: &Shared<D>) -> Result<(), StoreError> {
+        if !self.foot.is_behind() {
+            return Ok(());
+        }
+        shared.inner().check()?;
+        self.write_foot().map_err(|error| self.give_up(shared, error))
+    }
+
     /// Makes the foot durable, too, where no later sync will.
-    fn sync_foot(&self) -> Result<(), StoreError> {
+    fn sync_foot(&mut self) -> Result<(), StoreError> {
+        self.write_foot()?;
         if self.options.fsync { self.active.file.sync().map_err(StoreError::Io) } else { Ok(()) }
     }
 
@@ -288,12 +298,12 @@ impl<D: Disk> Writer<D> {
         }
         self.dirty = false;
         self.tip.synced = self.tip.seq - 1;
-        self.write_foot()
+        self.note_durable()
     }
 
     /// Says a second time what was synced, before anybody hears of it. An error is as final as a
     /// sync's.
-    pub(crate) fn write_foot(&mut self) -> Result<(), StoreError> {
+    fn note_durable(&mut self) -> Result<(), StoreError> {
         if !self.options.fsync {
             // Nothing is known to be durable.
             return Ok(());
@@ -301,8 +311,13 @@ impl<D: Disk> Writer<D> {
         if let Some(durable) = &mut self.durable {
             durable.note(self.tip.synced)?;
         }
+        if self.foot.is_due() { self.write_foot() } else { Ok(()) }
+    }
+
+    /// Writes the foot of the active segment, if it has one.
+    pub(crate) fn write_foot(&mut self) -> Result<(), StoreError> {
         let Segment { number, room, ref file, .. } = *self.active;
-        if !self.active.has_foot() {
+        if !self.active.has_foot() || !self.options.fsync {
             return Ok(());
         }
         let foot = self.foot.advance(self.tip.synced, Place { segment: number, offset: room });

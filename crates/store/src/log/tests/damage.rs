@@ -34,8 +34,11 @@ fn small(closed: bool) -> Small {
     log.save_vote(Vote { term: 2, voted_for: 3, committed: false }, Box::new(|_| ())).unwrap();
     log.flush().unwrap();
     write(&log, entries[2..3].to_vec());
+    log.write_marks().unwrap();
     let before = disk.contents(FIRST).unwrap();
     write(&log, entries[3..].to_vec());
+    // At rest the foot is exact.
+    log.write_marks().unwrap();
     if closed {
         log.close();
     }
