@@ -19,7 +19,7 @@ use crate::transfer::Transfers;
 use futures::future::{Either, select};
 use openraft::AsyncRuntime;
 use quorate_engine::{Effects, Keyspace};
-use quorate_store::{Log, Snapshots};
+use quorate_store::{Log, LogId, Snapshots};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
@@ -159,15 +159,24 @@ pub(crate) struct Applied {
     /// Term of the last entry applied. A leader may seal once it is its own term: everything
     /// earlier is applied.
     term: AtomicU64,
+    /// Term and index of one and the same entry.
+    both: Mutex<(u64, u64)>,
     changed: Notify,
 }
 
 impl Applied {
     /// Everything up to this entry is applied. Called by apply alone.
     pub(crate) fn set(&self, term: u64, index: u64) {
+        *lock(&self.both) = (term, index);
         self.term.store(term, Ordering::Release);
         self.index.store(index, Ordering::Release);
         self.changed.notify_waiters();
+    }
+
+    /// Term and index of the last entry applied.
+    pub(crate) fn id(&self) -> LogId {
+        let (term, index) = *lock(&self.both);
+        LogId { term, index }
     }
 
     pub(crate) fn index(&self) -> u64 {

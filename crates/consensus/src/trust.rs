@@ -145,11 +145,12 @@ impl<E: Env> Shared<E> {
     /// this replica: nobody can say which of the two is right but the majority, and the leader has
     /// it behind it.
     pub(crate) fn check_append(&self, request: &pb::AppendRequest) -> Result<(), String> {
-        self.check_term(request.vote.as_ref())?;
         let term = request.vote.map_or(0, |vote| vote.term);
-        if self.log.vote().is_some_and(|known| term < known.term) {
+        match self.log.vote().map(|known| known.term) {
             // A leader of the past; Raft tells it so.
-            return Ok(());
+            Some(known) if term < known => return Ok(()),
+            Some(known) if term > known => self.check_term(request.vote.as_ref())?,
+            _ => {}
         }
         match self.contradiction(term, request) {
             Some(what) if !self.env.skips(Check::Contradiction) => {
@@ -161,7 +162,7 @@ impl<E: Env> Shared<E> {
     }
 
     fn contradiction(&self, term: u64, request: &pb::AppendRequest) -> Option<String> {
-        let applied = LogId { term: self.applied.term(), index: self.applied.index() };
+        let applied = self.applied.id();
         // A leader's log holds everything that was committed before its term.
         let last = request.last.filter(|last| last.term == term);
         if let Some(last) = last.filter(|last| applied.term < term && last.index <= applied.index) {
@@ -174,7 +175,7 @@ impl<E: Env> Shared<E> {
         let entries = request.entries.iter();
         let entries = entries.map(|entry| LogId { term: entry.term, index: entry.index });
         request.prev.iter().map(id).chain(entries).find_map(|theirs| {
-            let ours = self.applied_term(theirs.index, applied.index)?;
+            let ours = self.applied_term(theirs.index, applied)?;
             (ours != theirs.term).then(|| {
                 format!(
                     "entry {} is applied here with term {ours}, and the leader of term {term} has \
@@ -186,9 +187,10 @@ impl<E: Env> Shared<E> {
     }
 
     /// Term of an entry that is applied; `None` where that is not known any more.
-    fn applied_term(&self, index: u64, applied: u64) -> Option<u64> {
-        if index > applied {
-            return None;
+    fn applied_term(&self, index: u64, applied: LogId) -> Option<u64> {
+        if index >= applied.index {
+            // Where nothing is written, heartbeats name the last entry.
+            return (index == applied.index).then_some(applied.term);
         }
         if let Some(purged) = self.log.bounds().0.filter(|purged| purged.index >= index) {
             return (purged.index == index).then_some(purged.term);
