@@ -608,8 +608,7 @@ async fn follow(inner: Arc<Inner>, bootstrap: Arc<Bootstrap<HostGround>>) {
     };
     let Some(core) = core else { return };
     let _ = inner.core.set(core.clone());
-    let Failed { why, diverged } = core.failed().await;
-    if diverged { inner.failure.diverge(why) } else { inner.failure.set(why) }
+    inner.failure.note(core.failed().await);
 }
 
 async fn find_cluster(inner: Arc<Inner>, bootstrap: Arc<Bootstrap<HostGround>>) {

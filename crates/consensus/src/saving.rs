@@ -13,7 +13,7 @@ use crate::shared::{Shared, lock};
 use crate::snapshot::Facts;
 use crate::wire;
 use quorate_engine::{Checksum, Effects, FreezeStep, Frozen, Garbage, Keyspace};
-use quorate_store::{Draft, SnapshotFile, StoreError};
+use quorate_store::{Draft, LogId, SnapshotFile, StoreError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -357,7 +357,7 @@ impl<E: Env> Shared<E> {
 
     /// What the last snapshot would be of, if there is a use for it.
     fn last_due(&self, when: LastSnapshot) -> Option<SnapshotMeta<Config<E>>> {
-        let (term, index) = (self.applied.term(), self.applied.index());
+        let LogId { term, index } = self.applied.id();
         let kept = lock(&self.kept).as_ref().map_or(0, |kept| kept.file.last.index);
         let wanted = match when {
             LastSnapshot::Never => false,

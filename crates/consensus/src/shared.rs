@@ -155,36 +155,34 @@ impl Figures {
 /// How far this replica has applied.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
+    /// Index of the last entry applied, for those who wait for one.
     index: AtomicU64,
-    /// Term of the last entry applied. A leader may seal once it is its own term: everything
-    /// earlier is applied.
-    term: AtomicU64,
-    /// Term and index of one and the same entry.
-    both: Mutex<(u64, u64)>,
+    /// The last entry applied: a term and an index that belong together.
+    last: Mutex<LogId>,
     changed: Notify,
 }
 
 impl Applied {
     /// Everything up to this entry is applied. Called by apply alone.
     pub(crate) fn set(&self, term: u64, index: u64) {
-        *lock(&self.both) = (term, index);
-        self.term.store(term, Ordering::Release);
+        *lock(&self.last) = LogId { term, index };
         self.index.store(index, Ordering::Release);
         self.changed.notify_waiters();
     }
 
     /// Term and index of the last entry applied.
     pub(crate) fn id(&self) -> LogId {
-        let (term, index) = *lock(&self.both);
-        LogId { term, index }
+        *lock(&self.last)
     }
 
     pub(crate) fn index(&self) -> u64 {
         self.index.load(Ordering::Acquire)
     }
 
+    /// Term of the last entry applied. A leader may seal once it is its own term: everything
+    /// earlier is applied.
     pub(crate) fn term(&self) -> u64 {
-        self.term.load(Ordering::Acquire)
+        self.id().term
     }
 
     /// Resolves when `index` is applied.
@@ -217,7 +215,8 @@ impl Failure {
         self.note(Failed { why, diverged: true });
     }
 
-    fn note(&self, reason: Failed) {
+    /// The first reason counts.
+    pub(crate) fn note(&self, reason: Failed) {
         if let Ok(()) = self.reason.set(reason) {
             self.set.notify_waiters();
         }
