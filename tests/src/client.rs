@@ -86,6 +86,14 @@ impl Client {
         self.stream.write_all(&out)
     }
 
+    /// A field of `INFO`.
+    pub fn info(&mut self, field: &str) -> Option<String> {
+        let reply = self.call(&["INFO", "everything"]).ok()?;
+        let prefix = format!("{field}:");
+        let shown = text(&reply)?;
+        shown.lines().find_map(|line| line.strip_prefix(&prefix).map(|it| it.trim().to_owned()))
+    }
+
     /// Waits for one answer.
     pub fn receive(&mut self) -> io::Result<Value> {
         let mut piece = [0_u8; 16 << 10];

@@ -3,7 +3,7 @@
 //!
 //! Every process is ended when its [`Replica`] is dropped, whatever the test did.
 
-use crate::client::{Client, text};
+use crate::client::Client;
 use crate::link::Link;
 use crate::wait::until;
 use std::fs::{self, File};
@@ -81,6 +81,8 @@ pub struct Replica {
     pub extra: Vec<String>,
     /// Extra environment of this replica (a preloaded shim).
     pub env: Vec<(String, String)>,
+    /// Lines of shell before the server takes the shell's place (`ulimit -n 256`).
+    pub before: String,
     peers: String,
     child: Option<Child>,
 }
@@ -94,6 +96,7 @@ impl Replica {
             dir,
             extra: Vec::new(),
             env: Vec::new(),
+            before: String::new(),
             peers: peers.to_owned(),
             child: None,
         }
@@ -101,6 +104,11 @@ impl Replica {
 
     /// Starts the process. Its output goes to `log` beside the data directory.
     pub fn start(&mut self) {
+        self.start_with(|command| command);
+    }
+
+    /// The same, with a change to how it is started (another output).
+    pub fn start_with(&mut self, change: impl FnOnce(&mut Command) -> &mut Command) {
         assert!(self.child.is_none(), "it runs already");
         fs::create_dir_all(&self.dir).expect("the data directory can be made");
         let log = File::options()
@@ -108,7 +116,8 @@ impl Replica {
             .append(true)
             .open(self.dir.with_extension("log"))
             .expect("the log file can be opened");
-        let child = Command::new(binary())
+        let mut command = self.command();
+        command
             .arg("server")
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--peer-port", &self.peer_port.to_string()])
@@ -120,10 +129,19 @@ impl Replica {
             .envs(self.env.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a descriptor can be copied"))
-            .stderr(log)
-            .spawn()
-            .expect("the server binary starts");
+            .stderr(log);
+        let child = change(&mut command).spawn().expect("the server binary starts");
         self.child = Some(child);
+    }
+
+    fn command(&self) -> Command {
+        if self.before.is_empty() {
+            return Command::new(binary());
+        }
+        let mut command = Command::new("sh");
+        let script = format!("{}\nexec \"$0\" \"$@\"", self.before);
+        command.arg("-c").arg(script).arg(binary());
+        command
     }
 
     /// Whether the process was started and has not been waited for.
@@ -177,14 +195,7 @@ impl Replica {
 
     /// A field of `INFO`, if the replica answers.
     pub fn info(&self, field: &str) -> Option<String> {
-        let reply = Client::connect(self.port, Duration::from_secs(5))
-            .ok()?
-            .call(&["INFO", "everything"])
-            .ok()?;
-        let prefix = format!("{field}:");
-        text(&reply)?
-            .lines()
-            .find_map(|line| line.strip_prefix(&prefix).map(|v| v.trim().to_owned()))
+        Client::connect(self.port, Duration::from_secs(5)).ok()?.info(field)
     }
 
     /// Writes once through this replica; true when it was acknowledged.

@@ -1,10 +1,10 @@
 //! Disks that lie, fill up or stop: an acknowledgement is never wrong, and the message says what to
 //! do.
 
-use quorate_tests::client::{is_ok, text};
+use quorate_tests::client::{Client, is_ok, text};
 use quorate_tests::cluster::{Cluster, Replica};
 use quorate_tests::shim::Shim;
-use quorate_tests::wait::until;
+use quorate_tests::wait::{until, within};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -193,6 +193,7 @@ fn a_full_disk_refuses_writes_and_recovers() {
     let mut client = cluster.replicas[0].client().expect("it answers");
     assert!(is_ok(&client.call(&["SET", "before", "1"]).expect("an answer")));
 
+    let before = cluster.replicas[0].output().lines().count();
     let ballast = disk.0.join("ballast");
     let filled = Command::new("dd")
         .args(["if=/dev/zero", "bs=1M", &format!("of={}", ballast.display())])
@@ -207,6 +208,14 @@ fn a_full_disk_refuses_writes_and_recovers() {
     let said = format!("{refused:?}");
     assert!(said.contains("disk"), "the error names the disk: {said}");
     assert_eq!(text(&client.call(&["GET", "before"]).expect("reads go on")).as_deref(), Some("1"));
+
+    // It is tried again and again, and told once.
+    let held = |client: &mut Client| client.info("log_lines_held")?.parse::<u64>().ok();
+    let quiet = within(Duration::from_secs(3), || held(&mut client).filter(|held| *held > 30));
+    let said = cluster.replicas[0].output();
+    let lines = said.lines().skip(before).collect::<Vec<_>>();
+    assert!(lines.len() < 12, "{quiet:?} were held back: {lines:#?}");
+    assert!(said.contains("the disk is full: writes are refused"), "{said}");
 
     fs::remove_file(ballast).expect("our own file");
     until("writes are accepted again", || {

@@ -4,14 +4,17 @@
 use quorate_engine::{Flags, cmd};
 use quorate_resp::Value;
 use quorate_tests::client::{Client, is_ok};
-use quorate_tests::cluster::{Cluster, Replica, Scratch};
+use quorate_tests::cluster::{Cluster, Replica, Scratch, binary, free_port};
 use quorate_tests::contents::{Contents, contents, first_difference};
 use quorate_tests::redis::Redis;
 use quorate_tests::script::{self, Target};
 use quorate_tests::wait::{pause, until};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 fn copy_log(replica: &Replica, to: &Path) {
@@ -194,6 +197,67 @@ fn a_clean_stop_makes_the_directory_exact() {
     cluster.replicas[leader].start();
     cluster.wait_writable();
     cluster.wait_agreed();
+}
+
+/// Three ports in a row, and the same for peers.
+fn ports_in_a_row() -> u16 {
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    until("free ports", || {
+        let port = free_port();
+        let row = port..port + 3;
+        row.into_iter().all(|port| is_free(port) && is_free(port + 10_000)).then_some(port)
+    })
+}
+
+/// `quorate dev` in a process group of its own, as a shell starts it.
+fn dev(port: u16, dir: &Path) -> Child {
+    Command::new(binary())
+        .args(["dev", "--port", &port.to_string(), "--dir"])
+        .arg(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("the binary starts")
+}
+
+/// The replicas of `quorate dev`, as soon as they serve.
+fn nodes_of(port: u16, dir: &Path) -> Vec<Replica> {
+    let ports = [port, port + 1, port + 2];
+    let nodes = ports.into_iter().zip(1..).map(|(port, number)| {
+        Replica::at((port, port + 10_000), dir.join(format!("node{number}")), "")
+    });
+    let nodes: Vec<Replica> = nodes.collect();
+    for node in &nodes {
+        until("a node serves", || node.accepts_writes().then_some(()));
+    }
+    nodes
+}
+
+#[test]
+fn a_dev_cluster_that_was_interrupted_is_opened_too() {
+    let (scratch, port) = (Scratch::new("dev"), ports_in_a_row());
+    let mut child = dev(port, scratch.path());
+    let nodes = nodes_of(port, scratch.path());
+    let mut client = nodes[0].client().expect("it answers");
+    client.call(&["SADD", "set", "a", "b", "c", "d", "e", "f", "g"]).expect("an answer");
+    client.call(&["SPOP", "set", "3"]).expect("an answer");
+    hidden(&nodes[0], "second");
+    until("all have applied it", || {
+        let digests: Vec<_> = nodes.iter().map(|node| node.info("state_digest")).collect();
+        digests.iter().all(|digest| digest == &digests[0] && digest.is_some()).then_some(())
+    });
+    let expected = contents(nodes[0].port);
+    let group = Pid::from_child(&child);
+    // A hangup opens the logs anew and ends nothing.
+    kill_process_group(group, Signal::HUP).expect("it is ours");
+    assert!(nodes.iter().all(Replica::accepts_writes));
+    kill_process_group(group, Signal::INT).expect("it is ours");
+    assert!(until("it stops", || child.try_wait().ok().flatten()).success());
+    for node in &nodes {
+        assert!(!is_inexact(node), "{:?}", node.dir);
+        check_directory(node, &expected);
+    }
 }
 
 #[test]

@@ -47,11 +47,16 @@ const CALL_STEP_MS: u64 = 10;
 /// No leader is believed a longer round trip.
 const ROUND_TRIP_MS_MAX: u32 = 10_000;
 
+/// A peer that has not answered for so long is told of. Whoever restarts is back before.
+const MISSED: Duration = Duration::from_secs(1);
+
 /// See the module. Written by `network`.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     waiting: Mutex<BTreeMap<u64, Waiting>>,
     trips: Mutex<BTreeMap<u64, Trips>>,
+    /// Since when peers do not answer, and whether that was told.
+    lost: Mutex<BTreeMap<u64, (Duration, bool)>>,
     /// The one to a quorum, microseconds: measured by the leader, heard by the others.
     round_trip_us: AtomicU64,
     /// Raft's clock as it was set: hundredths, and the round trip that calls are given.
@@ -115,6 +120,21 @@ impl Links {
 }
 
 impl Links {
+    /// A peer has not answered. Whether that is to be told, now for the first time.
+    pub(crate) fn missed(&self, node: u64, now: Duration) -> bool {
+        let mut lost = lock(&self.lost);
+        let (since, told) = lost.entry(node).or_insert((now, false));
+        let tell = !*told && now >= *since + MISSED;
+        *told |= tell;
+        tell
+    }
+
+    /// A peer has answered. For how long it had not, if that was told.
+    pub(crate) fn found(&self, node: u64, now: Duration) -> Option<Duration> {
+        let (since, told) = lock(&self.lost).remove(&node)?;
+        told.then(|| now.saturating_sub(since))
+    }
+
     /// A call to a peer has taken so long.
     pub(crate) fn measured(&self, node: u64, now: Duration, took: Duration) {
         let mut trips = lock(&self.trips);
@@ -309,6 +329,20 @@ mod tests {
         links.measured(1, at, Duration::from_secs(1));
         assert_eq!(links.to_quorum(3, at), Some(Duration::from_secs(1)));
         assert!(links.straggles(1, at));
+    }
+
+    #[test]
+    fn a_lost_peer_is_told_of_once_and_so_is_its_return() {
+        let (links, ms) = (Links::default(), Duration::from_millis);
+        assert_eq!(links.found(1, ms(0)), None);
+        // A restart is none of it.
+        assert!(!links.missed(1, ms(10_000)) && !links.missed(1, ms(10_900)));
+        assert_eq!(links.found(1, ms(10_950)), None);
+        let told = (0..1000).filter(|at| links.missed(1, ms(20_000 + at * 75)));
+        assert_eq!(told.count(), 1);
+        assert!(!links.missed(2, ms(95_000)));
+        assert_eq!(links.found(1, ms(95_000)), Some(ms(75_000)));
+        assert_eq!(links.found(1, ms(95_075)), None);
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn malformed<E: Env>(what: wire::Malformed) -> RPCError<Config<E>> {
 /// limit would never be known to be slow.
 struct Measured<E: Env> {
     shared: Arc<Shared<E>>,
-    node: u64,
+    to: PeerId,
     begun: Duration,
     call: Option<BoxFuture<'static, Result<Response, TransportError>>>,
 }
@@ -117,19 +117,27 @@ struct Measured<E: Env> {
 impl<E: Env> Measured<E> {
     fn call(shared: &Arc<Shared<E>>, to: &PeerId, request: Request) -> Self {
         let call = Some(shared.env.transport().call(to, request) as BoxFuture<'static, _>);
-        Self { begun: shared.env.elapsed(), shared: shared.clone(), node: to.node, call }
+        Self { begun: shared.env.elapsed(), shared: shared.clone(), to: to.clone(), call }
     }
 }
 
-/// Notes a round trip if there was one.
+/// Notes a round trip if there was one, and tells when a peer is lost or found.
 fn measure<E: Env>(
     shared: &Shared<E>,
-    (node, begun): (u64, Duration),
+    (to, begun): (&PeerId, Duration),
     answer: &Result<Response, TransportError>,
 ) {
-    if !matches!(answer, Err(TransportError::Unreachable(_))) {
-        let now = shared.env.elapsed();
-        shared.links.measured(node, now, now.saturating_sub(begun));
+    let now = shared.env.elapsed();
+    if let Err(TransportError::Unreachable(why)) = answer {
+        if shared.links.missed(to.node, now) {
+            tracing::warn!(peer = to.address, why, "a peer does not answer");
+        }
+        return;
+    }
+    shared.links.measured(to.node, now, now.saturating_sub(begun));
+    if let Some(silent) = shared.links.found(to.node, now) {
+        let after_s = silent.as_secs();
+        tracing::info!(peer = to.address, after_s, "a peer answers again");
     }
 }
 
@@ -140,7 +148,7 @@ impl<E: Env> Future for Measured<E> {
         let Some(call) = self.call.as_mut() else { return Poll::Pending };
         let answer = std::task::ready!(call.as_mut().poll(cx));
         self.call = None;
-        measure(&self.shared, (self.node, self.begun), &answer);
+        measure(&self.shared, (&self.to, self.begun), &answer);
         Poll::Ready(answer)
     }
 }
@@ -148,15 +156,15 @@ impl<E: Env> Future for Measured<E> {
 impl<E: Env> Drop for Measured<E> {
     fn drop(&mut self) {
         let Some(call) = self.call.take() else { return };
-        let (shared, of) = (self.shared.clone(), (self.node, self.begun));
-        if shared.queue.is_closed() || !shared.links.straggles(of.0, shared.env.elapsed()) {
+        let (shared, to, begun) = (self.shared.clone(), self.to.clone(), self.begun);
+        if shared.queue.is_closed() || !shared.links.straggles(to.node, shared.env.elapsed()) {
             return;
         }
         Shared::<E>::spawn(async move {
-            if let Some(answer) = Shared::<E>::within(STRAGGLER_MAX, call).await {
-                measure(&shared, of, &answer);
-            }
-            shared.links.caught(of.0);
+            let answer = Shared::<E>::within(STRAGGLER_MAX, call).await;
+            let never = || Err(TransportError::Unreachable("no answer in time".to_owned()));
+            measure(&shared, (&to, begun), &answer.unwrap_or_else(never));
+            shared.links.caught(to.node);
         });
     }
 }

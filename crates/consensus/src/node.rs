@@ -4,7 +4,7 @@ use crate::backup::Backup;
 use crate::bootstrap::guard::Guard;
 use crate::bootstrap::{Bootstrap, Ground, Local};
 use crate::core::{Core, Settings, Storage};
-use crate::grpc::{GrpcTransport, serve};
+use crate::grpc::{GrpcTransport, connections_max, serve};
 use crate::host::{Host, random};
 use crate::load::Progress;
 use crate::members::Start;
@@ -564,6 +564,7 @@ async fn bring_up(
     let listener = bound.map_err(|error| {
         StartError(format!("the peer port {} cannot be opened: {error}", options.peer_bind))
     })?;
+    let most = connections_max(options.peers.len().saturating_sub(1));
     let local = local(&options, identity)?;
     let ground = HostGround {
         host,
@@ -578,17 +579,17 @@ async fn bring_up(
     };
     let bootstrap = Bootstrap::new(local, identity.cluster, ground);
     lock(&inner.tasks).extend([
-        tokio::spawn(listen(inner.clone(), listener, bootstrap.clone(), secret)),
+        tokio::spawn(listen(inner.clone(), (listener, most), bootstrap.clone(), secret)),
         tokio::spawn(follow(inner.clone(), bootstrap.clone())),
         tokio::spawn(find_cluster(inner.clone(), bootstrap)),
     ]);
     Ok(())
 }
 
-/// Serves the peer port.
+/// Serves the peer port, with so many connections at most.
 async fn listen(
     inner: Arc<Inner>,
-    listener: TcpListener,
+    listener: (TcpListener, usize),
     bootstrap: Arc<Bootstrap<HostGround>>,
     secret: Option<String>,
 ) {

@@ -114,6 +114,7 @@ pub(crate) async fn keep_house<E: Env>(shared: Arc<Shared<E>>) {
     let mut round = 0_u32;
     let (mut seen, mut rested) = (0, true);
     let mut proposing = Duration::ZERO;
+    let mut full = false;
     while !shared.queue.is_closed() {
         Shared::<E>::sleep(PERIOD).await;
         if !shared.proposed.is_empty() {
@@ -130,6 +131,7 @@ pub(crate) async fn keep_house<E: Env>(shared: Arc<Shared<E>>) {
         round = round.wrapping_add(1);
         let look_at_disk = round.is_multiple_of(DISK_EVERY);
         if look_at_disk {
+            tell_full(&shared, &mut full);
             purge(&shared, &mut purged).await;
         }
         if !matches!(shared.route(), Route::Lead(_)) {
@@ -141,6 +143,16 @@ pub(crate) async fn keep_house<E: Env>(shared: Arc<Shared<E>>) {
         if look_at_disk && is_over(&mut cut) && cut_due(&shared, started_s) {
             cut = Some(ask(&shared, Work::Cut));
         }
+    }
+}
+
+/// Says when the disk has become full, and when it is no longer.
+fn tell_full<E: Env>(shared: &Shared<E>, before: &mut bool) {
+    let now = shared.log.is_full();
+    match (std::mem::replace(before, now), now) {
+        (false, true) => tracing::warn!("the disk is full: writes are refused until it has space"),
+        (true, false) => tracing::info!("the disk has space again: writes go on"),
+        _ => {}
     }
 }
 

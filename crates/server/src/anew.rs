@@ -4,6 +4,7 @@
 //! The process becomes its own successor: same arguments, same pid, so that whoever watches over it
 //! (a container, `quorate dev`, a service manager) sees no end and needs no rule for this.
 
+use crate::logging::Log;
 use crate::shared::unix_micros;
 use quorate_store::set_aside;
 use std::os::unix::process::CommandExt;
@@ -12,7 +13,7 @@ use std::process::Command;
 
 /// Sets the directory aside and replaces this process; comes back only where that fails, with the
 /// reason.
-pub(crate) fn begin(dir: &Path) -> String {
+pub(crate) fn begin(dir: &Path, log: &Log) -> String {
     let aside = match set_aside(dir, "diverged", unix_micros() / 1_000_000) {
         Ok(aside) => aside,
         Err(why) => {
@@ -30,6 +31,7 @@ pub(crate) fn begin(dir: &Path) -> String {
         Ok(this) => this,
         Err(why) => return format!("start the node again: {why}"),
     };
+    log.flush();
     // What this process has open closes with it, the directory's lock included.
     let why = Command::new(this).args(std::env::args_os().skip(1)).exec();
     format!("start the node again: {why}")

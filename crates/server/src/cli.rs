@@ -82,10 +82,20 @@ pub(crate) fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
-/// To standard error.
+/// To standard error, which may be gone, or a full pipe that nobody reads: it is waited for a
+/// moment only, since whoever complains is about to end.
 pub(crate) fn complain(text: &str) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
+    const TIME: std::time::Duration = std::time::Duration::from_secs(1);
+    let line = format!("{}\n", text.trim_end());
+    let (done, told) = std::sync::mpsc::channel();
+    let told_by = std::thread::Builder::new().spawn(move || {
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        let _ = done.send(());
+    });
+    if told_by.is_ok() {
+        let _ = told.recv_timeout(TIME);
+    }
 }
 
 fn directory(word: Option<&String>) -> Result<PathBuf, String> {

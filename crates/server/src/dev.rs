@@ -2,22 +2,26 @@
 //!
 //! Its nodes are child processes of the same binary with a data directory each, kept between runs,
 //! and a peer secret of their own.
-//! A node that dies (try `kill -9`) is started again after a moment. Ctrl-C stops all of them
-//! cleanly.
+//! A node that dies (try `kill -9`) is started again after a moment. Signals mean what they mean to
+//! a node, which is told the same: Ctrl-C stops all of them cleanly, a second one at once.
 
 use crate::cli::{Pairs, complain, print};
 use crate::serve::DIE_WITH_PARENT;
+use crate::signals::{INTERRUPT, Signals, Wish};
 use crate::{ping, secret};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How long the cluster may take to come up.
 const START_TIME: Duration = Duration::from_mins(1);
-/// How long a node may take to stop.
-const STOP_TIME: Duration = Duration::from_secs(30);
+/// How long a node may take to stop: handing over, clients, and 20 s for a last snapshot.
+const STOP_TIME: Duration = Duration::from_mins(1);
 /// Pause before a node that died is started again.
 const RESTART_TIME: Duration = Duration::from_secs(2);
 /// A node that lives shorter than this has a reason, which is shown instead of trying again.
@@ -32,6 +36,8 @@ struct Plan {
     dir: PathBuf,
     /// Settings passed on to every node.
     others: Pairs,
+    /// Process of each node that runs, by its number.
+    processes: Mutex<BTreeMap<u16, Pid>>,
 }
 
 /// One running node.
@@ -50,7 +56,13 @@ pub(crate) fn run(pairs: &Pairs) -> Result<(), String> {
 }
 
 fn plan(pairs: &Pairs) -> Result<Plan, String> {
-    let mut plan = Plan { port: 6379, nodes: 3, dir: "quorate-dev".into(), others: Vec::new() };
+    let mut plan = Plan {
+        port: 6379,
+        nodes: 3,
+        dir: "quorate-dev".into(),
+        others: Vec::new(),
+        processes: Mutex::default(),
+    };
     for (name, value) in pairs {
         let number = || value.parse::<u16>().map_err(|_| format!("--{name} {value} is no number"));
         match name.as_str() {
@@ -105,20 +117,40 @@ impl Plan {
             .arg(self.secret())
             .env(DIE_WITH_PARENT, "1")
             .stdin(Stdio::null())
-            // Ctrl-C is for the parent alone, which then stops the nodes.
+            // Ctrl-C goes to the whole group of the terminal, and is for the parent alone, which
+            // then tells the nodes: to them it would come twice.
             .process_group(0);
         for (name, value) in &self.others {
             command.arg(format!("--{name}")).arg(value);
         }
         let child = command.spawn().map_err(|why| format!("node {number} cannot start: {why}"))?;
+        let process = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        self.processes().extend(process.map(|process| (number, process)));
         Ok(Running { number, port, child, since: Instant::now() })
+    }
+
+    fn processes(&self) -> MutexGuard<'_, BTreeMap<u16, Pid>> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a node has ended, and how.
+    fn ended(&self, node: &mut Running) -> Option<std::process::ExitStatus> {
+        // Its number may be another process's from here on.
+        let status = node.child.try_wait().ok().flatten()?;
+        self.processes().remove(&node.number);
+        Some(status)
+    }
+
+    fn tell_all(&self, signal: Signal) {
+        for process in self.processes().values() {
+            // One that has just ended needs no telling.
+            let _ = kill_process(*process, signal);
+        }
     }
 }
 
 async fn cluster(plan: &Plan) -> Result<(), String> {
-    let broken = |why: std::io::Error| format!("signals cannot be caught: {why}");
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
+    let mut signals = Signals::catch()?;
     std::fs::create_dir_all(&plan.dir).map_err(|why| format!("{}: {why}", plan.dir.display()))?;
     secret::make(&plan.secret())?;
     let mut running = Vec::new();
@@ -128,13 +160,25 @@ async fn cluster(plan: &Plan) -> Result<(), String> {
     print(&format!("Starting {} nodes, data in {} (kept) …\n", plan.nodes, plan.dir.display()));
     let outcome = tokio::select! {
         outcome = life(plan, &mut running) => outcome,
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        () = told_to_stop(plan, &mut signals) => Ok(()),
     };
     print("\nStopping …\n");
-    stop_all(&mut running).await;
+    stop_all(plan, &mut running, &mut signals).await?;
     print(&format!("Stopped. The data stays in {}.\n", plan.dir.display()));
     outcome
+}
+
+/// Waits for a signal that ends the cluster; others are passed on. A hangup ends it if the terminal
+/// went that it was started on: nobody would know of it any more.
+async fn told_to_stop(plan: &Plan, signals: &mut Signals) {
+    let on_terminal = std::io::stdin().is_terminal();
+    loop {
+        match signals.next().await {
+            Wish::Stop(_) => return,
+            Wish::Reopen if on_terminal && !std::io::stdin().is_terminal() => return,
+            Wish::Reopen => plan.tell_all(Signal::HUP),
+        }
+    }
 }
 
 /// Waits for the cluster to come up, says how to connect, then keeps it running.
@@ -144,7 +188,7 @@ async fn life(plan: &Plan, running: &mut [Running]) -> Result<(), String> {
     loop {
         tokio::time::sleep(Duration::from_millis(200)).await;
         for node in running.iter_mut() {
-            let Ok(Some(status)) = node.child.try_wait() else { continue };
+            let Some(status) = plan.ended(node) else { continue };
             if node.since.elapsed() < LIFE_TIME {
                 return Err(died(plan, node.number, status));
             }
@@ -161,7 +205,7 @@ async fn come_up(plan: &Plan, running: &mut [Running]) -> Result<(), String> {
     while ready.iter().any(|ready| !ready) {
         for (node, ready) in running.iter_mut().zip(ready.iter_mut()).filter(|(_, ready)| !**ready)
         {
-            if let Ok(Some(status)) = node.child.try_wait() {
+            if let Some(status) = plan.ended(node) {
                 return Err(died(plan, node.number, status));
             }
             let port = node.port;
@@ -206,15 +250,27 @@ fn tail(path: &Path) -> String {
     lines.get(from..).unwrap_or(&[]).join("\n")
 }
 
-async fn stop_all(running: &mut [Running]) {
-    for node in running.iter() {
-        let port = node.port;
-        drop(tokio::task::spawn_blocking(move || ping::stop(port)).await);
-    }
-    for node in running.iter_mut() {
-        if tokio::time::timeout(STOP_TIME, node.child.wait()).await.is_err() {
-            complain(&format!("Node {} does not stop; killing it.", node.number));
-            drop(node.child.kill().await);
+/// Stops the nodes as SIGTERM stops any: each leaves a directory that stock Redis opens.
+async fn stop_all(
+    plan: &Plan,
+    running: &mut [Running],
+    signals: &mut Signals,
+) -> Result<(), String> {
+    plan.tell_all(Signal::TERM);
+    let stopped = async {
+        for node in running.iter_mut() {
+            if tokio::time::timeout(STOP_TIME, node.child.wait()).await.is_err() {
+                complain(&format!("Node {} does not stop; killing it.", node.number));
+                drop(node.child.kill().await);
+            }
         }
+    };
+    tokio::select! {
+        () = stopped => return Ok(()),
+        () = async { while signals.next().await != INTERRUPT {} } => {}
     }
+    for node in running {
+        drop(node.child.kill().await);
+    }
+    Err("Interrupted again: the nodes were killed.".to_owned())
 }

@@ -1,7 +1,7 @@
 //! The client port: binding, and accepting for as long as the process lives.
 //!
-//! An error of one connection never ends the loop; when file descriptors run out it waits a moment
-//! instead of spinning.
+//! An error of one connection never ends the loop; where file descriptors become few it waits a
+//! moment instead of spinning or of taking the last ones.
 
 use crate::backend::Backend;
 use crate::clients::FINISH;
@@ -121,7 +121,16 @@ fn start<B: Backend>(node: &B, shared: &Arc<Shared>, listeners: Vec<TcpListener>
 async fn accept<B: Backend>(node: B, shared: Arc<Shared>, listener: TcpListener) {
     loop {
         match listener.accept().await {
-            Ok((stream, address)) => admit(&node, &shared, stream, address),
+            Ok((stream, address)) => {
+                let last = shared.outside.descriptors.is_of_the_last(stream.as_raw_fd());
+                admit(&node, &shared, (stream, last), address);
+                if last {
+                    tracing::warn!("few file descriptors are left: a connection was refused");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+            // Its client has gone already.
+            Err(why) if why.kind() == std::io::ErrorKind::ConnectionAborted => {}
             Err(why) => {
                 tracing::warn!(%why, "accepting a connection failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -130,11 +139,17 @@ async fn accept<B: Backend>(node: B, shared: Arc<Shared>, listener: TcpListener)
     }
 }
 
-/// Starts a session, or tells the client why not.
-fn admit<B: Backend>(node: &B, shared: &Arc<Shared>, stream: TcpStream, address: SocketAddr) {
+/// Starts a session, or tells the client why not: also if it would have one of the last
+/// descriptors.
+fn admit<B: Backend>(
+    node: &B,
+    shared: &Arc<Shared>,
+    (stream, last): (TcpStream, bool),
+    address: SocketAddr,
+) {
     shared.stats.connections_total.fetch_add(1, Relaxed);
     let tuned = shared.tuned();
-    if let Some(refusal) = refusal(shared, &tuned, address) {
+    if let Some(refusal) = refusal(shared, &tuned, address).or(last.then_some(TOO_MANY)) {
         shared.stats.connections_rejected.fetch_add(1, Relaxed);
         // One attempt without waiting: a client that does not listen gets nothing.
         let _ = stream.try_write(refusal.as_bytes());

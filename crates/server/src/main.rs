@@ -10,6 +10,7 @@ mod cli;
 mod clients;
 mod command;
 mod cron;
+mod descriptors;
 mod dev;
 #[cfg(test)]
 mod double;
@@ -23,6 +24,7 @@ mod serve;
 mod session;
 mod settings;
 mod shared;
+mod signals;
 mod slowlog;
 mod stats;
 mod tools;

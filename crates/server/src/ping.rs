@@ -59,14 +59,6 @@ pub(crate) fn ask(host: &str, port: u16, password: Option<&str>) -> Result<Strin
     }
 }
 
-/// Asks a node to stop without handing over (the whole cluster goes).
-pub(crate) fn stop(port: u16) -> Result<(), String> {
-    let mut client = Client::connect("127.0.0.1", port)?;
-    // The node closes the connection instead of answering.
-    drop(client.call(&["SHUTDOWN", "NOW"]));
-    Ok(())
-}
-
 struct Client(TcpStream);
 
 impl Client {

@@ -4,10 +4,13 @@
 //! else happens), replica, sessions. The order of the end: no new clients, leadership handed over,
 //! what was begun is answered, the replica closes.
 
+use crate::cli::complain;
 use crate::clients::{FINISH, KILL};
 use crate::command::set_in_cluster;
+use crate::descriptors::Descriptors;
 use crate::settings::{Scope, Settings, all};
-use crate::shared::{Shared, Stop};
+use crate::shared::{Outside, Shared, Stop};
+use crate::signals::{INTERRUPT, Signals, Wish};
 use crate::{cron, listen, logging, secret};
 use quorate_consensus::{Failed, LastSnapshot, Node, Options};
 use quorate_engine::{Effects, Garbage};
@@ -15,7 +18,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// Set by `quorate dev` for its children: stop when the parent is gone.
@@ -24,30 +26,53 @@ pub(crate) const DIE_WITH_PARENT: &str = "QUORATE_DIE_WITH_PARENT";
 const HAND_OVER_TIME: Duration = Duration::from_secs(5);
 /// How long the end may wait for sessions to finish.
 const FINISH_TIME: Duration = Duration::from_secs(3);
-/// File descriptors kept for everything but clients.
-const DESCRIPTORS_RESERVED: u64 = 64;
 
 /// Runs a node until it is told to stop.
 pub(crate) fn run(settings: Settings) -> Result<(), String> {
-    logging::start(&settings)?;
+    let log = logging::start(&settings)?;
     limit_process(&settings);
+    let descriptors = claim_descriptors(&settings)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|why| format!("the runtime cannot start: {why}"))?;
-    let outcome = runtime.block_on(serve(settings));
+    let outside = Outside { log: log.clone(), descriptors };
+    let outcome = runtime.block_on(serve(settings, outside));
     // Blocking helpers (name look-ups) must not hold the end of the process up.
     runtime.shutdown_timeout(Duration::from_millis(200));
+    log.flush();
     outcome
 }
 
-/// No core dumps (they would hold the data), enough descriptors for `maxclients`, and no huge pages
-/// where they do more harm than good.
+/// As many descriptors as `maxclients` asks for; `maxclients` is lowered to what there are.
+fn claim_descriptors(settings: &Settings) -> Result<Descriptors, String> {
+    let wanted = settings.tuned().maxclients;
+    let others = peers(settings).len().saturating_sub(1);
+    let descriptors = Descriptors::claim(wanted, others);
+    let (limit, reserve) = (descriptors.limit(), descriptors.reserve());
+    let most = descriptors.clients_max();
+    if most == 0 {
+        return Err(format!(
+            "the limit of open files ('ulimit -n' is {limit}) is too low for a node: it must be \
+             above {reserve}"
+        ));
+    }
+    if most < wanted {
+        tracing::warn!(
+            "maxclients {wanted} is lowered to {most}: the limit of open files ('ulimit -n') is \
+             {limit}, and {reserve} are kept for the log, snapshots and peers"
+        );
+        settings.lower_maxclients(most);
+    }
+    Ok(descriptors)
+}
+
+/// No core dumps (they would hold the data), and no huge pages where they do more harm than good.
 ///
 /// The allocator asks for huge pages, and the kernel fills holes in them again that the allocator
 /// has given back. Five million keys of 16 and 16 bytes, growth of resident memory: 106 bytes a key
 /// with huge pages, 97 without; a snapshot of two million keys added 32 MB and adds 5.
 /// (`MIMALLOC_ALLOW_THP=0` shows the same.) Two million keys set and read cost 3 % more CPU.
 fn limit_process(settings: &Settings) {
-    use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, Signal, setrlimit};
     if settings.get("disable-thp") == "yes"
         && let Err(why) = rustix::thread::disable_transparent_huge_pages(true)
     {
@@ -55,25 +80,13 @@ fn limit_process(settings: &Settings) {
     }
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let _ = setrlimit(Resource::Core, none);
-    let wanted = settings.tuned().maxclients as u64 + DESCRIPTORS_RESERVED;
-    let now = getrlimit(Resource::Nofile);
-    if now.current.is_some_and(|current| current < wanted) {
-        let current = now.maximum.map_or(wanted, |maximum| maximum.min(wanted));
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..now });
-        if current < wanted {
-            tracing::warn!(
-                descriptors = current,
-                maxclients = wanted - DESCRIPTORS_RESERVED,
-                "fewer file descriptors than maxclients asks for: raise the limit (ulimit -n)"
-            );
-        }
-    }
     if std::env::var_os(DIE_WITH_PARENT).is_some() {
         let _ = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
     }
 }
 
-async fn serve(settings: Settings) -> Result<(), String> {
+async fn serve(settings: Settings, outside: Outside) -> Result<(), String> {
+    let mut signals = Signals::catch()?;
     let port: u16 = settings.get("port").parse().unwrap_or(6379);
     let backlog = settings.get("tcp-backlog").parse().unwrap_or(511);
     let listeners = listen::bind(&settings.get("bind"), port, backlog)?;
@@ -82,7 +95,7 @@ async fn serve(settings: Settings) -> Result<(), String> {
     tracing::info!(dir = %options.dir.display(), peers = ?options.peers, "starting");
     let node = Node::start(options, effects).map_err(|why| why.to_string())?;
     let (rebind, rebinds) = mpsc::channel(1);
-    let shared = Arc::new(Shared::new(settings, rebind));
+    let shared = Arc::new(Shared::new(settings, rebind, outside));
     shared.see_cluster(node.peek().await.settings());
     tokio::spawn(carry_out(effects_of_node));
     tokio::spawn(cron::run(node.clone(), Arc::clone(&shared)));
@@ -90,37 +103,64 @@ async fn serve(settings: Settings) -> Result<(), String> {
     let accepting =
         tokio::spawn(listen::accept_all(node.clone(), Arc::clone(&shared), listeners, rebinds));
     tracing::info!(port, "ready for clients");
-    let stop = wait_for_end(&node, &shared).await?;
+    let stop = wait_for_end(&node, &shared, &mut signals).await;
     shared.request_stop(stop);
-    let _ = accepting.await;
-    end(&node, &shared, stop).await;
-    Ok(())
+    tokio::select! {
+        () = async {
+            let _ = accepting.await;
+            end(&node, &shared, stop).await;
+        } => Ok(()),
+        () = insisted(&shared, &mut signals) => {
+            tracing::warn!("interrupted again: ending at once");
+            shared.outside.log.flush();
+            std::process::exit(1)
+        }
+    }
+}
+
+/// Waits for a second interrupt. Nothing is lost by it: what was acknowledged is on disks.
+async fn insisted(shared: &Shared, signals: &mut Signals) {
+    loop {
+        match signals.next().await {
+            INTERRUPT => return,
+            Wish::Reopen => shared.outside.log.reopen(),
+            Wish::Stop(_) => {}
+        }
+    }
 }
 
 /// Waits for a signal, SHUTDOWN, or a failure of the replica.
-async fn wait_for_end(node: &Node, shared: &Shared) -> Result<Stop, String> {
-    let broken = |why: std::io::Error| format!("signals cannot be caught: {why}");
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
+async fn wait_for_end(node: &Node, shared: &Shared, signals: &mut Signals) -> Stop {
     let mut stop = shared.stop.subscribe();
-    tokio::select! {
-        Failed { why, diverged } = node.failed() => {
-            tracing::error!(why, "this node must stop");
-            crate::cli::complain(&format!("this node must stop: {why}"));
-            if diverged {
-                let why = crate::anew::begin(Path::new(&shared.settings.get("dir")));
-                crate::cli::complain(&why);
+    loop {
+        tokio::select! {
+            Failed { why, diverged } = node.failed() => fail(shared, &why, diverged),
+            wish = signals.next() => match wish {
+                Wish::Reopen => shared.outside.log.reopen(),
+                Wish::Stop(signal) => {
+                    tracing::info!(signal, "told to stop");
+                    return Stop::Orderly(LastSnapshot::default());
+                }
+            },
+            asked = stop.wait_for(|stop| *stop != Stop::No) => {
+                return asked.map_or(Stop::Orderly(LastSnapshot::default()), |stop| *stop);
             }
-            // At once: what would be dropped on the way out writes to the disk again, and sled
-            // panics where that fails.
-            std::process::exit(1)
-        }
-        _ = interrupt.recv() => Ok(Stop::Orderly(LastSnapshot::default())),
-        _ = terminate.recv() => Ok(Stop::Orderly(LastSnapshot::default())),
-        asked = stop.wait_for(|stop| *stop != Stop::No) => {
-            Ok(asked.map_or(Stop::Orderly(LastSnapshot::default()), |stop| *stop))
         }
     }
+}
+
+/// The end of a node that must not go on.
+fn fail(shared: &Shared, why: &str, diverged: bool) -> ! {
+    tracing::error!(why, "this node must stop");
+    shared.outside.log.flush();
+    complain(&format!("this node must stop: {why}"));
+    if diverged {
+        let why = crate::anew::begin(Path::new(&shared.settings.get("dir")), &shared.outside.log);
+        complain(&why);
+    }
+    // At once: what would be dropped on the way out writes to the disk again, and sled panics where
+    // that fails.
+    std::process::exit(1)
 }
 
 async fn end(node: &Node, shared: &Shared, stop: Stop) {
@@ -221,6 +261,12 @@ async fn found_settings(node: Node, shared: Arc<Shared>) {
     }
 }
 
+/// Every node of the cluster, by its peer port.
+fn peers(settings: &Settings) -> Vec<String> {
+    let peers = settings.get("peers");
+    peers.split([',', ' ']).filter(|peer| !peer.is_empty()).map(str::to_owned).collect()
+}
+
 /// What the replica is told, from the settings.
 fn options(settings: &Settings) -> Result<Options, String> {
     let number = |name: &str| settings.get(name).parse::<u64>().unwrap_or(0);
@@ -231,12 +277,7 @@ fn options(settings: &Settings) -> Result<Options, String> {
     };
     let peer_port = u16::try_from(peer_port)
         .map_err(|_| format!("peer port {peer_port} is too large: give --peer-port"))?;
-    let peers: Vec<String> = settings
-        .get("peers")
-        .split([',', ' '])
-        .filter(|peer| !peer.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let peers = peers(settings);
     let peer_address = peer_address(settings, &peers, peer_port)?;
     let peer_bind = peer_bind(settings, &peers, peer_port)?;
     let host = match settings.get("announce-host") {

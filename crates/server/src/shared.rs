@@ -3,6 +3,8 @@
 //! Made once in `serve` and handed down; there are no globals.
 
 use crate::clients::Clients;
+use crate::descriptors::Descriptors;
+use crate::logging::Log;
 use crate::registry::{Entry, Registry};
 use crate::settings::{Scope, Settings, Tuned};
 use crate::slowlog::Slowlog;
@@ -35,9 +37,17 @@ pub(crate) struct Pause {
     pub(crate) all: bool,
 }
 
+/// What the process has of the system.
+#[derive(Debug, Default)]
+pub(crate) struct Outside {
+    pub(crate) log: Log,
+    pub(crate) descriptors: Descriptors,
+}
+
 /// The shared part of a server.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
+    pub(crate) outside: Outside,
     /// Rises with every change of settings, so that sessions know when to look again.
     pub(crate) generation: AtomicU64,
     pub(crate) registry: &'static Registry,
@@ -74,12 +84,17 @@ pub(crate) type Rebind = (u16, tokio::sync::oneshot::Sender<Result<(), String>>)
 impl Shared {
     /// Everything at its beginning. The registry is leaked once: sessions keep references to its
     /// entries.
-    pub(crate) fn new(settings: Settings, rebind: tokio::sync::mpsc::Sender<Rebind>) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        rebind: tokio::sync::mpsc::Sender<Rebind>,
+        outside: Outside,
+    ) -> Self {
         let registry: &'static Registry = Box::leak(Box::new(Registry::new()));
         let started_unix_s = unix_micros() / 1_000_000;
         let port = settings.get("port").parse().unwrap_or(0);
         Self {
             settings,
+            outside,
             generation: AtomicU64::new(1),
             registry,
             stats: Stats::new(registry.entries().len()),

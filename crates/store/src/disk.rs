@@ -4,6 +4,7 @@
 //! [`OsDisk`] is the real one; tests and the simulation use `FakeDisk`. Nothing above this file
 //! calls `std::fs`, but for `facts`, whose library brings its own files.
 
+use crate::spares::Spares;
 use rustix::fs::{Advice, FlockOperation};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
@@ -67,6 +68,7 @@ pub trait Disk: Clone + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct OsDisk {
     root: Arc<PathBuf>,
+    spares: Arc<Spares>,
 }
 
 impl OsDisk {
@@ -74,7 +76,7 @@ impl OsDisk {
     pub fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
         make_private_dir(&root)?;
-        Ok(Self { root: Arc::new(root) })
+        Ok(Self { root: Arc::new(root), spares: Arc::new(Spares::new()) })
     }
 
     /// The root directory.
@@ -102,7 +104,7 @@ impl Disk for OsDisk {
     type File = File;
 
     fn open(&self, path: &str) -> io::Result<File> {
-        let file = options().open(self.at(path))?;
+        let file = self.spares.open(|| options().open(self.at(path)))?;
         // After a failed fsync the kernel keeps pages that never reached the disk and calls them
         // clean. Forget clean pages before reading, so that recovery sees what the disk has and not
         // what memory still believes.
@@ -111,11 +113,11 @@ impl Disk for OsDisk {
     }
 
     fn create(&self, path: &str) -> io::Result<File> {
-        options().create(true).truncate(true).open(self.at(path))
+        self.spares.open(|| options().create(true).truncate(true).open(self.at(path)))
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        let listing = match std::fs::read_dir(self.at(dir)) {
+        let listing = match self.spares.open(|| std::fs::read_dir(self.at(dir))) {
             Ok(listing) => listing,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
@@ -153,7 +155,7 @@ impl Disk for OsDisk {
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        File::open(self.at(dir))?.sync_all()
+        self.spares.open(|| File::open(self.at(dir)))?.sync_all()
     }
 
     fn free_bytes(&self) -> io::Result<u64> {

@@ -6,6 +6,7 @@
 //! Nothing here needs more than one thread.
 
 mod client;
+mod inbound;
 mod secret;
 mod server;
 #[cfg(test)]
@@ -17,7 +18,7 @@ mod server;
 mod tests;
 
 pub(crate) use client::GrpcTransport;
-pub(crate) use server::serve;
+pub(crate) use server::{connections_max, serve};
 
 use std::time::Duration;
 

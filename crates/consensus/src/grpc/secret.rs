@@ -5,7 +5,9 @@
 //! anything. The secret keeps strangers out; it does not hide traffic (that is TLS's or the
 //! network's matter).
 
+use super::inbound::Standing;
 use std::hint::black_box;
+use std::sync::Arc;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
@@ -41,12 +43,13 @@ impl Gate {
 
 impl Interceptor for Gate {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        let Some(token) = &self.token else { return Ok(request) };
+        let connection = request.extensions().get::<Arc<Standing>>();
         let given = request.metadata().get(KEY).map_or(&[][..], |value| value.as_bytes());
-        if same(token.as_bytes(), given) {
+        if self.token.as_ref().is_none_or(|token| same(token.as_bytes(), given)) {
+            connection.inspect(|it| it.is_of_a_peer());
             return Ok(request);
         }
-        let from = request.remote_addr();
+        let from = connection.map(|it| it.from);
         tracing::warn!(?from, "peer port: a request without the right peer secret was refused");
         Err(Status::unauthenticated("wrong peer secret"))
     }

@@ -5,6 +5,7 @@
 //! stop. Nothing is buffered here beyond what tonic holds of one message; back-pressure is
 //! HTTP/2's.
 
+use super::inbound::{Connection, Inbound};
 use super::secret::{self, Gate};
 use super::{
     ACCEPT_PAUSE, BUSY_KEEPALIVE_TIMEOUT, CONNECTION_WINDOW_BYTES, HEADER_BYTES_MAX,
@@ -22,16 +23,23 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 type Stop = Shared<BoxFuture<'static, ()>>;
 
-/// Serves `service` on `listener` until `stop` resolves, or until this future is dropped.
+/// Connections that are let in from so many other nodes at most: four of each, those once more
+/// that it opens before the old ones are known to be dead, and a few of nobody's.
+pub(crate) fn connections_max(others: usize) -> usize {
+    8 * others + 8
+}
+
+/// Serves `service` on `listener`, of which no more than the given number of connections is taken,
+/// until `stop` resolves, or until this future is dropped.
 pub(crate) async fn serve<S: Service + ?Sized>(
-    listener: TcpListener,
+    (listener, most): (TcpListener, usize),
     service: Arc<S>,
     secret: Option<&str>,
     stop: impl Future<Output = ()> + Send + 'static,
@@ -54,7 +62,7 @@ pub(crate) async fn serve<S: Service + ?Sized>(
         .http2_keepalive_timeout(Some(BUSY_KEEPALIVE_TIMEOUT))
         .serve_with_incoming_shutdown(
             InterceptedService::new(peer, gate),
-            accepted(listener, secret.is_some()),
+            accepted(listener, Inbound::new(most), secret.is_some()),
             stop.clone(),
         );
     let limit = async {
@@ -75,20 +83,25 @@ pub(super) fn is_let_in(from: IpAddr, has_secret: bool) -> bool {
 /// Accepted connections. An error of `accept` (no descriptors left) never ends the stream.
 fn accepted(
     listener: TcpListener,
+    inbound: Inbound,
     has_secret: bool,
-) -> impl Stream<Item = Result<TcpStream, io::Error>> {
-    futures::stream::unfold(listener, move |listener| async move {
+) -> impl Stream<Item = Result<Connection, io::Error>> {
+    futures::stream::unfold((listener, inbound), move |(listener, inbound)| async move {
         loop {
             match listener.accept().await {
                 Ok((_, from)) if !is_let_in(from.ip(), has_secret) => {
                     tracing::warn!(%from, "peer port: closed, since there is no peer secret");
                 }
-                Ok((stream, _)) => {
+                Ok((stream, from)) => {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "peer port: TCP_NODELAY");
                     }
-                    return Some((Ok(stream), listener));
+                    if let Some(connection) = inbound.admit(stream, from) {
+                        return Some((Ok(connection), (listener, inbound)));
+                    }
+                    tracing::warn!(%from, "peer port: closed, there are too many");
                 }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     tracing::warn!(%error, "peer port: cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -155,6 +155,9 @@ impl Service for Echo {
     }
 }
 
+/// Connections that a server here takes.
+const MOST: usize = 16;
+
 /// A server on a runtime and thread of its own; dropping it kills it without a goodbye.
 struct Running {
     address: SocketAddr,
@@ -172,7 +175,7 @@ impl Running {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async move {
                 let listener = TcpListener::from_std(listener).expect("a listener");
-                let serving = serve(listener, service, secret, std::future::pending());
+                let serving = serve((listener, MOST), service, secret, std::future::pending());
                 tokio::select! {
                     _ = killed => {}
                     result = serving => panic!("the server ended by itself: {result:?}"),
@@ -416,6 +419,28 @@ async fn a_peer_that_never_answers_is_given_up() {
     assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
 }
 
+#[tokio::test]
+async fn silent_strangers_do_not_keep_peers_out() {
+    use std::io::Read as _;
+    let server = started();
+    let transport = GrpcTransport::new(None);
+    let silent = |count| {
+        let connect = || std::net::TcpStream::connect(server.address).expect("a connection");
+        (0..count).map(|_| connect()).collect::<Vec<_>>()
+    };
+    let before = silent(3 * MOST);
+    assert_eq!(vote(&transport, &server.peer(), 1).await, Ok(true));
+    // The peer is known by now: whoever comes later does not push it out.
+    let _after = silent(3 * MOST);
+    assert_eq!(vote(&transport, &server.peer(), 2).await, Ok(true));
+    // The oldest were closed.
+    for mut stream in before {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        let end = stream.read_to_end(&mut Vec::new()).map_err(|error| error.kind());
+        assert_ne!(end, Err(std::io::ErrorKind::WouldBlock));
+    }
+}
+
 /// One message, then nothing for ever. The receiver errs when the stream is dropped.
 fn endless<T: Send + 'static>(first: T) -> (BoxStream<'static, T>, oneshot::Receiver<()>) {
     let (guard, dropped) = oneshot::channel::<()>();
@@ -468,7 +493,7 @@ async fn stop_ends_open_streams_and_frees_the_port() {
     let address = listener.local_addr().expect("a bound socket");
     let service: Arc<dyn Service> = Arc::new(Echo::default());
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(listener, service, None, stopped.map(|_| ())));
+    let serving = tokio::spawn(serve((listener, MOST), service, None, stopped.map(|_| ())));
     let transport = GrpcTransport::new(None);
     let peer = PeerId { node: 7, address: address.to_string() };
     let (input, _dropped) = endless(index(1));

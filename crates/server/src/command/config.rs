@@ -78,9 +78,21 @@ fn set(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
             Ok(value) => value,
             Err(why) => return refused(&why),
         };
+        if row.name == "maxclients"
+            && let Err(most) = call.shared.outside.descriptors.make_room(number(&value))
+        {
+            return refused(&format!(
+                "The operating system is not able to handle the specified number of clients, try \
+                 with {most}"
+            ));
+        }
         changes.push(ConfigChange { row, value });
     }
     Ok(Work::Configure(changes))
+}
+
+fn number(value: &str) -> usize {
+    value.parse().unwrap_or(usize::MAX)
 }
 
 #[cold]

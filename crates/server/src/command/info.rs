@@ -365,6 +365,9 @@ fn quorate(text: &mut String, facts: &Facts<'_>) {
     field(text, "fsync_usec_p50", status.fsync.1);
     field(text, "fsync_usec_p99", status.fsync.2);
     field(text, "disk_full", u8::from(status.disk_full));
+    let log = &facts.call.shared.outside.log;
+    field(text, "log_lines_lost", log.lines_lost());
+    field(text, "log_lines_held", log.lines_held());
     let given = all().filter(|row| facts.call.shared.settings.is_given(row.name)).count();
     field(text, "settings_given", given);
 }

@@ -5,7 +5,7 @@
 use crate::double::Double;
 use crate::listen;
 use crate::settings::Settings;
-use crate::shared::Shared;
+use crate::shared::{Outside, Shared};
 use quorate_consensus::{Answer, NotApplied, ReadError};
 use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError};
@@ -29,7 +29,7 @@ impl Server {
         pairs.extend(settings.iter().map(|(name, value)| ((*name).into(), (*value).into())));
         let settings = Settings::from_pairs(&pairs, None).expect("settings that are accepted");
         let (rebind, rebinds) = tokio::sync::mpsc::channel(1);
-        let shared = Arc::new(Shared::new(settings, rebind));
+        let shared = Arc::new(Shared::new(settings, rebind, Outside::default()));
         let node = Double::new();
         tokio::spawn(listen::accept_all(node.clone(), Arc::clone(&shared), listeners, rebinds));
         tokio::spawn(crate::cron::run(node.clone(), Arc::clone(&shared)));

@@ -167,6 +167,13 @@ impl Settings {
         old
     }
 
+    /// Takes no more clients than the system has room for.
+    pub(crate) fn lower_maxclients(&self, most: usize) {
+        if let Some(row) = find("maxclients") {
+            self.replace(&[(row, most.to_string())]);
+        }
+    }
+
     /// Path of the file that `CONFIG REWRITE` rewrites.
     pub(crate) fn file(&self) -> Option<&std::path::Path> {
         self.file.as_deref()
