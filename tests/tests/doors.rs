@@ -166,6 +166,60 @@ fn a_damaged_or_foreign_file_is_not_restored() {
     assert!(!dir.join("appendonlydir").exists(), "nothing half made is left");
 }
 
+/// What Redis tolerates is mended and named, unless `--strict` is given; what has no place here is
+/// left out and named if `--skip-unsupported` is.
+#[test]
+fn an_odd_file_is_restored_and_what_was_done_is_said() {
+    // A sorted set out of order, a list without elements, a string; bytes behind the end.
+    let zset: &[u8] = b"\x11\x06orders\x11\x11\0\0\0\x04\0\x81a\x02\x03\x01\x81b\x02\x01\x01\xff";
+    let file = |more: &[u8]| {
+        let body = [zset, b"\x01\x05empty\0", more, b"\0\x04name\x05value"].concat();
+        [b"REDIS0009\xfe\0", &body[..], b"\xff\0\0\0\0\0\0\0\0behind"].concat()
+    };
+    let library = b"\xf5\x0f#!lua name=one\n";
+    let scratch = Scratch::new("odd");
+    let (odd, unsupported) = (scratch.path().join("odd.rdb"), scratch.path().join("lib.rdb"));
+    std::fs::write(&odd, file(b"")).expect("it can be written");
+    std::fs::write(&unsupported, file(library)).expect("it can be written");
+    let dir = scratch.path().join("data");
+    for (from, more, why) in [
+        (&odd, &["--strict"][..], "the key \"orders\": a sorted set is out of order"),
+        (&unsupported, &[], "the function library \"one\""),
+        (&unsupported, &[], "--skip-unsupported leaves such things out"),
+        (&unsupported, &["--strict", "--skip-unsupported"], "the key \"orders\""),
+        (&odd, &["--strict", "7"], "'7' is not understood"),
+    ] {
+        let args = ["restore", "--from", path(from), "--data", path(&dir)];
+        let done = quorate(&[&args[..], more].concat());
+        assert!(!done.status.success() && said(&done).contains(why), "{more:?}: {}", said(&done));
+        assert!(!dir.join("appendonlydir").exists(), "nothing half made is left");
+    }
+    let mut cluster = Cluster::prepare("odd", 1, &[]);
+    let own = cluster.replicas[0].dir.clone();
+    let args =
+        ["restore", "--skip-unsupported", "--from", path(&unsupported), "--data", path(&own)];
+    let done = quorate(&args);
+    assert!(done.status.success(), "{}", said(&done));
+    for line in [
+        "the key \"orders\" of database 0 is mended: a sorted set is out of order",
+        "the key \"empty\" of database 0 is left out: it has no elements",
+        "left out: the function library \"one\"",
+        "1 keys mended, 1 without elements left out, 1 values and data",
+        "6 bytes behind the end of the file are ignored",
+        ": 2 keys, ",
+    ] {
+        assert!(said(&done).contains(line), "{line}: {}", said(&done));
+    }
+    let (odd, other) = (path(&odd), scratch.path().join("other"));
+    let done = quorate(&["restore", "--from", odd, "--data", path(&other)]);
+    assert!(done.status.success(), "{}", said(&done));
+    cluster.replicas[0].start();
+    cluster.wait_writable();
+    let mut client = cluster.replicas[0].client().expect("it answers");
+    let members = client.call(&["ZRANGE", "orders", "0", "-1"]).expect("an answer");
+    assert_eq!(members, Value::Array(vec![Value::Bulk(b"b".to_vec()), Value::Bulk(b"a".to_vec())]));
+}
+
 #[test]
 fn a_running_cluster_is_backed_up() {
     let mut cluster = Cluster::start("backup", 3, &[]);

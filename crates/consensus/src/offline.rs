@@ -7,7 +7,7 @@ use crate::load::{Progress, State, alone};
 use crate::members::Members;
 use crate::raft::{Config, Peer, SnapshotMeta, StoredMembership, log_id};
 use crate::snapshot::Facts;
-use quorate_engine::SnapshotReader;
+use quorate_engine::{Foreign, Report, SnapshotError, SnapshotReader};
 use quorate_store::{Disk, Identity, Log, LogId, LogOptions, OsDisk, Snapshots, StoreError, Vote};
 use std::io;
 use std::path::Path;
@@ -40,6 +40,8 @@ pub struct Restored {
     pub keys: u64,
     /// The new cluster, 32 hexadecimal digits.
     pub cluster: String,
+    /// What was mended and left out.
+    pub report: Report,
 }
 
 fn options() -> LogOptions {
@@ -48,6 +50,16 @@ fn options() -> LogOptions {
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+/// Why a file is not taken, and what helps.
+fn refused(error: &SnapshotError) -> String {
+    let hint = if error.fault.can_be_skipped() {
+        "; --skip-unsupported leaves such things out and lists them"
+    } else {
+        ""
+    };
+    format!("{error}{hint}")
 }
 
 /// Gives the committed state of a stopped node as an RDB file to `sink`.
@@ -96,6 +108,7 @@ pub fn export(
 /// end; `total` bytes in all). Nodes without data join the node that starts from it.
 pub fn restore(
     dir: &Path,
+    foreign: Foreign,
     source: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>,
     (total, step): (u64, Step<'_>),
 ) -> Result<Restored, String> {
@@ -109,18 +122,18 @@ pub fn restore(
     }
     let node = random().max(1);
     let cluster = draw_cluster(node, random());
-    let mut reader = SnapshotReader::new([(cluster >> 64) as u64, cluster as u64]);
+    let mut reader = SnapshotReader::foreign([(cluster >> 64) as u64, cluster as u64], foreign);
     let mut piece = vec![0; PIECE_BYTES];
     loop {
         let count = source(&mut piece).map_err(text)?;
         if count == 0 {
             break;
         }
-        reader.feed(piece.get(..count).unwrap_or_default()).map_err(text)?;
+        reader.feed(piece.get(..count).unwrap_or_default()).map_err(|why| refused(&why))?;
         step(reader.bytes(), total);
     }
-    let keys = reader.keys();
-    let (keyspace, _) = reader.finish().map_err(text)?;
+    let (keys, report) = (reader.keys(), reader.report().clone());
+    let (keyspace, _) = reader.finish().map_err(|why| refused(&why))?;
     let last = LogId { term: FIRST_TERM, index: keyspace.applied_index().max(1) };
     let id = log_id::<<Host as crate::env::Env>::Rt>(last.term, last.index);
     // Where it is reached is known when it starts.
@@ -150,5 +163,5 @@ pub fn restore(
         Ok(())
     };
     write().map_err(text)?;
-    Ok(Restored { keys, cluster: format!("{cluster:032x}") })
+    Ok(Restored { keys, cluster: format!("{cluster:032x}"), report })
 }

@@ -36,7 +36,10 @@ pub use keyspace::{
 pub use plan::{Plan, read};
 pub use seal::{Refusal, SealLimits, Sealed, seal};
 pub use settings::{SettingError, Settings};
-pub use snapshot::{Checksum, Piece, SnapshotError, SnapshotFacts, SnapshotFault, SnapshotReader};
+pub use snapshot::{
+    Checksum, Foreign, NOTES_MAX, Note, Piece, Report, SnapshotError, SnapshotFacts, SnapshotFault,
+    SnapshotReader,
+};
 pub use spec::{
     Arity, Flags, Group, JudgeFn, Judgement, Keys, Logged, Meta, ReadFn, RewriteFn, Run as RunFn,
     Span, Spec, WriteFn,

@@ -28,6 +28,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+#[path = "redis_reads_snapshots/oddities.rs"]
+mod oddities;
 #[path = "redis_reads_snapshots/old_encodings.rs"]
 mod old_encodings;
 

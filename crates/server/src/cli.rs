@@ -20,7 +20,8 @@ const USAGE: &str =
   quorate log print DIR                    show the log of a stopped node, record by record
   quorate check DIR [--repair]             verify a stopped node's data directory
   quorate export --data DIR --out FILE     a stopped node's data as an RDB file
-  quorate restore --from FILE --data DIR   a new cluster's first data directory from an RDB file
+  quorate restore --from FILE --data DIR [--strict] [--skip-unsupported]
+                                           a new cluster's first data directory from an RDB file
   quorate backup --from HOST:PORT [--auth PW] --out FILE
                                            an RDB file from a running node
   quorate help settings                    describe every setting
@@ -165,7 +166,8 @@ fn flags(words: &[String]) -> Result<(Option<String>, Pairs), String> {
         while let Some(value) = words.next_if(|word| !word.starts_with("--")) {
             values.push(value);
         }
-        let switch = name == "unsafe-no-fsync" && values.is_empty();
+        let switch = matches!(name, "unsafe-no-fsync" | "strict" | "skip-unsupported");
+        let switch = switch && values.is_empty();
         if values.is_empty() && !switch && name != "save" {
             return Err(format!("'--{name}' needs a value"));
         }

@@ -374,10 +374,11 @@ pub(super) fn garbage(entry: Entry) -> Option<Garbage> {
 
 impl Database {
     /// Puts a key as a snapshot gives it; its deadline comes with all others at the end
-    /// ([`Expiry::fill`](super::expiry::Expiry::fill)). False if it was there already: then the
-    /// snapshot is refused, and this database, whose counters are wrong now, with it.
-    pub(crate) fn restore(&mut self, at: Point, entry: Entry) -> bool {
+    /// ([`Expiry::fill`](super::expiry::Expiry::fill)). What was there already, if
+    /// anything: then the snapshot is refused, and this database, whose counters are wrong now,
+    /// with it.
+    pub(crate) fn restore(&mut self, at: Point, entry: Entry) -> Option<Entry> {
         self.used += entry.cost();
-        self.table.insert(at, entry).is_none()
+        self.table.insert(at, entry)
     }
 }

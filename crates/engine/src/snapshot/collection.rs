@@ -42,15 +42,17 @@ pub(super) enum Collection {
     Stream(Box<stream::Reading>),
 }
 
-/// What is refused in sets and hashes, and not silently merged.
-const DUPLICATE: Stop = Stop::Malformed("an element occurs twice");
+/// What is refused in sets and hashes, or mended, and never silently merged.
+const DUPLICATE: &str = "an element occurs twice";
 
 /// An empty one.
 fn begun<T: Large>(rules: Rules) -> Open<T> {
     Open::new(T::FORM, Pack::default(), None, rules)
 }
 
-/// Begins a collection of an RDB type: itself and how many items follow. `None`: no type of a
+/// Begins a collection of an RDB type: itself and how many items follow. One without elements is
+/// [`Stop::Empty`]: Redis writes none, refuses them in payloads, and skips them in files.
+/// `None`: no type of a
 /// collection that is stored here. One item is what a packed form is as a whole.
 pub(super) fn begin(
     of: u8,
@@ -76,10 +78,11 @@ pub(super) fn begin(
         kind::HASH_TIMED_EARLY
         | kind::HASH_LISTPACK_TIMED_EARLY
         | kind::HASH_TIMED
+        | kind::HASH_VALKEY
         | kind::HASH_LISTPACK_TIMED => {
             Collection::Hash(Box::new(hash::Reading::timed(of, begun(rules), input)?))
         }
-        kind::STREAM | kind::STREAM_2 | kind::STREAM_3 => {
+        kind::STREAM | kind::STREAM_2 | kind::STREAM_3 | kind::STREAM_4 => {
             // It knows by itself when it ends, and may have no blocks.
             return Ok(Some((Collection::Stream(Box::new(stream::Reading::begin(input)?)), 1)));
         }
@@ -87,8 +90,7 @@ pub(super) fn begin(
     };
     let items = if kind::is_packed(of) { 1 } else { input.length()? };
     if items == 0 {
-        // Redis writes none, and refuses them.
-        return Err(Stop::Malformed("a collection without elements"));
+        return Err(Stop::Empty);
     }
     Ok(Some((collection, items)))
 }
@@ -123,7 +125,7 @@ impl Collection {
     }
 
     /// Called once all items were read.
-    pub(super) fn finish(mut self, of: u8) -> Result<Value<'static>> {
+    pub(super) fn finish(mut self, of: u8, input: &mut Input<'_>) -> Result<Value<'static>> {
         // Redis packs what was not packed if it is small.
         if let Self::Zset(zset) = &mut self
             && !kind::is_packed(of)
@@ -134,17 +136,17 @@ impl Collection {
             Self::List(list) => list.is_empty(),
             Self::Zset(zset) => zset.is_empty(),
             Self::Set(set) => {
-                set.settle()?;
+                set.settle(input, true)?;
                 set.open.is_empty()
             }
             Self::Hash(hash) => {
-                hash.settle(of)?;
+                hash.settle(of, input, true)?;
                 hash.open.is_empty()
             }
             Self::Stream(_) => false,
         };
         if is_empty {
-            return Err(Stop::Malformed("a collection without elements"));
+            return Err(Stop::Empty);
         }
         Ok(Value::Collection(self))
     }

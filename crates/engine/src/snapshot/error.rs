@@ -20,6 +20,14 @@ pub struct SnapshotError {
 pub enum SnapshotFault {
     /// The file is cut or a field is malformed.
     Malformed(&'static str),
+    /// The value of this key is malformed.
+    Key(Vec<u8>, &'static str),
+    /// A database that does not exist here.
+    Database(u64),
+    /// A version, type or opcode that is not known; says which, and who wrote the file.
+    Unknown(String),
+    /// Data of modules that belong to no value; says which.
+    Unsupported(String),
     /// CRC64 does not match.
     Checksum,
     /// The value of this key is of a type that this version does not store; says which.
@@ -29,10 +37,29 @@ pub enum SnapshotFault {
     Functions(String),
 }
 
+impl SnapshotFault {
+    /// Whether the file can be taken without this: see [`Foreign`](super::Foreign).
+    pub fn can_be_skipped(&self) -> bool {
+        match self {
+            Self::Functions(_) | Self::Unsupported(_) => true,
+            Self::Value(_, holds) => holds.contains("of the module type"),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for SnapshotFault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(what) => out.write_str(what),
+            Self::Key(key, what) => write!(out, "the key \"{}\": {what}", shown(key)),
+            Self::Database(db) => {
+                write!(out, "database {db} does not exist here: there are 0 to 15")
+            }
+            Self::Unknown(what) => out.write_str(what),
+            Self::Unsupported(what) => {
+                write!(out, "the file holds {what}, and modules are not supported")
+            }
             Self::Checksum => out.write_str("the checksum does not match: the file is damaged"),
             Self::Value(key, holds) => write!(out, "the key \"{}\" holds {holds}", shown(key)),
             Self::Functions(what) => write!(

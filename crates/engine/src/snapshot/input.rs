@@ -18,6 +18,8 @@ pub(super) enum Stop {
     Malformed(&'static str),
     /// Nor here; nor is the file damaged.
     Fault(SnapshotFault),
+    /// The value was read whole, and has no elements.
+    Empty,
 }
 
 pub(super) type Result<T> = core::result::Result<T, Stop>;
@@ -29,6 +31,11 @@ pub(super) struct Input<'a> {
     at: usize,
     /// No compressed string may claim to be longer.
     longest: u64,
+    /// What is odd within a value is mended, and noted, instead of refused.
+    pub(super) lenient: bool,
+    /// What was mended of the value, and how often. An item notes nothing before it is whole, so
+    /// nothing is noted twice.
+    pub(super) mended: Vec<(&'static str, u64)>,
 }
 
 impl<'a> Input<'a> {
@@ -38,7 +45,24 @@ impl<'a> Input<'a> {
 
     /// With an end to what a few compressed bytes may become.
     pub(super) fn bounded(bytes: &'a [u8], longest: u64) -> Self {
-        Self { bytes, at: 0, longest }
+        Self { bytes, at: 0, longest, lenient: false, mended: Vec::new() }
+    }
+
+    /// Something that is no value of ours stands here: a fault, unless it is to be mended.
+    pub(super) fn odd(&mut self, what: &'static str) -> Result<()> {
+        self.odd_times(what, 1)
+    }
+
+    /// The same, so often.
+    pub(super) fn odd_times(&mut self, what: &'static str, times: u64) -> Result<()> {
+        if !self.lenient {
+            return Err(Stop::Malformed(what));
+        }
+        match self.mended.iter_mut().find(|(noted, _)| *noted == what) {
+            Some((_, count)) => *count += times,
+            None => self.mended.push((what, times)),
+        }
+        Ok(())
     }
 
     /// How far it was read.

@@ -1,6 +1,7 @@
 //! A snapshot is an RDB 10 file; Raft's facts and what RDB cannot say travel in AUX fields.
 //!
-//! Redis 7.0 loads it and `redis-check-rdb` passes it; any RDB file of version 1 to 12 is read. AUX
+//! Redis 7.0 loads it and `redis-check-rdb` passes it; any RDB file of version 1 to 12 is read, and
+//! newer ones and oddities where others' files are restored (`foreign`). AUX
 //! fields stand in front (facts of the caller, then those of the state), and behind every group of
 //! keys one with what RDB has no place for: their revisions. A state read back is indistinguishable
 //! from the one written. See `docs/formats.md`.
@@ -8,6 +9,7 @@
 mod collection;
 mod crc64;
 mod error;
+mod foreign;
 mod input;
 mod lzf;
 mod payload;
@@ -21,6 +23,7 @@ mod value;
 mod write;
 
 pub use error::{SnapshotError, SnapshotFault};
+pub use foreign::{Foreign, NOTES_MAX, Note, Report};
 pub(crate) use payload::{Payload, PayloadError, claimed_bytes, dump, load};
 pub use read::SnapshotReader;
 pub(crate) use write::Output;
@@ -42,6 +45,8 @@ pub struct SnapshotFacts {
 /// Opcodes and encodings of RDB, as far as they occur.
 mod code {
     pub(super) const MAGIC: &[u8; 5] = b"REDIS";
+    /// Redis 8.6; in Valkey 9 slots that are being taken over.
+    pub(super) const KEY_META: u8 = 243;
     pub(super) const SLOT_INFO: u8 = 244;
     pub(super) const FUNCTION: u8 = 245;
     pub(super) const FUNCTION_PRE_GA: u8 = 246;
@@ -87,6 +92,9 @@ mod code {
         pub(in super::super) const HASH_LISTPACK_TIMED_EARLY: u8 = 23;
         pub(in super::super) const HASH_TIMED: u8 = 24;
         pub(in super::super) const HASH_LISTPACK_TIMED: u8 = 25;
+        pub(in super::super) const STREAM_4: u8 = 26;
+        /// Valkey's hash with deadlines of fields, which has another type's number in the file.
+        pub(in super::super) const HASH_VALKEY: u8 = 128;
 
         /// Whether a value of this type is one string of packed bytes, without a count.
         pub(in super::super) fn is_packed(kind: u8) -> bool {

@@ -6,19 +6,27 @@
 //! as it has fields and not as it has pieces. Long values are not buffered at all (see `value`).
 
 use super::crc64::crc64;
-use super::error::shown;
-use super::input::{Input, Result, Stop};
+use super::foreign::{Foreign, Report};
+use super::input::{Input, Result, Stop, Text};
 use super::state::State;
-use super::value::{Begun, Unfinished, Value, is_type};
+use super::value::{Begun, Unfinished, Value, is_type, module_value};
 use super::{SnapshotError, SnapshotFacts, SnapshotFault, code};
 use crate::Keyspace;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use opcodes::{Format, function, header, module_data, producer, skip_module, slot_import};
 
 /// The newest RDB version that we know.
 pub(super) const VERSION_MAX: u16 = 12;
+/// Versions of Redis's format since which there are notes of modules on keys, and streams that
+/// know their producers.
+const KEY_META_SINCE: u16 = 13;
+const STREAM_4_SINCE: u16 = 13;
+/// Valkey's hash with deadlines of fields, and the first type that is not as in Redis.
+const HASH_OF_VALKEY: u8 = 22;
+const EMPTY: &str = "a collection without elements";
 /// The first version that ends with a checksum.
 const VERSION_CHECKED: u16 = 5;
 /// A whole file in memory is read in pieces that stay in the processor's cache between parsing and
@@ -40,13 +48,19 @@ impl Keyspace {
     }
 }
 
-/// A snapshot, or any RDB file of version 1 to 12, being read.
+/// A snapshot, or any RDB file of a known version, being read.
 #[derive(Debug)]
 pub struct SnapshotReader {
     state: State,
     stage: Stage,
-    /// Of the format.
-    version: u16,
+    format: Format,
+    /// Who wrote the file, as far as it says so.
+    producer: Option<String>,
+    /// How a file of others is taken; `None`: like one of ours.
+    foreign: Option<Foreign>,
+    report: Report,
+    /// What was mended of the value that is being read.
+    mended: Vec<(&'static str, u64)>,
     /// Of the key to come.
     expire_ms: Option<i64>,
     /// The beginning of an item that the pieces so far left unfinished; never a whole one.
@@ -64,11 +78,16 @@ pub struct SnapshotReader {
 #[derive(Debug)]
 enum Stage {
     Header,
+    /// AUX fields of a file whose version is not known, until they tell who wrote it.
+    Stranger,
     Item,
     /// The rest of a long value.
     Value(Box<[u8]>, Box<Unfinished>),
-    /// A module's own data, which end with a mark.
-    Module,
+    /// A module's own data, which end with a mark; and how many such are behind them, each after
+    /// four bytes that say whose.
+    Module(u64),
+    /// So many of these, whose is yet to come.
+    Meta(u64),
     Checksum,
     /// Nothing; and whether there was a checksum to compare.
     End(bool),
@@ -81,7 +100,11 @@ impl SnapshotReader {
         Self {
             state: State::new(hash_key),
             stage: Stage::Header,
-            version: 0,
+            format: Format::default(),
+            producer: None,
+            foreign: None,
+            report: Report::default(),
+            mended: Vec::new(),
             expire_ms: None,
             pending: Vec::new(),
             need: 0,
@@ -89,6 +112,24 @@ impl SnapshotReader {
             at: 0,
             failed: None,
         }
+    }
+
+    /// Begins to read a file of others. One that turns out to be ours is read as strictly as ever.
+    pub fn foreign(hash_key: [u64; 2], foreign: Foreign) -> Self {
+        Self { foreign: Some(foreign), ..Self::new(hash_key) }
+    }
+
+    /// What was mended and left out so far.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    fn is_lenient(&self) -> bool {
+        self.foreign.is_some_and(|foreign| !foreign.strict) && !self.state.ours
+    }
+
+    fn skips(&self) -> bool {
+        self.foreign.is_some_and(|foreign| foreign.skip_unsupported) && !self.state.ours
     }
 
     /// Takes the next bytes of the file. After an error it only repeats that error.
@@ -103,6 +144,7 @@ impl SnapshotReader {
     pub fn finish(self) -> core::result::Result<(Keyspace, SnapshotFacts), SnapshotError> {
         let fault = match self.stage {
             Stage::End(true) if self.crc != 0 => SnapshotFault::Checksum,
+            Stage::Stranger => self.format.unknown(self.producer.as_deref()),
             Stage::End(_) => {
                 return self.failed.map_or_else(|| Ok(self.state.finish()), Err);
             }
@@ -152,8 +194,13 @@ impl SnapshotReader {
     /// Reads all whole items at the front of `bytes`; says how many bytes they were.
     fn items(&mut self, bytes: &[u8]) -> core::result::Result<usize, SnapshotError> {
         let mut input = Input::new(bytes);
+        input.mended = core::mem::take(&mut self.mended);
         while !input.is_empty() {
             let start = input.at();
+            input.lenient = self.is_lenient();
+            if input.lenient && matches!(self.stage, Stage::End(_)) {
+                break;
+            }
             let fault = match self.item(&mut input) {
                 Ok(()) => continue,
                 Err(Stop::Need(end)) => {
@@ -162,13 +209,19 @@ impl SnapshotReader {
                     break;
                 }
                 Err(Stop::Malformed(what)) => SnapshotFault::Malformed(what),
+                Err(Stop::Empty) => SnapshotFault::Malformed(EMPTY),
                 Err(Stop::Fault(fault)) => fault,
             };
             let at = self.at + input.at() as u64;
             return Err(SnapshotError { fault, at, keys: self.keys() });
         }
-        let used = input.at();
+        let mut used = input.at();
+        self.mended = core::mem::take(&mut input.mended);
         self.crc = crc64(self.crc, bytes.get(..used).unwrap_or_default());
+        if used < bytes.len() && input.lenient && matches!(self.stage, Stage::End(_)) {
+            self.report.behind += (bytes.len() - used) as u64;
+            used = bytes.len();
+        }
         self.at += used as u64;
         Ok(used)
     }
@@ -178,18 +231,44 @@ impl SnapshotReader {
         match &mut self.stage {
             Stage::Item => return self.opcode(input),
             Stage::Value(key, value) => {
-                let Some(whole) = value.go_on(input)? else { return Ok(()) };
-                self.state.key(key, whole, self.expire_ms.take())?;
+                let whole = match value.go_on(input) {
+                    Ok(None) => return Ok(()),
+                    Err(Stop::Need(end)) => return Err(Stop::Need(end)),
+                    Ok(Some(whole)) => Ok(whole),
+                    Err(stop) => Err(stop),
+                };
+                let key = core::mem::take(key);
+                self.value(&key, whole, input)?;
                 self.stage = Stage::Item;
             }
             Stage::Header => {
-                self.version = header(input)?;
-                self.stage = Stage::Item;
-            }
-            Stage::Module => {
-                if skip_module(input)? {
-                    self.stage = Stage::Item;
+                self.format = header(input)?;
+                let is_known = self.format.is_known(self.foreign);
+                if !is_known && self.foreign.is_none() {
+                    return Err(Stop::Malformed(
+                        "a version of RDB that is not known (1 to 12 are)",
+                    ));
                 }
+                self.stage = if is_known { Stage::Item } else { Stage::Stranger };
+            }
+            Stage::Stranger => {
+                if input.byte()? != code::AUX {
+                    return Err(Stop::Fault(self.format.unknown(self.producer.as_deref())));
+                }
+                let (name, value) = (input.text()?, input.text()?);
+                self.hear(&name.bytes()?, &value.bytes()?);
+            }
+            Stage::Module(behind) => {
+                if skip_module(input)? {
+                    self.stage = match *behind {
+                        0 => Stage::Item,
+                        behind => Stage::Meta(behind),
+                    };
+                }
+            }
+            Stage::Meta(classes) => {
+                input.array::<4>()?;
+                self.stage = Stage::Module(*classes - 1);
             }
             Stage::Checksum => {
                 // Redis writes 0 when `rdbchecksum` is off; we always write it.
@@ -205,7 +284,9 @@ impl SnapshotReader {
         match input.byte()? {
             code::AUX => {
                 let (name, value) = (input.text()?, input.text()?);
-                self.state.aux(&name.bytes()?, &value.bytes()?)?;
+                let (name, value) = (name.bytes()?, value.bytes()?);
+                self.hear(&name, &value);
+                self.state.aux(&name, &value)?;
             }
             code::SELECT_DB => {
                 let db = input.length()?;
@@ -222,26 +303,91 @@ impl SnapshotReader {
                 let seconds = i32::from_le_bytes(*input.array()?);
                 self.expire_ms = Some(i64::from(seconds) * 1000);
             }
-            code::FUNCTION => {
-                let library = library(&input.text()?.bytes()?);
-                return Err(Stop::Fault(SnapshotFault::Functions(library)));
-            }
-            code::FUNCTION_PRE_GA => {
-                let name = input.text()?.bytes()?;
-                let what = format!("the function \"{}\" of a pre-release of Redis 7", shown(&name));
-                return Err(Stop::Fault(SnapshotFault::Functions(what)));
+            opcode @ (code::FUNCTION | code::FUNCTION_PRE_GA) => {
+                let what = function(opcode, input, self.skips())?;
+                if !self.skips() {
+                    return Err(Stop::Fault(SnapshotFault::Functions(what)));
+                }
+                self.report.skip(None, &what);
             }
             code::MODULE_AUX => {
-                input.length()?;
-                self.stage = Stage::Module;
+                let data = module_data(input.length()?);
+                self.no_place(data)?;
+                self.stage = Stage::Module(0);
+            }
+            code::KEY_META if self.is_of(KEY_META_SINCE) => {
+                let classes = input.length()?;
+                self.no_place("what modules noted on a key".to_string())?;
+                if classes > 0 {
+                    self.stage = Stage::Meta(classes);
+                }
+            }
+            code::KEY_META if self.format.valkey => {
+                slot_import(input)?;
+                self.no_place("slots that the node was taking over".to_string())?;
             }
             code::END => {
                 self.state.complete()?;
-                let checked = self.version >= VERSION_CHECKED;
+                let checked = self.format.version >= VERSION_CHECKED;
                 self.stage = if checked { Stage::Checksum } else { Stage::End(false) };
             }
-            kind if is_type(kind) => self.key(kind, input)?,
-            _ => return Err(Stop::Malformed("an opcode or type that is not known")),
+            HASH_OF_VALKEY if self.format.valkey => self.key(code::kind::HASH_VALKEY, input)?,
+            code::kind::STREAM_4 if self.is_of(STREAM_4_SINCE) => {
+                self.key(code::kind::STREAM_4, input)?;
+            }
+            code::kind::MODULE_2 if self.skips() => {
+                let key = input.text()?;
+                let what = module_value(input.length()?);
+                self.report.skip(Some((self.state.db().number() as u8, &key.bytes()?)), &what);
+                self.expire_ms = None;
+                self.stage = Stage::Module(0);
+            }
+            kind if is_type(kind) && !(self.format.valkey && kind >= HASH_OF_VALKEY) => {
+                self.key(kind, input)?;
+            }
+            other => return Err(self.unknown(other, input)),
+        }
+        Ok(())
+    }
+
+    /// A byte that is no opcode and no type that is known here.
+    #[cold]
+    fn unknown(&self, byte: u8, input: &mut Input<'_>) -> Stop {
+        if self.foreign.is_none() {
+            return Stop::Malformed("an opcode or type that is not known");
+        }
+        let format = self.format.named(self.producer.as_deref());
+        if byte >= code::KEY_META {
+            let what = format!("the opcode {byte} is not known ({format})");
+            return Stop::Fault(SnapshotFault::Unknown(what));
+        }
+        match input.text().and_then(Text::bytes) {
+            Ok(key) => {
+                let holds = format!("a value of type {byte}, which is not known ({format})");
+                Stop::Fault(SnapshotFault::Value(key.to_vec(), holds))
+            }
+            Err(stop) => stop,
+        }
+    }
+
+    /// Whether the file is in Redis's format, of this version or a later one.
+    fn is_of(&self, version: u16) -> bool {
+        self.foreign.is_some() && !self.format.valkey && self.format.version >= version
+    }
+
+    fn hear(&mut self, name: &[u8], value: &[u8]) {
+        if self.foreign.is_some() {
+            self.producer = producer(name, value).or_else(|| self.producer.take());
+        }
+    }
+
+    /// Something that belongs to no value and has no place here. Our own readers have always passed
+    /// over it.
+    fn no_place(&mut self, what: String) -> Result<()> {
+        if self.skips() {
+            self.report.skip(None, &what);
+        } else if self.foreign.is_some() {
+            return Err(Stop::Fault(SnapshotFault::Unsupported(what)));
         }
         Ok(())
     }
@@ -249,12 +395,35 @@ impl SnapshotReader {
     fn key(&mut self, kind: u8, input: &mut Input<'_>) -> Result<()> {
         // Before its value, so that a fault is the same whatever has arrived.
         let key = input.text()?.bytes()?;
-        match Value::begin(kind, input, self.state.rules()) {
-            Ok(Begun::Whole(value)) => self.state.key(&key, value, self.expire_ms.take()),
+        let value = match Value::begin(kind, input, self.state.rules()) {
+            Ok(Begun::Whole(value)) => Ok(value),
             Ok(Begun::Unfinished(value)) => {
                 self.stage = Stage::Value(key.as_ref().into(), Box::new(value));
+                return Ok(());
+            }
+            Err(stop) => Err(stop),
+        };
+        self.value(&key, value, input)
+    }
+
+    /// Takes the value of a key, or says what is wrong with it.
+    fn value(&mut self, key: &[u8], value: Result<Value<'_>>, input: &mut Input<'_>) -> Result<()> {
+        let db = self.state.db().number() as u8;
+        let named = |what| Stop::Fault(SnapshotFault::Key(key.to_vec(), what));
+        match value {
+            Ok(value) => {
+                let mended = core::mem::take(&mut input.mended);
+                self.report.mend(db, key, &mended);
+                self.state.key(key, value, self.expire_ms.take())
+            }
+            Err(Stop::Empty) if input.lenient => {
+                let mended = core::mem::take(&mut input.mended);
+                self.report.drop(db, key, &mended);
+                self.expire_ms = None;
                 Ok(())
             }
+            Err(Stop::Empty) => Err(named(EMPTY)),
+            Err(Stop::Malformed(what)) => Err(named(what)),
             Err(Stop::Fault(SnapshotFault::Value(_, holds))) => {
                 Err(Stop::Fault(SnapshotFault::Value(key.to_vec(), holds)))
             }
@@ -263,43 +432,6 @@ impl SnapshotReader {
     }
 }
 
-/// Magic and version.
-fn header(input: &mut Input<'_>) -> Result<u16> {
-    if input.array::<5>()? != code::MAGIC {
-        return Err(Stop::Malformed("this is not an RDB file"));
-    }
-    let digits = input.array::<4>()?;
-    let version = digits.iter().try_fold(0, |version, digit| {
-        digit.is_ascii_digit().then(|| version * 10 + u16::from(digit - b'0'))
-    });
-    match version {
-        Some(version @ 1..=VERSION_MAX) => Ok(version),
-        _ => Err(Stop::Malformed("a version of RDB that is not known (1 to 12 are)")),
-    }
-}
-
-/// Skips one field of a module's data. True: it was the mark of their end.
-fn skip_module(input: &mut Input<'_>) -> Result<bool> {
-    match input.length()? {
-        code::module::END => return Ok(true),
-        code::module::SIGNED | code::module::UNSIGNED => drop(input.length()?),
-        code::module::FLOAT => drop(input.array::<4>()?),
-        code::module::DOUBLE => drop(input.array::<8>()?),
-        code::module::STRING => drop(input.text()?),
-        _ => return Err(Stop::Malformed("a module's data")),
-    }
-    Ok(false)
-}
-
-/// Names a library by its first line, `#!lua name=mylib`.
-fn library(source: &[u8]) -> String {
-    let line = source.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let mut words = line.split(u8::is_ascii_whitespace);
-    match words.find_map(|word| word.strip_prefix(b"name=")) {
-        Some(name) => format!("the function library \"{}\"", shown(name)),
-        None => "a function library".to_string(),
-    }
-}
-
+mod opcodes;
 #[cfg(test)]
 mod tests;

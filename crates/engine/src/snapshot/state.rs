@@ -8,7 +8,7 @@ use super::input::{Result, Stop};
 use super::producers;
 use super::text::{parse, take_number};
 use super::value::Value;
-use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, field};
+use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, SnapshotFault, field};
 use crate::keyspace::{BUCKETS, Entry, Head, Point};
 use crate::types::hash::HashTree;
 use crate::types::stream::Stream;
@@ -78,9 +78,15 @@ impl State {
     /// The keys that follow are in this database.
     pub(super) fn select(&mut self, db: u64) -> Result<()> {
         self.complete()?;
-        let db = u8::try_from(db).ok().filter(|&db| db < Db::COUNT);
-        self.db = Db(db.ok_or(Stop::Malformed("a database that does not exist here"))?);
+        let known = u8::try_from(db).ok().filter(|&db| db < Db::COUNT);
+        let fault = || Stop::Fault(SnapshotFault::Database(db));
+        self.db = Db(known.ok_or_else(fault)?);
         Ok(())
+    }
+
+    /// The database of the keys that follow.
+    pub(super) fn db(&self) -> Db {
+        self.db
     }
 
     /// The keys of a database end: ours have had their revisions, others go to their places.
@@ -159,8 +165,9 @@ impl State {
         {
             deadlines.push((deadline, entry.key().into()));
         }
-        let new = self.keyspace.database_mut(self.db).restore(at, entry);
-        new.then_some(()).ok_or(Stop::Malformed("a key occurs twice"))
+        let known = self.keyspace.database_mut(self.db).restore(at, entry);
+        let twice = |entry: Entry| SnapshotFault::Key(entry.key().to_vec(), "it occurs twice");
+        known.map_or(Ok(()), |entry| Err(Stop::Fault(twice(entry))))
     }
 
     /// Takes an AUX field.

@@ -117,7 +117,7 @@ impl Unfinished {
                     }
                     start = input.at();
                 }
-                collection.take().finish(*of).map(Some)
+                collection.take().finish(*of, input).map(Some)
             }
         }
     }
@@ -132,14 +132,18 @@ pub(super) fn is_type(kind: u8) -> bool {
 #[cold]
 fn not_stored(kind: u8, input: &mut Input<'_>) -> Result<String> {
     if kind == kind::MODULE_2 {
-        let name = module_name(input.length()?);
-        return Ok(format!("a value of the module type \"{name}\", and modules are not supported"));
+        return Ok(module_value(input.length()?));
     }
-    Ok("a value of a module, and modules are not supported".into())
+    Ok("a value of a module in the form of a pre-release, which cannot be skipped".into())
+}
+
+/// Names a value of a module.
+pub(super) fn module_value(id: u64) -> String {
+    format!("a value of the module type \"{}\", and modules are not supported", module_name(id))
 }
 
 /// The nine letters of a module's type, six bits each, above ten bits of version.
-fn module_name(id: u64) -> String {
+pub(super) fn module_name(id: u64) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let letter = |place: u32| LETTERS.get((id >> (10 + 6 * place)) as usize & 63).copied();
     let bytes: Vec<u8> = (0..9).rev().filter_map(letter).collect();

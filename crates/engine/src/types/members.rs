@@ -112,6 +112,29 @@ impl Elements {
         self.index.len() < Self::ITEMS_MAX && self.entries.len() + element.len() <= Self::BYTES_MAX
     }
 
+    /// The same without elements whose name occurred before, and how many those were.
+    pub(crate) fn without_repeats(&self) -> (Self, u64) {
+        let name = |at: usize| pack::first(self.element(at)).map(|(name, _)| name);
+        let mut order: Vec<usize> = (0..self.index.len()).collect();
+        order.sort_by(|&one, &other| {
+            (self.hash(one), name(one)).cmp(&(self.hash(other), name(other)))
+        });
+        let repeated = |pair: &&[usize; 2]| {
+            let [one, next] = **pair;
+            self.hash(one) == self.hash(next) && name(one) == name(next)
+        };
+        let mut repeats: Vec<usize> =
+            order.array_windows().filter(repeated).map(|&[_, next]| next).collect();
+        repeats.sort_unstable();
+        let (mut left, mut skipped) = (Self::default(), repeats.iter().peekable());
+        for (at, (hash, element)) in self.from(0).enumerate() {
+            if skipped.next_if_eq(&&at).is_none() {
+                left.push(hash, element);
+            }
+        }
+        (left, repeats.len() as u64)
+    }
+
     /// Sorts what was gathered into a tree; `None` if a name occurs twice.
     pub(crate) fn into_tree(self) -> Option<Tree<Self>> {
         let mut order: Vec<(u32, Option<Item<'_>>, &[u8])> = Vec::with_capacity(self.index.len());

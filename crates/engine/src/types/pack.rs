@@ -311,6 +311,18 @@ impl<'a> Items<'a> {
         Some(count)
     }
 
+    /// The length of the whole entries at the front of a damaged row.
+    pub(crate) fn sound(row: &[u8]) -> usize {
+        let mut rest = row;
+        while let Some((_, length)) = first(rest)
+            && let Some((entry, behind)) = rest.split_at_checked(length)
+            && last_length(entry) == Some(length)
+        {
+            rest = behind;
+        }
+        row.len() - rest.len()
+    }
+
     /// What has not been passed.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.0

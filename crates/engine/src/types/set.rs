@@ -371,7 +371,7 @@ impl Open<SetTree> {
     }
 
     /// Takes numbers, which ascend, into an empty set as the narrowest row of them.
-    fn fill_ints(&mut self, numbers: &[i64]) -> bool {
+    pub(crate) fn fill_ints(&mut self, numbers: &[i64]) -> bool {
         let ends = [numbers.first(), numbers.last()];
         let width = ends.into_iter().flatten().map(|&end| intset::width_of(end)).max();
         let mut row = Vec::with_capacity(numbers.len() * 8);

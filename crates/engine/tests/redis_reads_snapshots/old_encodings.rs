@@ -5,7 +5,7 @@ use super::*;
 
 /// An element of a packed row.
 #[derive(Clone)]
-enum Item {
+pub(super) enum Item {
     Text(Vec<u8>),
     Int(i64),
 }
@@ -29,7 +29,7 @@ fn items() -> Vec<Item> {
 }
 
 /// A length of RDB, in its shortest form.
-fn length(out: &mut Vec<u8>, length: usize) {
+pub(super) fn length(out: &mut Vec<u8>, length: usize) {
     match length {
         0..64 => out.push(length as u8),
         64..16_384 => out.extend((0x4000 | length as u16).to_be_bytes()),
@@ -40,14 +40,14 @@ fn length(out: &mut Vec<u8>, length: usize) {
     }
 }
 
-fn string(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     length(out, bytes.len());
     out.extend(bytes);
 }
 
 /// Entries with the length of the one before; a header of all bytes, the last entry's place and
 /// their number; 255.
-fn ziplist(items: &[Item]) -> Vec<u8> {
+pub(super) fn ziplist(items: &[Item]) -> Vec<u8> {
     let (mut row, mut before, mut last) = (Vec::new(), 0_usize, 10);
     for item in items {
         let at = row.len();
@@ -97,7 +97,7 @@ fn int(row: &mut Vec<u8>, number: i64) {
 }
 
 /// A count, then texts behind their lengths; a value's is followed by how many bytes are free.
-fn zipmap(pairs: &[(Vec<u8>, Vec<u8>, u8)]) -> Vec<u8> {
+pub(super) fn zipmap(pairs: &[(Vec<u8>, Vec<u8>, u8)]) -> Vec<u8> {
     let put_length = |map: &mut Vec<u8>, length: usize| match u8::try_from(length) {
         Ok(short) if short < 254 => map.push(short),
         _ => {
@@ -118,7 +118,7 @@ fn zipmap(pairs: &[(Vec<u8>, Vec<u8>, u8)]) -> Vec<u8> {
     map
 }
 
-fn intset(width: usize, numbers: &[i64]) -> Vec<u8> {
+pub(super) fn intset(width: usize, numbers: &[i64]) -> Vec<u8> {
     let mut set = (width as u32).to_le_bytes().to_vec();
     set.extend((numbers.len() as u32).to_le_bytes());
     set.extend(numbers.iter().flat_map(|number| number.to_le_bytes()[..width].to_vec()));

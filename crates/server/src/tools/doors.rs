@@ -3,7 +3,9 @@
 
 use super::file::WholeFile;
 use super::progress::Progress;
-use crate::cli::{Pairs, print};
+use crate::cli::{Pairs, complain, print};
+use quorate_engine::{Foreign, Report};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -49,9 +51,15 @@ pub(crate) fn export(pairs: &Pairs) -> Result<(), String> {
     Ok(())
 }
 
-/// `quorate restore --from FILE --data DIR`.
+/// So many keys are named that were mended or left out; the rest are counted.
+const NAMED_MAX: usize = 100;
+
+/// `quorate restore --from FILE --data DIR [--strict] [--skip-unsupported]`.
 pub(crate) fn restore(pairs: &Pairs) -> Result<(), String> {
-    let [from, data] = wanted(pairs, "restore", ["from", "data"])?;
+    let names = ["from", "data", "strict", "skip-unsupported"];
+    let [from, data, strict, skip] = wanted(pairs, "restore", names)?;
+    let foreign =
+        Foreign { strict: is_on(strict.as_deref())?, skip_unsupported: is_on(skip.as_deref())? };
     let from = PathBuf::from(from.ok_or("from which file? give --from FILE")?);
     let data = PathBuf::from(data.ok_or("into which directory? give --data DIR")?);
     let failed = |why: std::io::Error| format!("{}: {why}", from.display());
@@ -60,11 +68,16 @@ pub(crate) fn restore(pairs: &Pairs) -> Result<(), String> {
     let mut progress = Progress::new("restore");
     let done = quorate_consensus::restore(
         &data,
+        foreign,
         &mut |into| file.read(into),
         (total, &mut |done, total| progress.step(done, total)),
     )
     .map_err(|why| format!("{}: {why}", from.display()))?;
     progress.end(total);
+    let told = told(&done.report);
+    if !told.is_empty() {
+        complain(&told);
+    }
     print(&format!(
         "{}: {} keys, the first directory of cluster {}\n",
         data.display(),
@@ -72,4 +85,37 @@ pub(crate) fn restore(pairs: &Pairs) -> Result<(), String> {
         done.cluster
     ));
     Ok(())
+}
+
+/// A switch is given alone, or as `yes` or `no`.
+fn is_on(value: Option<&str>) -> Result<bool, String> {
+    match value {
+        None | Some("no") => Ok(false),
+        Some("yes") => Ok(true),
+        Some(other) => Err(format!("'{other}' is not understood: a switch has no value")),
+    }
+}
+
+/// What was mended and left out, key by key, then in all.
+fn told(report: &Report) -> String {
+    let Report { notes, mended, dropped, unsupported, behind } = report;
+    let mut text = String::new();
+    for note in notes.iter().take(NAMED_MAX) {
+        let _ = writeln!(text, "restore: {note}");
+    }
+    let more = (mended + dropped + unsupported).saturating_sub(NAMED_MAX as u64);
+    if more > 0 {
+        let _ = writeln!(text, "restore: and {more} more");
+    }
+    if mended + dropped + unsupported > 0 {
+        let _ = writeln!(
+            text,
+            "restore: {mended} keys mended, {dropped} without elements left out, {unsupported} \
+             values and data that have no place here left out"
+        );
+    }
+    if *behind > 0 {
+        let _ = writeln!(text, "restore: {behind} bytes behind the end of the file are ignored");
+    }
+    text
 }

@@ -15,8 +15,9 @@ use crate::types::tree::Leaf;
 use crate::types::{Form, Open, PACKED_BYTES_MAX, View};
 use alloc::vec::Vec;
 
-const ODD: Stop = Stop::Malformed("a field without a value");
-const DEADLINE: Stop = Stop::Malformed("a deadline of a field is out of range");
+const ODD: &str = "a field without a value";
+const DEADLINE: &str = "a deadline of a field is out of range";
+const ZIPMAP: &str = "a zipmap is damaged";
 
 /// The latest deadline that Redis stores.
 const DEADLINE_MAX: u64 = (1 << 48) - 2;
@@ -48,91 +49,142 @@ impl Reading {
     /// Reads a field with its value, or a packed hash.
     pub(super) fn read(&mut self, of: u8, input: &mut Input<'_>) -> Result<()> {
         let is_timed = matches!(of, kind::HASH_TIMED | kind::HASH_TIMED_EARLY);
-        let deadline = if is_timed { self.moment(input.length()?)? } else { None };
+        let number = if is_timed { input.length()? } else { 0 };
         let text = input.text()?;
         match of {
             kind::HASH | kind::HASH_TIMED | kind::HASH_TIMED_EARLY => {
                 let value = input.text()?;
-                self.add(&text.bytes()?, &value.bytes()?, deadline)
+                let deadline = self.moment(number, input)?;
+                self.add((&text.bytes()?, &value.bytes()?), deadline, input)
             }
-            kind::HASH_ZIPMAP => self.zipmap(&text.bytes()?),
-            kind::HASH_ZIPLIST => self.all(rows::ziplist(&text.bytes()?)?.into_iter()),
+            kind::HASH_VALKEY => {
+                let (value, at_ms) = (input.text()?, i64::from_le_bytes(*input.array()?));
+                let deadline = if at_ms == -1 { None } else { timely(at_ms, input)? };
+                self.add((&text.bytes()?, &value.bytes()?), deadline, input)
+            }
+            kind::HASH_ZIPMAP => self.zipmap(&text.bytes()?, input),
+            kind::HASH_ZIPLIST => {
+                let row = text.bytes()?;
+                let items = rows::ziplist(&row, input)?;
+                self.all(items.into_iter(), input)
+            }
             kind::HASH_LISTPACK_TIMED | kind::HASH_LISTPACK_TIMED_EARLY => {
-                self.all_timed(rows::listpack(&text.bytes()?)?.0)
+                let row = text.bytes()?;
+                let items = rows::listpack(&row, input)?;
+                self.all_timed(items, input)
             }
-            _ => self.all(rows::listpack(&text.bytes()?)?.0),
+            _ => {
+                let row = text.bytes()?;
+                let items = rows::listpack(&row, input)?;
+                self.all(items, input)
+            }
         }
     }
 
     /// The deadline of a field that stands by itself.
-    fn moment(&self, number: u64) -> Result<Option<u64>> {
+    fn moment(&self, number: u64, input: &mut Input<'_>) -> Result<Option<u64>> {
         if number == 0 {
             return Ok(None);
         }
-        let at_ms = self.base.checked_add(number - 1).filter(|&at_ms| at_ms <= DEADLINE_MAX);
-        // Before 1970 and in its first millisecond are the same: past.
-        at_ms.map(|at_ms| Some(at_ms.max(1))).ok_or(DEADLINE)
+        match self.base.checked_add(number - 1).filter(|&at_ms| at_ms <= DEADLINE_MAX) {
+            // Before 1970 and in its first millisecond are the same: past.
+            Some(at_ms) => Ok(Some(at_ms.max(1))),
+            None => input.odd(DEADLINE).map(|()| Some(DEADLINE_MAX)),
+        }
     }
 
-    fn all<'a>(&mut self, mut items: impl Iterator<Item = Item<'a>>) -> Result<()> {
+    fn all<'a>(
+        &mut self,
+        mut items: impl Iterator<Item = Item<'a>>,
+        input: &mut Input<'_>,
+    ) -> Result<()> {
         while let Some(field) = items.next() {
-            let value = items.next().ok_or(ODD)?;
-            field.with(|field| value.with(|value| self.add(field, value, None)))?;
+            let Some(value) = items.next() else { return input.odd(ODD) };
+            field.with(|field| value.with(|value| self.add((field, value), None, input)))?;
         }
         Ok(())
     }
 
-    fn all_timed<'a>(&mut self, mut items: impl Iterator<Item = Item<'a>>) -> Result<()> {
+    fn all_timed<'a>(
+        &mut self,
+        mut items: impl Iterator<Item = Item<'a>>,
+        input: &mut Input<'_>,
+    ) -> Result<()> {
         while let Some(field) = items.next() {
-            let (value, at_ms) = items.next().zip(items.next()).ok_or(ODD)?;
+            let Some((value, at_ms)) = items.next().zip(items.next()) else {
+                return input.odd(ODD);
+            };
             let deadline = match at_ms {
                 Item::Int(0) => None,
-                Item::Int(at_ms) => Some(at_ms.unsigned_abs()).filter(|_| at_ms > 0),
-                Item::Bytes(_) => return Err(DEADLINE),
+                Item::Int(at_ms) => timely(at_ms, input)?,
+                Item::Bytes(_) => input.odd(DEADLINE).map(|()| None)?,
             };
-            if at_ms != Item::Int(0) && deadline.is_none_or(|at_ms| at_ms > DEADLINE_MAX) {
-                return Err(DEADLINE);
-            }
-            field.with(|field| value.with(|value| self.add(field, value, deadline)))?;
+            field.with(|field| value.with(|value| self.add((field, value), deadline, input)))?;
         }
         Ok(())
     }
 
-    fn add(&mut self, name: &[u8], value: &[u8], deadline: Option<u64>) -> Result<()> {
+    fn add(
+        &mut self,
+        (name, value): (&[u8], &[u8]),
+        deadline: Option<u64>,
+        input: &mut Input<'_>,
+    ) -> Result<()> {
         let hash = element_hash(self.open.rules.hash_key, name);
         let element = Field { name: Item::of(name), value: Item::of(value), deadline }.element();
         if self.open.large.is_some() {
-            return self.open.add_read(&element).then_some(()).ok_or(DUPLICATE);
+            let is_new = self.open.add_read(&element);
+            return if is_new { Ok(()) } else { input.odd(DUPLICATE) };
         }
         self.gathered.push(hash, &element);
         if self.gathered.bytes() > PACKED_BYTES_MAX {
-            return self.settle(kind::HASH);
+            return self.settle(kind::HASH, input, false);
         }
         Ok(())
     }
 
-    /// Makes a hash of what was gathered, which was read as this type.
-    pub(super) fn settle(&mut self, of: u8) -> Result<()> {
+    /// Makes a hash of what was gathered, which was read as this type: of all of it, or of so much
+    /// that it will be a large one.
+    pub(super) fn settle(&mut self, of: u8, input: &mut Input<'_>, all: bool) -> Result<()> {
         let gathered = core::mem::take(&mut self.gathered);
-        let whole = gathered.len() == 0 || self.open.fill(gathered, kind::is_packed(of));
-        whole.then_some(()).ok_or(DUPLICATE)
+        let spare = input.lenient.then(|| gathered.clone());
+        if gathered.len() == 0 || self.open.fill(gathered, kind::is_packed(of)) {
+            return Ok(());
+        }
+        let (left, twice) = spare.unwrap_or_default().without_repeats();
+        input.odd_times(DUPLICATE, twice)?;
+        if !all && left.bytes() <= PACKED_BYTES_MAX {
+            self.gathered = left;
+            return Ok(());
+        }
+        let whole = self.open.fill(left, kind::is_packed(of));
+        whole.then_some(()).ok_or(Stop::Malformed(DUPLICATE))
     }
 
     /// How Redis 2.4 packed them: a count, then each field and each value behind its length, the
     /// value's also says how many bytes are free behind it.
-    fn zipmap(&mut self, bytes: &[u8]) -> Result<()> {
-        const DAMAGED: Stop = Stop::Malformed("a zipmap is damaged");
-        let (&said, mut rest) = bytes.split_first().ok_or(DAMAGED)?;
+    fn zipmap(&mut self, bytes: &[u8], input: &mut Input<'_>) -> Result<()> {
+        let Some((&said, mut rest)) = bytes.split_first() else { return input.odd(ZIPMAP) };
         let mut count = 0_u64;
         while rest != [0xff] {
-            let field = zipmap_text(&mut rest, false).ok_or(DAMAGED)?;
-            let value = zipmap_text(&mut rest, true).ok_or(DAMAGED)?;
-            self.add(field, value, None)?;
+            let pair = zipmap_text(&mut rest, false).zip(zipmap_text(&mut rest, true));
+            let Some(pair) = pair else { return input.odd(ZIPMAP) };
+            self.add(pair, None, input)?;
             count += 1;
         }
         // From 254 on the count was not kept.
         let counted = said >= 254 || u64::from(said) == count;
-        counted.then_some(()).ok_or(DAMAGED)
+        if counted { Ok(()) } else { input.odd(ZIPMAP) }
+    }
+}
+
+/// A deadline in Unix milliseconds, if it is one that Redis stores; what is past may end at once,
+/// what is too late never.
+fn timely(at_ms: i64, input: &mut Input<'_>) -> Result<Option<u64>> {
+    match u64::try_from(at_ms) {
+        Ok(at_ms @ 1..=DEADLINE_MAX) => Ok(Some(at_ms)),
+        Ok(1..) => input.odd(DEADLINE).map(|()| Some(DEADLINE_MAX)),
+        _ => input.odd(DEADLINE).map(|()| Some(1)),
     }
 }
 

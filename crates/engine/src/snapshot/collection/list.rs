@@ -1,7 +1,7 @@
 //! Lists: nodes of a quicklist. How Redis would cut them is decided when they are written.
 
 use super::super::code::kind;
-use super::super::input::{Input, Result, Stop};
+use super::super::input::{Input, Result};
 use super::{Gather, rows};
 use crate::types::list::{End, ListTree};
 use crate::types::pack::{self, Item};
@@ -25,9 +25,9 @@ pub(super) fn read(list: &mut Open<ListTree>, of: u8, input: &mut Input<'_>) -> 
     let mut add = |item: Item<'_>| item.with(|element| list.push(End::Back, element));
     match (container, of) {
         (PLAIN, _) => list.push(End::Back, &node),
-        (PACKED, kind::LIST_QUICKLIST_2) => rows::listpack(&node)?.0.for_each(&mut add),
-        (PACKED, _) => rows::ziplist(&node)?.into_iter().for_each(&mut add),
-        _ => return Err(Stop::Malformed("a list's node of an unknown kind")),
+        (PACKED, kind::LIST_QUICKLIST_2) => rows::listpack(&node, input)?.for_each(&mut add),
+        (PACKED, _) => rows::ziplist(&node, input)?.into_iter().for_each(&mut add),
+        _ => return input.odd("a list's node of an unknown kind"),
     }
     Ok(())
 }

@@ -1,15 +1,18 @@
 //! Packed rows of elements as Redis has written them: listpack, and ziplist before it.
 //!
 //! Both are read strictly: the header says what is there, every entry is whole and says its own
-//! length, nothing stands behind the end.
+//! length, nothing stands behind the end. Where damage is to be mended, what stands in front of it
+//! is taken.
 
-use super::super::input::{Result, Stop};
+use super::super::input::{Input, Result};
 use super::Gather;
 use crate::types::pack::{Item, Items};
 use alloc::vec::Vec;
 
 /// A listpack's header: all bytes (4), elements (2, or the greatest number for "count them").
 const HEADER: usize = 6;
+/// A ziplist's header: all bytes (4), the last entry's place (4), elements (2).
+const ZIPLIST_HEADER: usize = 10;
 const COUNT_UNKNOWN: u16 = u16::MAX;
 const END: u8 = 0xff;
 
@@ -40,23 +43,45 @@ pub(super) fn push_listpack(out: &mut Vec<u8>, count: usize, row: &[u8]) {
     out.push(END);
 }
 
-/// The entries of a listpack, and how many they are. They may be in a longer form than ours.
-pub(super) fn listpack(bytes: &[u8]) -> Result<(Items<'_>, usize)> {
-    let read = || {
-        let (size, rest) = bytes.split_first_chunk::<4>()?;
-        let (said, rest) = rest.split_first_chunk::<2>()?;
-        let (&end, row) = rest.split_last()?;
-        let whole = u32::from_le_bytes(*size) as usize == bytes.len() && end == END;
-        let count = Items::checked(row).filter(|_| whole)?;
-        let said = u16::from_le_bytes(*said);
-        (said == COUNT_UNKNOWN || usize::from(said) == count).then_some((Items::new(row), count))
-    };
-    read().ok_or(Stop::Malformed("a listpack is damaged"))
+const LISTPACK: &str = "a listpack is damaged";
+const ZIPLIST: &str = "a ziplist is damaged";
+
+/// The entries of a listpack. They may be in a longer form than ours. Of a damaged one, if that is
+/// to be mended, those in front of the damage.
+pub(super) fn listpack<'a>(bytes: &'a [u8], input: &mut Input<'_>) -> Result<Items<'a>> {
+    if let Some(items) = read_listpack(bytes) {
+        return Ok(items);
+    }
+    input.odd(LISTPACK)?;
+    let row = bytes.get(HEADER..).unwrap_or_default();
+    Ok(Items::new(row.get(..Items::sound(row)).unwrap_or_default()))
 }
 
-/// The elements of a ziplist.
-pub(super) fn ziplist(bytes: &[u8]) -> Result<Vec<Item<'_>>> {
-    read_ziplist(bytes).ok_or(Stop::Malformed("a ziplist is damaged"))
+/// The entries of a listpack that is whole.
+pub(super) fn read_listpack(bytes: &[u8]) -> Option<Items<'_>> {
+    let (size, rest) = bytes.split_first_chunk::<4>()?;
+    let (said, rest) = rest.split_first_chunk::<2>()?;
+    let (&end, row) = rest.split_last()?;
+    let whole = u32::from_le_bytes(*size) as usize == bytes.len() && end == END;
+    let count = Items::checked(row).filter(|_| whole)?;
+    let said = u16::from_le_bytes(*said);
+    (said == COUNT_UNKNOWN || usize::from(said) == count).then_some(Items::new(row))
+}
+
+/// The elements of a ziplist; of a damaged one, if that is to be mended, as many as can be told.
+pub(super) fn ziplist<'a>(bytes: &'a [u8], input: &mut Input<'_>) -> Result<Vec<Item<'a>>> {
+    if let Some(items) = read_ziplist(bytes) {
+        return Ok(items);
+    }
+    input.odd(ZIPLIST)?;
+    let (mut items, mut rest) = (Vec::new(), bytes.get(ZIPLIST_HEADER..).unwrap_or_default());
+    while let Some((_, body)) = previous_length(rest)
+        && let Some((item, behind)) = ziplist_entry(body)
+    {
+        items.push(item);
+        rest = behind;
+    }
+    Ok(items)
 }
 
 fn read_ziplist(bytes: &[u8]) -> Option<Vec<Item<'_>>> {
@@ -67,7 +92,7 @@ fn read_ziplist(bytes: &[u8]) -> Option<Vec<Item<'_>>> {
     if u32::from_le_bytes(*size) as usize != bytes.len() || end != END {
         return None;
     }
-    let (mut items, mut before, mut last_at) = (Vec::new(), 0, 10);
+    let (mut items, mut before, mut last_at) = (Vec::new(), 0, ZIPLIST_HEADER);
     while !rest.is_empty() {
         let at = bytes.len() - 1 - rest.len();
         let (previous, body) = previous_length(rest)?;

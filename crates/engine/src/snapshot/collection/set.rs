@@ -29,40 +29,49 @@ impl Reading {
     pub(super) fn read(&mut self, of: u8, input: &mut Input<'_>) -> Result<()> {
         let text = input.text()?.bytes()?;
         match of {
-            kind::SET_INTSET => self.ints(&text),
+            kind::SET_INTSET => self.ints(&text, input),
             kind::SET_LISTPACK => {
-                let (members, _) = rows::listpack(&text)?;
-                for member in members {
-                    member.with(|member| self.add(member))?;
+                for member in rows::listpack(&text, input)? {
+                    member.with(|member| self.add(member, input))?;
                 }
                 Ok(())
             }
-            _ => self.add(&text),
+            _ => self.add(&text, input),
         }
     }
 
-    fn add(&mut self, member: &[u8]) -> Result<()> {
+    fn add(&mut self, member: &[u8], input: &mut Input<'_>) -> Result<()> {
         let hash = element_hash(self.open.rules.hash_key, member);
         let entry = Item::of(member).encoded();
         if self.open.large.is_some() {
-            return self.open.add_read(hash, &entry).then_some(()).ok_or(DUPLICATE);
+            let is_new = self.open.add_read(hash, &entry);
+            return if is_new { Ok(()) } else { input.odd(DUPLICATE) };
         }
         self.gathered.push(hash, &entry);
         if self.gathered.bytes() > PACKED_BYTES_MAX {
-            return self.settle();
+            return self.settle(input, false);
         }
         Ok(())
     }
 
-    /// Makes a set of what was gathered.
-    pub(super) fn settle(&mut self) -> Result<()> {
+    /// Makes a set of what was gathered: all of it, or so much that it will be a large one.
+    pub(super) fn settle(&mut self, input: &mut Input<'_>, all: bool) -> Result<()> {
         let gathered = core::mem::take(&mut self.gathered);
-        let whole = gathered.len() == 0 || self.open.fill(gathered);
-        whole.then_some(()).ok_or(DUPLICATE)
+        let spare = input.lenient.then(|| gathered.clone());
+        if gathered.len() == 0 || self.open.fill(gathered) {
+            return Ok(());
+        }
+        let (left, twice) = spare.unwrap_or_default().without_repeats();
+        input.odd_times(DUPLICATE, twice)?;
+        if !all && left.bytes() <= PACKED_BYTES_MAX {
+            self.gathered = left;
+            return Ok(());
+        }
+        self.open.fill(left).then_some(()).ok_or(Stop::Malformed(DUPLICATE))
     }
 
     /// How wide the numbers are, how many, then the numbers.
-    fn ints(&mut self, bytes: &[u8]) -> Result<()> {
+    fn ints(&mut self, bytes: &[u8], input: &mut Input<'_>) -> Result<()> {
         let parts = || {
             let (width, rest) = bytes.split_first_chunk::<4>()?;
             let (count, row) = rest.split_first_chunk::<4>()?;
@@ -71,9 +80,37 @@ impl Reading {
                 matches!(width, 2 | 4 | 8) && (width as usize).checked_mul(count)? == row.len();
             whole.then_some((row, count))
         };
-        let (row, count) = parts().ok_or(Stop::Malformed("an intset is damaged"))?;
-        let sorted = self.open.fill_row(row, count);
-        sorted.then_some(()).ok_or(Stop::Malformed("the numbers of an intset do not ascend"))
+        let Some((row, count)) = parts() else {
+            input.odd("an intset is damaged")?;
+            return self.any_ints(bytes);
+        };
+        if self.open.fill_row(row, count) {
+            return Ok(());
+        }
+        input.odd("the numbers of an intset do not ascend")?;
+        self.any_ints(bytes)
+    }
+
+    /// The numbers that an intset has, as far as its width and count tell.
+    fn any_ints(&mut self, bytes: &[u8]) -> Result<()> {
+        let word = |at: usize| {
+            let word = bytes.get(at..)?.first_chunk::<4>()?;
+            usize::try_from(u32::from_le_bytes(*word)).ok()
+        };
+        let (width, count) = (word(0).unwrap_or(0), word(4).unwrap_or(0));
+        if !matches!(width, 2 | 4 | 8) {
+            return Ok(());
+        }
+        let row = bytes.get(8..).unwrap_or_default();
+        let count = count.min(row.len() / width);
+        let row = row.get(..count * width).unwrap_or_default();
+        let mut numbers: Vec<i64> = Ints::new(row, count).iter().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        self.open.fill_ints(&numbers).then_some(()).ok_or(Stop::Malformed(DUPLICATE))
     }
 }
 

@@ -3,12 +3,18 @@
 //! Read part by part, so that a list of a million pending entries needs no more than one of them at
 //! once. Written as Redis 7.0 does (`STREAM_LISTPACKS_2`), which lacks when a consumer was last
 //! active: where that is not when it was last seen, a field behind the keys says it.
+//!
+//! What Redis tolerates in a file and we in none of ours is mended where a file of others is read:
+//! blocks are put in order, counted anew and cut where they are damaged, and what is pending
+//! without a consumer, or delivered without being pending, is left out.
 
 use super::super::code::kind;
 use super::super::input::{Input, Result, Stop};
 use super::super::text::{push_number, take_number};
 use super::{Gather, rows};
-use crate::types::stream::{Block, Facts, Group, Id, Pending, Sorted, Stream, add_block};
+use crate::types::stream::{
+    Block, DURATION_MAX, Facts, Group, Id, Pending, Producers, SIZE_MAX, Sorted, Stream, add_block,
+};
 use crate::types::tree::Tree;
 use crate::types::{self, pack::Items};
 use alloc::vec::Vec;
@@ -17,6 +23,8 @@ use alloc::vec::Vec;
 #[derive(Debug, Default)]
 pub(in super::super) struct Reading {
     blocks: Tree<Sorted<Block>>,
+    /// Blocks that stand behind later ones, to be mended.
+    late: Vec<Block>,
     /// Entries in the blocks.
     live: u64,
     /// Id of the last entry of the last block, deleted or not.
@@ -25,6 +33,8 @@ pub(in super::super) struct Reading {
     /// Groups that are missing behind this one.
     groups: u64,
     group: Option<Group>,
+    /// There is one of this name already: this one is read and left out.
+    repeated: bool,
     /// Pending entries of the group that have found their consumer.
     owned: usize,
     /// Consumers of the group that are missing behind this one.
@@ -48,6 +58,8 @@ enum Next {
     Consumer,
     /// So many ids that a consumer has pending.
     Owned(u64),
+    /// What Redis 8.6 knows of producers.
+    Producers,
     Done,
 }
 
@@ -77,6 +89,7 @@ impl Reading {
                 self.blocks_left(left - 1);
             }
             Next::Facts => self.facts(of, input)?,
+            Next::Producers => self.producers(input)?,
             Next::Group => self.group(of, input)?,
             Next::Pending(left) => {
                 self.pending(input)?;
@@ -84,12 +97,12 @@ impl Reading {
             }
             Next::Consumers => {
                 let count = input.length()?;
-                self.consumers_left(count)?;
+                self.consumers_left(of, count, input)?;
             }
             Next::Consumer => self.consumer(of, input)?,
             Next::Owned(left) => {
                 self.owned(input)?;
-                self.owned_left(left - 1)?;
+                self.owned_left(of, left - 1, input)?;
             }
             Next::Done => {}
         }
@@ -106,15 +119,46 @@ impl Reading {
         let first = key.bytes()?.first_chunk::<16>().copied().map(Id::of_bytes);
         let first = first.filter(|_| matches!(&key.bytes(), Ok(key) if key.len() == 16));
         let bytes = text.bytes()?;
-        let (items, _) = rows::listpack(&bytes)?;
-        let block = first.and_then(|first| Block::checked(first, items.rest().to_vec()));
-        let block = block.ok_or(Stop::Malformed("a block of a stream is damaged"))?;
+        let row = rows::read_listpack(&bytes).map(|items| items.rest().to_vec());
+        let whole = first.zip(row).and_then(|(first, row)| Block::checked(first, row));
+        let block = if whole.is_some() {
+            whole
+        } else {
+            input.odd("a block of a stream is damaged")?;
+            let row = rows::listpack(&bytes, input)?;
+            first.and_then(|first| Block::mended(first, row.rest()))
+        };
+        let Some(block) = block else { return Ok(()) };
         if self.last.is_some_and(|last| block.first <= last) {
-            return Err(Stop::Malformed("a stream's blocks are out of order"));
+            self.late.push(block);
+            return input.odd("a stream's blocks are out of order");
         }
+        self.add(block);
+        Ok(())
+    }
+
+    fn add(&mut self, block: Block) {
         self.last = Some(block.last_id());
         self.live = self.live.saturating_add(block.counts().0);
         add_block(&mut self.blocks, block);
+    }
+
+    /// Puts blocks in order. Of two that overlap the later one is left out.
+    fn sort_in(&mut self, input: &mut Input<'_>) -> Result<()> {
+        let mut blocks = core::mem::take(&mut self.late);
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        blocks.extend(core::mem::take(&mut self.blocks).rows(0).cloned());
+        blocks.sort_by_key(|block| block.first);
+        (self.last, self.live) = (None, 0);
+        for block in blocks {
+            if self.last.is_none_or(|last| block.first > last) {
+                self.add(block);
+            } else {
+                input.odd("blocks of a stream overlap")?;
+            }
+        }
         Ok(())
     }
 
@@ -130,17 +174,44 @@ impl Reading {
             facts.added = input.length()?;
         }
         let groups = input.length()?;
+        self.sort_in(input)?;
         if len != self.live || self.last.is_some_and(|last| last > facts.last) {
-            return Err(Stop::Malformed("a stream's counters are wrong"));
+            input.odd("a stream's counters are wrong")?;
+            facts.last = facts.last.max(self.last.unwrap_or(Id::MIN));
+            facts.added = facts.added.max(self.live);
         }
-        self.stream = Stream::of_parts(core::mem::take(&mut self.blocks), len, facts);
-        self.groups_left(groups);
+        self.stream = Stream::of_parts(core::mem::take(&mut self.blocks), self.live, facts);
+        self.groups_left(of, groups);
         Ok(())
     }
 
-    fn groups_left(&mut self, left: u64) {
+    fn groups_left(&mut self, of: u8, left: u64) {
         self.groups = left.saturating_sub(1);
-        self.next = if left > 0 { Next::Group } else { Next::Done };
+        self.next = match left {
+            0 if of == kind::STREAM_4 => Next::Producers,
+            0 => Next::Done,
+            _ => Next::Group,
+        };
+    }
+
+    /// How long and how many ids are kept; those of each producer; two counters.
+    fn producers(&mut self, input: &mut Input<'_>) -> Result<()> {
+        let (duration_s, size, count) = (input.length()?, input.length()?, input.length()?);
+        if count > 0 {
+            return Err(Stop::Malformed("a stream that knows producers (XADD IDMP) of Redis 8.6"));
+        }
+        let (added, duplicates) = (input.length()?, input.length()?);
+        if !(1..=DURATION_MAX).contains(&duration_s) || !(1..=SIZE_MAX).contains(&size) {
+            return Err(Stop::Malformed("what a stream remembers of its producers"));
+        }
+        let usual = Producers::default();
+        if added > 0 || (duration_s, size) != (usual.duration_s, usual.size) {
+            let producers = self.stream.producers_mut();
+            (producers.duration_s, producers.size) = (duration_s, size);
+            (producers.added, producers.duplicates) = (added, duplicates);
+        }
+        self.next = Next::Done;
+        Ok(())
     }
 
     fn group(&mut self, of: u8, input: &mut Input<'_>) -> Result<()> {
@@ -153,8 +224,9 @@ impl Reading {
         };
         let pending = input.length()?;
         let group = Group::new(&name.bytes()?, last, read);
-        if self.stream.group(&group.name).is_some() {
-            return Err(Stop::Malformed("a stream's group occurs twice"));
+        self.repeated = self.stream.group(&group.name).is_some();
+        if self.repeated {
+            input.odd("a stream's group occurs twice")?;
         }
         self.group = Some(group);
         self.owned = 0;
@@ -172,53 +244,66 @@ impl Reading {
         let count = input.length()?;
         let new = Pending { id, time_ms, count, consumer: u32::MAX };
         let added = self.group.as_mut().is_some_and(|group| group.await_owner(new));
-        added.then_some(()).ok_or(Stop::Malformed("a pending entry occurs twice"))
+        if added { Ok(()) } else { input.odd("a pending entry occurs twice") }
     }
 
-    fn consumers_left(&mut self, left: u64) -> Result<()> {
+    fn consumers_left(&mut self, of: u8, left: u64, input: &mut Input<'_>) -> Result<()> {
         self.consumers = left.saturating_sub(1);
         self.next = Next::Consumer;
         if left > 0 {
             return Ok(());
         }
-        let group = self.group.take();
-        let group = group.filter(|group| group.pending().len() == self.owned);
-        let group = group.ok_or(Stop::Malformed("a pending entry has no consumer"))?;
-        self.stream.add_group(group);
-        self.groups_left(self.groups);
+        let Some(mut group) = self.group.take() else { return Ok(()) };
+        let missing = group.pending().len().saturating_sub(self.owned);
+        if missing > 0 {
+            input.odd_times("a pending entry has no consumer", missing as u64)?;
+            let pending = group.pending().rows(0);
+            let lost = pending.filter(|row| row.consumer == u32::MAX).map(|row| row.id);
+            for id in lost.collect::<Vec<_>>() {
+                group.acknowledge(id);
+            }
+        }
+        if !core::mem::take(&mut self.repeated) {
+            self.stream.add_group(group);
+        }
+        self.groups_left(of, self.groups);
         Ok(())
     }
 
     fn consumer(&mut self, of: u8, input: &mut Input<'_>) -> Result<()> {
         let name = input.text()?;
         let seen_ms = i64::from_le_bytes(*input.array()?);
-        let active_ms =
-            if of == kind::STREAM_3 { i64::from_le_bytes(*input.array()?) } else { seen_ms };
+        let active_ms = if matches!(of, kind::STREAM_3 | kind::STREAM_4) {
+            i64::from_le_bytes(*input.array()?)
+        } else {
+            seen_ms
+        };
         let (owned, name) = (input.length()?, name.bytes()?);
         let Some(group) = &mut self.group else { return Ok(()) };
         let (number, new) = group.add_consumer(&name, seen_ms);
         if !new {
-            return Err(Stop::Malformed("a consumer occurs twice"));
+            input.odd("a consumer occurs twice")?;
         }
         group.touch(&name, seen_ms, Some(active_ms));
         self.consumer = number;
-        self.owned_left(owned)
+        self.owned_left(of, owned, input)
     }
 
-    fn owned_left(&mut self, left: u64) -> Result<()> {
+    fn owned_left(&mut self, of: u8, left: u64, input: &mut Input<'_>) -> Result<()> {
         if left > 0 {
             self.next = Next::Owned(left);
             return Ok(());
         }
-        self.consumers_left(self.consumers)
+        self.consumers_left(of, self.consumers, input)
     }
 
     fn owned(&mut self, input: &mut Input<'_>) -> Result<()> {
         let id = Id::of_bytes(*input.array()?);
         let waiting =
             |group: &&mut Group| group.get(id).is_some_and(|pending| pending.consumer == u32::MAX);
-        let group = self.group.as_mut().filter(waiting);
-        let group = group.ok_or(Stop::Malformed("a consumer's entry is not pending"))?;
+        let Some(group) = self.group.as_mut().filter(waiting) else {
+            return input.odd("a consumer's entry is not pending");
+        };
         group.own(id, self.consumer);
         self.owned += 1;
         Ok(())

@@ -210,6 +210,13 @@ pub(crate) struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
+    /// Whether its rows end with how many they are.
+    fn said(&self, rows: &[u8]) -> bool {
+        let fields = if self.names.is_some() { self.pairs } else { 2 * self.pairs + 1 };
+        let count = Item::Int((fields + FIXED).cast_signed() as i64);
+        pack::last(rows).is_some_and(|(said, _)| said == count)
+    }
+
     /// Fields and values.
     pub(crate) fn items(self) -> impl Iterator<Item = (Item<'a>, Item<'a>)> {
         let mut names = Items::new(self.names.unwrap_or_default());
@@ -315,6 +322,31 @@ impl Block {
         Some(block)
     }
 
+    /// As many entries of damaged rows as are right, under counts that are: `None` if that is none.
+    /// Every row is a whole entry of a listpack.
+    pub(crate) fn mended(first: Id, rows: &[u8]) -> Option<Self> {
+        let head = head(rows).filter(|head| head.fields > 0)?;
+        let zero = rows.get(..head.entries).and_then(pack::last)?.0;
+        let mut entries =
+            Entries { first, head: Some(head), rest: rows.get(head.entries..)?, at: head.entries };
+        let (mut live, mut deleted, mut end, mut before) = (0, 0, head.entries, None);
+        while let Some(entry) = entries.take_front()
+            && entry.said(rows.get(entry.at..entries.at).unwrap_or_default())
+            && before.map_or(entry.id >= first, |before| before < entry.id)
+        {
+            (before, end) = (Some(entry.id), entries.at);
+            if entry.deleted { deleted += 1 } else { live += 1 }
+        }
+        if live == 0 || zero != Item::Int(0) {
+            return None;
+        }
+        let mut mended = Vec::with_capacity(end + 2);
+        put_int(&mut mended, live);
+        put_int(&mut mended, deleted);
+        mended.extend_from_slice(rows.get(head.counts_len..end)?);
+        Self::checked(first, mended)
+    }
+
     /// Every entry is whole and says its length, ids rise, and the counts are right.
     fn check(&self) -> Option<()> {
         let head = head(&self.rows)?;
@@ -325,10 +357,8 @@ impl Block {
             let start = entries.rest;
             let entry = entries.take_front()?;
             let rows = start.get(..start.len() - entries.rest.len())?;
-            let said = pack::last(rows)?.0;
-            let fields = if entry.names.is_some() { entry.pairs } else { 2 * entry.pairs + 1 };
             let rises = before.map_or(entry.id >= self.first, |before| before < entry.id);
-            if said != Item::Int((fields + FIXED).cast_signed() as i64) || !rises {
+            if !entry.said(rows) || !rises {
                 return None;
             }
             before = Some(entry.id);
