@@ -59,6 +59,8 @@ pub trait Disk: Clone + Send + Sync + 'static {
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
     /// Bytes free for this process.
     fn free_bytes(&self) -> io::Result<u64>;
+    /// Bytes of the whole disk; `None` where it has no bound.
+    fn total_bytes(&self) -> io::Result<Option<u64>>;
     /// Takes the directory's lock for as long as the returned guard lives; `WouldBlock` when
     /// another holds it.
     fn lock(&self) -> io::Result<Box<dyn Send + Sync>>;
@@ -161,6 +163,11 @@ impl Disk for OsDisk {
     fn free_bytes(&self) -> io::Result<u64> {
         let facts = rustix::fs::statvfs(&*self.root)?;
         Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
+    }
+
+    fn total_bytes(&self) -> io::Result<Option<u64>> {
+        let facts = rustix::fs::statvfs(&*self.root)?;
+        Ok(Some(facts.f_blocks.saturating_mul(facts.f_frsize)))
     }
 
     fn lock(&self) -> io::Result<Box<dyn Send + Sync>> {

@@ -35,6 +35,8 @@ pub struct Draft<D: Disk> {
     /// CRC32C of what was read back.
     synced_crc: u32,
     state: State,
+    /// It ends rather than leave fewer bytes free on the disk.
+    floor: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +59,9 @@ impl<D: Disk> std::fmt::Debug for Draft<D> {
 }
 
 impl<D: Disk> Draft<D> {
-    /// An empty one; `number` tells it from others of this process.
-    pub(crate) fn create(disk: &D, number: u64) -> Result<Self, StoreError> {
+    /// An empty one; `number` tells it from others of this process. It leaves `floor` bytes of the
+    /// disk alone.
+    pub(crate) fn create(disk: &D, number: u64, floor: u64) -> Result<Self, StoreError> {
         let path = temporary_path(&format!("base-{number}"));
         let file = disk.create(&path)?;
         let (disk, buffer) = (disk.clone(), Vec::with_capacity(BUFFER_BYTES));
@@ -72,6 +75,7 @@ impl<D: Disk> Draft<D> {
             synced: 0,
             synced_crc: 0,
             state: State::Growing,
+            floor,
         })
     }
 
@@ -104,6 +108,7 @@ impl<D: Disk> Draft<D> {
 
     /// Makes what was written durable, and reads back what the disk has.
     fn sync(&mut self) -> Result<(), StoreError> {
+        crate::space::ask_for(&self.disk, 0, self.floor)?;
         self.file.sync()?;
         // Opened again: the bytes shall come from the disk and not from memory.
         let file = self.disk.open(&self.path)?;

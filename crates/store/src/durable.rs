@@ -8,7 +8,7 @@
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile};
 use crate::foot::{self, FOOT_BYTES, Foot};
-use crate::record::Place;
+use crate::record::{Place, filler};
 use std::io::ErrorKind;
 
 /// Below the data directory.
@@ -22,12 +22,16 @@ pub(crate) struct Durable<F> {
 }
 
 impl<F: DiskFile> Durable<F> {
-    /// Opens the file, or makes one.
+    /// Opens the file, or makes one. It has its full size before anything is noted: a note that
+    /// finds no space would end the log.
     pub(crate) fn open<D: Disk<File = F>>(disk: &D) -> Result<Self, StoreError> {
         let file = match disk.open(PATH) {
             Err(error) if error.kind() == ErrorKind::NotFound => disk.create(PATH)?,
             outcome => outcome?,
         };
+        if file.len()? < FOOT_BYTES {
+            file.write_at(&[&filler(0, FOOT_BYTES as usize)], 0)?;
+        }
         Ok(Self { file, foot: Foot::default() })
     }
 

@@ -388,6 +388,10 @@ impl Disk for FakeDisk {
         Ok(())
     }
 
+    fn total_bytes(&self) -> Result<Option<u64>> {
+        Ok(guard(&self.shared).capacity)
+    }
+
     fn free_bytes(&self) -> Result<u64> {
         let state = guard(&self.shared);
         Ok(state.capacity.map_or(1 << 50, |capacity| capacity.saturating_sub(state.used())))

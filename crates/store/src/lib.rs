@@ -38,6 +38,7 @@ mod recover;
 mod scan;
 mod segment;
 mod snapshots;
+mod space;
 mod spares;
 mod timing;
 mod writer;

@@ -9,11 +9,11 @@
 use crate::arena::Arena;
 use crate::facts::Identity;
 use crate::queue::{Inner, What};
+use crate::space::Space;
 use crate::writer::Writer;
 use crate::{Disk, StoreError};
 use bytes::Bytes;
 use std::io::{Error, ErrorKind};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -135,6 +135,8 @@ pub struct Recovered {
 pub struct LogStats {
     /// Bytes in segments that hold entries not yet purged.
     pub bytes: u64,
+    /// Bytes of all segments on the disk, what is not written yet included.
+    pub disk_bytes: u64,
     /// Bytes written since the last purge or snapshot mark; drives the snapshot policy.
     pub bytes_since_purge: u64,
     /// `fdatasync` calls.
@@ -165,8 +167,7 @@ pub(crate) struct Shared<D: Disk> {
     pub(crate) preparing: Mutex<()>,
     pub(crate) queued: Condvar,
     pub(crate) rolled: Condvar,
-    pub(crate) full: AtomicBool,
-    pub(crate) full_asked: AtomicU32,
+    pub(crate) space: Space,
     /// Nothing may be written.
     pub(crate) read_only: bool,
     /// The directory's lock.
@@ -404,7 +405,7 @@ impl<D: Disk> Log<D> {
             if inner.closed || inner.poison.is_some() {
                 return false;
             }
-            if inner.prepared && inner.doomed.is_empty() {
+            if inner.prepared.is_some() && inner.doomed.is_empty() {
                 inner = self.shared.rolled.wait(inner).unwrap_or_else(PoisonError::into_inner);
             } else if std::mem::take(&mut inner.prepare_failed) {
                 inner = wait_for(&self.shared.rolled, inner, RETRY).0;
@@ -434,21 +435,6 @@ impl<D: Disk> Log<D> {
     pub fn bounds(&self) -> (Option<LogId>, Option<LogId>) {
         let inner = self.shared.inner();
         (inner.purged, inner.last)
-    }
-
-    /// Whether the disk has too little space for more client writes. Votes and blank entries still
-    /// fit the reserve. Asks the disk only now and then (every 64th call, every 8th while full), so
-    /// it may be called per command.
-    pub fn is_full(&self) -> bool {
-        let asked = self.shared.full_asked.fetch_add(1, Ordering::Relaxed);
-        let full = self.shared.full.load(Ordering::Relaxed);
-        if !asked.is_multiple_of(if full { 8 } else { 64 }) {
-            return full;
-        }
-        let Ok(free) = self.shared.disk.free_bytes() else { return full };
-        let full = free < self.shared.options.reserve_bytes;
-        self.shared.full.store(full, Ordering::Relaxed);
-        full
     }
 
     /// Notes that the entry `since` cannot be replayed exactly by stock Redis: the manifest then

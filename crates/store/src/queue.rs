@@ -175,6 +175,8 @@ pub(crate) struct Inner<F> {
     pub(crate) spots: Spots,
     /// Open segments, those that may be read from.
     pub(crate) segments: BTreeMap<u32, Arc<Segment<F>>>,
+    /// For each of them, the last entry before it.
+    pub(crate) starts: BTreeMap<u32, Option<LogId>>,
     pub(crate) vote: Option<Vote>,
     pub(crate) committed: Option<LogId>,
     pub(crate) purged: Option<LogId>,
@@ -190,8 +192,8 @@ pub(crate) struct Inner<F> {
     pub(crate) stalled: bool,
     /// Neither a record nor a foot says yet that what was synced last is durable.
     pub(crate) mark_due: bool,
-    /// The next segment is ready.
-    pub(crate) prepared: bool,
+    /// Size of the next segment, if it is ready.
+    pub(crate) prepared: Option<u64>,
     pub(crate) prepare_failed: bool,
     /// Files that are no longer part of anything, oldest first: [`crate::rebase::sweep`] removes
     /// them.
@@ -214,6 +216,7 @@ impl<F> Inner<F> {
             cache: Cache::new(cache_bytes),
             spots: Spots::default(),
             segments: BTreeMap::new(),
+            starts: BTreeMap::new(),
             vote: None,
             committed: None,
             purged: None,
@@ -224,7 +227,7 @@ impl<F> Inner<F> {
             closed: false,
             stalled: false,
             mark_due: false,
-            prepared: false,
+            prepared: None,
             prepare_failed: false,
             doomed: VecDeque::new(),
             wake: None,
@@ -327,7 +330,9 @@ impl<F> Inner<F> {
         let quantile = |percent: usize| {
             times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).copied()
         };
+        let segments: u64 = self.segments.values().map(|segment| segment.bytes).sum();
         LogStats {
+            disk_bytes: segments + self.prepared.unwrap_or(0),
             bytes: self.segments.values().rev().skip(1).map(|segment| segment.bytes).sum::<u64>()
                 + self.active_bytes,
             bytes_since_purge: self.written_since_purge,

@@ -36,10 +36,12 @@ impl<D: Disk> Writer<D> {
         base: Base,
         kept: Option<Base>,
     ) -> Result<(), StoreError> {
-        let (of_last, of_next, inexact_last) = {
+        let (of_last, of_next, before_next, inexact_last) = {
             let inner = shared.inner();
             let holds = |index| inner.spots.get(index).map(|spot| spot.segment);
-            (holds(base.last.index), holds(base.last.index + 1), inner.inexact_last)
+            let of_next = holds(base.last.index + 1);
+            let before = of_next.and_then(|next| inner.starts.get(&next).copied().flatten());
+            (holds(base.last.index), of_next, before, inner.inexact_last)
         };
         let mut manifest = Manifest {
             base: Some(base),
@@ -59,13 +61,13 @@ impl<D: Disk> Writer<D> {
                 }
                 last + 1
             }
-            (None, Some(next)) if self.starts.get(&next) == Some(&Some(base.last)) => next,
+            (None, Some(next)) if before_next == Some(base.last) => next,
             _ => return self.rebase_with_copies(shared, manifest),
         };
         // Never back: older segments may hold entries that were copied further up and are not
         // blanked there.
         let listed = self.manifest.segments.first().copied().unwrap_or(0);
-        manifest.segments = self.listed_from(start.max(listed));
+        manifest.segments = self.listed_from(shared, start.max(listed));
         // Were the first record of a listed segment lost, the log would go on in a segment that is
         // not listed.
         self.sync_active(shared)?;
@@ -79,9 +81,9 @@ impl<D: Disk> Writer<D> {
     }
 
     /// Numbers of the segments from `first` on, the prepared one included.
-    fn listed_from(&self, first: u32) -> Vec<u32> {
+    fn listed_from(&self, shared: &Shared<D>, first: u32) -> Vec<u32> {
         let next = self.next.as_ref().map(|next| next.number);
-        self.starts.range(first..).map(|(number, _)| *number).chain(next).collect()
+        shared.inner().starts.range(first..).map(|(number, _)| *number).chain(next).collect()
     }
 
     fn take_manifest(&mut self, shared: &Shared<D>, manifest: Manifest) {
@@ -180,21 +182,35 @@ impl<D: Disk> Writer<D> {
         let listed = self.manifest.segments.first().copied().unwrap_or(0);
         let purged = self.standing.purged.map(|purged| purged.index);
         loop {
-            let mut starts = self.starts.iter();
+            let mut inner = shared.inner();
+            let mut starts = inner.starts.iter();
             let (Some((&oldest, _)), Some((_, start))) = (starts.next(), starts.next()) else {
                 break;
             };
             if oldest >= listed || start.map(|start| start.index) > purged {
                 break;
             }
-            self.starts.remove(&oldest);
-            let mut inner = shared.inner();
+            inner.starts.remove(&oldest);
             inner.segments.remove(&oldest);
             inner.doomed.push_back(segment_path(oldest));
         }
         if !shared.inner().doomed.is_empty() {
             shared.rolled.notify_all();
         }
+    }
+
+    /// Takes the snapshot before the newest one off the manifest; its file goes with the next sweep.
+    pub(crate) fn unlist_kept(&mut self, shared: &Shared<D>) -> Result<(), StoreError> {
+        shared.inner().check()?;
+        let manifest = Manifest { kept: None, ..self.manifest.clone() };
+        if let Err(error) = manifest.store(&self.disk) {
+            return Err(self.give_up(shared, error));
+        }
+        let before = std::mem::replace(&mut self.manifest, manifest);
+        if let Some(old) = before.kept {
+            shared.inner().doomed.push_back(base_path(old.number));
+        }
+        Ok(())
     }
 
     /// See [`crate::Log::mark_inexact`].

@@ -18,11 +18,11 @@ use crate::manifest::{
 use crate::queue::Inner;
 use crate::record::filler;
 use crate::scan::{Found, Step, foot_of, load, scan, segment_head};
-use crate::segment::{SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_of};
+use crate::space::{Space, give_up_spare};
+use crate::segment::{SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_after};
 use crate::writer::{Edge, Tip, Writer, blank_payload};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// Bytes written at once while refilling.
@@ -35,6 +35,7 @@ pub(crate) fn open<D: Disk>(
     step: Step<'_>,
 ) -> Result<(Log<D>, Recovered), StoreError> {
     let lock = take_lock(&disk)?;
+    give_up_spare(&disk);
     disk.create_dir(DIR)?;
     let group = Some(options.group);
     let (mended, created) = if let Some(mended) = recover(&disk, group, step)? {
@@ -189,7 +190,7 @@ fn is_rebased<D: Disk>(disk: &D, number: u32) -> Result<bool, StoreError> {
 /// Makes the first segment of a fresh directory. Its first record is durable before it gets its
 /// name.
 fn create_first<D: Disk>(disk: &D, options: &LogOptions) -> Result<(), StoreError> {
-    let bytes = size_of(1, options.segment_bytes);
+    let bytes = size_after(0, options.segment_bytes);
     let file = create_filled(disk, "first", bytes, true)?;
     let standing = Standing::default();
     let head = SegmentHead { number: 1, bytes, rebased: false, foot: true, standing };
@@ -295,6 +296,10 @@ fn assemble<D: Disk>(
     } else {
         None
     };
+    // What lies behind the base was written since the last cut.
+    let listed = manifest.segments.iter().filter(|number| **number < found.active);
+    let closed = listed.filter_map(|number| found.sizes.get(number)).map(|(bytes, _)| bytes);
+    let written = closed.sum::<u64>() + tip.at;
     let mut inner = Inner::new(options.cache_bytes);
     inner.spots = found.spots;
     inner.segments = open;
@@ -304,7 +309,8 @@ fn assemble<D: Disk>(
     inner.last = found.standing.last;
     inner.inexact_since = manifest.inexact_since;
     inner.inexact_last = manifest.inexact_since.and(found.standing.last).map(|last| last.index);
-    inner.prepared = next.is_some();
+    inner.prepared = next.as_ref().map(|next| next.bytes);
+    inner.starts = found.starts;
     inner.mark_due = !active.has_foot();
     inner.active_bytes = tip.at;
     let durable = if read_only { None } else { Some(Durable::open(&disk)?) };
@@ -320,7 +326,7 @@ fn assemble<D: Disk>(
         dirty: false,
         next,
         standing: found.standing,
-        starts: found.starts,
+        written: (written, 0),
         manifest,
         batch: VecDeque::new(),
         heads: Vec::new(),
@@ -334,8 +340,7 @@ fn assemble<D: Disk>(
         preparing: Mutex::new(()),
         queued: Condvar::new(),
         rolled: Condvar::new(),
-        full: AtomicBool::new(false),
-        full_asked: AtomicU32::new(0),
+        space: Space::default(),
         read_only,
         _lock: lock,
     };

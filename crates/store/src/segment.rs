@@ -13,9 +13,11 @@ use crate::manifest::{log_id, temporary_path};
 use crate::record::{LINE, filler};
 use crate::{LogId, StoreError, Vote};
 
-/// The first segment of a directory has so many bytes, each further one twice as many, up to the
-/// size asked for. Keeps a fresh directory small and its first start fast (filling costs about 3
-/// ms/MiB on a slow disk).
+/// The first segment of a directory has so many bytes, further ones as many as are written between
+/// two cuts, up to the size asked for. Keeps a fresh directory small and its first start fast
+/// (filling costs about 3 ms/MiB on a slow disk), and what a cut leaves unused of a segment in
+/// proportion to what is written: 31 snapshots of a small state took 1.9 GB with segments that
+/// grew by their number.
 const FIRST_BYTES: u64 = 1 << 20;
 /// Smallest size of a segment.
 const BYTES_MIN: u64 = 4096 + FOOT_BYTES;
@@ -53,10 +55,11 @@ pub(crate) fn room(bytes: u64) -> u64 {
     bytes.saturating_sub(FOOT_BYTES)
 }
 
-/// Size of segment `number` when `most` is the size asked for.
-pub(crate) fn size_of(number: u32, most: u64) -> u64 {
-    let grown = FIRST_BYTES << number.saturating_sub(1).min(20);
-    round(grown.min(most))
+/// Size of a segment when so many bytes of records were written since the last cut, or between two
+/// of them, and `most` is the size asked for.
+pub(crate) fn size_after(written: u64, most: u64) -> u64 {
+    let grown = written.saturating_mul(2).checked_next_power_of_two().unwrap_or(most);
+    round(grown.max(FIRST_BYTES).min(most))
 }
 
 /// Size of a segment that is made while others wait, large enough for so many bytes of records.
@@ -259,8 +262,9 @@ mod tests {
 
     #[test]
     fn segments_grow_to_the_size_asked_for() {
-        let sizes: Vec<u64> = [1, 2, 3, 7, 8, 4_000_000].map(|n| size_of(n, 64 << 20)).to_vec();
-        assert_eq!(sizes, [1, 2, 4, 64, 64, 64].map(|mib| mib << 20));
-        assert_eq!(size_of(1, 1), 8192, "a block and a foot");
+        let size = |mib: u64| size_after(mib << 20, 64 << 20) >> 20;
+        assert_eq!([0, 1, 2, 3, 4, 20, 32, 500].map(size), [1, 2, 4, 8, 8, 64, 64, 64]);
+        assert_eq!(size_after(0, 1), 8192, "a block and a foot");
+        assert_eq!(size_after(u64::MAX, 64 << 20), 64 << 20);
     }
 }

@@ -102,8 +102,22 @@ impl<D: Disk> Snapshots<D> {
     }
 
     /// Begins a snapshot, to be written piece by piece.
-    pub fn begin(&self) -> Result<Draft<D>, StoreError> {
-        Draft::create(&self.disk, self.drafts.fetch_add(1, Ordering::Relaxed))
+    pub fn begin(&self, log: &Log<D>) -> Result<Draft<D>, StoreError> {
+        let number = self.drafts.fetch_add(1, Ordering::Relaxed);
+        Draft::create(&self.disk, number, log.shared.options.floor())
+    }
+
+    /// Gives up the snapshot before the newest one, to make space; says whether there was one.
+    pub fn give_up_older(&self, log: &Log<D>) -> Result<bool, StoreError> {
+        let mut catalogue = self.catalogue();
+        if catalogue.whole.len() < 2 {
+            return Ok(false);
+        }
+        log.shared.writer().unlist_kept(&log.shared)?;
+        catalogue.whole.truncate(1);
+        drop(catalogue);
+        log.sweep();
+        Ok(true)
     }
 
     /// Makes a complete draft the newest snapshot: the manifest names it as the base, with the log
@@ -128,7 +142,7 @@ impl<D: Disk> Snapshots<D> {
         last: LogId,
         write: &mut dyn FnMut(Sink<'_>) -> Result<(), StoreError>,
     ) -> Result<SnapshotFile, StoreError> {
-        let mut draft = self.begin()?;
+        let mut draft = self.begin(log)?;
         write(&mut |piece| draft.write(piece))?;
         draft.complete()?;
         self.publish(log, last, draft)

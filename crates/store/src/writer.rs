@@ -18,14 +18,14 @@ use crate::queue::{Inner, Queued, Spot, What};
 use crate::rebase::sweep;
 use crate::record::{HEAD_MAX, Place, blank, filler, parse};
 use crate::segment::{
-    SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_for, size_of,
+    SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_after, size_for,
 };
+use crate::space::give_up_spare;
 use crate::timing::timed;
 use crate::{Entry, LogId, StoreError};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Where the stream of records stands.
 #[derive(Clone, Copy, Debug)]
@@ -93,8 +93,9 @@ pub(crate) struct Writer<D: Disk> {
     pub(crate) next: Option<Segment<D::File>>,
     /// State as of the last record written.
     pub(crate) standing: Standing,
-    /// For each segment, the last entry before it.
-    pub(crate) starts: BTreeMap<u32, Option<LogId>>,
+    /// Bytes of records since the last cut, and between that and the one before it: how large the
+    /// next segment should be.
+    pub(crate) written: (u64, u64),
     pub(crate) manifest: Manifest,
     pub(crate) batch: VecDeque<Queued>,
     /// Header lines and armoured payloads of the run being written; kept for its capacity.
@@ -172,7 +173,8 @@ impl<D: Disk> Writer<D> {
         let queued = std::mem::take(&mut inner.queue);
         self.batch.extend(queued);
         if matches!(error, StoreError::Full) {
-            shared.full.store(true, Ordering::Relaxed);
+            shared.space.set_full(true);
+            give_up_spare(&self.disk);
             inner.urgent = self.batch.iter().any(|queued| queued.what.urgent());
             inner.stalled = true;
             std::mem::swap(&mut inner.queue, &mut self.batch);
@@ -206,6 +208,7 @@ impl<D: Disk> Writer<D> {
         self.dirty |= run.tip.seq != self.tip.seq;
         let before = self.tip.at;
         self.tip = run.tip;
+        self.written.0 += run.tip.at - before;
         self.sealed = run.cut;
         if run.urgent {
             self.sync_active(shared)?;
@@ -402,6 +405,14 @@ impl<D: Disk> Writer<D> {
         Ok(Segment::fresh(number, bytes, file))
     }
 
+    /// Size of the segment that is made ready.
+    fn next_bytes(&self, shared: &Shared<D>) -> u64 {
+        let (now, before) = self.written;
+        let most = self.options.segment_bytes;
+        let wanted = size_after(now.max(before), most);
+        if shared.has_spare(wanted) { wanted } else { size_after(0, most) }
+    }
+
     /// Gives a filled file its name and lists it in the manifest.
     fn name_next(&mut self, what: &str, number: u32) -> Result<(), StoreError> {
         self.disk.rename(&temporary_path(what), &segment_path(number))?;
@@ -441,13 +452,16 @@ impl<D: Disk> Writer<D> {
         self.active = Arc::new(segment);
         self.tip = tip;
         self.foot = Foot::default();
+        if self.sealed {
+            self.written = (0, self.written.0);
+        }
         self.sealed = false;
         self.dirty = true;
-        self.starts.insert(self.active.number, start);
         let mut inner = shared.inner();
+        inner.starts.insert(self.active.number, start);
         inner.segments.insert(self.active.number, self.active.clone());
         inner.active_bytes = tip.at;
-        inner.prepared = self.next.is_some();
+        inner.prepared = self.next.as_ref().map(|next| next.bytes);
         drop(inner);
         shared.rolled.notify_all();
     }
@@ -466,11 +480,14 @@ pub(crate) fn prepare<D: Disk>(shared: &Shared<D>) -> Result<bool, StoreError> {
         if writer.next.is_some() {
             return Ok(swept);
         }
-        size_of(writer.active.number + 1, writer.options.segment_bytes)
+        writer.next_bytes(shared)
     };
+    shared.keep_spare();
     forget_old(shared);
     // The long part: nobody waits for it.
-    let made = create_filled(&shared.disk, "next", bytes, shared.options.fsync);
+    let made = shared.ask_for(bytes).and_then(|()| {
+        create_filled(&shared.disk, "next", bytes, shared.options.fsync)
+    });
     let mut writer = shared.writer();
     let outcome = made.and_then(|file| {
         let number = writer.active.number + 1;
@@ -481,11 +498,11 @@ pub(crate) fn prepare<D: Disk>(shared: &Shared<D>) -> Result<bool, StoreError> {
     shared.inner().prepare_failed = outcome.is_err();
     match outcome {
         Ok(()) => {
-            shared.inner().prepared = true;
+            shared.inner().prepared = Some(bytes);
             Ok(true)
         }
         Err(StoreError::Full) => {
-            shared.full.store(true, Ordering::Relaxed);
+            shared.space.set_full(true);
             Err(StoreError::Full)
         }
         Err(error) => Err(writer.give_up(shared, error)),

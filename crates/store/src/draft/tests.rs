@@ -17,7 +17,7 @@ fn make(
     last: LogId,
     bytes: &[u8],
 ) -> Result<SnapshotFile, StoreError> {
-    let mut draft = snapshots.begin()?;
+    let mut draft = snapshots.begin(log)?;
     for piece in bytes.chunks(100_000) {
         draft.write(piece)?;
     }
@@ -140,7 +140,7 @@ fn a_full_disk_keeps_the_old_one_and_the_log_goes_on() {
 #[test]
 fn what_does_not_read_back_is_not_published() {
     let World { disk, log, snapshots } = World::new(1);
-    let mut draft = snapshots.begin().expect("begins");
+    let mut draft = snapshots.begin(&log).expect("begins");
     draft.write(&content(13)).expect("writes");
     let path = temporary(&disk).remove(0);
     let mut bytes = disk.contents(&path).expect("it is being written");
@@ -156,8 +156,8 @@ fn what_does_not_read_back_is_not_published() {
 #[test]
 fn drafts_do_not_meet() {
     let World { disk, log, snapshots } = World::new(1);
-    let mut one = snapshots.begin().expect("begins");
-    let mut other = snapshots.begin().expect("begins");
+    let mut one = snapshots.begin(&log).expect("begins");
+    let mut other = snapshots.begin(&log).expect("begins");
     one.write(b"one").expect("writes");
     other.write(b"other").expect("writes");
     drop(one);
