@@ -16,4 +16,5 @@ pub mod random;
 pub mod redis;
 pub mod script;
 pub mod shim;
+pub mod small_disk;
 pub mod wait;

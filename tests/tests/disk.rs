@@ -4,10 +4,10 @@
 use quorate_tests::client::{Client, is_ok, text};
 use quorate_tests::cluster::{Cluster, Replica};
 use quorate_tests::shim::Shim;
+use quorate_tests::small_disk::SmallDisk;
 use quorate_tests::wait::{until, within};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The segment that was written last, by number.
@@ -158,32 +158,6 @@ fn a_slow_disk_and_a_long_command_do_not_cost_the_leader_its_office() {
     cluster.wait_agreed();
 }
 
-/// A small ext4 file system in a file, mounted for the test.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: PathBuf, mebibytes: u32) -> Self {
-        fs::create_dir_all(&at).expect("a directory can be made");
-        let image = at.with_extension("img");
-        let run = |program: &str, args: &[&str]| {
-            let done = Command::new(program).args(args).output().expect("the program is installed");
-            assert!(done.status.success(), "{program}: {}", String::from_utf8_lossy(&done.stderr));
-        };
-        let image = image.to_str().expect("a plain path").to_owned();
-        let target = at.to_str().expect("a plain path").to_owned();
-        run("truncate", &["-s", &format!("{mebibytes}M"), &image]);
-        run("mkfs.ext4", &["-q", "-m", "0", &image]);
-        run("mount", &["-o", "loop", &image, &target]);
-        Self(at)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_refuses_writes_and_recovers() {
     let mut cluster = Cluster::prepare("full", 1, &["--segment-bytes", "4mb"]);
@@ -194,12 +168,7 @@ fn a_full_disk_refuses_writes_and_recovers() {
     assert!(is_ok(&client.call(&["SET", "before", "1"]).expect("an answer")));
 
     let before = cluster.replicas[0].output().lines().count();
-    let ballast = disk.0.join("ballast");
-    let filled = Command::new("dd")
-        .args(["if=/dev/zero", "bs=1M", &format!("of={}", ballast.display())])
-        .output()
-        .expect("dd runs");
-    assert!(!filled.status.success(), "the disk is full");
+    disk.fill(0);
     let big = "x".repeat(256 << 10);
     let refused = until("a write is refused", || {
         let answer = client.call(&["SET", "big", &big]).expect("the connection stays");
@@ -217,7 +186,7 @@ fn a_full_disk_refuses_writes_and_recovers() {
     assert!(lines.len() < 12, "{quiet:?} were held back: {lines:#?}");
     assert!(said.contains("the disk is full: writes are refused"), "{said}");
 
-    fs::remove_file(ballast).expect("our own file");
+    disk.empty();
     until("writes are accepted again", || {
         is_ok(&client.call(&["SET", "after", "1"]).expect("the connection stays")).then_some(())
     });

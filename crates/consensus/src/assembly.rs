@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::compare::Comparing;
 use crate::core::{Settings, Storage};
 use crate::env::{Check, Env};
+use crate::handover::Leaving;
 use crate::links::Links;
 use crate::load::{Progress, State};
 use crate::log;
@@ -61,7 +62,7 @@ pub(crate) async fn assemble<E: Env>(
         keyspace: Arc::new(RwLock::new(state.keyspace)),
         applied: Applied::default(),
         membership: Mutex::new(state.meta.last_membership.clone()),
-        tail: Arc::new(Tail::new(last, settings.snapshot_log_bytes)),
+        tail: Arc::new(Tail::new(last)),
         links: Links::default(),
         writer,
         snapshots,
@@ -73,6 +74,7 @@ pub(crate) async fn assemble<E: Env>(
         reads: Reads::default(),
         way: Mutex::default(),
         office: Mutex::new(Office::default()),
+        leaving: Leaving::default(),
         leader_heard: LeaderHeard::default(),
         guard: settings.guard.clone(),
         strangers: Mutex::default(),

@@ -97,6 +97,11 @@ impl<E: Env> Clone for Core<E> {
 }
 
 impl<E: Env> Core<E> {
+    /// The replica that these parts belong to, once Raft runs.
+    pub(crate) fn of(shared: &Arc<Shared<E>>) -> Option<Self> {
+        Some(Self { shared: shared.clone(), raft: shared.raft()?.clone() })
+    }
+
     /// Loads the newest snapshot, replays the log up to the last commit known, starts Raft.
     pub(crate) async fn start(
         env: E,

@@ -15,6 +15,7 @@ mod core;
 mod env;
 mod forward;
 mod grpc;
+mod handover;
 mod host;
 mod links;
 mod load;
@@ -38,6 +39,7 @@ mod service;
 mod shared;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod sizes;
 mod snapshot;
 mod status;
 mod tail;

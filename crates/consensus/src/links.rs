@@ -14,7 +14,7 @@ use crate::env::Env;
 use crate::pace::{PACE_MAX, REAL};
 use crate::shared::{Shared, lock};
 use openraft::async_runtime::WatchReceiver;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -57,6 +57,8 @@ pub(crate) struct Links {
     trips: Mutex<BTreeMap<u64, Trips>>,
     /// Since when peers do not answer, and whether that was told.
     lost: Mutex<BTreeMap<u64, (Duration, bool)>>,
+    /// Whose disks are full, as they said with their last heartbeats.
+    full: Mutex<BTreeSet<u64>>,
     /// The one to a quorum, microseconds: measured by the leader, heard by the others.
     round_trip_us: AtomicU64,
     /// Raft's clock as it was set: hundredths, and the round trip that calls are given.
@@ -135,6 +137,23 @@ impl Links {
         told.then(|| now.saturating_sub(since))
     }
 
+    /// A peer says whether its disk is full.
+    pub(crate) fn note_full(&self, node: u64, full: bool) {
+        let mut known = lock(&self.full);
+        if full {
+            known.insert(node);
+        } else {
+            known.remove(&node);
+        }
+    }
+
+    /// Whether a peer's disk has space, as far as is known.
+    pub(crate) fn has_space(&self, node: u64) -> bool {
+        !lock(&self.full).contains(&node)
+    }
+}
+
+impl Links {
     /// A call to a peer has taken so long.
     pub(crate) fn measured(&self, node: u64, now: Duration, took: Duration) {
         let mut trips = lock(&self.trips);

@@ -199,11 +199,10 @@ impl<E: Env> RaftLogStorage<Config<E>> for Storage<E> {
             flushed.io_completed(Ok(()));
             return Ok(());
         };
-        let bytes = entries.iter().map(|entry| entry.payload.len()).sum();
         let ack = Box::new(move |result| flushed.io_completed(result));
         self.log.append(entries, Some(ack)).map_err(io_error)?;
         self.writer.kick();
-        self.tail.appended(last, bytes);
+        self.tail.appended(last);
         Ok(())
     }
 
@@ -226,6 +225,9 @@ impl<E: Env> RaftLogStorage<Config<E>> for Storage<E> {
     }
 
     async fn purge(&mut self, upto: LogId<Config<E>>) -> Result<(), io::Error> {
-        self.log.purge(wire::log_id_to_store::<E::Rt>(upto)).map_err(io_error)
+        self.log.purge(wire::log_id_to_store::<E::Rt>(upto)).map_err(io_error)?;
+        // Segments go once it is durable, and nothing else may be written for a long time.
+        self.writer.kick();
+        Ok(())
     }
 }

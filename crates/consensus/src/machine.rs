@@ -220,7 +220,7 @@ impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
                     Content::Kept(file, kept) => {
                         let text = |error: StoreError| error.to_string();
                         let reader = kept.reader(&file).map_err(text)?;
-                        let mut draft = snapshots.begin().map_err(text)?;
+                        let mut draft = snapshots.begin(&log).map_err(text)?;
                         let mut copy = |piece: &[u8]| draft.write(piece);
                         let (keyspace, facts) = snapshot::load::<E>(&reader, cluster, &mut copy)?;
                         draft.complete().map_err(text)?;

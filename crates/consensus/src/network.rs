@@ -242,6 +242,7 @@ async fn heartbeat<E: Env>(
             if let Err(why) = shared.guard.answered(to.node, shown) {
                 return Some(Err(failed::<E>(TransportError::Refused(why))));
             }
+            shared.links.note_full(to.node, response.disk_full);
             let answer = wire::append_result_from_pb::<E::Rt>(response);
             if matches!(answer, Ok(Err(StreamAppendError::Conflict(_)))) {
                 shared.has_lost(&to, prev);

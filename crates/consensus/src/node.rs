@@ -47,16 +47,16 @@ pub struct Options {
     pub election_max: Duration,
     /// How long a write that was definitely not appended is held and re-routed (default 2 s).
     pub write_timeout: Duration,
-    /// Log bytes after which a snapshot is taken (default 512 MiB), or as many as the newest
-    /// snapshot has, if that is more.
+    /// Log bytes after which a snapshot is taken (default 512 MiB; an eighth of the disk at most),
+    /// or as many as the newest snapshot has, if that is more.
     pub snapshot_log_bytes: u64,
     /// Age of the newest snapshot at which one is taken if anything changed (default a day; zero:
     /// never).
     pub snapshot_age: Duration,
-    /// Bytes of one log segment (default 64 MiB).
+    /// Bytes of one log segment, at most (default 64 MiB; a sixty-fourth of the disk at most).
     pub segment_bytes: u64,
-    /// Free bytes on the disk below which writes are refused (default 256 MiB); two segments at
-    /// least.
+    /// Free bytes on the disk below which writes are refused (default 256 MiB; an eighth of the
+    /// disk at most); two segments at least.
     pub reserve_bytes: u64,
     /// False only with `--unsafe-no-fsync`.
     pub fsync: bool,
@@ -217,6 +217,8 @@ pub struct Status {
     pub heartbeat_late_ms_max: u64,
     /// Log bytes on disk.
     pub log_bytes: u64,
+    /// What the log's files take of the disk, what is not written yet included.
+    pub log_disk_bytes: u64,
     /// `fdatasync` calls, median and 99th percentile in microseconds.
     pub fsync: (u64, u64, u64),
     /// Whether writes are refused because the disk is full.
@@ -353,7 +355,7 @@ fn open(
     let log_options = LogOptions {
         segment_bytes: options.segment_bytes,
         cache_bytes: 64 << 20,
-        reserve_bytes: options.reserve_bytes.max(options.segment_bytes.saturating_mul(2)),
+        reserve_bytes: options.reserve_bytes,
         fsync: options.fsync,
         group: 0,
     };
@@ -544,6 +546,13 @@ fn local(options: &Options, identity: Identity) -> Result<Local, StartError> {
     Local::new(me, start, MAX_LEVEL, &options.peers).map_err(StartError)
 }
 
+/// With sizes that suit the disk of its directory.
+fn suited(options: Options) -> Result<Options, StartError> {
+    let total = OsDisk::new(options.dir.clone()).and_then(|disk| disk.total_bytes());
+    let total = total.map_err(|error| StartError(format!("{}: {error}", options.dir.display())))?;
+    Ok(options.suited_to(total.unwrap_or(u64::MAX)))
+}
+
 /// Opens the directory, which takes as long as the log is, and starts everything above it.
 async fn bring_up(
     inner: &Arc<Inner>,
@@ -554,6 +563,7 @@ async fn bring_up(
     let host = Host::new(GrpcTransport::new(secret.as_deref()));
     let progress = inner.progress.clone();
     progress.since_s.store(crate::env::Env::wall_ms(&host) / 1000, Ordering::Relaxed);
+    let options = suited(options)?;
     let opening = options.clone();
     let opened = tokio::task::spawn_blocking(move || open(&opening, progress)).await;
     let (storage, facts, identity) = opened.map_err(|error| StartError(error.to_string()))??;

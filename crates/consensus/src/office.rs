@@ -26,6 +26,8 @@ pub(crate) const SILENCE: u32 = 2;
 const PERIOD: Duration = Duration::from_millis(100);
 /// As much as one argument of a command may have.
 const LARGE_BYTES: u64 = 64 << 20;
+/// For fewer bytes of log no snapshot is made for want of space.
+const WORTH_BYTES: u64 = 4 << 20;
 /// Every so many looks it looks at the disk.
 const DISK_EVERY: u32 = 10;
 
@@ -110,11 +112,9 @@ pub(crate) async fn keep_house<E: Env>(shared: Arc<Shared<E>>) {
     let mut tick: Option<oneshot::Receiver<_>> = None;
     let mut cut: Option<oneshot::Receiver<_>> = None;
     let started_s = shared.env.wall_ms() / 1000;
-    let mut purged = 0;
     let mut round = 0_u32;
     let (mut seen, mut rested) = (0, true);
     let mut proposing = Duration::ZERO;
-    let mut full = false;
     while !shared.queue.is_closed() {
         Shared::<E>::sleep(PERIOD).await;
         if !shared.proposed.is_empty() {
@@ -131,28 +131,24 @@ pub(crate) async fn keep_house<E: Env>(shared: Arc<Shared<E>>) {
         round = round.wrapping_add(1);
         let look_at_disk = round.is_multiple_of(DISK_EVERY);
         if look_at_disk {
-            tell_full(&shared, &mut full);
-            purge(&shared, &mut purged).await;
+            purge(&shared).await;
         }
-        if !matches!(shared.route(), Route::Lead(_)) {
+        let leads = matches!(shared.route(), Route::Lead(_));
+        if look_at_disk
+            && is_over(&mut cut)
+            && (leads && cut_due(&shared, started_s) || space_due(&shared))
+        {
+            cut = Some(ask(&shared, Work::Cut));
+        }
+        if !leads {
             continue;
+        }
+        if look_at_disk && shared.log.is_full(0) {
+            shared.leaves_for_space();
         }
         if is_over(&mut tick) && tick_due(&shared).await {
             tick = Some(ask(&shared, Work::Tick));
         }
-        if look_at_disk && is_over(&mut cut) && cut_due(&shared, started_s) {
-            cut = Some(ask(&shared, Work::Cut));
-        }
-    }
-}
-
-/// Says when the disk has become full, and when it is no longer.
-fn tell_full<E: Env>(shared: &Shared<E>, before: &mut bool) {
-    let now = shared.log.is_full();
-    match (std::mem::replace(before, now), now) {
-        (false, true) => tracing::warn!("the disk is full: writes are refused until it has space"),
-        (true, false) => tracing::info!("the disk has space again: writes go on"),
-        _ => {}
     }
 }
 
@@ -212,6 +208,15 @@ fn cut_due<E: Env>(shared: &Shared<E>, started_s: u64) -> bool {
         || is_old(&saving, (started_s, now_s), shared.settings.snapshot_age)
 }
 
+/// Space is short here, and a snapshot would free more than it takes: the log behind the newest one
+/// has more bytes than that. Any replica asks for it.
+fn space_due<E: Env>(shared: &Shared<E>) -> bool {
+    let newest = lock(&shared.kept).as_ref().map_or(0, |kept| kept.file.bytes);
+    shared.log.stats().bytes_since_purge >= newest.max(WORTH_BYTES)
+        && shared.saving.is_idle(shared.env.elapsed())
+        && shared.log.is_short_of(newest)
+}
+
 /// Whether something has changed since the newest snapshot, and that is old; without one, since
 /// this process began. By the wall clock: a snapshot outlives the process. A clock that jumps costs
 /// a snapshot too many or makes one late, no more.
@@ -221,22 +226,25 @@ fn is_old(saving: &SavingStatus, (started_s, now_s): (u64, u64), age: Duration) 
 }
 
 /// Purges what a snapshot covers, but for the last bytes, which keep a follower that paused from
-/// needing a snapshot.
-async fn purge<E: Env>(shared: &Shared<E>, purged: &mut u64) {
+/// needing a snapshot. Where space is short nothing is kept for it.
+async fn purge<E: Env>(shared: &Shared<E>) {
     let Some(covered) = lock(&shared.kept).as_ref().map(|kept| kept.file.last.index) else {
         return;
     };
-    if covered <= *purged {
-        return;
-    }
-    let keep = shared.settings.snapshot_log_bytes / 4;
-    let Some(upto) = shared.tail.index_before(keep).map(|index| index.min(covered)) else {
+    let short = shared.log.is_short_of(0);
+    let keep = if short { 0 } else { shared.settings.snapshot_log_bytes / 4 };
+    let Some(upto) = shared.log.index_before(keep).map(|index| index.min(covered)) else {
         return;
     };
     let upto = upto.min(shared.transfers.purge_limit());
-    let Some(raft) = shared.raft() else { return };
-    if raft.trigger().purge_log(upto).await.is_ok() {
-        *purged = upto;
+    let purged = shared.log.bounds().0.map_or(0, |id| id.index);
+    // Until it has happened: Raft does nothing before it has heard of the snapshot, and says so to
+    // nobody.
+    if upto > purged
+        && let Some(raft) = shared.raft()
+        && let Err(error) = raft.trigger().purge_log(upto).await
+    {
+        tracing::debug!(%error, "Raft has stopped and purges nothing");
     }
 }
 

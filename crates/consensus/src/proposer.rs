@@ -86,7 +86,7 @@ fn send_back_forwarded<E: Env>(shared: &Shared<E>) {
 }
 
 /// One batch, from the queue to its outcome.
-async fn propose<E: Env>(shared: &Shared<E>, term: u64) {
+async fn propose<E: Env>(shared: &Arc<Shared<E>>, term: u64) {
     patience(shared).await;
     let items = shared.queue.take(BATCH_BYTES_MAX, BATCH_COMMANDS_MAX);
     if items.is_empty() {
@@ -100,7 +100,11 @@ async fn propose<E: Env>(shared: &Shared<E>, term: u64) {
     if let Some(entry) = alone {
         return propose_alone(shared, term, entry, items).await;
     }
-    let Batched { data, plan, cost_ns, commands } = seal(shared, term, &items).await;
+    let refusal = refusal(shared, &items);
+    if refusal == Some(Refusal::DiskFull) && shared.leaves_for_space() {
+        return put_back(shared, items).await;
+    }
+    let Batched { data, plan, cost_ns, commands } = seal(shared, term, &items, refusal).await;
     if data.payload.is_empty() {
         return answer_unlogged(shared, term, plan, items).await;
     }
@@ -131,17 +135,37 @@ struct Batched {
     commands: u32,
 }
 
-async fn seal<E: Env>(shared: &Shared<E>, term: u64, items: &[Item]) -> Batched {
+/// Why no write of this batch may be logged, if so.
+fn refusal<E: Env>(shared: &Shared<E>, items: &[Item]) -> Option<Refusal> {
+    if shared.comparing.is_divided() {
+        return Some(Refusal::Divided);
+    }
+    let bytes = items.iter().map(|item| match &item.work {
+        Work::Run(run) => run.commands.len() as u64,
+        Work::Tick | Work::Cut | Work::Fact(_) => 0,
+    });
+    shared.log.is_full(bytes.sum()).then_some(Refusal::DiskFull)
+}
+
+/// Nothing of it was logged: it waits for its turn, here or at the next leader.
+async fn put_back<E: Env>(shared: &Shared<E>, items: Vec<Item>) {
+    for item in items {
+        shared.queue.put_back(item);
+    }
+    Shared::<E>::sleep(RETRY).await;
+}
+
+async fn seal<E: Env>(
+    shared: &Shared<E>,
+    term: u64,
+    items: &[Item],
+    refusal: Option<Refusal>,
+) -> Batched {
     let run = |item: &Item| match &item.work {
         Work::Run(run) => Some(run.clone()),
         Work::Tick | Work::Cut | Work::Fact(_) => None,
     };
     let runs: Vec<Run> = items.iter().filter_map(run).collect();
-    let refusal = if shared.comparing.is_divided() {
-        Some(Refusal::Divided)
-    } else {
-        shared.log.is_full().then_some(Refusal::DiskFull)
-    };
     let limits = SealLimits { refuse_writes: refusal, expire_max: EXPIRE_MAX };
     let seed = seed(shared, term);
     let keyspace = shared.keyspace.read().await;
@@ -244,10 +268,7 @@ async fn propose_alone<E: Env>(
 async fn answer_unlogged<E: Env>(shared: &Shared<E>, term: u64, plan: Plan, items: Vec<Item>) {
     let has_runs = items.iter().any(|item| matches!(item.work, Work::Run(_)));
     if has_runs && !barrier(shared, term).await {
-        for item in items {
-            shared.queue.put_back(item);
-        }
-        return Shared::<E>::sleep(RETRY).await;
+        return put_back(shared, items).await;
     }
     let outcome = {
         let mut keyspace = shared.keyspace.write().await;
@@ -278,7 +299,7 @@ async fn barrier<E: Env>(shared: &Shared<E>, term: u64) -> bool {
         return false;
     }
     if tick_due(shared).await {
-        let Batched { data, plan, .. } = seal(shared, term, &[]).await;
+        let Batched { data, plan, .. } = seal(shared, term, &[], refusal(shared, &[])).await;
         if !data.payload.is_empty() {
             let batch = Batch { plan, items: Vec::new() };
             commit(shared, term, data, batch, PROPOSAL_MAX).await;

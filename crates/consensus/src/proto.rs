@@ -110,6 +110,9 @@ pub struct AppendResponse {
     pub incarnation: u64,
     #[prost(uint64, tag = "6")]
     pub start: u64,
+    /// heartbeats: the follower would accept no write as a leader
+    #[prost(bool, tag = "7")]
+    pub disk_full: bool,
     /// in the first answer of a stream
     #[prost(bool, tag = "20")]
     pub takes_pieces: bool,

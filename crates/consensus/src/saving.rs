@@ -269,8 +269,8 @@ impl<E: Env> Shared<E> {
     /// Writes what was frozen, step by step, and publishes it.
     async fn take_down(self: &Arc<Self>, frozen: Frozen, meta: &SnapshotMeta<Config<E>>) -> Saved {
         let text = |error: StoreError| error.to_string();
-        let snapshots = self.snapshots.clone();
-        let draft = self.env.heavy(move || snapshots.begin()).await.map_err(text)?;
+        let (snapshots, log) = (self.snapshots.clone(), self.log.clone());
+        let draft = self.env.heavy(move || snapshots.begin(&log)).await.map_err(text)?;
         let mut script = Script::<E> { draft, checksum: Checksum::default() };
         let mut pace = Pace::default();
         loop {
@@ -395,6 +395,24 @@ impl<E: Env> Shared<E> {
         }
     }
 
+    /// Gives up the older of two snapshots if there is too little space for a third.
+    fn make_room(self: &Arc<Self>) {
+        let (snapshots, log) = (self.snapshots.clone(), self.log.clone());
+        let newest = lock(&self.kept).as_ref().map_or(0, |kept| kept.file.bytes);
+        let work = move || {
+            if !log.is_short_of(newest) {
+                return;
+            }
+            match snapshots.give_up_older(&log) {
+                Ok(true) => tracing::warn!("space is short: the older snapshot is given up"),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "the older snapshot cannot be given up"),
+            }
+        };
+        let worked = self.env.heavy(work);
+        Self::spawn(worked);
+    }
+
     /// Notes what became of it and tells Raft.
     fn conclude(
         self: &Arc<Self>,
@@ -424,6 +442,9 @@ impl<E: Env> Shared<E> {
             }
         }
         drop(state);
+        if outcome.is_err() {
+            self.make_room();
+        }
         if let (Ok(_), Some(raft)) = (&outcome, self.raft().cloned()) {
             Self::spawn(async move {
                 if let Err(error) = raft.trigger().snapshot().await {

@@ -75,7 +75,9 @@ impl<E: Env> Shared<E> {
         }
         let Start { incarnation, nonce } = self.guard.start();
         let answer = wire::append_result_to_pb::<E::Rt>(&answer);
-        Ok(Response::Heartbeat(pb::AppendResponse { incarnation, start: nonce, ..answer }))
+        let disk_full = self.log.is_full(0);
+        let facts = pb::AppendResponse { incarnation, start: nonce, disk_full, ..answer };
+        Ok(Response::Heartbeat(facts))
     }
 
     async fn serve_vote(&self, request: pb::VoteRequest) -> Result<Response, String> {

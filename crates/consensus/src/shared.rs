@@ -6,6 +6,7 @@ use crate::compare::Comparing;
 use crate::core::Settings;
 use crate::env::{Env, LogWriter};
 use crate::forward::Way;
+use crate::handover::Leaving;
 use crate::links::Links;
 use crate::node::Failed;
 use crate::proto as pb;
@@ -60,6 +61,8 @@ pub(crate) struct Shared<E: Env> {
     pub(crate) way: Mutex<Option<Arc<Way>>>,
     /// Written by the watcher (`office`).
     pub(crate) office: Mutex<Office>,
+    /// Written by `handover`.
+    pub(crate) leaving: Leaving,
     /// Written by `service`.
     pub(crate) leader_heard: LeaderHeard,
     pub(crate) guard: Arc<Guard>,

@@ -1,11 +1,11 @@
-//! Members, figures and the hand-over of leadership: what a replica tells about itself and its
-//! cluster. How its membership changes is in `bootstrap`.
+//! Members and figures: what a replica tells about itself and its cluster. How its membership
+//! changes is in `bootstrap`.
 
 use crate::core::{Core, Seat};
 use crate::env::Env;
 use crate::node::{MemberStatus, Status};
 use crate::raft::Config;
-use crate::shared::{Shared, lock};
+use crate::shared::lock;
 use crate::wire;
 use openraft::Instant;
 use openraft::async_runtime::WatchReceiver;
@@ -13,9 +13,6 @@ use openraft::metrics::RaftMetrics;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// How long a hand-over may take.
-const HAND_OVER_MAX: Duration = Duration::from_secs(2);
 
 impl<E: Env> Core<E> {
     /// Raft's figures.
@@ -36,7 +33,7 @@ impl<E: Env> Core<E> {
 
     /// Time since a member answered this leader; `None`: it leads not, or the member never
     /// answered.
-    fn silence(metrics: &RaftMetrics<Config<E>>, node: u64) -> Option<Duration> {
+    pub(crate) fn silence(metrics: &RaftMetrics<Config<E>>, node: u64) -> Option<Duration> {
         let heartbeat = metrics.heartbeat.as_ref()?;
         heartbeat.get(&node)?.as_ref().map(|at| at.elapsed())
     }
@@ -79,7 +76,8 @@ impl<E: Env> Core<E> {
             heartbeat_late_ms_max: load(&figures.heartbeat_late_ms_max),
             log_bytes: log.bytes,
             fsync: (log.syncs, log.sync_us.0, log.sync_us.1),
-            disk_full: shared.log.is_full(),
+            log_disk_bytes: log.disk_bytes,
+            disk_full: shared.log.is_full(0),
             saving: shared.saving.status(shared.env.elapsed(), load(&figures.changes)),
         }
     }
@@ -100,41 +98,5 @@ impl<E: Env> Core<E> {
             }
         };
         self.seats().into_iter().map(status).collect()
-    }
-
-    /// Hands leadership to the voter whose client or peer address is `to`, or to the one that is
-    /// most up to date, if this replica leads and such a voter answers.
-    pub(crate) async fn hand_over(&self, to: Option<&str>) -> Result<(), String> {
-        let metrics = self.metrics();
-        let me = self.shared.settings.me.node;
-        if !self.shared.leads() {
-            return Err("this replica does not lead".to_owned());
-        }
-        let live_within = self.shared.settings.election_max;
-        let matched = |node: u64| metrics.replication.as_ref()?.get(&node)?.map(|id| id.index);
-        let is_at = |node: u64, to: &str| {
-            let peer = metrics.membership_config.get_node(&node);
-            peer.is_some_and(|peer| to == peer.resp_address || to == peer.peer_address)
-        };
-        let heir = metrics
-            .membership_config
-            .voter_ids()
-            .filter(|node| *node != me)
-            .filter(|node| to.is_none_or(|to| is_at(*node, to)))
-            .filter(|node| Self::silence(&metrics, *node).is_some_and(|age| age < live_within))
-            .max_by_key(|node| matched(*node));
-        let heir = heir.ok_or_else(|| match to {
-            None => "no other voter answers".to_owned(),
-            Some(to) => format!("no other voter answers at {to}"),
-        })?;
-        let asked = self.raft().trigger().transfer_leader(heir).await;
-        asked.map_err(|error| error.to_string())?;
-        let gone = async {
-            while self.leader().is_none_or(|leader| leader == me) {
-                Shared::<E>::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let done = Shared::<E>::within(HAND_OVER_MAX, gone).await;
-        done.ok_or_else(|| "no other replica has taken over in time".to_owned())
     }
 }

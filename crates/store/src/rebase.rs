@@ -199,7 +199,8 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// Takes the snapshot before the newest one off the manifest; its file goes with the next sweep.
+    /// Takes the snapshot before the newest one off the manifest; its file goes with the next
+    /// sweep.
     pub(crate) fn unlist_kept(&mut self, shared: &Shared<D>) -> Result<(), StoreError> {
         shared.inner().check()?;
         let manifest = Manifest { kept: None, ..self.manifest.clone() };

@@ -18,8 +18,8 @@ use crate::manifest::{
 use crate::queue::Inner;
 use crate::record::filler;
 use crate::scan::{Found, Step, foot_of, load, scan, segment_head};
-use crate::space::{Space, give_up_spare};
 use crate::segment::{SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_after};
+use crate::space::{Space, give_up_spare};
 use crate::writer::{Edge, Tip, Writer, blank_payload};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;

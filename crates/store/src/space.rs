@@ -17,6 +17,8 @@ const SPARE: &str = "spare";
 /// Bytes of the spare file, if the reserve is a few times larger: some segments of the least size,
 /// and what `facts/` writes at a start.
 const SPARE_BYTES: u64 = 4 << 20;
+/// So many closed segments are kept at most.
+const CLOSED_MAX: usize = 16;
 /// The disk is looked at again when so many bytes were let through,
 const LOOK_BYTES: u64 = 1 << 20;
 /// or so many questions were asked; fewer while it is full, to see that no sooner than needed.
@@ -42,7 +44,7 @@ impl Space {
             return;
         }
         if full {
-            tracing::warn!("the disk is full: no write is accepted until there is space");
+            tracing::warn!("the disk is full: writes are refused until there is space");
         } else {
             tracing::info!("there is space on the disk again");
         }
@@ -90,6 +92,12 @@ impl<D: Disk> Log<D> {
         free < reserve.saturating_add(more)
     }
 
+    /// [`StoreError::Full`] unless the disk has so many bytes besides those that only votes may
+    /// use.
+    pub fn ask_for(&self, bytes: u64) -> Result<(), StoreError> {
+        self.shared.ask_for(bytes)
+    }
+
     /// Whether space is short: less than `bytes` and twice the reserve.
     pub fn is_short_of(&self, bytes: u64) -> bool {
         let wanted = self.shared.options.reserve_bytes.saturating_mul(2).saturating_add(bytes);
@@ -97,7 +105,8 @@ impl<D: Disk> Log<D> {
     }
 
     /// Up to where the log can be purged so that its closed segments take at most so many bytes of
-    /// the disk; `None` when they take no more. Whether a snapshot covers that is not asked.
+    /// the disk, and are not too many: each is an open file. `None` when there is no need. Whether
+    /// a snapshot covers that is not asked.
     pub fn index_before(&self, bytes: u64) -> Option<u64> {
         let inner = self.shared.inner();
         let mut newest_first = inner.segments.iter().rev();
@@ -105,9 +114,9 @@ impl<D: Disk> Log<D> {
         // The one that is written to stays.
         let mut later: Option<LogId> = start(newest_first.next()?.0);
         let mut sum = 0;
-        for (number, segment) in newest_first {
+        for (count, (number, segment)) in newest_first.enumerate() {
             sum += segment.bytes;
-            if sum > bytes {
+            if sum > bytes || count >= CLOSED_MAX {
                 return later.map(|id| id.index);
             }
             later = start(number);
@@ -152,7 +161,7 @@ impl<D: Disk> Shared<D> {
 /// See [`Shared::ask_for`].
 pub(crate) fn ask_for<D: Disk>(disk: &D, bytes: u64, floor: u64) -> Result<(), StoreError> {
     let short = disk.free_bytes().is_ok_and(|free| free < floor.saturating_add(bytes));
-    if short && floor > 0 { Err(StoreError::Full) } else { Ok(()) }
+    if short { Err(StoreError::Full) } else { Ok(()) }
 }
 
 /// Gives the spare file up if the disk is nearly full; says whether there was one.

@@ -485,9 +485,9 @@ pub(crate) fn prepare<D: Disk>(shared: &Shared<D>) -> Result<bool, StoreError> {
     shared.keep_spare();
     forget_old(shared);
     // The long part: nobody waits for it.
-    let made = shared.ask_for(bytes).and_then(|()| {
-        create_filled(&shared.disk, "next", bytes, shared.options.fsync)
-    });
+    let made = shared
+        .ask_for(bytes)
+        .and_then(|()| create_filled(&shared.disk, "next", bytes, shared.options.fsync));
     let mut writer = shared.writer();
     let outcome = made.and_then(|file| {
         let number = writer.active.number + 1;

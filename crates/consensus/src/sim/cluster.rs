@@ -429,9 +429,9 @@ impl Cluster {
 
 fn open(disk: FakeDisk) -> Result<Storage<SimEnv>, quorate_store::StoreError> {
     let options = LogOptions {
-        segment_bytes: 64 << 10,
+        segment_bytes: 8 << 10,
         cache_bytes: 32 << 10,
-        reserve_bytes: 0,
+        reserve_bytes: 64 << 10,
         fsync: true,
         group: 0,
     };

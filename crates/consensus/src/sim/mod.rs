@@ -24,6 +24,8 @@ pub(crate) mod rt;
 #[cfg(test)]
 mod saving_tests;
 #[cfg(test)]
+mod space_tests;
+#[cfg(test)]
 mod tests;
 
 use check::Checks;

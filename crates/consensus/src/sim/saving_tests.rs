@@ -12,7 +12,7 @@ use quorate_resp::Proto;
 use std::sync::Arc;
 use std::time::Duration;
 
-async fn founded() -> (Cluster, usize, Running) {
+pub(super) async fn founded() -> (Cluster, usize, Running) {
     let cluster = Cluster::new(3, Faults::default(), Arc::new(Checks::default()));
     cluster.found().await.expect("it is founded");
     for _ in 0..1000 {
@@ -25,7 +25,7 @@ async fn founded() -> (Cluster, usize, Running) {
     panic!("nobody leads after ten seconds");
 }
 
-async fn set(running: &Running, key: &str, length: usize) -> Bytes {
+pub(super) async fn set(running: &Running, key: &str, length: usize) -> Bytes {
     let value = "v".repeat(length);
     let text = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${length}\r\n{value}\r\n", key.len());
     let run = Run { db: Db(1), proto: Proto::Resp2, commands: Bytes::from(text), count: 1 };
@@ -35,7 +35,7 @@ async fn set(running: &Running, key: &str, length: usize) -> Bytes {
     }
 }
 
-fn used(cluster: &Cluster, at: usize) -> u64 {
+pub(super) fn used(cluster: &Cluster, at: usize) -> u64 {
     let disk = cluster.disk(at).expect("a host");
     let bytes = |path: &String| disk.contents(path).map_or(0, |bytes| bytes.len() as u64);
     disk.paths().iter().map(bytes).sum()

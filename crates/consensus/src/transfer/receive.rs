@@ -18,7 +18,7 @@ use futures::future::{Either, select};
 use futures::stream::{BoxStream, StreamExt};
 use openraft::storage::Snapshot;
 use quorate_engine::{Keyspace, SnapshotReader};
-use quorate_store::{Disk, Incoming, IncomingId, StoreError};
+use quorate_store::{Incoming, IncomingId, StoreError};
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
@@ -197,13 +197,11 @@ impl<E: Env> Shared<E> {
     }
 
     async fn begin(&self, id: IncomingId) -> Result<Incoming<E::Disk>, String> {
-        let snapshots = self.snapshots.clone();
+        let (snapshots, log) = (self.snapshots.clone(), self.log.clone());
         let begun = self.env.heavy(move || {
             let disk = snapshots.disk();
             Incoming::remove(disk)?;
-            if disk.free_bytes()? < id.bytes {
-                return Err(StoreError::Full);
-            }
+            log.ask_for(id.bytes)?;
             Incoming::begin(disk, id)
         });
         begun.await.map_err(|error| format!("a snapshot of {} bytes: {error}", id.bytes))

@@ -361,6 +361,7 @@ fn quorate(text: &mut String, facts: &Facts<'_>) {
     field(text, "read_rounds_served", status.read_rounds.1);
     field(text, "heartbeat_late_ms_max", status.heartbeat_late_ms_max);
     field(text, "log_bytes", status.log_bytes);
+    field(text, "log_disk_bytes", status.log_disk_bytes);
     field(text, "fsync_count", status.fsync.0);
     field(text, "fsync_usec_p50", status.fsync.1);
     field(text, "fsync_usec_p99", status.fsync.2);

@@ -250,7 +250,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "auto-snapshot-log-bytes",
         Bytes(MB, MAX),
         "536870912",
-        "Bytes of log after which a snapshot is made; at least as many as the last one has.",
+        "Bytes of log after which a snapshot is made (an eighth of the disk at most), or as \
+         many as the last one has.",
     )
     .alias("snapshot-log-bytes")
     .at_start(),
@@ -268,13 +269,19 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Does without transparent huge pages: a tenth less memory for some 3 % more CPU.",
     )
     .at_start(),
-    Setting::new("segment-bytes", Bytes(MB, MAX), "67108864", "Bytes of one log segment.")
-        .at_start(),
+    Setting::new(
+        "segment-bytes",
+        Bytes(MB, MAX),
+        "67108864",
+        "Most bytes of one log segment; never more than a sixty-fourth of the disk.",
+    )
+    .at_start(),
     Setting::new(
         "disk-reserve-bytes",
         Bytes(0, MAX),
         "268435456",
-        "Free bytes on the disk below which writes are refused; two segments at least.",
+        "Free bytes on the disk below which writes are refused: an eighth of it at most, two \
+         segments at least.",
     )
     .at_start(),
     Setting::new(

@@ -35,7 +35,7 @@ fn write_and_save(log: &Log<FakeDisk>, snapshots: &Snapshots<FakeDisk>, index: u
 }
 
 #[test]
-fn many_snapshots_of_little_take_little() {
+fn manysnapshots_of_little_take_little() {
     let disk = FakeDisk::new(1);
     let (log, snapshots) = start(&disk, 8 * MIB);
     let keep = 4 * MIB;
@@ -127,7 +127,7 @@ fn little_space_is_left_to_who_needs_it_more() {
 #[test]
 fn the_last_bytes_of_the_disk_are_given_up_for_a_vote_and_a_start() {
     let disk = FakeDisk::new(1);
-    let (log, _snapshots) = start(&disk, 64 * MIB);
+    let (log, snapshots) = start(&disk, 64 * MIB);
     while log.prepare().expect("there is space") {}
     let has_spare = || disk.paths().iter().any(|path| path == "spare");
     assert!(has_spare());
@@ -135,20 +135,21 @@ fn the_last_bytes_of_the_disk_are_given_up_for_a_vote_and_a_start() {
     disk.set_capacity(Some(used(&disk)));
     for index in 1..=40 {
         let payload = vec![b'x'; 100_000];
-        log.append(vec![Entry { payload: payload.into(), ..entry(1, index) }], None).expect("waits");
+        log.append(vec![Entry { payload: payload.into(), ..entry(1, index) }], None)
+            .expect("waits");
     }
     assert!(matches!(log.flush(), Err(StoreError::Full)));
     assert!(!has_spare());
     log.flush().expect("there is space for some more");
-    drop((log, _snapshots));
+    drop((log, snapshots));
     disk.kill();
 
     // It makes a new one when there is space, and gives it up when it has to start without any.
     disk.set_capacity(None);
-    let (log, _snapshots) = start(&disk, 64 * MIB);
+    let (log, snapshots) = start(&disk, 64 * MIB);
     while log.prepare().expect("there is space") {}
     assert!(has_spare());
-    drop((log, _snapshots));
+    drop((log, snapshots));
     disk.kill();
     disk.set_capacity(Some(used(&disk)));
     let (log, _) = Log::open(disk.clone(), real(64 * MIB)).expect("it starts");
