@@ -72,6 +72,16 @@ pub fn value(ask: &mut dyn FnMut(&[&[u8]]) -> Value, key: &[u8]) -> Option<Vec<V
                 *score = format!("{:?}", number.unwrap_or(f64::NAN)).into_bytes();
             }
         }
+        // Redis 7.0 tells another lag of trimmed streams. It is counted, not kept.
+        "stream" => {
+            let mut told = std::mem::take(&mut parts).into_iter().peekable();
+            while let Some(part) = told.next() {
+                if part == b"lag" {
+                    told.next_if(|lag| lag.starts_with(b"Int("));
+                }
+                parts.push(part);
+            }
+        }
         _ => {}
     }
     if kind != "string" {

@@ -143,9 +143,10 @@ impl<'a> Reader<'a> {
         self.keyspace.now_ms()
     }
 
-    /// Keys of the database; expired ones count until they are removed, as in Redis.
+    /// Keys of the database; those that are due and not removed yet are invisible here too.
     pub fn key_count(&self) -> u64 {
-        self.keyspace.database(self.db).table.len()
+        let database = self.keyspace.database(self.db);
+        database.table.len() - database.expiry.due_count(self.now_ms())
     }
 
     /// Keys at or after `cursor` in (slot, keyed hash) order, visible ones only, until at least

@@ -116,6 +116,11 @@ impl Expiry {
         }
     }
 
+    /// How many keys are due at `now_ms`. They are few: every entry removes some.
+    pub(crate) fn due_count(&self, now_ms: u64) -> u64 {
+        self.due(now_ms).count() as u64
+    }
+
     /// Keys that are due at `now_ms`: Redis keeps a key alive in the very millisecond of its
     /// deadline.
     fn due(&self, now_ms: u64) -> impl Iterator<Item = (u64, &[u8])> {

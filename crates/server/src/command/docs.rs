@@ -49,7 +49,7 @@ fn info(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     let registry = call.shared.registry;
     let found = args.iter().skip(2).map(|name| match registry.find(name) {
         Some(entry) => describe(registry, entry),
-        None => Reply::NullArray,
+        None => Reply::Null,
     });
     Reply::Array(found.collect())
 }
@@ -127,9 +127,9 @@ fn describe(registry: &Registry, entry: &Entry) -> Reply<'static> {
         Reply::Int(last),
         Reply::Int(step),
         Reply::Set(categories.iter().map(|it| Reply::Simple(format!("@{it}").into())).collect()),
-        Reply::Array(Vec::new()),
-        Reply::Array(key_specs(entry)),
-        Reply::Array(subs.map(|sub| describe(registry, sub)).collect()),
+        Reply::Set(Vec::new()),
+        Reply::Set(key_specs(entry)),
+        Reply::Set(subs.map(|sub| describe(registry, sub)).collect()),
     ])
 }
 

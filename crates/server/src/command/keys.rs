@@ -1,30 +1,14 @@
 //! Where a command's keys are, as clients ask for it: the key specifications of COMMAND INFO, and
 //! COMMAND GETKEYS.
 
+use super::access::{access, access_of};
 use super::{Call, bulk};
-use crate::registry::{Entry, Target};
-use quorate_engine::{Keys, Span};
+use crate::registry::Entry;
+use quorate_engine::Keys;
 use quorate_resp::{Args, Reply};
 
-/// How a command treats a key, in Redis's words.
-type Access = [&'static str; 2];
-
-const READ: Access = ["RO", "access"];
-const CHANGE: Access = ["RW", "access"];
-const OVERWRITE: Access = ["OW", "update"];
-
-fn flags(access: Access) -> Reply<'static> {
-    Reply::Set(access.into_iter().map(|word| Reply::Simple(word.into())).collect())
-}
-
-/// How a command treats the key in front of the others, and the others.
-fn access(entry: &Entry) -> (Access, Access) {
-    let all = if matches!(entry.target, Target::Write) { CHANGE } else { READ };
-    match entry.meta.keys {
-        Keys::AtAndCounted { .. } => (OVERWRITE, READ),
-        Keys::Sort | Keys::Radius { .. } => (READ, OVERWRITE),
-        _ => (all, all),
-    }
+fn flags(access: &'static str) -> Reply<'static> {
+    Reply::Set(access.split(' ').map(|word| Reply::Simple(word.into())).collect())
 }
 
 fn map(pairs: Vec<(&'static str, Reply<'static>)>) -> Reply<'static> {
@@ -69,57 +53,78 @@ fn counted(step: i64) -> Reply<'static> {
 pub(super) fn key_specs(entry: &Entry) -> Vec<Reply<'static>> {
     let one = || range(0, 1, 0);
     let unknown = || typed("unknown", Vec::new());
-    let (head, rest) = access(entry);
+    let access = access(entry);
     let found = match entry.meta.keys {
         Keys::None => return Vec::new(),
-        Keys::At(index) => vec![(rest, at(index), one())],
+        // What BY and GET of SORT_RO make of elements has one of its own.
+        Keys::At(index) => vec![(at(index), one()), (unknown(), unknown())],
         Keys::Range { first, last, step } => {
-            let last = if last < 0 { i64::from(last) } else { i64::from(last) - i64::from(first) };
-            vec![(rest, at(first), range(last, i64::from(step), 0))]
+            // Where the first is treated otherwise than the others it has its own.
+            let alone = access.len().saturating_sub(1) as u8;
+            let others = first + alone;
+            let last = if last < 0 { i64::from(last) } else { i64::from(last) - i64::from(others) };
+            let mut found = vec![(at(others), range(last, i64::from(step), 0))];
+            if alone > 0 {
+                found.insert(0, (at(first), one()));
+            }
+            found
         }
-        Keys::Counted { count } => vec![(rest, at(count), counted(1))],
-        Keys::CountedPairs { count } => vec![(rest, at(count), counted(2))],
+        Keys::Counted { count } => vec![(at(count), counted(1))],
+        Keys::CountedPairs { count } => vec![(at(count), counted(2))],
         Keys::AtAndCounted { at: index, count } => {
-            vec![(head, at(index), one()), (rest, at(count), counted(1))]
+            vec![(at(index), one()), (at(count), counted(1))]
         }
-        // A limit of 2: the first half.
-        Keys::Streams { options } => vec![(rest, keyword("STREAMS", options), range(-1, 1, 2))],
-        Keys::Sort => vec![(head, at(1), one()), (rest, unknown(), unknown())],
+        // A limit of 2: the first half. Behind GROUP, a group and a consumer.
+        Keys::Streams { options } => {
+            let options = if entry.name == "xreadgroup" { options + 3 } else { options };
+            vec![(keyword("STREAMS", options), range(-1, 1, 2))]
+        }
+        // Keys that BY and GET make of elements, and where it is stored.
+        Keys::Sort => vec![(at(1), one()), (unknown(), unknown()), (unknown(), unknown())],
         Keys::Radius { options } => vec![
-            (head, at(1), one()),
-            (rest, keyword("STORE", options), one()),
-            (rest, keyword("STOREDIST", options), one()),
+            (at(1), one()),
+            (keyword("STORE", options), one()),
+            (keyword("STOREDIST", options), one()),
         ],
     };
-    let spec = |(access, begin, find)| {
+    let spec = |((begin, find), access): ((Reply<'static>, Reply<'static>), &&'static str)| {
         map(vec![("flags", flags(access)), ("begin_search", begin), ("find_keys", find)])
     };
-    found.into_iter().map(spec).collect()
+    found.into_iter().zip(access).map(spec).collect()
 }
 
 /// `COMMAND GETKEYS command …`
 pub(super) fn get_keys(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     match keys_of(call, args) {
-        Ok((_, _, keys)) => Reply::Array(keys.into_iter().map(|key| bulk(key.to_vec())).collect()),
+        Ok((_, keys)) => Reply::Array(keys.into_iter().map(|key| bulk(key.to_vec())).collect()),
         Err(refusal) => refusal,
     }
 }
 
 /// `COMMAND GETKEYSANDFLAGS command …`
 pub(super) fn get_keys_and_flags(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
-    let (entry, span, keys) = match keys_of(call, args) {
+    let (entry, keys) = match keys_of(call, args) {
         Ok(found) => found,
         Err(refusal) => return refusal,
     };
-    let (head, rest) = access(entry);
     let pair = |(number, key): (usize, &[u8])| {
-        let access = if number == 0 && span.head.is_some() { head } else { rest };
+        let access = access_of(entry, args.from(2), number);
         Reply::Array(vec![bulk(key.to_vec()), flags(access)])
     };
     Reply::Array(keys.into_iter().enumerate().map(pair).collect())
 }
 
-type Found<'a> = (&'static Entry, Span, Vec<&'a [u8]>);
+/// GEORADIUS's keys as its specifications find them: behind the first STORE and the first
+/// STOREDIST. (It stores at the last of both, which is what routing goes by.)
+fn radius_keys(args: Args<'_>, options: usize) -> impl Iterator<Item = &[u8]> {
+    let behind = move |word: &str| {
+        let at = (options..args.len()).find(|at| super::is(args.at(*at), word))?;
+        args.get(at + 1)
+    };
+    [args.get(1), behind("STORE"), behind("STOREDIST")].into_iter().flatten()
+}
+
+type Found<'a> = (&'static Entry, Vec<&'a [u8]>);
 
 fn keys_of<'a>(call: &Call<'_>, args: Args<'a>) -> Result<Found<'a>, Reply<'static>> {
     let args = args.from(2);
@@ -139,10 +144,13 @@ fn keys_of<'a>(call: &Call<'_>, args: Args<'a>) -> Result<Found<'a>, Reply<'stat
     let Some(span) = place.span(args).filter(|span| span.fits(args.len())) else {
         return Err(invalid);
     };
-    let keys: Vec<&[u8]> = span.positions(args.len()).filter_map(|at| args.get(at)).collect();
+    let keys: Vec<&[u8]> = match place {
+        Keys::Radius { options } => radius_keys(args, usize::from(options)).collect(),
+        _ => span.positions(args.len()).filter_map(|at| args.get(at)).collect(),
+    };
     match keys.len() {
         0 if place.are_movable() => Err(invalid),
         0 => Err(Reply::error("ERR The command has no key arguments")),
-        _ => Ok((entry, span, keys)),
+        _ => Ok((entry, keys)),
     }
 }

@@ -20,6 +20,8 @@ const SUBS: &[Row] = &[
         .flags(ADMIN),
     Row::new("LATENCY|HISTORY", exactly(3), Run::Here(nothing), "Shows an event's past: none.")
         .flags(ADMIN),
+    Row::new("LATENCY|GRAPH", exactly(3), Run::Here(graph), "Draws an event's past: none.")
+        .flags(ADMIN),
     Row::new("LATENCY|RESET", least(2), Run::Here(reset), "Forgets events: none.").flags(ADMIN),
     Row::new("LATENCY|DOCTOR", exactly(2), Run::Here(doctor), "Explains events: none.")
         .flags(ADMIN),
@@ -59,6 +61,11 @@ fn histogram(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
 
 fn nothing(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
     Reply::Array(Vec::new())
+}
+
+fn graph(_: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    let event = super::text(args.at(2));
+    super::error(format!("ERR No samples available for event '{event}'"))
 }
 
 fn reset(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {

@@ -4,6 +4,7 @@
 //! plain function: it looks, changes its client's state, and returns a reply, or [`Work`] for the
 //! session to carry out when something must be awaited. Only `work` awaits.
 
+mod access;
 mod acl;
 mod call;
 mod client;
@@ -18,6 +19,7 @@ mod keys;
 mod kill;
 mod latency;
 mod memory;
+mod module;
 mod server;
 mod slowlog;
 mod sync;
@@ -44,6 +46,7 @@ pub(crate) const SERVER_FAMILIES: &[&[Row]] = &[
     slowlog::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,
+    module::COMMANDS,
     acl::COMMANDS,
     cluster::COMMANDS,
     functions::COMMANDS,

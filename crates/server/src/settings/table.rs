@@ -13,6 +13,8 @@ const INT: i64 = i32::MAX as i64;
 const MB: i64 = 1 << 20;
 const COUNT: super::Kind = Int(0, MAX);
 const SIZE: super::Kind = Bytes(0, MAX);
+/// Bytes of an element of a packed value, none of which is longer.
+const PACKED: super::Kind = Bytes(0, 64 << 10);
 const PORT: super::Kind = Int(0, 65_535);
 const ALLOW: super::Kind = Choice(&["no", "yes", "local"]);
 const LEVELS: super::Kind = Choice(&["debug", "verbose", "notice", "warning", "nothing"]);
@@ -121,18 +123,18 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("hash-max-listpack-entries", COUNT, "512", "Fields of a packed hash.")
         .alias("hash-max-ziplist-entries")
         .cluster(),
-    Setting::new("hash-max-listpack-value", SIZE, "64", "Bytes of its longest field or value.")
+    Setting::new("hash-max-listpack-value", PACKED, "64", "Bytes of its longest field or value.")
         .alias("hash-max-ziplist-value")
         .cluster(),
     Setting::new("set-max-intset-entries", COUNT, "512", "Members of a packed set of integers.")
         .cluster(),
     Setting::new("set-max-listpack-entries", COUNT, "128", "Members of any other packed set.")
         .cluster(),
-    Setting::new("set-max-listpack-value", SIZE, "64", "Bytes of its longest member.").cluster(),
+    Setting::new("set-max-listpack-value", PACKED, "64", "Bytes of its longest member.").cluster(),
     Setting::new("zset-max-listpack-entries", COUNT, "128", "Members of a packed sorted set.")
         .alias("zset-max-ziplist-entries")
         .cluster(),
-    Setting::new("zset-max-listpack-value", SIZE, "64", "Bytes of its longest member.")
+    Setting::new("zset-max-listpack-value", PACKED, "64", "Bytes of its longest member.")
         .alias("zset-max-ziplist-value")
         .cluster(),
     Setting::new("stream-node-max-entries", COUNT, "100", "Entries of a stream's block; 0: any.")

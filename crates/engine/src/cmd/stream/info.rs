@@ -20,7 +20,8 @@ pub(super) const CONSUMERS: Spec = Spec::read(
 pub(super) const GROUPS: Spec = Spec::read(
     row("XINFO|GROUPS", Arity::Exactly(3), "Lists the groups of a stream."),
     |cx, args| groups(cx, args).unwrap_or_else(|reply| reply),
-);
+)
+.costing(groups_cost_ns);
 
 pub(super) const STREAM: Spec = Spec::read(
     row("XINFO|STREAM", Arity::AtLeast(3), "Tells what is known of a stream."),
@@ -79,6 +80,14 @@ fn groups<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>> {
         Reply::Map(map)
     };
     Ok(Reply::Array(stream.groups().rows(0).map(one).collect()))
+}
+
+/// The lag of a group is counted block by block, some 5 ns each.
+fn groups_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
+    self::stream(&reader, args).map_or(0, |stream| {
+        (stream.groups().len() as u64).saturating_mul(stream.blocks().len() as u64 * 5)
+    })
 }
 
 /// How far a group has come.

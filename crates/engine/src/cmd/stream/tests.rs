@@ -301,7 +301,7 @@ fn entries_read_wrap_around_and_come_back() {
     ]);
     world.run("XREADGROUP GROUP g c1 COUNT 1 STREAMS k >");
     let told = world.run("XINFO GROUPS k");
-    assert!(told.contains("entries-read -9223372036854775808 lag -9223372036854775806"), "{told}");
+    assert!(told.contains("entries-read -9223372036854775808 lag 1"), "{told}");
     world.leader = world.restored();
     assert_eq!(world.run("XINFO GROUPS k"), told);
 }

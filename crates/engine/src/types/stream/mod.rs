@@ -360,15 +360,38 @@ impl Parts {
     }
 
     /// How many entries a group has still to read; `None` if nobody can tell.
+    ///
+    /// As Redis 7.4 and 8 tell it. The counter of entries read is state, and goes on as that of 7.0
+    /// does, which knows nothing of trimmed entries: where nothing was deleted but from the front,
+    /// what stands behind the group's last entry is counted instead.
     pub(crate) fn lag(&self, group: &Group) -> Option<i64> {
-        let added = self.facts.added.cast_signed();
-        if added == 0 {
+        let Facts { first, deleted, added, .. } = self.facts;
+        if added == 0 || self.len == 0 {
             return Some(0);
         }
-        if group.read != -1 && !self.has_gaps_from(group.last) {
-            return Some(added.wrapping_sub(group.read));
+        let is_whole = deleted < first;
+        if is_whole && group.last < first {
+            return Some(self.len.cast_signed());
         }
-        self.count_until(group.last).map(|read| added.wrapping_sub(read.cast_signed()))
+        if group.read != -1 && !self.has_gaps_from(group.last) {
+            let by_counter = added.cast_signed().wrapping_sub(group.read);
+            return Some(if is_whole { self.count_behind(group.last) } else { by_counter });
+        }
+        if group.last != Id::MIN && group.last < deleted {
+            return None;
+        }
+        self.count_until(group.last).map(|read| added.wrapping_sub(read).cast_signed())
+    }
+
+    /// How many entries stand behind an id. Looks at every block behind it.
+    fn count_behind(&self, id: Id) -> i64 {
+        let at = self.block_of(id);
+        let within = self
+            .blocks
+            .row(at)
+            .map_or(0, |block| block.entries().filter(|entry| entry.id > id).count());
+        let behind = self.blocks.rows(at + 1).map(|block| block.counts().0);
+        (within as u64).saturating_add(behind.sum()).cast_signed()
     }
 
     /// A group's counter of entries read, when it goes on to an entry.
