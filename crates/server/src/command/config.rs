@@ -4,7 +4,7 @@ use super::{Call, ConfigChange, Row, Run, Work, bulk, error, exactly, least, tex
 use crate::backend::Backend;
 use crate::settings::{Scope, Setting, When, all, find, merge_output_limits, rewrite_file};
 use crate::shared::Shared;
-use quorate_engine::Flags;
+use quorate_engine::{Flags, glob};
 use quorate_resp::{Args, Reply};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -34,11 +34,12 @@ fn get(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     let mut pairs: Vec<(&'static str, String)> = Vec::new();
     for pattern in args.from(2).iter() {
         let pattern = pattern.to_ascii_lowercase();
+        let compiled = glob::Pattern::new(&pattern);
         for row in all() {
             for name in [Some(row.name), row.alias].into_iter().flatten() {
                 let exact = name.as_bytes() == pattern;
                 let shown = exact || row.when != When::Hidden;
-                let fits = exact || quorate_engine::glob::matches(&pattern, name.as_bytes());
+                let fits = exact || compiled.matches(name.as_bytes());
                 if shown && fits && !pairs.iter().any(|(known, _)| *known == name) {
                     pairs.push((name, call.shared.value(row)));
                 }

@@ -60,11 +60,12 @@ fn list(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
         (2, ..) => registry.commands().collect(),
         (5, Some(word), Some(by)) if super::is(word, "FILTERBY") => {
             let wanted = args.at(4).to_ascii_lowercase();
+            let pattern = glob::Pattern::new(&wanted);
             match by {
                 by if super::is(by, "PATTERN") => registry
                     .entries()
                     .iter()
-                    .filter(|entry| glob::matches(&wanted, entry.name.as_bytes()))
+                    .filter(|entry| pattern.matches(entry.name.as_bytes()))
                     .collect(),
                 by if super::is(by, "ACLCAT") => registry
                     .entries()

@@ -1,7 +1,8 @@
 //! Going through the keys: SCAN, KEYS, RANDOMKEY.
 
 use super::{NOT_AN_INTEGER, SYNTAX};
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec, glob};
+use crate::glob::Pattern;
+use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -60,10 +61,10 @@ fn scan_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
 }
 
 fn keys<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    let pattern = args.at(1);
+    let pattern = Pattern::new(args.at(1));
     let mut found = Vec::new();
     cx.keys(&mut |key| {
-        if glob::matches(pattern, key) {
+        if pattern.matches(key) {
             found.push(Reply::bulk(key));
         }
     });
@@ -137,7 +138,7 @@ pub(in crate::cmd) enum Scanned {
 pub(in crate::cmd) struct ScanOptions<'a> {
     /// So many elements are looked at.
     pub(in crate::cmd) count: usize,
-    pattern: Option<&'a [u8]>,
+    pattern: Option<Pattern<'a>>,
     kind: Option<&'a [u8]>,
     /// Without the values of fields.
     pub(in crate::cmd) no_values: bool,
@@ -162,7 +163,7 @@ impl<'a> ScanOptions<'a> {
                 let count = usize::try_from(count).ok().filter(|&count| count > 0);
                 options.count = count.ok_or_else(|| Reply::error(SYNTAX))?;
             } else if name.eq_ignore_ascii_case(b"MATCH") {
-                options.pattern = (value != b"*").then_some(value);
+                options.pattern = (value != b"*").then(|| Pattern::new(value));
             } else if what == Scanned::Keys && name.eq_ignore_ascii_case(b"TYPE") {
                 options.kind = Some(value);
             } else {
@@ -175,7 +176,7 @@ impl<'a> ScanOptions<'a> {
 
     /// Whether a name fits the pattern, if there is one.
     pub(in crate::cmd) fn fits(&self, name: &[u8]) -> bool {
-        self.pattern.is_none_or(|pattern| glob::matches(pattern, name))
+        self.pattern.as_ref().is_none_or(|pattern| pattern.matches(name))
     }
 
     fn matches(&self, cx: &Reader<'_>, key: &[u8]) -> bool {

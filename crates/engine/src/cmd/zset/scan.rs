@@ -3,8 +3,9 @@
 use super::{Zset, answer, pairs_reply, size, zset};
 use crate::cmd::generic::scan::cursor;
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
+use crate::glob::Pattern;
 use crate::types::pick;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec, glob};
+use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -33,8 +34,8 @@ fn zscan<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
         let (next, members) = zset.scan(cursor, options.count);
         let mut found = Vec::with_capacity(members.len() * 2);
         for (member, score) in members {
-            let matches = |pattern: &[u8]| member.with(|bytes| glob::matches(pattern, bytes));
-            if options.pattern.is_none_or(matches) {
+            let matches = |pattern: &Pattern<'_>| member.with(|bytes| pattern.matches(bytes));
+            if options.pattern.as_ref().is_none_or(matches) {
                 found.push(member.reply());
                 if options.scores {
                     found.push(zset.score_text(score));
@@ -51,7 +52,7 @@ fn scanned(next: u64, found: Vec<Reply<'_>>) -> Reply<'_> {
 
 struct Options<'a> {
     count: usize,
-    pattern: Option<&'a [u8]>,
+    pattern: Option<Pattern<'a>>,
     scores: bool,
 }
 
@@ -71,7 +72,7 @@ impl<'a> Options<'a> {
                     options.count = count.ok_or(Reply::error(SYNTAX))?;
                 }
                 Some(value) if word.eq_ignore_ascii_case(b"MATCH") => {
-                    options.pattern = (value != b"*").then_some(value);
+                    options.pattern = (value != b"*").then(|| Pattern::new(value));
                 }
                 _ if word.eq_ignore_ascii_case(b"NOSCORES") => {
                     options.scores = false;
