@@ -47,7 +47,7 @@ pub(crate) async fn assemble<E: Env>(
     let clock = Clock::default();
     clock.remember(recovered.stamp_ms.max(state.keyspace.now_ms()));
     let (saving, figures) = (Saving::default(), Figures::default());
-    figures.see(&state.keyspace);
+    figures.begin(&state.keyspace);
     let comparing = Comparing::default();
     comparing.see(&state.keyspace);
     if let Some(taken_ms) = taken_ms {

@@ -28,6 +28,8 @@ pub(crate) struct Progress {
     pub(crate) done: AtomicU64,
     /// Unix seconds; 0 before it begins.
     pub(crate) since_s: AtomicU64,
+    /// Keys in the snapshot.
+    pub(crate) keys: AtomicU64,
     /// The state is there.
     pub(crate) over: std::sync::atomic::AtomicBool,
 }
@@ -81,6 +83,7 @@ impl<E: Env> State<E> {
                 Ok(state) => {
                     let (path, index) = (&file.path, file.last.index);
                     tracing::info!(path, index, "snapshot loaded");
+                    progress.keys.store(state.keyspace.keys(), Ordering::Relaxed);
                     return Ok((state, Some(file)));
                 }
                 Err(why) => why,

@@ -227,6 +227,12 @@ pub struct Status {
     pub saving: SavingStatus,
     /// How far loading has come, while it goes on.
     pub loading: Option<Loading>,
+    /// Keys in the snapshot that was loaded at the start.
+    pub loaded_keys: u64,
+    /// Keys removed because their deadline was past, while this process runs.
+    pub expired_keys: u64,
+    /// Bytes of memory that the log's newest entries take.
+    pub log_cached_bytes: u64,
 }
 
 /// Shared access to the applied state. Never hold it across an `await`.
@@ -458,11 +464,17 @@ impl Node {
     /// Figures.
     pub fn status(&self) -> Status {
         if let Some(core) = self.core() {
-            return core.status();
+            let loaded_keys = self.inner.progress.keys.load(Ordering::Relaxed);
+            return Status { loaded_keys, ..core.status() };
         }
         let Identity { cluster, node, incarnation } = self.inner.identity();
         let cluster = cluster.map_or(String::new(), |cluster| format!("{cluster:032x}"));
         Status { cluster, node, incarnation, loading: self.loading(), ..Status::default() }
+    }
+
+    /// Whether the state is being loaded: there is nothing to be shown yet.
+    pub fn is_loading(&self) -> bool {
+        self.core().is_none() && self.loading().is_some()
     }
 
     /// How far loading has come, while it goes on.

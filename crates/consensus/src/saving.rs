@@ -80,6 +80,9 @@ struct State {
     missed: Option<(u64, String, Duration)>,
     last_failed: bool,
     last_took: Option<Duration>,
+    /// Taken by this process, and how many failed since the last one.
+    saves: u64,
+    failures: u64,
     /// Unix seconds of the newest snapshot, and [`quorate_engine::Keyspace::changes`] then.
     newest: (u64, u64),
 }
@@ -102,6 +105,10 @@ pub struct SavingStatus {
     pub running: Option<(Duration, u64, u64)>,
     /// Whether the last one failed.
     pub failed: bool,
+    /// Taken by this process.
+    pub saves: u64,
+    /// How many failed since the last one.
+    pub failures: u64,
     /// How long the last one took, in this process.
     pub took: Option<Duration>,
     /// When the newest was taken, Unix seconds; 0: never.
@@ -141,6 +148,8 @@ impl Saving {
         SavingStatus {
             running: running.map(|it| (now.saturating_sub(it.since), it.keys.0, it.keys.1)),
             failed: state.last_failed,
+            saves: state.saves,
+            failures: state.failures,
             took: state.last_took,
             newest_at: state.newest.0,
             changes: changes.saturating_sub(state.newest.1),
@@ -431,6 +440,7 @@ impl<E: Env> Shared<E> {
         match &outcome {
             Ok(_) => {
                 state.last_failed = false;
+                (state.saves, state.failures) = (state.saves + 1, 0);
                 state.last_took = running.as_ref().map(|it| now.saturating_sub(it.since));
                 let changes = running.map_or(0, |running| running.changes);
                 state.newest = (self.env.wall_ms() / 1000, changes);
@@ -438,6 +448,7 @@ impl<E: Env> Shared<E> {
             Err(why) => {
                 tracing::warn!(index, why, "no snapshot; the next cut tries again");
                 state.last_failed = !overtaken;
+                state.failures += 1;
                 state.missed = Some((index, why.clone(), now));
             }
         }

@@ -144,14 +144,27 @@ pub(crate) struct Figures {
     pub(crate) digest: AtomicU64,
     pub(crate) now_ms: AtomicU64,
     pub(crate) changes: AtomicU64,
+    /// Keys removed because their deadline was past, while this process runs.
+    pub(crate) expired: AtomicU64,
+    /// [`Keyspace::expired`] when it was last seen: another keyspace may take its place.
+    expired_seen: AtomicU64,
 }
 
 impl Figures {
+    /// Notes how the keyspace is after loading: what expired in the log was counted when it did.
+    pub(crate) fn begin(&self, keyspace: &Keyspace) {
+        self.expired_seen.store(keyspace.expired(), Ordering::Relaxed);
+        self.see(keyspace);
+    }
+
     /// Notes how the keyspace is now. Called by apply alone, which holds it.
     pub(crate) fn see(&self, keyspace: &Keyspace) {
         self.digest.store(keyspace.digest(), Ordering::Relaxed);
         self.now_ms.store(keyspace.now_ms(), Ordering::Relaxed);
         self.changes.store(keyspace.changes(), Ordering::Relaxed);
+        let now = keyspace.expired();
+        let before = self.expired_seen.swap(now, Ordering::Relaxed);
+        self.expired.fetch_add(now.saturating_sub(before), Ordering::Relaxed);
     }
 }
 

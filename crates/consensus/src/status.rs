@@ -54,6 +54,9 @@ impl<E: Env> Core<E> {
         let figures = &shared.figures;
         Status {
             loading: None,
+            loaded_keys: 0,
+            expired_keys: load(&figures.expired),
+            log_cached_bytes: log.cached_bytes,
             cluster: format!("{:032x}", shared.settings.cluster),
             node: shared.settings.me.node,
             incarnation: shared.guard.start().incarnation,

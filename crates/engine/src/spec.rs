@@ -173,6 +173,12 @@ impl Flags {
         Flags(self.0 | other.0)
     }
 
+    /// This set without `other`.
+    #[must_use]
+    pub const fn without(self, other: Flags) -> Flags {
+        Flags(self.0 & !other.0)
+    }
+
     /// Whether all of `other` is set.
     pub const fn has(self, other: Flags) -> bool {
         self.0 & other.0 == other.0

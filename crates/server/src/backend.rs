@@ -30,6 +30,8 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     fn status(&self) -> Status;
     /// Whether this replica has its state and knows a leader.
     fn is_ready(&self) -> bool;
+    /// Whether the state is being loaded: most commands wait for it.
+    fn is_loading(&self) -> bool;
     /// Takes a snapshot; its log index, or why not.
     fn snapshot(&self) -> impl Future<Output = Result<u64, String>> + Send;
     /// Takes a snapshot to be sent to somebody.
@@ -69,6 +71,10 @@ impl Backend for Node {
 
     fn is_ready(&self) -> bool {
         Self::is_ready(self)
+    }
+
+    fn is_loading(&self) -> bool {
+        Self::is_loading(self)
     }
 
     fn snapshot(&self) -> impl Future<Output = Result<u64, String>> + Send {

@@ -24,7 +24,7 @@ const USAGE: &str =
                                            a new cluster's first data directory from an RDB file
   quorate backup --from HOST:PORT [--auth PW] --out FILE
                                            an RDB file from a running node
-  quorate help settings                    describe every setting
+  quorate help settings [markdown]         describe every setting
   quorate --version
 
 A server's most wanted settings: --port 6379 --bind 127.0.0.1 --dir ./data --peer-port 16379
@@ -54,7 +54,9 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         Some("restore") => options(words).and_then(|pairs| crate::tools::restore(&pairs)),
         Some("backup") => options(words).and_then(|pairs| crate::tools::backup(&pairs)),
         Some("help") if words.get(1).is_some_and(|word| word == "settings") => {
-            print(&crate::settings::page());
+            let markdown = words.get(2).is_some_and(|word| word == "markdown");
+            let text = if markdown { crate::settings::page() } else { crate::settings::listing() };
+            print(&text);
             Ok(())
         }
         Some("help" | "--help" | "-h") => {

@@ -21,13 +21,20 @@ const LARGE_BYTES: usize = 32 << 10;
 pub(crate) async fn run<B: Backend>(node: B, shared: Arc<Shared>) {
     let mut ticks = tokio::time::interval(ROUND);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut before = 0;
+    let (mut before, mut bytes_before) = (0, (0, 0));
     loop {
         ticks.tick().await;
         let now = shared.stats.commands_total.load(Relaxed);
         let rate = now.saturating_sub(before) * 1000 / ROUND.as_millis() as u64;
         shared.stats.ops_per_second.store(rate, Relaxed);
         before = now;
+        let stats = &shared.stats;
+        let bytes = (stats.bytes_in.load(Relaxed), stats.bytes_out.load(Relaxed));
+        let each =
+            |now: u64, before: u64| now.saturating_sub(before) * 1000 / ROUND.as_millis() as u64;
+        stats.bytes_per_second.0.store(each(bytes.0, bytes_before.0), Relaxed);
+        stats.bytes_per_second.1.store(each(bytes.1, bytes_before.1), Relaxed);
+        bytes_before = bytes;
         let tuned = shared.tuned();
         for peer in shared.clients.all() {
             tend(&peer, &tuned);

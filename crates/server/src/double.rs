@@ -17,6 +17,8 @@ pub(crate) struct Trouble {
     pub(crate) answer: Option<Answer>,
     /// The answer of every read.
     pub(crate) read: Option<ReadError>,
+    /// Whether the state is being loaded.
+    pub(crate) loading: bool,
     /// By how much the leader's clock is ahead of cluster time: nothing was written for so long.
     pub(crate) idle_ms: u64,
 }
@@ -129,6 +131,10 @@ impl Backend for Double {
 
     fn is_ready(&self) -> bool {
         true
+    }
+
+    fn is_loading(&self) -> bool {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).loading
     }
 
     async fn snapshot(&self) -> Result<u64, String> {

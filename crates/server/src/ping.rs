@@ -46,7 +46,10 @@ pub(crate) fn ask(host: &str, port: u16, password: Option<&str>) -> Result<Strin
     if let Some(password) = password.filter(|password| !password.is_empty()) {
         client.call(&["AUTH", password])?;
     }
-    client.call(&["PING"])?;
+    client.call(&["PING"]).map_err(|line| match line.strip_prefix("LOADING ") {
+        Some(_) => "not ready: the node is loading its state".to_owned(),
+        None => line,
+    })?;
     let info = client.call(&["INFO", "quorate"])?;
     let field = |name: &str| {
         info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("")

@@ -72,6 +72,9 @@ pub(crate) struct Shared {
     pub(crate) saving: AtomicBool,
     /// Unix seconds when a snapshot that a client asked for failed; 0: never.
     pub(crate) save_failed_at: AtomicU64,
+    /// Runs that were answered here, and how many of them what is applied here surely shows.
+    pub(crate) writes_answered: AtomicU64,
+    pub(crate) writes_seen: AtomicU64,
     /// Unix seconds of the start.
     pub(crate) started_unix_s: u64,
     /// Whether a snapshot is on its way to a backup client.
@@ -111,6 +114,8 @@ impl Shared {
             port: AtomicU64::new(port),
             saving: AtomicBool::new(false),
             save_failed_at: AtomicU64::new(0),
+            writes_answered: AtomicU64::new(0),
+            writes_seen: AtomicU64::new(0),
             started_unix_s,
             sending_snapshot: AtomicBool::new(false),
         }

@@ -103,6 +103,11 @@ pub(crate) struct Stats {
     pub(crate) output_limit_closed: AtomicU64,
     /// Commands a second over the last cron interval.
     pub(crate) ops_per_second: AtomicU64,
+    /// Bytes a second over the last cron interval, from clients and to them.
+    pub(crate) bytes_per_second: (AtomicU64, AtomicU64),
+    /// Times something was read from a client's socket, and written to one.
+    pub(crate) socket_reads: AtomicU64,
+    pub(crate) socket_writes: AtomicU64,
 }
 
 impl Stats {
@@ -124,6 +129,9 @@ impl Stats {
             query_limit_closed: zero(),
             output_limit_closed: zero(),
             ops_per_second: zero(),
+            bytes_per_second: (zero(), zero()),
+            socket_reads: zero(),
+            socket_writes: zero(),
         }
     }
 
@@ -216,6 +224,8 @@ impl Stats {
             &self.uncertain_total,
             &self.query_limit_closed,
             &self.output_limit_closed,
+            &self.socket_reads,
+            &self.socket_writes,
         ] {
             counter.store(0, Relaxed);
         }

@@ -147,6 +147,8 @@ pub struct LogStats {
     pub queued_bytes: u64,
     /// Segments.
     pub segments: u64,
+    /// Bytes of memory that the newest entries take, for those who read them.
+    pub cached_bytes: u64,
 }
 
 /// A handle; clones share one log.

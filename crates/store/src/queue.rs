@@ -340,6 +340,7 @@ impl<F> Inner<F> {
             sync_us: (quantile(50).unwrap_or(0), quantile(99).unwrap_or(0)),
             queued_bytes: self.queued_bytes,
             segments: self.segments.len() as u64,
+            cached_bytes: self.cache.bytes as u64,
         }
     }
 }

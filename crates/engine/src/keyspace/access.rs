@@ -347,6 +347,7 @@ impl<'a> Writer<'a> {
         let due = self.keyspace.is_due(self.db, key, self.keyspace.now_ms());
         if due {
             self.remove(key);
+            self.keyspace.expired += 1;
         }
         due
     }

@@ -118,15 +118,16 @@ pub struct Keyspace {
     freeze: Option<Box<Freeze>>,
     /// Changes since this keyspace was made or read. Not part of the state either.
     changes: u64,
+    /// Keys removed because their deadline was past, since then. Not part of the state.
+    expired: u64,
 }
 
 impl core::fmt::Debug for Keyspace {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let keys: u64 = self.databases.iter().map(|database| database.table.len()).sum();
         out.debug_struct("Keyspace")
             .field("applied_index", &self.applied_index)
             .field("now_ms", &self.now_ms)
-            .field("keys", &keys)
+            .field("keys", &self.keys())
             .field("digest", &self.digest)
             .finish_non_exhaustive()
     }
@@ -149,6 +150,7 @@ impl Keyspace {
             epoch: false,
             freeze: None,
             changes: 0,
+            expired: 0,
         }
     }
 
@@ -178,10 +180,21 @@ impl Keyspace {
         self.changes
     }
 
+    /// How many keys were removed because their deadline was past since this keyspace was made, or
+    /// read from a snapshot.
+    pub fn expired(&self) -> u64 {
+        self.expired
+    }
+
     /// Bytes the data set takes, as counted by the engine (deterministic; not what the allocator
     /// says).
     pub fn used_bytes(&self) -> u64 {
         self.databases.iter().map(|database| database.used).sum()
+    }
+
+    /// Keys of all databases.
+    pub fn keys(&self) -> u64 {
+        self.databases.iter().map(|database| database.table.len()).sum()
     }
 
     /// Keys (expired ones that were not removed yet among them, as in Redis), keys with a deadline,

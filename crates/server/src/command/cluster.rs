@@ -11,7 +11,10 @@ pub(super) const COMMANDS: &[Row] =
         .group(Group::Cluster)];
 
 const fn sub(name: &'static str, arity: quorate_engine::Arity, summary: &'static str) -> Row {
-    Row::new(name, arity, Run::Here(disabled), summary).group(Group::Cluster).since("3.0.0")
+    Row::new(name, arity, Run::Here(disabled), summary)
+        .after_loading()
+        .group(Group::Cluster)
+        .since("3.0.0")
 }
 
 const SUBS: &[Row] = &[

@@ -19,6 +19,7 @@ pub(super) const COMMANDS: &[Row] = &[
         .flags(SECRET)
         .since("6.0.0"),
     Row::new("PING", least(1), Run::Here(ping), "Answers PONG, or its argument.")
+        .after_loading()
         .group(Group::Connection)
         .flags(Flags::FAST),
     Row::new("ECHO", exactly(2), Run::Here(echo), "Answers its argument.")

@@ -13,9 +13,12 @@ pub(super) const COMMANDS: &[Row] =
 
 const SUBS: &[Row] = &[
     Row::new("FUNCTION|FLUSH", least(2), Run::Here(flush), "Deletes all functions: none.")
+        .after_loading()
         .flags(Flags::DANGEROUS)
         .since("7.0.0"),
-    Row::new("FUNCTION|LIST", least(2), Run::Here(list), "Lists functions: none.").since("7.0.0"),
+    Row::new("FUNCTION|LIST", least(2), Run::Here(list), "Lists functions: none.")
+        .after_loading()
+        .since("7.0.0"),
 ];
 
 fn flush(_: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {

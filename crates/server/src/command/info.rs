@@ -174,7 +174,11 @@ fn persistence(text: &mut String, facts: &Facts<'_>) {
     field(text, "rdb_last_bgsave_status", last_status);
     field(text, "rdb_last_bgsave_time_sec", took);
     field(text, "rdb_current_bgsave_time_sec", takes);
+    field(text, "rdb_saves", saving.saves);
     field(text, "rdb_last_cow_size", 0);
+    // What is past its deadline is removed by the log, not by loading.
+    field(text, "rdb_last_load_keys_expired", 0);
+    field(text, "rdb_last_load_keys_loaded", status.loaded_keys);
     field(text, "aof_enabled", 1);
     // A snapshot is the append-only file's new base.
     field(text, "aof_rewrite_in_progress", busy);
@@ -182,6 +186,8 @@ fn persistence(text: &mut String, facts: &Facts<'_>) {
     field(text, "aof_last_rewrite_time_sec", took);
     field(text, "aof_current_rewrite_time_sec", takes);
     field(text, "aof_last_bgrewrite_status", last_status);
+    field(text, "aof_rewrites", saving.saves);
+    field(text, "aof_rewrites_consecutive_failures", saving.failures);
     field(text, "aof_last_write_status", if status.disk_full { "err" } else { "ok" });
     field(text, "aof_last_cow_size", 0);
     field(text, "aof_current_size", status.log_bytes);
@@ -213,16 +219,23 @@ fn stats(text: &mut String, facts: &Facts<'_>) {
     field(text, "instantaneous_ops_per_sec", stats.ops_per_second.load(Relaxed));
     field(text, "total_net_input_bytes", stats.bytes_in.load(Relaxed));
     field(text, "total_net_output_bytes", stats.bytes_out.load(Relaxed));
+    let kilobytes = |rate: &std::sync::atomic::AtomicU64| rate.load(Relaxed) as f64 / 1024.0;
+    let (input, output) = &stats.bytes_per_second;
+    field(text, "instantaneous_input_kbps", format_args!("{:.2}", kilobytes(input)));
+    field(text, "instantaneous_output_kbps", format_args!("{:.2}", kilobytes(output)));
     field(text, "rejected_connections", stats.connections_rejected.load(Relaxed));
     field(text, "sync_full", 0);
     field(text, "sync_partial_ok", 0);
     field(text, "sync_partial_err", 0);
+    field(text, "expired_keys", facts.view.status.expired_keys);
     field(text, "evicted_keys", 0);
     field(text, "keyspace_hits", stats.hits.load(Relaxed));
     field(text, "keyspace_misses", stats.misses.load(Relaxed));
     field(text, "pubsub_channels", 0);
     field(text, "pubsub_patterns", 0);
     field(text, "latest_fork_usec", 0);
+    field(text, "total_reads_processed", stats.socket_reads.load(Relaxed));
+    field(text, "total_writes_processed", stats.socket_writes.load(Relaxed));
     field(text, "total_error_replies", stats.errors_total.load(Relaxed));
     field(text, "client_query_buffer_limit_disconnections", stats.query_limit_closed.load(Relaxed));
     field(

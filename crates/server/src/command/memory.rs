@@ -14,6 +14,7 @@ const SUBS: &[Row] = &[
         Run::Look(stats, false),
         "Shows what takes how many bytes.",
     )
+    .after_loading()
     .since("4.0.0"),
     Row::new(
         "MEMORY|DOCTOR",
@@ -21,6 +22,7 @@ const SUBS: &[Row] = &[
         Run::Look(doctor, false),
         "Says whether memory looks sound.",
     )
+    .after_loading()
     .since("4.0.0"),
     Row::new(
         "MEMORY|PURGE",
@@ -28,8 +30,10 @@ const SUBS: &[Row] = &[
         Run::Here(purge),
         "Has no effect: memory goes back by itself.",
     )
+    .after_loading()
     .since("4.0.0"),
     Row::new("MEMORY|MALLOC-STATS", exactly(2), Run::Here(malloc_stats), "Names the allocator.")
+        .after_loading()
         .since("4.0.0"),
 ];
 

@@ -117,6 +117,12 @@ impl Row {
         self
     }
 
+    /// Answered only when the state is there, as in Redis.
+    const fn after_loading(mut self) -> Self {
+        self.meta.flags = self.meta.flags.without(Flags::LOADING);
+        self
+    }
+
     const fn since(mut self, since: &'static str) -> Self {
         self.meta.since = since;
         self

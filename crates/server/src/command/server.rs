@@ -27,6 +27,7 @@ pub(super) const COMMANDS: &[Row] = &[
     .flags(Flags::FAST.and(ADMIN))
     .since("2.8.12"),
     Row::new("WAIT", exactly(3), Run::Ask(wait), "Answers how many replicas hold the last write.")
+        .after_loading()
         .group(Group::Generic)
         .since("3.0.0"),
     Row::new(
@@ -35,10 +36,14 @@ pub(super) const COMMANDS: &[Row] = &[
         Run::Look(wait_aof, false),
         "Answers where the last write is on disk.",
     )
+    .after_loading()
     .group(Group::Generic)
     .since("7.2.0"),
-    Row::new("SAVE", exactly(1), Run::Ask(save), "Makes a snapshot and waits for it.").flags(ADMIN),
+    Row::new("SAVE", exactly(1), Run::Ask(save), "Makes a snapshot and waits for it.")
+        .after_loading()
+        .flags(ADMIN),
     Row::new("BGSAVE", least(1), Run::Ask(bgsave), "Makes a snapshot in the background.")
+        .after_loading()
         .flags(ADMIN),
     Row::new(
         "BGREWRITEAOF",
@@ -46,6 +51,7 @@ pub(super) const COMMANDS: &[Row] = &[
         Run::Ask(bgrewriteaof),
         "Makes a snapshot, behind which the log is dropped.",
     )
+    .after_loading()
     .flags(ADMIN),
     Row::new(
         "LASTSAVE",
@@ -57,11 +63,13 @@ pub(super) const COMMANDS: &[Row] = &[
     Row::new("SHUTDOWN", least(1), Run::Ask(shutdown), "Hands leadership over and stops the node.")
         .flags(ADMIN),
     Row::new("FAILOVER", least(1), Run::Ask(failover), "Hands leadership to another voter.")
+        .after_loading()
         .flags(ADMIN)
         .since("6.2.0"),
     Row::new("MONITOR", exactly(1), Run::Here(monitor), "Shows every command this node receives.")
         .flags(ADMIN),
     Row::new("LOLWUT", least(1), Run::Here(lolwut), "Answers the version.")
+        .after_loading()
         .flags(Flags::FAST)
         .since("5.0.0"),
 ];

@@ -17,6 +17,7 @@ pub(super) const COMMANDS: &[Row] = &[
         Run::Ask(|_, _| Ok(Work::Snapshot { heading: false })),
         "Sends a snapshot to a backup client.",
     )
+    .after_loading()
     .flags(ADMIN),
     Row::new(
         "PSYNC",
@@ -24,6 +25,7 @@ pub(super) const COMMANDS: &[Row] = &[
         Run::Ask(|_, _| Ok(Work::Snapshot { heading: true })),
         "Sends a snapshot, under a heading.",
     )
+    .after_loading()
     .flags(ADMIN)
     .since("2.8.0"),
     Row::new("REPLCONF", least(1), Run::Here(replconf), "Takes note of what a replica is.")

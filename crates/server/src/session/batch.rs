@@ -92,6 +92,9 @@ impl<B: Backend> Session<B> {
         if !entry.takes(args.len()) {
             return Err(cmd::wrong_arity(entry.meta.name));
         }
+        if !entry.meta.flags.has(Flags::LOADING) && self.node.is_loading() {
+            return Err(Reply::error(refusal::LOADING));
+        }
         if matches!(entry.target, Target::Server(_)) && entry.name.starts_with("debug") {
             debug_allowed(&self.client)?;
         }
@@ -247,7 +250,10 @@ impl<B: Backend> Session<B> {
             self.client.peer.command.store(*id, std::sync::atomic::Ordering::Relaxed);
         }
         match answer {
-            Answer::Replies(bytes) => self.take_replies(&bytes, &collected.ids, nanos),
+            Answer::Replies(bytes) => {
+                self.shared.writes_answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                self.take_replies(&bytes, &collected.ids, nanos);
+            }
             Answer::NotApplied(why) => self.refuse_run(&collected.ids, |_| not_applied(&why)),
             Answer::Uncertain => {
                 let count = collected.ids.len() as u64;

@@ -13,7 +13,7 @@ pub(crate) const UNCERTAIN: &str = "UNCERTAIN the command may or may not have be
 pub(super) const UNCERTAIN_READ: &str =
     "CLUSTERDOWN the read was not answered: leadership or time ran out";
 /// Redis's text.
-const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 /// Redis's text.
 pub(super) const NO_AUTH: &str = "NOAUTH Authentication required.";
 

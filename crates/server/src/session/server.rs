@@ -6,10 +6,30 @@ use crate::backend::Backend;
 use crate::command::{Call, Row, Run, Silence, View, Work, perform};
 use crate::registry::Entry;
 use crate::settings::quoted;
+use crate::shared::Shared;
+use quorate_consensus::Role;
 use quorate_engine::Flags;
 use quorate_resp::{Args, Reply};
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a look at this replica waits for what its clients were told is written.
+const CATCH_UP_MAX: Duration = Duration::from_secs(1);
+
+/// A follower's client may hear of its write before the follower has applied it. Whoever looks then
+/// waits for that, but not for long: a node without a leader still says how it is.
+async fn catch_up<B: Backend>(node: &B, shared: &Shared) {
+    let answered = shared.writes_answered.load(Relaxed);
+    if answered <= shared.writes_seen.load(Relaxed) || !node.is_ready() {
+        return;
+    }
+    // A leader answers when it has applied.
+    let seen = node.status().role == Role::Leader
+        || matches!(tokio::time::timeout(CATCH_UP_MAX, node.read()).await, Ok(Ok(_)));
+    if seen {
+        shared.writes_seen.fetch_max(answered, Relaxed);
+    }
+}
 
 impl<B: Backend> Session<B> {
     /// Runs the command at the front of the intake.
@@ -59,6 +79,9 @@ impl<B: Backend> Session<B> {
         match row.run {
             Run::Here(run) => Some(run(&mut call, self.intake.args())),
             Run::Look(run, exact) => {
+                if !exact {
+                    catch_up(&node, &shared).await;
+                }
                 let status = node.status();
                 let ready = node.is_ready();
                 let guard = if exact {

@@ -86,6 +86,7 @@ impl<B: Backend> Session<B> {
                 Poll::Ready(Ok(sent @ 1..)) => {
                     self.output.advance(sent);
                     self.shared.stats.bytes_out.fetch_add(sent as u64, Relaxed);
+                    self.shared.stats.socket_writes.fetch_add(1, Relaxed);
                 }
                 Poll::Ready(_) => return false,
                 Poll::Pending => break,
@@ -156,6 +157,7 @@ impl<B: Backend> Session<B> {
             }
         }
         self.shared.stats.bytes_in.fetch_add(got as u64, Relaxed);
+        self.shared.stats.socket_reads.fetch_add(1, Relaxed);
         Poll::Ready(true)
     }
 

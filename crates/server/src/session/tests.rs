@@ -432,3 +432,60 @@ async fn a_bit_of_a_value_is_flipped_on_wish() {
     let not_an_integer = "-ERR value is not an integer or out of range\r\n";
     client.check("DEBUG FLIP-BIT key -1\r\n", not_an_integer).await;
 }
+
+/// What Redis answers while it loads, and nothing else.
+#[tokio::test]
+async fn commands_wait_for_the_state_as_in_redis() {
+    let server = Server::start(&[]);
+    let mut client = server.connect().await;
+    client.check("SET a 1\r\n", "+OK\r\n").await;
+    let set = |loading| {
+        server.node.trouble.lock().unwrap_or_else(PoisonError::into_inner).loading = loading;
+    };
+    set(true);
+    let refused = "-LOADING Redis is loading the dataset in memory\r\n";
+    let waiting = [
+        "PING",
+        "GET a",
+        "SET a 2",
+        "WAIT 0 0",
+        "BGSAVE",
+        "SAVE",
+        "LOLWUT",
+        "MEMORY STATS",
+        "FUNCTION LIST",
+        "CLUSTER INFO",
+    ];
+    for command in waiting {
+        client.check(&format!("{command}\r\n"), refused).await;
+    }
+    client.check("ECHO x\r\nSELECT 0\r\nREADONLY\r\n", "$1\r\nx\r\n+OK\r\n+OK\r\n").await;
+    // What is applied here now is not the state.
+    client.check("GET a\r\n", refused).await;
+    assert!(client.bulk("INFO server\r\n").await.contains("redis_version:"));
+    set(false);
+    client.check("PING\r\nGET a\r\n", "+PONG\r\n$1\r\n1\r\n").await;
+}
+
+#[tokio::test]
+async fn info_counts_reads_writes_and_rates() {
+    let server = Server::start(&[]);
+    let mut client = server.connect().await;
+    client.check("PING\r\n", "+PONG\r\n").await;
+    let info = client.bulk("INFO everything\r\n").await;
+    for field in [
+        "expired_keys",
+        "instantaneous_input_kbps",
+        "instantaneous_output_kbps",
+        "rdb_saves",
+        "rdb_last_load_keys_loaded",
+        "rdb_last_load_keys_expired",
+        "aof_rewrites",
+        "aof_rewrites_consecutive_failures",
+    ] {
+        assert!(info.contains(&format!("\r\n{field}:")), "{field}: {info}");
+    }
+    for field in ["total_reads_processed", "total_writes_processed"] {
+        assert!(!info.contains(&format!("{field}:0")) && info.contains(field), "{info}");
+    }
+}

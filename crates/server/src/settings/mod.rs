@@ -12,7 +12,7 @@ mod table;
 mod tuned;
 mod value;
 
-pub(crate) use document::page;
+pub(crate) use document::{listing, page};
 pub(crate) use file::{parse_file, quoted, rewrite_file};
 pub(crate) use tuned::{Allow, Tuned, merge_output_limits};
 pub(crate) use value::Kind;

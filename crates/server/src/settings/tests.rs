@@ -113,6 +113,6 @@ fn the_documentation_is_fresh() {
     let committed = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         committed == page(),
-        "docs/configuration.md is stale: cargo run -- help settings > docs/configuration.md"
+        "{path} is stale: cargo run -- help settings markdown > docs/configuration.md"
     );
 }
