@@ -32,6 +32,8 @@ use std::process::{Child, Command, Stdio};
 mod oddities;
 #[path = "redis_reads_snapshots/old_encodings.rs"]
 mod old_encodings;
+#[path = "redis_reads_snapshots/versions.rs"]
+mod versions;
 
 /// Far enough away that no key expires while the test runs.
 const FUTURE_MS: u64 = 4_000_000_000_000;

@@ -13,7 +13,7 @@ const SKIPPING: Foreign = Foreign { strict: false, skip_unsupported: true };
 const MODULE: &[u8] = b"\x81\x45\xe2\x52\x38\xdf\x91\x2c\x03";
 
 /// A listpack that says it had `count` elements.
-fn listpack(items: &[Item], count: usize) -> Vec<u8> {
+pub(super) fn listpack(items: &[Item], count: usize) -> Vec<u8> {
     let mut row = Vec::new();
     for item in items {
         let start = row.len();
@@ -38,7 +38,7 @@ fn listpack(items: &[Item], count: usize) -> Vec<u8> {
 }
 
 /// Words, of which numbers become numbers.
-fn items(words: &str) -> Vec<Item> {
+pub(super) fn items(words: &str) -> Vec<Item> {
     let item = |word: &str| match word.parse() {
         Ok(number) => Item::Int(number),
         Err(_) => Item::Text(word.as_bytes().to_vec()),
@@ -46,7 +46,7 @@ fn items(words: &str) -> Vec<Item> {
     words.split_whitespace().map(item).collect()
 }
 
-fn packed(words: &str) -> Vec<u8> {
+pub(super) fn packed(words: &str) -> Vec<u8> {
     let items = items(words);
     listpack(&items, items.len())
 }

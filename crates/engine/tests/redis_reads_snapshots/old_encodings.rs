@@ -126,7 +126,7 @@ pub(super) fn intset(width: usize, numbers: &[i64]) -> Vec<u8> {
 }
 
 /// Type, then strings.
-fn value(kind: u8, count: Option<usize>, strings: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn value(kind: u8, count: Option<usize>, strings: &[Vec<u8>]) -> Vec<u8> {
     let mut value = vec![kind];
     if let Some(count) = count {
         length(&mut value, count);
@@ -138,7 +138,7 @@ fn value(kind: u8, count: Option<usize>, strings: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// The values of every encoding, each with its name.
-fn values() -> Vec<(&'static str, Vec<u8>)> {
+pub(super) fn values() -> Vec<(&'static str, Vec<u8>)> {
     let items = items();
     let texts: Vec<_> = items.iter().map(Item::text).collect();
     let all = Some(texts.len());
