@@ -4,7 +4,7 @@
 //! without any effect stands in `compatible`.
 
 use super::Kind::{
-    Bool, Bytes, Choice, Events, Int, OutputLimits, Percentiles, Secret, Text, Words,
+    Bool, Bytes, BytesUpTo, Choice, Events, Int, OutputLimits, Percentiles, Secret, Text, Words,
 };
 use super::Setting;
 
@@ -13,8 +13,8 @@ const INT: i64 = i32::MAX as i64;
 const MB: i64 = 1 << 20;
 const COUNT: super::Kind = Int(0, MAX);
 const SIZE: super::Kind = Bytes(0, MAX);
-/// Bytes of an element of a packed value, none of which is longer.
-const PACKED: super::Kind = Bytes(0, 64 << 10);
+/// Bytes of an element of a packed value, which is no larger as a whole.
+const PACKED: super::Kind = BytesUpTo(64 << 10);
 const PORT: super::Kind = Int(0, 65_535);
 const ALLOW: super::Kind = Choice(&["no", "yes", "local"]);
 const LEVELS: super::Kind = Choice(&["debug", "verbose", "notice", "warning", "nothing"]);

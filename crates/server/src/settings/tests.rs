@@ -39,6 +39,7 @@ fn values_are_read_as_redis_reads_them() {
     };
     check("maxmemory", "1gb", Ok("1073741824"));
     check("maxmemory", "2K", Ok("2000"));
+    check("hash-max-ziplist-value", "1000000000", Ok("65536"));
     check("maxmemory", "much", Err("argument must be a memory value"));
     check("protected-mode", "NO", Ok("no"));
     check("protected-mode", "maybe", Err("argument must be 'yes' or 'no'"));

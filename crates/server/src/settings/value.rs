@@ -12,6 +12,9 @@ pub(crate) enum Kind {
     Int(i64, i64),
     /// Bytes in these bounds, with Redis's units.
     Bytes(i64, i64),
+    /// Bytes, of which more than so many mean so many: Redis takes any number, and its
+    /// configuration files should be taken as they are.
+    BytesUpTo(i64),
     /// Bytes, or a percentage of memory.
     BytesOrPercent,
     /// One of these words.
@@ -51,6 +54,10 @@ impl Kind {
                 let number = memory_bytes(value).ok_or("argument must be a memory value")?;
                 in_bounds(number, min, max)
             }
+            Self::BytesUpTo(most) => {
+                let number = memory_bytes(value).ok_or("argument must be a memory value")?;
+                Ok(number.min(most).to_string())
+            }
             Self::BytesOrPercent => bytes_or_percent(value),
             Self::Choice(words) => choice(value, words),
             Self::Choices(words) => choices(value, words),
@@ -70,6 +77,7 @@ impl Kind {
             Self::Int(min, i64::MAX) => format!("number ≥ {min}"),
             Self::Int(min, max) => format!("number {min}–{max}"),
             Self::Bytes(..) => "bytes".to_owned(),
+            Self::BytesUpTo(most) => format!("bytes, {most} at most"),
             Self::BytesOrPercent => "bytes or percent".to_owned(),
             Self::Choice(words) => words.join(", "),
             Self::Choices(words) => format!("any of {}", words.join(", ")),
