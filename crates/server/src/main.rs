@@ -16,6 +16,7 @@ mod dev;
 mod double;
 mod listen;
 mod logging;
+mod memory;
 mod ping;
 mod process;
 mod registry;

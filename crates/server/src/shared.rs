@@ -54,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     pub(crate) clients: Clients,
     pub(crate) slowlog: Slowlog,
+    pub(crate) memory: crate::memory::Remembered,
     pub(crate) started: Instant,
     /// 40 hexadecimal digits that differ with every start.
     pub(crate) run_id: String,
@@ -103,6 +104,7 @@ impl Shared {
             stats: Stats::new(registry.entries().len()),
             clients: Clients::default(),
             slowlog: Slowlog::default(),
+            memory: crate::memory::Remembered::default(),
             started: Instant::now(),
             run_id: run_id(),
             paused: AtomicBool::new(false),

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 const NEEDED: &[(&str, &[&str])] = &[
     ("redis-server", &["redis-server", "--version"]),
     ("redis-tools", &["redis-benchmark", "--version"]),
+    ("prometheus-redis-exporter", &["prometheus-redis-exporter", "-version"]),
     ("tcl", &["sh", "-c", "echo exit | tclsh"]),
     ("python3-venv", &["python3", "-c", "import ensurepip, venv"]),
     ("gcc", &["cc", "--version"]),

@@ -7,6 +7,7 @@
 use super::server::last_save;
 use super::work::replicas;
 use super::{Call, View, is};
+use crate::memory::Memory;
 use crate::settings::all;
 use quorate_consensus::{Loading, Role, Status};
 use quorate_engine::Db;
@@ -26,6 +27,7 @@ struct Facts<'a> {
     call: &'a Call<'a>,
     view: &'a View<'a>,
     process: crate::process::Figures,
+    memory: Memory,
 }
 
 /// Name, writer, and whether it is shown when none is named.
@@ -48,7 +50,10 @@ const SECTIONS: &[(&str, Section, bool)] = &[
 
 /// `INFO [section …]`.
 pub(super) fn info(call: &mut Call<'_>, view: &View<'_>, args: Args<'_>) -> Reply<'static> {
-    let facts = Facts { call, view, process: crate::process::Figures::now() };
+    let process = crate::process::Figures::now();
+    let (data, log) = (view.keyspace.used_bytes(), view.status.log_cached_bytes);
+    let memory = Memory::now(call.shared, &process, data, log);
+    let facts = Facts { call, view, process, memory };
     let mut text = String::with_capacity(4096);
     for (name, write, by_default) in SECTIONS {
         let default = args.len() == 1 || args.iter().skip(1).any(|word| is(word, "default"));
@@ -90,6 +95,8 @@ fn server(text: &mut String, facts: &Facts<'_>) {
     field(text, "server_time_usec", crate::shared::unix_micros());
     field(text, "uptime_in_seconds", uptime_s);
     field(text, "uptime_in_days", uptime_s / 86_400);
+    // Seconds, in Redis's 24 bits.
+    field(text, "lru_clock", crate::shared::unix_micros() / 1_000_000 % (1 << 24));
     field(text, "hz", shared.settings.get("hz"));
     field(text, "configured_hz", shared.settings.get("hz"));
     let executable = std::env::current_exe().unwrap_or_default();
@@ -116,26 +123,59 @@ fn clients(text: &mut String, facts: &Facts<'_>) {
 }
 
 fn memory(text: &mut String, facts: &Facts<'_>) {
-    let used = facts.view.keyspace.used_bytes();
-    let rss = facts.process.rss_bytes;
+    let memory = &facts.memory;
     let max = facts.call.shared.cluster().maxmemory;
-    let ratio = if used == 0 { 1.0 } else { rss as f64 / used as f64 };
-    for (name, bytes) in [
-        ("used_memory", used),
-        ("used_memory_rss", rss),
-        ("used_memory_peak", facts.process.rss_peak_bytes),
-        ("used_memory_dataset", used),
-        ("total_system_memory", facts.process.memory_bytes),
-        ("maxmemory", max),
-    ] {
+    let both = |text: &mut String, name: &str, bytes: u64| {
         field(text, name, bytes);
         field(text, &format!("{name}_human"), human(bytes));
+    };
+    let percent = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
+    both(text, "used_memory", memory.used());
+    both(text, "used_memory_rss", memory.resident);
+    both(text, "used_memory_peak", memory.peak);
+    let of_peak = percent(memory.used(), memory.peak);
+    field(text, "used_memory_peak_perc", format_args!("{of_peak:.2}%"));
+    field(text, "used_memory_overhead", memory.overhead());
+    field(text, "used_memory_startup", memory.startup);
+    field(text, "used_memory_dataset", memory.data);
+    field(text, "used_memory_dataset_perc", format_args!("{:.2}%", memory.data_percent()));
+    // Nothing is kept from the allocator: what is not in use is the system's to take.
+    field(text, "allocator_allocated", memory.used());
+    field(text, "allocator_active", memory.resident);
+    field(text, "allocator_resident", memory.resident);
+    both(text, "total_system_memory", facts.process.memory_bytes);
+    for name in ["lua", "scripts"] {
+        both(text, &format!("used_memory_{name}"), 0);
     }
+    for name in ["vm_eval", "vm_functions", "scripts_eval", "functions"] {
+        field(text, &format!("used_memory_{name}"), 0);
+    }
+    both(text, "used_memory_vm_total", 0);
+    for name in ["cached_scripts", "functions", "libraries"] {
+        field(text, &format!("number_of_{name}"), 0);
+    }
+    both(text, "maxmemory", max);
     field(text, "maxmemory_policy", "noeviction");
-    field(text, "mem_fragmentation_ratio", format_args!("{ratio:.2}"));
+    let slack = memory.resident as i64 - memory.used() as i64;
+    field(text, "allocator_frag_ratio", format_args!("{:.2}", memory.fragmentation()));
+    field(text, "allocator_frag_bytes", slack);
+    field(text, "allocator_rss_ratio", "1.00");
+    field(text, "allocator_rss_bytes", 0);
+    field(text, "rss_overhead_ratio", "1.00");
+    field(text, "rss_overhead_bytes", 0);
+    field(text, "mem_fragmentation_ratio", format_args!("{:.2}", memory.fragmentation()));
+    field(text, "mem_fragmentation_bytes", slack);
+    field(text, "mem_not_counted_for_evict", memory.overhead());
+    field(text, "mem_replication_backlog", memory.log);
+    field(text, "mem_total_replication_buffers", memory.log);
+    field(text, "mem_clients_slaves", 0);
+    field(text, "mem_clients_normal", memory.clients);
+    field(text, "mem_cluster_links", 0);
+    field(text, "mem_aof_buffer", 0);
     field(text, "mem_allocator", "mimalloc");
     field(text, "active_defrag_running", 0);
     field(text, "lazyfree_pending_objects", 0);
+    field(text, "lazyfreed_objects", 0);
 }
 
 /// Bytes as Redis shows them to people.
@@ -179,6 +219,8 @@ fn persistence(text: &mut String, facts: &Facts<'_>) {
     // What is past its deadline is removed by the log, not by loading.
     field(text, "rdb_last_load_keys_expired", 0);
     field(text, "rdb_last_load_keys_loaded", status.loaded_keys);
+    field(text, "module_fork_in_progress", 0);
+    field(text, "module_fork_last_cow_size", 0);
     field(text, "aof_enabled", 1);
     // A snapshot is the append-only file's new base.
     field(text, "aof_rewrite_in_progress", busy);
@@ -224,16 +266,43 @@ fn stats(text: &mut String, facts: &Facts<'_>) {
     field(text, "instantaneous_input_kbps", format_args!("{:.2}", kilobytes(input)));
     field(text, "instantaneous_output_kbps", format_args!("{:.2}", kilobytes(output)));
     field(text, "rejected_connections", stats.connections_rejected.load(Relaxed));
+    for name in ["input", "output"] {
+        // What goes between nodes is gRPC's and not counted in clients' bytes.
+        field(text, &format!("instantaneous_{name}_repl_kbps"), "0.00");
+        field(text, &format!("total_net_repl_{name}_bytes"), 0);
+    }
     field(text, "sync_full", 0);
     field(text, "sync_partial_ok", 0);
     field(text, "sync_partial_err", 0);
     field(text, "expired_keys", facts.view.status.expired_keys);
+    // Deadlines are kept in order and met one by one, so none is overdue and no cycle runs.
+    field(text, "expired_stale_perc", "0.00");
+    field(text, "expired_time_cap_reached_count", 0);
+    field(text, "expire_cycle_cpu_milliseconds", 0);
     field(text, "evicted_keys", 0);
+    field(text, "total_eviction_exceeded_time", 0);
+    field(text, "current_eviction_exceeded_time", 0);
     field(text, "keyspace_hits", stats.hits.load(Relaxed));
     field(text, "keyspace_misses", stats.misses.load(Relaxed));
     field(text, "pubsub_channels", 0);
     field(text, "pubsub_patterns", 0);
+    field(text, "pubsubshard_channels", 0);
     field(text, "latest_fork_usec", 0);
+    field(text, "total_forks", 0);
+    field(text, "migrate_cached_sockets", 0);
+    field(text, "slave_expires_tracked_keys", 0);
+    for name in ["hits", "misses", "key_hits", "key_misses"] {
+        field(text, &format!("active_defrag_{name}"), 0);
+    }
+    field(text, "total_active_defrag_time", 0);
+    field(text, "current_active_defrag_time", 0);
+    for name in ["keys", "items", "prefixes"] {
+        field(text, &format!("tracking_total_{name}"), 0);
+    }
+    field(text, "unexpected_error_replies", 0);
+    field(text, "dump_payload_sanitizations", restored(facts));
+    field(text, "io_threaded_reads_processed", 0);
+    field(text, "io_threaded_writes_processed", 0);
     field(text, "total_reads_processed", stats.socket_reads.load(Relaxed));
     field(text, "total_writes_processed", stats.socket_writes.load(Relaxed));
     field(text, "total_error_replies", stats.errors_total.load(Relaxed));
@@ -244,6 +313,14 @@ fn stats(text: &mut String, facts: &Facts<'_>) {
         stats.output_limit_closed.load(Relaxed),
     );
     field(text, "uncertain_replies", stats.uncertain_total.load(Relaxed));
+}
+
+/// Payloads that RESTORE was given here; each is checked throughout.
+fn restored(facts: &Facts<'_>) -> u64 {
+    let shared = facts.call.shared;
+    let entry = shared.registry.entries().iter().find(|entry| entry.name == "restore");
+    let stats = entry.and_then(|entry| shared.stats.command(entry.id));
+    stats.map_or(0, |stats| stats.calls.load(Relaxed))
 }
 
 fn replication(text: &mut String, facts: &Facts<'_>) {
@@ -282,6 +359,8 @@ fn cpu(text: &mut String, facts: &Facts<'_>) {
     field(text, "used_cpu_user", format_args!("{:.6}", process.user_s));
     field(text, "used_cpu_sys_children", "0.000000");
     field(text, "used_cpu_user_children", "0.000000");
+    field(text, "used_cpu_sys_main_thread", format_args!("{:.6}", process.main_system_s));
+    field(text, "used_cpu_user_main_thread", format_args!("{:.6}", process.main_user_s));
 }
 
 fn commandstats(text: &mut String, facts: &Facts<'_>) {

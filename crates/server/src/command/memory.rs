@@ -1,6 +1,8 @@
 //! `MEMORY …`: what the data and the process take.
 
 use super::{Call, Row, Run, View, bulk, exactly};
+use crate::memory::Memory;
+use quorate_engine::Db;
 use quorate_resp::{Args, Reply};
 
 /// The row.
@@ -37,38 +39,45 @@ const SUBS: &[Row] = &[
         .since("4.0.0"),
 ];
 
-fn stats(call: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
+fn figures(call: &Call<'_>, view: &View<'_>) -> Memory {
     let process = crate::process::Figures::now();
-    let used = view.keyspace.used_bytes();
-    let clients: usize = call
-        .shared
-        .clients
-        .all()
-        .iter()
-        .map(|peer| {
-            let order = std::sync::atomic::Ordering::Relaxed;
-            peer.input_capacity.load(order) + peer.output.load(order)
-        })
-        .sum();
+    Memory::now(call.shared, &process, view.keyspace.used_bytes(), view.status.log_cached_bytes)
+}
+
+fn stats(call: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
+    let memory = figures(call, view);
     let number = |value: u64| Reply::Int(value as i64);
+    let keys: u64 = (0..Db::COUNT).map(|db| view.keyspace.stats(Db(db)).0).sum();
+    let each = (memory.used() - memory.startup) / keys.max(1);
+    let of_peak = memory.used() as f64 * 100.0 / memory.peak.max(1) as f64;
     Reply::Map(vec![
-        (bulk("peak.allocated"), number(process.rss_peak_bytes)),
-        (bulk("total.allocated"), number(process.rss_bytes)),
-        (bulk("clients.normal"), number(clients as u64)),
-        (bulk("dataset.bytes"), number(used)),
+        (bulk("peak.allocated"), number(memory.peak)),
+        (bulk("total.allocated"), number(memory.used())),
+        (bulk("startup.allocated"), number(memory.startup)),
+        (bulk("replication.backlog"), number(memory.log)),
+        (bulk("clients.slaves"), number(0)),
+        (bulk("clients.normal"), number(memory.clients)),
+        (bulk("overhead.total"), number(memory.overhead())),
+        (bulk("keys.count"), number(keys)),
+        (bulk("keys.bytes-per-key"), number(if keys == 0 { 0 } else { each })),
+        (bulk("dataset.bytes"), number(memory.data)),
+        (bulk("dataset.percentage"), Reply::Double(memory.data_percent())),
+        (bulk("peak.percentage"), Reply::Double(of_peak)),
+        (bulk("allocator.resident"), number(memory.resident)),
+        (bulk("fragmentation"), Reply::Double(memory.fragmentation())),
         (bulk("log.bytes"), number(view.status.log_bytes)),
     ])
 }
 
-fn doctor(_: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
-    let process = crate::process::Figures::now();
-    let (used, rss) = (view.keyspace.used_bytes(), process.rss_bytes);
+fn doctor(call: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
+    let memory = figures(call, view);
+    let (used, rss) = (memory.used(), memory.resident);
     let text = if rss < 256 << 20 {
         "The process takes less than 256 MiB; there is nothing to say about it yet.".to_owned()
-    } else if used > 0 && rss / used >= 3 {
+    } else if rss / used.max(1) >= 3 {
         format!(
-            "The process takes {rss} bytes for {used} bytes of data. Look for large replies \
-             and log caches."
+            "The process takes {rss} bytes and knows of {used} in use. Look for large replies \
+             that were just sent."
         )
     } else {
         "Memory looks sound.".to_owned()
