@@ -13,8 +13,8 @@ impl Reply<'_> {
     /// Writes the reply as `proto` wants it.
     pub fn encode(&self, proto: Proto, out: &mut BytesMut) {
         match self {
-            Reply::Simple(text) => put_text_line(out, b'+', text),
-            Reply::Error(text) => put_text_line(out, b'-', text.trim_end_matches(['\r', '\n'])),
+            Reply::Simple(text) => put_text_line(out, b'+', text.as_bytes()),
+            Reply::Error(text) => put_text_line(out, b'-', without_line_end(text.as_bytes())),
             Reply::Int(value) => {
                 out.extend_from_slice(int_text(*value).into_line(b':').as_line());
             }
@@ -130,12 +130,17 @@ fn put_line(out: &mut BytesMut, kind: u8, text: &[u8]) {
 }
 
 /// A line of text can hold no line's end: the client would take the rest for another reply.
-fn put_text_line(out: &mut BytesMut, kind: u8, text: &str) {
-    if !text.bytes().any(is_line_end) {
-        return put_line(out, kind, text.as_bytes());
+fn put_text_line(out: &mut BytesMut, kind: u8, text: &[u8]) {
+    if !text.iter().copied().any(is_line_end) {
+        return put_line(out, kind, text);
     }
     let blank = |byte| if is_line_end(byte) { b' ' } else { byte };
-    put_line(out, kind, &text.bytes().map(blank).collect::<Vec<u8>>());
+    put_line(out, kind, &text.iter().copied().map(blank).collect::<Vec<u8>>());
+}
+
+fn without_line_end(text: &[u8]) -> &[u8] {
+    let len = text.iter().rposition(|&byte| !is_line_end(byte)).map_or(0, |last| last + 1);
+    text.get(..len).unwrap_or(text)
 }
 
 fn is_line_end(byte: u8) -> bool {

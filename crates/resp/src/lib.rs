@@ -12,6 +12,7 @@ extern crate std;
 
 mod args;
 mod encode;
+mod error_text;
 mod inline;
 mod limits;
 mod number;
@@ -22,6 +23,7 @@ mod strings;
 mod value;
 
 pub use args::{Args, Span};
+pub use error_text::{ErrorText, up_to_zero};
 pub use inline::split_line;
 pub use limits::Limits;
 pub use number::{DoubleText, IntText, double_text, int_text, parse_int, unsigned_text};

@@ -3,7 +3,7 @@
 //! A handler builds one of these and returns it; it says what is meant, in RESP3's terms, and
 //! never how it looks. Only `encode.rs` knows the wire, where RESP2 has less to say it with.
 
-use crate::Strings;
+use crate::{ErrorText, Strings};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -26,7 +26,7 @@ pub enum Reply<'a> {
     Simple(Cow<'static, str>),
     /// An error: the whole line behind the `-`, code first (`ERR …`, `WRONGTYPE …`). CR and LF
     /// become spaces, those at its end go.
-    Error(Cow<'static, str>),
+    Error(ErrorText),
     /// `:n`
     Int(i64),
     /// A string of bytes.
@@ -71,14 +71,20 @@ impl<'a> Reply<'a> {
     /// `+OK`
     pub const OK: Reply<'static> = Reply::Simple(Cow::Borrowed("OK"));
     /// The error for a key that holds another kind of value.
-    pub const WRONG_TYPE: Reply<'static> = Reply::Error(Cow::Borrowed(
+    pub const WRONG_TYPE: Reply<'static> = Reply::Error(ErrorText::fixed(
         "WRONGTYPE Operation against a key holding the wrong kind of value",
     ));
 
     /// An error with a fixed text.
     #[cold]
     pub fn error(text: &'static str) -> Reply<'static> {
-        Reply::Error(Cow::Borrowed(text))
+        Reply::Error(ErrorText::fixed(text))
+    }
+
+    /// An error that repeats what a client sent: texts and its bytes, one behind the other.
+    #[cold]
+    pub fn error_of(parts: &[&[u8]]) -> Reply<'static> {
+        Reply::Error(ErrorText::of(parts))
     }
 
     /// An integer from a length or a count.

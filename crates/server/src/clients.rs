@@ -61,6 +61,8 @@ pub(crate) struct Peer {
     signals: AtomicU8,
     waker: Mutex<Option<Waker>>,
     outbox: Mutex<BytesMut>,
+    /// Whether its socket is closed.
+    gone: tokio::sync::watch::Sender<bool>,
 }
 
 impl Peer {
@@ -87,6 +89,7 @@ impl Peer {
             signals: AtomicU8::new(0),
             waker: Mutex::default(),
             outbox: Mutex::default(),
+            gone: tokio::sync::watch::Sender::new(false),
         }
     }
 
@@ -128,6 +131,17 @@ impl Peer {
     /// The session's side: what was left.
     pub(crate) fn take_outbox(&self) -> BytesMut {
         std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The session's side: its socket is closed.
+    pub(crate) fn set_gone(&self) {
+        self.gone.send_replace(true);
+    }
+
+    /// Waits until its socket is closed.
+    pub(crate) async fn wait_gone(&self) {
+        // The sender is a part of this.
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
     }
 
     /// Seconds since the last batch.

@@ -174,7 +174,7 @@ impl Stats {
 
     /// Notes that the command's answer was this error line (without the `-`).
     #[cold]
-    pub(crate) fn failed(&self, id: u16, line: &str) {
+    pub(crate) fn failed(&self, id: u16, line: &[u8]) {
         if let Some(stats) = self.command(id) {
             stats.failed.fetch_add(1, Relaxed);
         }
@@ -183,16 +183,18 @@ impl Stats {
 
     /// Notes that a command was refused before it ran.
     #[cold]
-    pub(crate) fn rejected(&self, id: Option<u16>, line: &str) {
+    pub(crate) fn rejected(&self, id: Option<u16>, line: &[u8]) {
         if let Some(stats) = id.and_then(|id| self.command(id)) {
             stats.rejected.fetch_add(1, Relaxed);
         }
         self.error(line);
     }
 
-    fn error(&self, line: &str) {
+    fn error(&self, line: &[u8]) {
         self.errors_total.fetch_add(1, Relaxed);
-        let code = line.split(' ').next().unwrap_or("ERR");
+        let code = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+        // A code is a word of ours; only DEBUG ERROR lets a client choose it.
+        let code = std::str::from_utf8(code).unwrap_or("other");
         let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = errors.get_mut(code) {
             *count += 1;

@@ -2,6 +2,7 @@
 
 use super::{FAMILIES, all, check, lookup, resolve};
 use crate::{Keys, Logged, RunFn};
+use alloc::string::ToString;
 use bytes::BytesMut;
 use quorate_resp::{Limits, Parser, Reply, write_command};
 use std::string::String;
@@ -19,7 +20,7 @@ fn with_args<T>(line: &str, test: impl FnOnce(quorate_resp::Args<'_>) -> T) -> T
 
 fn error(line: &str) -> String {
     with_args(line, |args| match check(args) {
-        Err(Reply::Error(text)) => text.into_owned(),
+        Err(Reply::Error(text)) => text.to_string(),
         other => panic!("{line}: {:?}", other.map(|spec| spec.meta.name)),
     })
 }

@@ -1,8 +1,8 @@
 //! `ACL …`: there is one user, `default`, who may do everything once the password is given.
 
-use super::{Call, Row, Run, bulk, error, exactly, least, text};
+use super::{Call, Row, Run, bulk, error, exactly, least};
 use quorate_engine::Flags;
-use quorate_resp::{Args, Reply};
+use quorate_resp::{Args, Reply, up_to_zero};
 
 /// The row.
 pub(super) const COMMANDS: &[Row] = &[Row::parent("ACL", SUBS, "Looks at users.").since("6.0.0")];
@@ -45,15 +45,15 @@ fn cat(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
         names.dedup();
         return Reply::Array(names.into_iter().map(bulk).collect());
     };
-    let wanted = text(wanted).to_ascii_lowercase();
+    let wanted = wanted.to_ascii_lowercase();
     let found: Vec<_> = registry
         .entries()
         .iter()
-        .filter(|entry| super::docs::categories(entry).contains(&wanted.as_str()))
+        .filter(|entry| super::docs::categories(entry).iter().any(|name| name.as_bytes() == wanted))
         .map(|entry| bulk(entry.name.clone()))
         .collect();
     if found.is_empty() {
-        return error(format!("ERR Unknown category '{wanted}'"));
+        return Reply::error_of(&[b"ERR Unknown category '", up_to_zero(&wanted), b"'"]);
     }
     Reply::Array(found)
 }

@@ -5,7 +5,7 @@ use super::{syntax_error, text};
 use crate::clients::Peer;
 use crate::shared::Pause;
 use quorate_engine::{Flags, Group};
-use quorate_resp::{Args, Reply};
+use quorate_resp::{Args, Reply, up_to_zero};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ const SUBS: &[Row] = &[
     sub("CLIENT|ID", exactly(2), Run::Here(id), "Answers the connection's id."),
     sub("CLIENT|INFO", exactly(2), Run::Here(info), "Describes the connection."),
     sub("CLIENT|LIST", least(2), Run::Here(list), "Lists connections.").flags(ADMIN),
-    sub("CLIENT|KILL", least(3), Run::Here(kill::kill), "Closes connections.").flags(ADMIN),
+    sub("CLIENT|KILL", least(3), Run::Ask(kill::kill), "Closes connections.").flags(ADMIN),
     sub("CLIENT|SETNAME", exactly(3), Run::Here(set_name), "Names the connection."),
     sub("CLIENT|GETNAME", exactly(2), Run::Here(get_name), "Answers the connection's name."),
     sub("CLIENT|SETINFO", exactly(4), Run::Here(set_info), "Says which library the client uses.")
@@ -141,8 +141,7 @@ fn set_info(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     let (attribute, value) = (args.at(2), args.at(3));
     let library = is(attribute, "LIB-NAME");
     if !library && !is(attribute, "LIB-VER") {
-        let attribute = text(attribute);
-        return error(format!("ERR Unrecognized option '{attribute}'"));
+        return Reply::error_of(&[b"ERR Unrecognized option '", up_to_zero(attribute), b"'"]);
     }
     let Ok(value) = sound_name(value) else {
         let attribute = text(attribute).to_ascii_lowercase();

@@ -5,7 +5,7 @@ use crate::backend::Backend;
 use crate::settings::{Scope, Setting, When, all, find, merge_output_limits, rewrite_file};
 use crate::shared::Shared;
 use quorate_engine::{Flags, glob};
-use quorate_resp::{Args, Reply};
+use quorate_resp::{Args, Reply, up_to_zero};
 use std::sync::atomic::Ordering::Relaxed;
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
@@ -57,18 +57,23 @@ fn set(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
     let mut changes: Vec<ConfigChange> = Vec::with_capacity(words.len() / 2);
     for pair in words.chunks(2) {
         let [name, value] = pair else { continue };
-        let name = text(name);
-        let Some(row) = find(&name) else {
-            return Err(error(format!(
-                "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
-            )));
+        let Some(row) = std::str::from_utf8(name).ok().and_then(find) else {
+            return Err(Reply::error_of(&[
+                b"ERR Unknown option or number of arguments for CONFIG SET - '",
+                up_to_zero(name),
+                b"'",
+            ]));
         };
+        let name = text(name);
         let refused = |why: &str| Err(set_failed(&name, why));
         if changes.iter().any(|change| change.row.name == row.name) {
             return refused("duplicate parameter");
         }
         let old = call.shared.value(row);
-        let canonical = row.kind.canonical(&text(value));
+        let Ok(value) = std::str::from_utf8(value) else {
+            return refused("argument must be UTF-8");
+        };
+        let canonical = row.kind.canonical(value);
         if row.when == When::Start && canonical.as_ref() != Ok(&old) {
             return refused("can't set immutable config");
         }
@@ -162,7 +167,8 @@ pub(crate) async fn set_in_cluster<B: Backend>(
 ) -> Result<(), Reply<'static>> {
     let args = ["QUORATE.CONFIG", name, value].map(|arg| arg.as_bytes().to_vec());
     match super::work::through_log(node, &args).await {
-        Reply::Error(line) if line.starts_with("ERR ") => {
+        Reply::Error(line) if line.as_bytes().starts_with(b"ERR ") => {
+            let line = line.to_string();
             Err(set_failed(name, line.strip_prefix("ERR ").unwrap_or(&line)))
         }
         refusal @ Reply::Error(_) => Err(refusal),

@@ -3,7 +3,7 @@
 use super::{Call, Mode, Row, Run, Silence, exactly, int, is, least, not_an_integer, syntax_error};
 use crate::settings::Tuned;
 use quorate_engine::{Db, Flags, Group};
-use quorate_resp::{Args, Proto, Reply};
+use quorate_resp::{Args, Proto, Reply, up_to_zero};
 use std::sync::atomic::Ordering::Relaxed;
 
 const NO_AUTH: Flags = Flags::NO_AUTH.and(Flags::FAST);
@@ -103,8 +103,8 @@ fn greeting(args: Args<'_>) -> Result<Greeting<'_>, Reply<'static>> {
             greeting.name = Some(args.at(at + 1));
             at += 2;
         } else {
-            let option = super::text(option);
-            return Err(super::error(format!("ERR Syntax error in HELLO option '{option}'")));
+            let option = up_to_zero(option);
+            return Err(Reply::error_of(&[b"ERR Syntax error in HELLO option '", option, b"'"]));
         }
     }
     Ok(greeting)

@@ -139,7 +139,7 @@ fn flip_bit(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>>
 }
 
 fn error_line(_: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
-    error(text(args.at(2)))
+    Reply::error_of(&[args.at(2)])
 }
 
 fn log(_: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {

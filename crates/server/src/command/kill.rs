@@ -1,8 +1,9 @@
 //! `CLIENT KILL` and its filters.
 
-use super::{Call, error, int, is, syntax_error, text};
+use super::work::Work;
+use super::{Call, int, is, syntax_error, text};
 use crate::clients::{KILL, Peer};
-use quorate_resp::{Args, Reply};
+use quorate_resp::{Args, Reply, up_to_zero};
 
 /// Redis's classes of clients. Everybody is a normal client here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(super) fn class(name: &[u8]) -> Result<Class, Reply<'static>> {
         name if ["master", "slave", "replica", "pubsub"].iter().any(|word| is(name, word)) => {
             Ok(Class::Other)
         }
-        name => Err(error(format!("ERR Unknown client type '{}'", text(name)))),
+        name => Err(Reply::error_of(&[b"ERR Unknown client type '", up_to_zero(name), b"'"])),
     }
 }
 
@@ -64,7 +65,7 @@ impl Filter {
             self.max_age_s = Some(age.ok_or(Reply::error(refusal))?);
         } else if is(name, "USER") {
             if value != b"default" {
-                return Err(error(format!("ERR No such user '{}'", text(value))));
+                return Err(Reply::error_of(&[b"ERR No such user '", up_to_zero(value), b"'"]));
             }
         } else if is(name, "SKIPME") {
             self.skip_me = match value {
@@ -80,7 +81,7 @@ impl Filter {
 }
 
 /// `CLIENT KILL addr:port` or `CLIENT KILL name value …`.
-pub(super) fn kill(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+pub(super) fn kill(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
     let mut filter = Filter::new();
     let old_style = args.len() == 3;
     if old_style {
@@ -90,15 +91,13 @@ pub(super) fn kill(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
         let options: Vec<&[u8]> = args.from(2).iter().collect();
         for pair in options.chunks(2) {
             let [name, value] = pair else { continue };
-            if let Err(refusal) = filter.set(name, value) {
-                return refusal;
-            }
+            filter.set(name, value)?;
         }
     } else {
-        return syntax_error();
+        return Err(syntax_error());
     }
     let me = call.client.peer.id;
-    let mut killed = 0;
+    let (mut killed, mut others) = (0, Vec::new());
     for peer in call.shared.clients.all() {
         if !filter.takes(&peer, me) {
             continue;
@@ -110,11 +109,12 @@ pub(super) fn kill(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
         } else {
             call.shared.clients.remove(&peer);
             peer.signal(KILL);
+            others.push(peer);
         }
     }
     match (old_style, killed) {
-        (true, 0) => Reply::error("ERR No such client"),
-        (true, _) => Reply::OK,
-        (false, killed) => Reply::Int(killed),
+        (true, 0) => Err(Reply::error("ERR No such client")),
+        (true, _) => Ok(Work::Kill(others, Reply::OK)),
+        (false, killed) => Ok(Work::Kill(others, Reply::Int(killed))),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{Call, Row, Run, bulk, exactly, least};
 use quorate_engine::Flags;
-use quorate_resp::{Args, Reply};
+use quorate_resp::{Args, Reply, up_to_zero};
 use std::sync::atomic::Ordering::Relaxed;
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
@@ -64,8 +64,8 @@ fn nothing(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
 }
 
 fn graph(_: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
-    let event = super::text(args.at(2));
-    super::error(format!("ERR No samples available for event '{event}'"))
+    let event = up_to_zero(args.at(2));
+    Reply::error_of(&[b"ERR No samples available for event '", event, b"'"])
 }
 
 fn reset(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {

@@ -141,7 +141,7 @@ const fn exactly(count: u8) -> Arity {
 /// An error whose text is made for the occasion.
 #[cold]
 pub(crate) fn error(text: impl Into<String>) -> Reply<'static> {
-    Reply::Error(std::borrow::Cow::Owned(text.into()))
+    Reply::Error(text.into().into())
 }
 
 /// Redis's `ERR syntax error`.

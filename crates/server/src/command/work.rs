@@ -2,12 +2,14 @@
 
 use super::{Client, bulk, error};
 use crate::backend::Backend;
+use crate::clients::Peer;
 use crate::settings::Setting;
 use crate::shared::{Shared, Stop};
 use bytes::BytesMut;
 use quorate_consensus::{Answer, Role, Status};
 use quorate_engine::{Db, Run};
 use quorate_resp::{Proto, Reply};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -16,6 +18,8 @@ use tokio::time::Instant;
 const SAVING: &str = "Background save already in progress";
 /// How often WAIT looks again.
 const WAIT_STEP: Duration = Duration::from_millis(1);
+/// How long CLIENT KILL waits for those it ends.
+const KILL_TIME: Duration = Duration::from_millis(500);
 /// How long SHUTDOWN and FAILOVER wait for somebody else to lead.
 pub(super) const HAND_OVER_TIME: Duration = Duration::from_secs(5);
 
@@ -37,6 +41,8 @@ pub(crate) enum Work {
     Sleep(Duration),
     /// DEBUG FLIP-BIT: of the value at this key, on this replica alone.
     FlipBit(Db, Vec<u8>, u64),
+    /// CLIENT KILL: the answer comes when their sockets are closed.
+    Kill(Vec<Arc<Peer>>, Reply<'static>),
     /// An internal command through the log; its reply is the answer.
     Log(Vec<Vec<u8>>),
     /// SYNC, PSYNC (with a heading): the session itself sends a snapshot.
@@ -59,7 +65,7 @@ pub(crate) struct ConfigChange {
 pub(crate) async fn perform<B: Backend>(
     work: Work,
     node: &B,
-    shared: &std::sync::Arc<Shared>,
+    shared: &Arc<Shared>,
     client: &mut Client,
 ) -> Option<Reply<'static>> {
     match work {
@@ -74,7 +80,7 @@ pub(crate) async fn perform<B: Backend>(
             Err(why) => error(format!("ERR {why}")),
         }),
         Work::SaveBehind(text) => {
-            let (node, shared) = (node.clone(), std::sync::Arc::clone(shared));
+            let (node, shared) = (node.clone(), Arc::clone(shared));
             // It notes its outcome itself, for INFO.
             drop(tokio::spawn(async move { save(&node, &shared).await }));
             Some(Reply::Simple(text.into()))
@@ -87,6 +93,16 @@ pub(crate) async fn perform<B: Backend>(
         Work::Sleep(time) => {
             tokio::time::sleep(time).await;
             Some(Reply::OK)
+        }
+        Work::Kill(peers, reply) => {
+            let gone = async {
+                for peer in &peers {
+                    peer.wait_gone().await;
+                }
+            };
+            // One that is at work ends behind it.
+            let _ = tokio::time::timeout(KILL_TIME, gone).await;
+            Some(reply)
         }
         Work::FlipBit(db, key, bit) => Some(flip_bit(node, db, &key, bit).await),
         Work::Log(args) => Some(through_log(node, &args).await),
@@ -175,7 +191,7 @@ pub(super) async fn through_log<B: Backend>(node: &B, args: &[Vec<u8>]) -> Reply
     match node.submit(run).await {
         Answer::Replies(bytes) => match bytes.strip_suffix(b"\r\n").and_then(<[u8]>::split_first) {
             Some((b'+', line)) => Reply::Simple(super::text(line).into_owned().into()),
-            Some((b'-', line)) => error(super::text(line)),
+            Some((b'-', line)) => Reply::error_of(&[line]),
             _ => bulk(bytes.to_vec()),
         },
         Answer::NotApplied(why) => Reply::error(crate::session::not_applied(&why)),

@@ -122,7 +122,7 @@ impl<B: Backend> Session<B> {
             return;
         }
         if let Reply::Error(line) = refusal {
-            self.shared.stats.rejected(found.entry.map(|entry| entry.id), line);
+            self.shared.stats.rejected(found.entry.map(|entry| entry.id), line.as_bytes());
         }
         self.intake.consume();
         self.emit(refusal);
@@ -145,7 +145,7 @@ impl<B: Backend> Session<B> {
     #[cold]
     fn end_with(&mut self, reply: &Reply<'static>) {
         if let Reply::Error(line) = reply {
-            self.shared.stats.rejected(None, line);
+            self.shared.stats.rejected(None, line.as_bytes());
         }
         reply.encode(self.client.proto, &mut self.output);
         self.client.closing = true;
@@ -196,7 +196,7 @@ impl<B: Backend> Session<B> {
             let reader = Reader { keyspace, db: self.client.db, seed: self.seed, clock_ms };
             let reply = run(&reader, args);
             match &reply {
-                Reply::Error(line) => self.shared.stats.failed(entry.id, line),
+                Reply::Error(line) => self.shared.stats.failed(entry.id, line.as_bytes()),
                 Reply::Null => self.shared.stats.missed(),
                 _ => self.shared.stats.hit(),
             }
@@ -225,7 +225,7 @@ impl<B: Backend> Session<B> {
     #[cold]
     fn refuse_reads(&mut self, line: &'static str) {
         while let Some((entry, _)) = self.next_read() {
-            self.shared.stats.rejected(Some(entry.id), line);
+            self.shared.stats.rejected(Some(entry.id), line.as_bytes());
             self.intake.consume();
             self.emit(&Reply::error(line));
         }
@@ -292,7 +292,7 @@ impl<B: Backend> Session<B> {
         for (id, reply) in ids.iter().zip(replies::each(bytes)) {
             match replies::error_line(reply) {
                 // Refused when it was sealed, so it never ran.
-                Some(line) if line.starts_with("OOM ") => stats.rejected(Some(*id), line),
+                Some(line) if line.starts_with(b"OOM ") => stats.rejected(Some(*id), line),
                 Some(line) => {
                     stats.ran(*id, share, tracking);
                     stats.failed(*id, line);
@@ -308,7 +308,7 @@ impl<B: Backend> Session<B> {
             let entry = self.shared.registry.get(*id);
             let is_write = entry.is_none_or(|entry| matches!(entry.target, Target::Write));
             let line = line(is_write);
-            self.shared.stats.rejected(Some(*id), line);
+            self.shared.stats.rejected(Some(*id), line.as_bytes());
             self.emit(&Reply::error(line));
         }
     }

@@ -63,6 +63,7 @@ pub(crate) async fn serve<B: Backend>(
     peer: Arc<Peer>,
 ) {
     let client = Client::new(Arc::clone(&peer), &shared);
+    let all = Arc::clone(&shared);
     let mut session = Session {
         node,
         intake: Intake::new(shared.registry, Limits::unauthenticated()),
@@ -76,7 +77,10 @@ pub(crate) async fn serve<B: Backend>(
         shared,
     };
     session.run().await;
-    session.shared.clients.remove(&peer);
+    // Closes the socket.
+    drop(session);
+    all.clients.remove(&peer);
+    peer.set_gone();
 }
 
 impl<B: Backend> Session<B> {

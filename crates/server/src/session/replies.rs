@@ -50,9 +50,9 @@ pub(super) fn may_hold_error(bytes: &[u8]) -> bool {
 }
 
 /// The line of an error reply, without `-` and the end.
-pub(super) fn error_line(reply: &[u8]) -> Option<&str> {
+pub(super) fn error_line(reply: &[u8]) -> Option<&[u8]> {
     let line = reply.strip_prefix(b"-")?;
-    std::str::from_utf8(line.strip_suffix(b"\r\n").unwrap_or(line)).ok()
+    Some(line.strip_suffix(b"\r\n").unwrap_or(line))
 }
 
 #[cfg(test)]
@@ -73,7 +73,7 @@ mod tests {
         check(b"|1\r\n+a\r\n:1\r\n$1\r\nx\r\n=5\r\ntxt:a\r\n", 2);
         assert_eq!(reply_len(b"$5\r\nab"), None);
         assert_eq!(reply_len(b"*2\r\n:1\r\n"), None);
-        assert_eq!(error_line(b"-ERR no\r\n"), Some("ERR no"));
+        assert_eq!(error_line(b"-ERR no \xff\r\n"), Some(&b"ERR no \xff"[..]));
         assert_eq!(error_line(b"+OK\r\n"), None);
     }
 }

@@ -46,7 +46,7 @@ impl<B: Backend> Session<B> {
         let before = self.client.silence;
         let reply = self.call(entry, row).await;
         if let Some(Reply::Error(line)) = &reply {
-            self.shared.stats.failed(entry.id, line);
+            self.shared.stats.failed(entry.id, line.as_bytes());
         }
         let nanos = started.elapsed().as_nanos() as u64;
         self.note(entry, nanos, self.intake.args());

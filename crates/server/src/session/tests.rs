@@ -57,23 +57,22 @@ impl Client {
     }
 
     /// Reads exactly the expected bytes.
-    async fn expect(&mut self, expected: &str) {
+    async fn expect(&mut self, expected: impl AsRef<[u8]>) {
+        let expected = expected.as_ref();
         let mut got = vec![0; expected.len()];
         let read = self.stream.read_exact(&mut got);
         let read = tokio::time::timeout(Duration::from_secs(20), read).await;
-        let shown = String::from_utf8_lossy(&got).into_owned();
         let whole = read.is_ok_and(|it| it.is_ok());
         // Found by position, since an expectation may be megabytes.
-        let same =
-            shown.bytes().zip(expected.bytes()).take_while(|(got, want)| got == want).count();
-        let near = |text: &str| {
+        let same = got.iter().zip(expected).take_while(|(got, want)| got == want).count();
+        let near = |text: &[u8]| {
             let from = same.saturating_sub(20);
-            text.bytes().skip(from).take(200).map(char::from).collect::<String>()
+            text.iter().copied().skip(from).take(200).map(char::from).collect::<String>()
         };
         assert!(
             whole && same == expected.len(),
             "at byte {same}: got {:?}, expected {:?}",
-            near(&shown),
+            near(&got),
             near(expected)
         );
     }
@@ -320,7 +319,9 @@ async fn clients_are_listed_and_killed() {
     assert!(list.contains(" qbuf=26 "), "{list}");
     assert!(list.contains(" cmd=client|list "), "{list}");
     one.check("CLIENT KILL ID 2\r\nCLIENT KILL ID 2\r\n", ":1\r\n:0\r\n").await;
-    assert_eq!(two.rest().await, "");
+    // It is closed when the answer comes, not a moment later.
+    let mut two = two.stream.into_std().expect("a socket");
+    assert_eq!(std::io::Read::read(&mut two, &mut [0]).expect("closed already"), 0);
     one.check("CLIENT KILL SKIPME no\r\n", ":1\r\n").await;
     assert_eq!(one.rest().await, "");
     assert_eq!(server.shared.clients.count(), 0);
@@ -355,6 +356,38 @@ async fn monitors_see_commands_but_no_secrets() {
     let seen = String::from_utf8_lossy(&seen).into_owned();
     assert!(seen.contains("] \"SET\" \"a\" \"b c\"\r\n"), "{seen}");
     assert!(seen.contains("] \"AUTH\" \"(redacted)\"\r\n"), "{seen}");
+}
+
+#[tokio::test]
+async fn errors_repeat_a_clients_bytes_as_they_came() {
+    let server = Server::start(&[]);
+    let mut client = server.connect().await;
+    let cases: [(&str, &[u8]); 8] = [
+        (
+            r#""\xff\xfe" "\x80""#,
+            b"-ERR unknown command '\xff\xfe', with args beginning with: '\x80' \r\n",
+        ),
+        (r#"CLIENT "\xff""#, b"-ERR unknown subcommand '\xff'. Try CLIENT HELP.\r\n"),
+        (r#"HELLO 2 "\xff""#, b"-ERR Syntax error in HELLO option '\xff'\r\n"),
+        (
+            r#"CONFIG SET "\xff" 1"#,
+            b"-ERR Unknown option or number of arguments for CONFIG SET - '\xff'\r\n",
+        ),
+        (r#"EXPIRE k 9 "\xff\x00a""#, b"-ERR Unsupported option \xff\r\n"),
+        (
+            r#"XREADGROUP GROUP "\xff" c STREAMS "\xfe" >"#,
+            b"-NOGROUP No such key '\xfe' or consumer group '\xff' in XREADGROUP with GROUP option\r\n",
+        ),
+        (r#"ACL CAT "\xff""#, b"-ERR Unknown category '\xff'\r\n"),
+        (r#"LATENCY GRAPH "\xff""#, b"-ERR No samples available for event '\xff'\r\n"),
+    ];
+    for (line, expected) in cases {
+        client.send(format!("{line}\r\n").as_bytes()).await;
+        client.expect(expected).await;
+    }
+    // They count as any other.
+    let stats = client.bulk("INFO errorstats\r\n").await;
+    assert!(stats.contains("errorstat_ERR:count=7") && stats.contains("errorstat_NOGROUP:count=1"));
 }
 
 #[tokio::test]

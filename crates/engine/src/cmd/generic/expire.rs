@@ -6,12 +6,11 @@
 
 use super::NOT_AN_INTEGER;
 use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Stamp, Writer};
-use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use quorate_resp::{Args, Reply, int_text, parse_int};
+use quorate_resp::{Args, Reply, int_text, parse_int, up_to_zero};
 
 /// The rows.
 pub(in crate::cmd) const COMMANDS: &[Spec] = &[
@@ -159,10 +158,7 @@ impl Conditions {
         for given in args.iter() {
             let option = options.iter().find(|(name, _)| given.eq_ignore_ascii_case(name));
             let Some((_, bit)) = option else {
-                // As Redis prints it, up to the first zero byte.
-                let given = given.split(|&byte| byte == 0).next().unwrap_or_default();
-                let given = String::from_utf8_lossy(given);
-                return Err(error(format!("ERR Unsupported option {given}")));
+                return Err(Reply::error_of(&[b"ERR Unsupported option ", up_to_zero(given)]));
             };
             found.0 |= bit;
         }
@@ -193,7 +189,7 @@ impl Conditions {
 
 #[cold]
 fn error(text: String) -> Reply<'static> {
-    Reply::Error(Cow::Owned(text))
+    Reply::Error(text.into())
 }
 
 /// Times as Redis counts them, signed.

@@ -6,7 +6,6 @@ use crate::cmd::zset::Zset;
 use crate::geo::{Place, Search, Shape};
 use crate::number::parse_double;
 use alloc::format;
-use alloc::string::String;
 use quorate_resp::{Args, Reply, parse_int};
 
 /// Which of the commands.
@@ -207,16 +206,16 @@ impl<'a> Query<'a> {
             );
             return Err(Reply::Error(text.into()));
         }
-        let missing = |what: &str| {
+        let missing = |what: &[u8]| {
             // As the client wrote it.
-            let name = String::from_utf8_lossy(args.at(0));
-            Reply::Error(format!("ERR exactly one of {what} can be specified for {name}").into())
+            let name = args.at(0);
+            Reply::error_of(&[b"ERR exactly one of ", what, b" can be specified for ", name])
         };
         if form.is_search() && self.centre.is_none() && !self.by_member {
-            return Err(missing("FROMMEMBER or FROMLONLAT"));
+            return Err(missing(b"FROMMEMBER or FROMLONLAT"));
         }
         if form.is_search() && self.shape.is_none() {
-            return Err(missing("BYRADIUS and BYBOX"));
+            return Err(missing(b"BYRADIUS and BYBOX"));
         }
         if self.any && self.count == 0 {
             return Err(Reply::error("ERR the ANY argument requires COUNT argument"));

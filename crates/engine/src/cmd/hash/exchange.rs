@@ -8,10 +8,8 @@ use crate::cmd::collection::{tell_if_gone, wrong};
 use crate::types::hash::HashTree;
 use crate::types::pack::Item;
 use crate::{Arity, Deadline, Flags, Group, Keys, Logged, Meta, Spec, Writer};
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
-use quorate_resp::{Args, Reply, parse_int};
+use quorate_resp::{Args, Reply, parse_int, up_to_zero};
 
 const fn row(name: &'static str, arity: u8, flags: Flags, summary: &'static str) -> Meta {
     Group::Hash.meta(name, Arity::AtLeast(arity), Keys::At(1), flags, ("8.0.0", summary))
@@ -149,9 +147,7 @@ impl<'a> Setting<'a> {
                 }
                 present = Some(is(b"FXX"));
             } else {
-                let word = word.split(|&byte| byte == 0).next().unwrap_or_default();
-                let word = String::from_utf8_lossy(word);
-                return Err(Reply::Error(format!("ERR unknown argument: {word}").into()));
+                return Err(Reply::error_of(&[b"ERR unknown argument: ", up_to_zero(word)]));
             }
             if let Some(unit) = unit {
                 at += 1;

@@ -5,11 +5,9 @@ use super::sketch::Sketch;
 use super::{Refused, sketch_at, sparse};
 use crate::{Arity, Deadline, Flags, Group, Keys, Logged, Spec, Writer};
 use alloc::borrow::Cow;
-use alloc::format;
-use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use quorate_resp::{Args, Reply};
+use quorate_resp::{Args, Reply, up_to_zero};
 
 pub(super) const PFDEBUG: Spec = Spec::write(
     Group::Hyperloglog.meta(
@@ -39,9 +37,7 @@ fn pfdebug(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Refuse
         return Ok(text.map_or(refusal, |text| Reply::owned(text.into_bytes())));
     }
     if !is(b"GETREG") && !is(b"TODENSE") {
-        // Redis prints it as C does, up to its first zero byte.
-        let name = String::from_utf8_lossy(name.split(|&byte| byte == 0).next().unwrap_or(name));
-        return Ok(Reply::Error(Cow::Owned(format!("ERR Unknown PFDEBUG subcommand '{name}'"))));
+        return Ok(Reply::error_of(&[b"ERR Unknown PFDEBUG subcommand '", up_to_zero(name), b"'"]));
     }
     let mut sketch = Sketch::of(Cow::Owned(found.bytes().to_vec())).ok_or(Refused::NoSketch)?;
     let changed = sketch.make_dense()?;

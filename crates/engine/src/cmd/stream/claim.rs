@@ -1,14 +1,13 @@
 //! Entries that go from one consumer to another: XCLAIM, XAUTOCLAIM.
 
 use super::range::interval_start;
-use super::{Result, id, no_key_or_group, now_ms, shown_owned, text, wrong};
+use super::{Result, id, no_key_or_group, now_ms, shown_owned, wrong};
 use crate::cmd::generic::SYNTAX;
 use crate::types::Open;
 use crate::types::stream::{Id, Pending, Stream};
 use crate::{Arity, Flags, Group, Judgement, Keys, Logged, Reader, Spec, Stamp, Writer};
-use alloc::format;
 use alloc::vec::Vec;
-use quorate_resp::{Args, Reply, int_text, parse_int};
+use quorate_resp::{Args, Reply, int_text, parse_int, up_to_zero};
 
 /// What a change is called in the digest.
 mod what {
@@ -83,10 +82,8 @@ impl Claim {
                 at += 1;
                 found.value(option, args.at(at), now_ms)?;
             } else {
-                let text = text(option);
-                return Err(Reply::Error(
-                    format!("ERR Unrecognized XCLAIM option '{text}'").into(),
-                ));
+                let option = up_to_zero(option);
+                return Err(Reply::error_of(&[b"ERR Unrecognized XCLAIM option '", option, b"'"]));
             }
             at += 1;
         }

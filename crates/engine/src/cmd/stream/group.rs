@@ -1,12 +1,11 @@
 //! Groups themselves: XGROUP, XSETID.
 
-use super::{INVALID_ID, Result, id, no_such_group, now_ms, text, wrong};
+use super::{INVALID_ID, Result, id, no_such_group, now_ms, wrong};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::Open;
 use crate::types::stream::{Group as Consumers, Id, Stream};
 use crate::{Arity, Flags, Group, Judgement, Keys, Logged, Meta, Reader, Spec, Writer};
-use alloc::format;
-use quorate_resp::{Args, Reply, parse_int};
+use quorate_resp::{Args, Reply, parse_int, up_to_zero};
 
 /// What a change is called in the digest.
 mod what {
@@ -77,14 +76,15 @@ pub(super) const HELP: Spec = Spec::read(
 
 /// What is wrong with a subcommand that has the right number of arguments.
 pub(super) fn bad_subcommand(args: Args<'_>) -> Reply<'static> {
-    let parent = if args.at(0).eq_ignore_ascii_case(b"XINFO") { "XINFO" } else { "XGROUP" };
-    let sub = text(args.at(1));
-    Reply::Error(
-        format!(
-            "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {parent} HELP."
-        )
-        .into(),
-    )
+    let parent: &[u8] =
+        if args.at(0).eq_ignore_ascii_case(b"XINFO") { b"XINFO" } else { b"XGROUP" };
+    Reply::error_of(&[
+        b"ERR unknown subcommand or wrong number of arguments for '",
+        up_to_zero(args.at(1)),
+        b"'. Try ",
+        parent,
+        b" HELP.",
+    ])
 }
 
 /// The options behind an id: whether to make the stream, and how much was read.

@@ -19,11 +19,8 @@ pub(crate) use add::may_raise;
 
 use crate::types::stream::{Entry, Id};
 use crate::{Reader, Spec, Writer, WrongType};
-use alloc::borrow::Cow;
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
-use quorate_resp::Reply;
+use quorate_resp::{Reply, up_to_zero};
 
 /// The rows of the family.
 pub(super) const ROWS: &[Spec] = &[
@@ -99,24 +96,18 @@ fn clock_ms(cx: &Reader<'_>) -> i64 {
     i64::try_from(cx.now_ms().max(cx.clock_ms)).unwrap_or(i64::MAX)
 }
 
-/// A name as an error shows it.
-fn text(bytes: &[u8]) -> Cow<'_, str> {
-    let shown = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(shown)
-}
-
 /// The error for a group that is not at a key which is there.
 #[cold]
 fn no_such_group(key: &[u8], group: &[u8]) -> Reply<'static> {
-    let (key, group) = (text(key), text(group));
-    Reply::Error(format!("NOGROUP No such consumer group '{group}' for key name '{key}'").into())
+    let (key, group) = (up_to_zero(key), up_to_zero(group));
+    Reply::error_of(&[b"NOGROUP No such consumer group '", group, b"' for key name '", key, b"'"])
 }
 
 /// The error for a group, or its key, that is not there.
 #[cold]
 fn no_key_or_group(key: &[u8], group: &[u8]) -> Reply<'static> {
-    let (key, group) = (text(key), text(group));
-    Reply::Error(format!("NOGROUP No such key '{key}' or consumer group '{group}'").into())
+    let (key, group) = (up_to_zero(key), up_to_zero(group));
+    Reply::error_of(&[b"NOGROUP No such key '", key, b"' or consumer group '", group, b"'"])
 }
 
 fn lines<'a>(lines: &[&'static str]) -> Reply<'a> {

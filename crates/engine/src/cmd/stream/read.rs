@@ -3,14 +3,14 @@
 //! Nobody waits here: what there is is answered at once, and without anything the answer is that of
 //! a wait whose time is over.
 
-use super::{INVALID_ID, Result, id, now_ms, shown, shown_owned, text, wrong};
+use super::{INVALID_ID, Result, id, now_ms, shown, shown_owned, wrong};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::Open;
 use crate::types::stream::{Id, Pending, Stream};
 use crate::{Arity, Db, Flags, Group, Judgement, Keys, Keyspace, Logged, Reader, Spec, Writer};
 use alloc::format;
 use alloc::vec::Vec;
-use quorate_resp::{Args, Reply, parse_int};
+use quorate_resp::{Args, Reply, parse_int, up_to_zero};
 
 /// What a change is called in the digest.
 mod what {
@@ -162,14 +162,13 @@ fn xread<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>> {
 
 /// The error for a group that is not there.
 fn no_group(key: &[u8], group: &[u8]) -> Reply<'static> {
-    Reply::Error(
-        format!(
-            "NOGROUP No such key '{}' or consumer group '{}' in XREADGROUP with GROUP option",
-            text(key),
-            text(group)
-        )
-        .into(),
-    )
+    Reply::error_of(&[
+        b"NOGROUP No such key '",
+        up_to_zero(key),
+        b"' or consumer group '",
+        up_to_zero(group),
+        b"' in XREADGROUP with GROUP option",
+    ])
 }
 
 fn xreadgroup(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {

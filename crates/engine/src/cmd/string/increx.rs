@@ -11,7 +11,6 @@ use super::expiry::{Expiry, Unit};
 use crate::cmd::generic::SYNTAX;
 use crate::number::Extended;
 use crate::{Arity, Deadline, Group, Keys, Logged, Spec, Writer, WrongType};
-use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -207,7 +206,7 @@ trait Number: Copy {
 /// The error for a text that is no number.
 #[cold]
 fn wrong<N: Number>(name: &str) -> Reply<'static> {
-    Reply::Error(Cow::Owned(format!("ERR {name} is not {}", N::WRONG)))
+    Reply::Error(format!("ERR {name} is not {}", N::WRONG).into())
 }
 
 impl Number for i64 {
