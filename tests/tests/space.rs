@@ -55,7 +55,7 @@ fn snapshots_do_not_fill_the_disk() {
     until("what is not needed any more goes", || {
         (log_bytes(&cluster.replicas[0]) <= most).then_some(())
     });
-    // The files of what was purged are removed behind that. Snapshots, `spare` and the rest besides.
+    // The files of what was purged are removed behind that. Snapshots, `spare` and others besides.
     until("the files go as well", || {
         (bytes_on_disk(&cluster.replicas[0].dir) <= most + 5 * MIB).then_some(())
     });
