@@ -86,6 +86,11 @@ impl Client {
         self.stream.write_all(&out)
     }
 
+    /// Sends bytes as they are.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
     /// A field of `INFO`.
     pub fn info(&mut self, field: &str) -> Option<String> {
         let reply = self.call(&["INFO", "everything"]).ok()?;

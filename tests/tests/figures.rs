@@ -14,7 +14,6 @@ use std::time::Duration;
 /// What only a program like Redis has.
 const NOT_OURS: &[(&str, &str)] = &[
     ("atomicvar_api", "how C counts"),
-    ("evicted_clients", "no client is closed for memory's sake"),
     ("gcc_version", "no C compiler"),
     ("reply_buffer_expands", "replies have no buffer of a fixed size"),
     ("reply_buffer_shrinks", "replies have no buffer of a fixed size"),

@@ -180,6 +180,7 @@ fn parse_one(parser: &mut Parser, bytes: &[u8], limits: &Limits) -> Result<usize
         Ok(Parsed::Command { .. }) => Err("payload: a command that is not canonical"),
         Ok(Parsed::Empty { .. }) => Err("payload: an empty command"),
         Ok(Parsed::Incomplete) => Err("payload: cut inside a command"),
+        Ok(Parsed::Skipped { .. } | Parsed::TooLarge { .. }) => Err("payload: too large a command"),
         Err(_) => Err("payload: malformed command"),
     }
 }

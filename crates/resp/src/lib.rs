@@ -28,7 +28,7 @@ pub use inline::split_line;
 pub use limits::Limits;
 pub use number::{DoubleText, IntText, double_text, int_text, parse_int, unsigned_text};
 pub use reply::{Proto, Reply};
-pub use request::{Parsed, Parser, ProtocolError, write_command, write_replaced};
+pub use request::{Parsed, Parser, ProtocolError, TooLarge, write_command, write_replaced};
 pub use skim::{Skimmed, skim};
 pub use strings::Strings;
 pub use value::{DecodeError, Value, decode_reply};

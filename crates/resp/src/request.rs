@@ -5,8 +5,17 @@
 //! gives the same result. Leniencies of Redis are kept: a line is ended by CR and *any* byte, and
 //! the two bytes behind an argument are not looked at. Such a command is not canonical, and what is
 //! kept of it (the log, the peers) is [`Parser::canonical`], its only exact form.
+//!
+//! A command that exceeds a limit of a known client is understood as far as is needed to find its
+//! end ([`skip`]), and reported there.
 
-use crate::limits::{ARGS_MAX, BULK_BYTES_MAX, LINE_BYTES_MAX};
+mod skip;
+
+pub use skip::TooLarge;
+
+use crate::limits::{
+    ARGS_MAX, BULK_BYTES_MAX, LINE_BYTES_MAX, SKIPPED_ARGS_MAX, SKIPPED_BULK_BYTES_MAX,
+};
 use crate::number::unsigned_text;
 use crate::{Args, Limits, Span, parse_int, split_line};
 use alloc::borrow::Cow;
@@ -14,6 +23,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use bytes::BytesMut;
 use core::fmt;
+use skip::Skip;
 
 /// Spans kept allocated between commands; what a huge command needed beyond is given back.
 const SPANS_KEPT: usize = 1024;
@@ -53,6 +63,18 @@ pub enum Parsed {
         /// Bytes to consume.
         len: usize,
     },
+    /// Bytes of a command that exceeds a limit, to be consumed and forgotten; there is more of it.
+    Skipped {
+        /// Bytes to consume, at least one.
+        len: usize,
+    },
+    /// The end of a command that exceeds a limit. It is to be answered, and did not run.
+    TooLarge {
+        /// Bytes to consume: what is left of it.
+        len: usize,
+        /// The limit.
+        why: TooLarge,
+    },
     /// More bytes are needed. Progress is kept, so that feeding one byte at a time stays linear.
     Incomplete,
 }
@@ -72,6 +94,14 @@ struct Progress {
     sloppy: bool,
 }
 
+/// What became of reading an argument.
+enum Argument {
+    Whole,
+    Unfinished,
+    /// It goes beyond a limit; with what its header declared, if that is read.
+    TooLarge(TooLarge, Option<usize>),
+}
+
 /// An incremental parser. One per session; it remembers how far it got in an unfinished request.
 #[derive(Debug, Default)]
 pub struct Parser {
@@ -81,6 +111,8 @@ pub struct Parser {
     unfinished: bool,
     /// The canonical form of a command that did not arrive in it; the spans then point here.
     rewritten: Vec<u8>,
+    /// The command that is being skipped.
+    skip: Option<Skip>,
 }
 
 impl Parser {
@@ -88,6 +120,9 @@ impl Parser {
     /// before it calls again, and after `Incomplete` calls again with the same bytes and more
     /// behind them.
     pub fn parse(&mut self, buffer: &[u8], limits: &Limits) -> Result<Parsed, ProtocolError> {
+        if self.skip.is_some() {
+            return self.skip_on(buffer, limits);
+        }
         if !self.unfinished {
             self.forget();
             if let Some(len) = self.whole(buffer, limits) {
@@ -160,6 +195,9 @@ impl Parser {
             *span = Span { start: start as u32, end: end as u32 };
             pos = end + 2;
         }
+        if pos > limits.command_bytes_max {
+            return None;
+        }
         self.progress.pos = pos;
         Some(pos)
     }
@@ -183,14 +221,20 @@ impl Parser {
             if declared == 0 {
                 return Ok(Parsed::Empty { len: self.progress.pos });
             }
+            if declared > limits.args_max {
+                return self.begin_skip(buffer, limits, Skip::arguments(declared, limits));
+            }
             self.progress.args_left = Some(declared);
             self.spans.reserve(declared.min(SPANS_KEPT));
         }
         while let Some(left @ 1..) = self.progress.args_left {
-            if !self.argument(buffer, limits)? {
-                return Ok(Parsed::Incomplete);
+            match self.argument(buffer, limits)? {
+                Argument::Whole => self.progress.args_left = Some(left - 1),
+                Argument::Unfinished => return Ok(Parsed::Incomplete),
+                Argument::TooLarge(why, bytes) => {
+                    return self.begin_skip(buffer, limits, Skip::argument(why, left, bytes));
+                }
             }
-            self.progress.args_left = Some(left - 1);
         }
         let len = self.progress.pos;
         if self.progress.sloppy {
@@ -214,33 +258,49 @@ impl Parser {
         let declared =
             line.get(1..).and_then(parse_int).ok_or_else(|| ProtocolError::new(INVALID))?;
         let declared = usize::try_from(declared).unwrap_or(0);
-        if declared > limits.args_max {
+        let most = if limits.skips { SKIPPED_ARGS_MAX } else { limits.args_max };
+        if declared > most {
             let known = limits.authenticated || declared > ARGS_MAX;
             return Err(ProtocolError::new(if known { INVALID } else { UNKNOWN_CLIENT }));
         }
         Ok(Some(declared))
     }
 
-    /// Reads one argument; false while it is not whole.
-    fn argument(&mut self, buffer: &[u8], limits: &Limits) -> Result<bool, ProtocolError> {
-        let bytes = match self.progress.bulk_bytes {
-            Some(bytes) => bytes,
-            None => match self.bulk_header(buffer, limits)? {
-                Some(bytes) => bytes,
-                None => return Ok(false),
-            },
+    /// Reads one argument.
+    fn argument(&mut self, buffer: &[u8], limits: &Limits) -> Result<Argument, ProtocolError> {
+        let bytes = if let Some(bytes) = self.progress.bulk_bytes {
+            bytes
+        } else {
+            let header = self.bulk_header(buffer, limits)?;
+            if let Some(why) = self.exceeded(buffer, header, limits) {
+                return Ok(Argument::TooLarge(why, header));
+            }
+            let Some(bytes) = header else { return Ok(Argument::Unfinished) };
+            bytes
         };
         let start = self.progress.pos;
         let end = start.saturating_add(bytes);
         let Some(terminator) = buffer.get(end..).and_then(<[u8]>::first_chunk) else {
             self.progress.bulk_bytes = Some(bytes);
-            return Ok(false);
+            return Ok(Argument::Unfinished);
         };
         self.progress.sloppy |= terminator != b"\r\n";
         self.spans.push(Span { start: start as u32, end: end as u32 });
         self.progress.bulk_bytes = None;
         self.progress.pos = end + 2;
-        Ok(true)
+        Ok(Argument::Whole)
+    }
+
+    /// Bytes that the buffer will hold when the argument that is under way is there, if its header
+    /// is: more need not be made room for.
+    pub fn wants(&self) -> Option<usize> {
+        let bytes = self.progress.bulk_bytes.filter(|_| self.unfinished)?;
+        Some(self.progress.pos.saturating_add(bytes).saturating_add(2))
+    }
+
+    /// Bytes that the parser itself takes.
+    pub fn bytes(&self) -> usize {
+        self.spans.capacity() * size_of::<Span>() + self.rewritten.capacity()
     }
 
     /// The declared length of one argument, `None` while the line is not whole.
@@ -259,7 +319,8 @@ impl Parser {
         }
         let declared = parse_int(number).and_then(|number| usize::try_from(number).ok());
         let declared = declared.ok_or_else(|| ProtocolError::new(INVALID))?;
-        if declared > limits.bulk_bytes_max {
+        let most = if limits.skips { SKIPPED_BULK_BYTES_MAX } else { limits.bulk_bytes_max };
+        if declared > most {
             let known = limits.authenticated || declared > BULK_BYTES_MAX;
             return Err(ProtocolError::new(if known { INVALID } else { UNKNOWN_CLIENT }));
         }

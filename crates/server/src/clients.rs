@@ -35,6 +35,17 @@ pub(crate) struct Names {
     pub(crate) version: String,
 }
 
+/// Bytes that a session holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Held {
+    /// Taken for requests that wait or have come in part.
+    pub(crate) input: usize,
+    /// Of commands that are being carried out.
+    pub(crate) run: usize,
+    /// Taken for replies.
+    pub(crate) output: usize,
+}
+
 /// One connected client, as everybody may see it.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -55,9 +66,19 @@ pub(crate) struct Peer {
     pub(crate) command: AtomicU16,
     /// Milliseconds from `since` to the last batch.
     pub(crate) active_ms: AtomicU64,
+    /// Milliseconds from `since` to when it is closed unless the rest of a command that is too
+    /// large has come; 0 while there is none.
+    pub(crate) skip_until_ms: AtomicU64,
+    /// Bytes that wait to be read as commands, and to be sent.
     pub(crate) input: AtomicUsize,
-    pub(crate) input_capacity: AtomicUsize,
     pub(crate) output: AtomicUsize,
+    held_input: AtomicUsize,
+    held_run: AtomicUsize,
+    held_output: AtomicUsize,
+    /// Bytes in the outbox.
+    pushed: AtomicUsize,
+    /// Set when it is closed for what it holds, which is then counted no more.
+    pub(crate) evicted: AtomicBool,
     signals: AtomicU8,
     waker: Mutex<Option<Waker>>,
     outbox: Mutex<BytesMut>,
@@ -83,9 +104,14 @@ impl Peer {
             db: AtomicU8::new(0),
             command: AtomicU16::new(u16::MAX),
             active_ms: AtomicU64::new(0),
+            skip_until_ms: AtomicU64::new(0),
             input: AtomicUsize::new(0),
-            input_capacity: AtomicUsize::new(0),
             output: AtomicUsize::new(0),
+            held_input: AtomicUsize::new(0),
+            held_run: AtomicUsize::new(0),
+            held_output: AtomicUsize::new(0),
+            pushed: AtomicUsize::new(0),
+            evicted: AtomicBool::new(false),
             signals: AtomicU8::new(0),
             waker: Mutex::default(),
             outbox: Mutex::default(),
@@ -123,6 +149,7 @@ impl Peer {
         let full = outbox.len().saturating_add(bytes.len()) > OUTBOX_BYTES_MAX;
         if !full {
             outbox.extend_from_slice(bytes);
+            self.pushed.store(outbox.len(), Relaxed);
         }
         drop(outbox);
         self.signal(if full { KILL } else { PUSH });
@@ -130,7 +157,24 @@ impl Peer {
 
     /// The session's side: what was left.
     pub(crate) fn take_outbox(&self) -> BytesMut {
-        std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        self.pushed.store(0, Relaxed);
+        std::mem::take(&mut *outbox)
+    }
+
+    /// What the session holds, as it showed last; what others left for it counts as replies.
+    pub(crate) fn held(&self) -> Held {
+        Held {
+            input: self.held_input.load(Relaxed),
+            run: self.held_run.load(Relaxed),
+            output: self.held_output.load(Relaxed) + self.pushed.load(Relaxed),
+        }
+    }
+
+    /// Bytes that the client takes in all.
+    pub(crate) fn bytes(&self) -> usize {
+        let Held { input, run, output } = self.held();
+        size_of::<Self>() + input + run + output
     }
 
     /// The session's side: its socket is closed.
@@ -166,15 +210,15 @@ impl Peer {
     /// The line of CLIENT LIST, in Redis's form.
     pub(crate) fn line(&self, command: &str) -> String {
         let names = self.names().clone();
-        let capacity = self.input_capacity.load(Relaxed);
+        let held = self.held();
         let input = self.input.load(Relaxed);
         let output = self.output.load(Relaxed);
         let mut text = String::with_capacity(320);
         let _ = write!(
             text,
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 \
-             ssub=0 multi=-1 qbuf={input} qbuf-free={} argv-mem={input} multi-mem=0 rbs=16384 \
-             rbp=0 obl=0 oll=0 omem={output} tot-mem={} events=r cmd={} user=default redir=-1 \
+             ssub=0 multi=-1 qbuf={input} qbuf-free={} argv-mem={} multi-mem=0 rbs=0 \
+             rbp=0 obl={output} oll=0 omem={} tot-mem={} events=r cmd={} user=default redir=-1 \
              resp={} lib-name={} lib-ver={}",
             self.id,
             self.address,
@@ -185,8 +229,10 @@ impl Peer {
             self.idle_s(),
             self.flags(),
             self.db.load(Relaxed),
-            capacity.saturating_sub(input),
-            capacity + output + size_of::<Self>(),
+            held.input.saturating_sub(input),
+            held.run,
+            held.output,
+            self.bytes(),
             if command.is_empty() { "NULL" } else { command },
             if self.resp3.load(Relaxed) { 3 } else { 2 },
             names.library,
@@ -203,6 +249,10 @@ pub(crate) struct Clients {
     next_id: AtomicU64,
     count: AtomicUsize,
     monitors: AtomicUsize,
+    /// Bytes that all of them hold.
+    bytes: AtomicUsize,
+    /// Bytes above which those that hold most are closed; 0 is no limit.
+    bytes_max: AtomicUsize,
     /// Most at once since the start.
     pub(crate) peak: AtomicUsize,
 }
@@ -225,9 +275,57 @@ impl Clients {
     /// Removes a client whose session ended.
     pub(crate) fn remove(&self, peer: &Peer) {
         self.set_monitor(peer, false);
+        self.hold(peer, Held::default());
         if self.lock().remove(&peer.id).is_some() {
             self.count.fetch_sub(1, Relaxed);
         }
+    }
+
+    /// Notes what a client holds; true if all of them hold too much.
+    pub(crate) fn hold(&self, peer: &Peer, held: Held) -> bool {
+        if peer.evicted.load(Relaxed) {
+            return false;
+        }
+        let now = held.input + held.run + held.output;
+        // Nobody else writes here.
+        let put = |figure: &AtomicUsize, bytes: usize| {
+            let before = figure.load(Relaxed);
+            figure.store(bytes, Relaxed);
+            before
+        };
+        let before = put(&peer.held_input, held.input)
+            + put(&peer.held_run, held.run)
+            + put(&peer.held_output, held.output);
+        if now <= before {
+            if now < before {
+                self.bytes.fetch_sub(before - now, Relaxed);
+            }
+            return false;
+        }
+        let most = self.bytes_max.load(Relaxed);
+        self.bytes.fetch_add(now - before, Relaxed) + (now - before) > most && most > 0
+    }
+
+    /// Marks a client as one that is closed for what it holds.
+    pub(crate) fn give_up(&self, peer: &Peer) {
+        self.hold(peer, Held::default());
+        peer.evicted.store(true, Relaxed);
+        peer.signal(KILL);
+    }
+
+    /// Bytes that they may hold at most; 0 is no limit.
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.bytes_max.load(Relaxed)
+    }
+
+    /// Sets that.
+    pub(crate) fn set_bytes_max(&self, bytes: usize) {
+        self.bytes_max.store(bytes, Relaxed);
+    }
+
+    /// Bytes that all of them take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.all().iter().map(|peer| peer.bytes()).sum()
     }
 
     /// Turns a client into a monitor, or back.

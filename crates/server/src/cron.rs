@@ -4,6 +4,7 @@
 
 use crate::backend::Backend;
 use crate::clients::{KILL, Peer, SHRINK};
+use crate::evict::evict;
 use crate::settings::Tuned;
 use crate::shared::Shared;
 use std::sync::Arc;
@@ -37,14 +38,16 @@ pub(crate) async fn run<B: Backend>(node: B, shared: Arc<Shared>) {
         bytes_before = bytes;
         let tuned = shared.tuned();
         for peer in shared.clients.all() {
-            tend(&peer, &tuned);
+            tend(&peer, &tuned, &shared);
         }
+        // What was left for a client by others is seen here only.
+        evict(&shared);
         let cluster = node.peek().await.settings().clone();
         shared.see_cluster(&cluster);
     }
 }
 
-fn tend(peer: &Peer, tuned: &Tuned) {
+fn tend(peer: &Peer, tuned: &Tuned, shared: &Shared) {
     let idle_s = peer.idle_s();
     let known = peer.authenticated.load(Relaxed);
     let late = !known && tuned.password.is_some() && peer.since.elapsed().as_secs() >= AUTH_S;
@@ -53,10 +56,23 @@ fn tend(peer: &Peer, tuned: &Tuned) {
         peer.signal(KILL);
         return;
     }
-    let capacity = peer.input_capacity.load(Relaxed);
+    let skip_until_ms = peer.skip_until_ms.load(Relaxed);
+    if skip_until_ms > 0 && peer.since.elapsed().as_millis() as u64 > skip_until_ms {
+        give_up_skipping(peer, shared);
+        return;
+    }
+    let capacity = peer.held().input;
     let waiting = peer.output.load(Relaxed);
     // The signal also makes the session compare what waits with its soft limit.
     if capacity > LARGE_BYTES || (capacity > 0 && idle_s >= 2) || waiting > LARGE_BYTES {
         peer.signal(SHRINK);
     }
+}
+
+#[cold]
+fn give_up_skipping(peer: &Peer, shared: &Shared) {
+    shared.stats.query_limit_closed.fetch_add(1, Relaxed);
+    tracing::warn!(id = peer.id, address = %peer.address,
+        "closing a client that sends too slowly what is too large to be served");
+    peer.signal(KILL);
 }

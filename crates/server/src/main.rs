@@ -14,6 +14,7 @@ mod descriptors;
 mod dev;
 #[cfg(test)]
 mod double;
+mod evict;
 mod listen;
 mod logging;
 mod memory;

@@ -41,11 +41,7 @@ impl Memory {
     /// Adds it up. The first call with the state loaded fixes what counts as the process's own.
     pub(crate) fn now(shared: &Shared, process: &Figures, data: u64, log: u64) -> Self {
         let resident = process.rss_bytes;
-        let peers = shared.clients.all();
-        let held = peers
-            .iter()
-            .map(|peer| (peer.input_capacity.load(Relaxed) + peer.output.load(Relaxed)) as u64);
-        let clients = held.sum();
+        let clients = shared.clients.bytes() as u64;
         let remembered = &shared.memory;
         let own = resident.saturating_sub(data + clients + log).clamp(1, STARTUP_BYTES_MAX);
         let startup = match remembered.startup.compare_exchange(0, own, Relaxed, Relaxed) {

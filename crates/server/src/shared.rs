@@ -6,7 +6,7 @@ use crate::clients::Clients;
 use crate::descriptors::Descriptors;
 use crate::logging::Log;
 use crate::registry::{Entry, Registry};
-use crate::settings::{Scope, Settings, Tuned};
+use crate::settings::{Scope, Settings, Tuned, shown};
 use crate::slowlog::Slowlog;
 use crate::stats::Stats;
 use quorate_consensus::LastSnapshot;
@@ -96,13 +96,15 @@ impl Shared {
         let registry: &'static Registry = Box::leak(Box::new(Registry::new()));
         let started_unix_s = unix_micros() / 1_000_000;
         let port = settings.get("port").parse().unwrap_or(0);
+        let clients = Clients::default();
+        clients.set_bytes_max(settings.tuned().clients_bytes_max);
         Self {
             settings,
             outside,
             generation: AtomicU64::new(1),
             registry,
             stats: Stats::new(registry.entries().len()),
-            clients: Clients::default(),
+            clients,
             slowlog: Slowlog::default(),
             memory: crate::memory::Remembered::default(),
             started: Instant::now(),
@@ -130,6 +132,7 @@ impl Shared {
 
     /// Tells sessions to look at the settings again.
     pub(crate) fn settings_changed(&self) {
+        self.clients.set_bytes_max(self.tuned().clients_bytes_max);
         self.generation.fetch_add(1, Relaxed);
     }
 
@@ -151,7 +154,7 @@ impl Shared {
     /// The value of a setting whoever keeps it, in canonical form.
     pub(crate) fn value(&self, row: &crate::settings::Setting) -> String {
         let replicated = match row.scope {
-            Scope::Cluster => self.cluster().get(row.name),
+            Scope::Cluster => self.cluster().get(row.name).map(|value| shown(row.name, value)),
             _ => None,
         };
         replicated.unwrap_or_else(|| self.settings.get(row.name))

@@ -101,6 +101,7 @@ pub(crate) struct Stats {
     pub(crate) uncertain_total: AtomicU64,
     pub(crate) query_limit_closed: AtomicU64,
     pub(crate) output_limit_closed: AtomicU64,
+    pub(crate) evicted_clients: AtomicU64,
     /// Commands a second over the last cron interval.
     pub(crate) ops_per_second: AtomicU64,
     /// Bytes a second over the last cron interval, from clients and to them.
@@ -128,6 +129,7 @@ impl Stats {
             uncertain_total: zero(),
             query_limit_closed: zero(),
             output_limit_closed: zero(),
+            evicted_clients: zero(),
             ops_per_second: zero(),
             bytes_per_second: (zero(), zero()),
             socket_reads: zero(),
@@ -226,6 +228,7 @@ impl Stats {
             &self.uncertain_total,
             &self.query_limit_closed,
             &self.output_limit_closed,
+            &self.evicted_clients,
             &self.socket_reads,
             &self.socket_writes,
         ] {

@@ -14,13 +14,25 @@ fn feed(
     piece: usize,
     limits: &Limits,
 ) -> (Vec<Command>, usize, Option<ProtocolError>) {
-    let (mut parser, mut commands, mut consumed, mut fed) = (Parser::default(), vec![], 0, 0);
+    let (mut parser, mut commands) = (Parser::default(), vec![]);
+    // What is skipped is consumed as it comes, and counts when it has ended.
+    let (mut at, mut consumed, mut fed) = (0, 0, 0);
     loop {
-        let buffer = &input[consumed..fed];
+        let buffer = &input[at..fed];
         match parser.parse(buffer, limits) {
             Ok(Parsed::Incomplete) if fed == input.len() => return (commands, consumed, None),
             Ok(Parsed::Incomplete) => fed = input.len().min(fed + piece),
-            Ok(Parsed::Empty { len }) => consumed += len,
+            Ok(Parsed::Skipped { len }) => at += len,
+            Ok(Parsed::Empty { len }) => {
+                at += len;
+                consumed = at;
+            }
+            // Told by a command without arguments, which no client can send.
+            Ok(Parsed::TooLarge { len, .. }) => {
+                commands.push(vec![]);
+                at += len;
+                consumed = at;
+            }
             Ok(Parsed::Command { len, canonical }) => {
                 let kept = parser.canonical(buffer);
                 assert_eq!(canonical, kept == &buffer[..len]);
@@ -31,7 +43,8 @@ fn feed(
                 assert_eq!(found, Ok(Parsed::Command { len: kept.len(), canonical: true }));
                 assert_eq!(owned(again.args(kept)), command);
                 commands.push(command);
-                consumed += len;
+                at += len;
+                consumed = at;
             }
             Err(error) => return (commands, consumed, Some(error)),
         }
@@ -44,7 +57,14 @@ fn owned(args: Args<'_>) -> Command {
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&piece, input)) = bytes.split_first() else { return };
-    for limits in [Limits::default(), Limits::unauthenticated()] {
+    let small = Limits {
+        args_max: 3,
+        bulk_bytes_max: 5,
+        command_bytes_max: 30,
+        inline_bytes_max: 20,
+        ..Limits::default()
+    };
+    for limits in [Limits::default(), Limits::unauthenticated(), small] {
         let whole = feed(input, input.len().max(1), &limits);
         assert_eq!(feed(input, usize::from(piece).max(1), &limits), whole);
     }

@@ -3,7 +3,7 @@
 //! `feed` stands for a session: it hands over the same bytes again with more behind them, in
 //! pieces of a given size, and consumes what was found. Whatever the pieces, the story is the same.
 
-use super::{Parsed, Parser, put_header, write_command, write_replaced};
+use super::{Parsed, Parser, TooLarge, put_header, write_command, write_replaced};
 use crate::Limits;
 use alloc::string::{String, ToString};
 use bytes::BytesMut;
@@ -16,6 +16,9 @@ use std::vec::Vec;
 struct Story {
     commands: Vec<Vec<Vec<u8>>>,
     canonical: Vec<u8>,
+    /// What was too large, each with the number of commands before it.
+    refused: Vec<(usize, TooLarge)>,
+    /// Bytes of whole commands, whatever became of them.
     consumed: usize,
     error: Option<String>,
 }
@@ -23,13 +26,26 @@ struct Story {
 fn feed(input: &[u8], piece: usize, limits: &Limits) -> Story {
     let mut parser = Parser::default();
     let mut story = Story::default();
-    let mut fed = 0;
+    let (mut at, mut fed) = (0, 0);
     loop {
-        let buffer = input.get(story.consumed..fed).unwrap();
+        let buffer = input.get(at..fed).unwrap();
         match parser.parse(buffer, limits) {
             Ok(Parsed::Incomplete) if fed == input.len() => return story,
             Ok(Parsed::Incomplete) => fed = input.len().min(fed + piece),
-            Ok(Parsed::Empty { len }) => story.consumed += len,
+            Ok(Parsed::Empty { len }) => {
+                at += len;
+                story.consumed = at;
+            }
+            Ok(Parsed::Skipped { len }) => {
+                assert!(len > 0 && parser.skipping() > Some(0));
+                at += len;
+            }
+            Ok(Parsed::TooLarge { len, why }) => {
+                assert_eq!(parser.skipping(), None);
+                story.refused.push((story.commands.len(), why));
+                at += len;
+                story.consumed = at;
+            }
             Ok(Parsed::Command { len, canonical }) => {
                 let args = parser.args(buffer);
                 story.commands.push(args.iter().map(<[u8]>::to_vec).collect());
@@ -39,7 +55,8 @@ fn feed(input: &[u8], piece: usize, limits: &Limits) -> Story {
                     crate::Args::new(bytes, parser.spans()).iter().map(<[u8]>::to_vec).collect();
                 assert_eq!(Some(&again), story.commands.last());
                 story.canonical.extend_from_slice(bytes);
-                story.consumed += len;
+                at += len;
+                story.consumed = at;
             }
             Err(error) => {
                 story.error = Some(error.to_string());
@@ -85,7 +102,7 @@ fn refuses_in_redis_words() {
     check(b"*\r\n", "invalid multibulk length");
     check(b"*+1\r\n", "invalid multibulk length");
     check(b"*3000000000\r\n", "invalid multibulk length");
-    check(b"*1048577\r\n", "invalid multibulk length");
+    check(b"*2147483648\r\n", "invalid multibulk length");
     check(b"*20000000000000000000\r\n", "invalid multibulk length");
     check(b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\nfooz\r\n", "expected '$', got 'f'");
     check(b"*1\r\n\r\n", "expected '$', got '\r'");
@@ -93,7 +110,7 @@ fn refuses_in_redis_words() {
     check(b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\n$-10\r\n", "invalid bulk length");
     check(b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\n$2000000000\r\n", "invalid bulk length");
     check(b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\n$blabla\r\n", "invalid bulk length");
-    check(b"*1\r\n$67108865\r\n", "invalid bulk length");
+    check(b"*1\r\n$536870913\r\n", "invalid bulk length");
     check(b"set \"\"\"test-key\"\"\" test-value\r\n", "unbalanced quotes in request");
     let filler = vec![b'A'; 65_537];
     check(&filler, "too big inline request");
@@ -121,20 +138,97 @@ fn a_stranger_may_send_little() {
 #[test]
 fn the_edges_of_the_limits_are_inside() {
     let arg: &[u8] = b"x";
-    let limits =
-        Limits { args_max: 3, bulk_bytes_max: 1, inline_bytes_max: 4, ..Limits::default() };
+    let limits = Limits {
+        args_max: 3,
+        bulk_bytes_max: 1,
+        command_bytes_max: 25,
+        inline_bytes_max: 4,
+        ..Limits::default()
+    };
     let mut out = BytesMut::new();
     write_command(&mut out, [arg; 3].into_iter());
     out.extend_from_slice(b"PING\n");
     let story = feed(&out, 1, &limits);
     assert_eq!(story.commands, commands(&[&[arg; 3], &[b"PING"]]));
-    assert!(feed(b"*4\r\n", 1, &limits).error.is_some());
-    assert!(feed(b"*1\r\n$2\r\n", 1, &limits).error.is_some());
     assert!(feed(b"PINGS\n", 1, &limits).error.is_some());
     // What is read back from the log was accepted under other limits.
     assert_eq!(feed(&out.split_to(25), 1, &Limits::stored()).commands, commands(&[&[arg; 3]]));
     // What would end beyond a span's reach is refused by its header.
     assert!(feed(b"*2\r\n$4294967295\r\n", 1, &Limits::stored()).error.is_some());
+}
+
+/// What is too large is told where it stood, and everything around it is understood.
+#[test]
+fn what_is_too_large_is_skipped() {
+    let limits =
+        Limits { args_max: 3, bulk_bytes_max: 5, command_bytes_max: 30, ..Limits::default() };
+    let check = |input: &[u8], expect: TooLarge| {
+        let ping = b"*1\r\n$4\r\nPING\r\n";
+        let around = [&ping[..], input, ping].concat();
+        for piece in [1, 2, 3, 7, usize::MAX >> 1] {
+            let story = feed(&around, piece, &limits);
+            assert_eq!(story.commands, commands(&[&[b"PING"], &[b"PING"]]));
+            let shown = input.escape_ascii();
+            assert_eq!(story.refused, [(1, expect)], "{shown}");
+            assert_eq!((story.consumed, story.error), (around.len(), None), "{shown}");
+        }
+    };
+    let argument = TooLarge::Argument(5);
+    check(b"*1\r\n$6\r\nabcdef\r\n", argument);
+    check(b"*3\r\n$1\r\na\r\n$6\r\n\r\n*1\r\n\r\n$5\r\n12345\r\n", argument);
+    check(b"*2\rx$7\rx1234567xx$0\r\n\r\n", argument);
+    // One that is too large behind another, or beyond other limits, changes nothing.
+    check(b"*2\r\n$6\r\nabcdef\r\n$6\r\nabcdef\r\n", argument);
+    check(b"*4\r\n$0\r\n\r\n$0\r\n\r\n$6\r\nabcdef\r\n$0\r\n\r\n", TooLarge::Arguments(3));
+    check(b"*3\r\n$5\r\n12345\r\n$5\r\n12345\r\n$5\r\n12345\r\n", TooLarge::Command(30));
+    check(b"*3\r\n$5\r\n12345\r\n$4\r\n1234\r\n$1\r\n1\r\n", TooLarge::Command(30));
+}
+
+#[test]
+fn what_is_skipped_is_held_to_the_protocol() {
+    let check = |input: &[u8], expect: &str| {
+        let limits = Limits { args_max: 2, bulk_bytes_max: 5, ..Limits::default() };
+        for piece in [1, 7, usize::MAX >> 1] {
+            let story = feed(input, piece, &limits);
+            let expect = std::format!("Protocol error: {expect}");
+            assert_eq!(story.error, Some(expect), "{}", input.escape_ascii());
+        }
+    };
+    check(b"*3\r\n$1\r\na\r\nfoo\r\n", "expected '$', got 'f'");
+    check(b"*3\r\n$1\r\naxxb$1\r\na\r\n", "expected '$', got 'b'");
+    check(b"*2\r\n$6\r\nabcdef\r\n$-1\r\n", "invalid bulk length");
+    check(b"*2\r\n$6\r\nabcdef\r\n$536870913\r\n", "invalid bulk length");
+    check(b"*2\r\n$6\r\nabcdef\r\n$x\r\n", "invalid bulk length");
+    let filler = vec![b'1'; 65_537];
+    check(&[b"*3\r\n$", &filler[..]].concat(), "too big bulk count string");
+    // Two arguments that may each be skipped, and together not.
+    let half = b"$536870912\r\n";
+    let mut parser = Parser::default();
+    let start = [b"*3\r\n", &half[..]].concat();
+    let len = start.len();
+    assert_eq!(parser.parse(&start, &Limits::default()), Ok(Parsed::Skipped { len }));
+    assert_eq!(parser.skipping(), Some(len + (512 << 20) + 2));
+    let body = vec![0; 1 << 20];
+    for _ in 0..512 {
+        let found = parser.parse(&body, &Limits::default());
+        assert_eq!(found, Ok(Parsed::Skipped { len: 1 << 20 }));
+    }
+    let found = parser.parse(&[b"\r\n", &half[..]].concat(), &Limits::default());
+    let found = found.unwrap_err().to_string();
+    assert_eq!(found, "Protocol error: command too large to be skipped");
+    assert!(parser.bytes() < 100, "nothing of it is kept");
+}
+
+#[test]
+fn it_is_known_how_much_an_argument_wants() {
+    let mut parser = Parser::default();
+    let mut wants = |input: &[u8]| {
+        assert_eq!(parser.parse(input, &Limits::default()), Ok(Parsed::Incomplete));
+        parser.wants()
+    };
+    assert_eq!(wants(b"*2\r\n$4\r\nECHO\r\n"), None);
+    assert_eq!(wants(b"*2\r\n$4\r\nECHO\r\n$100\r\n"), Some(14 + 6 + 102));
+    assert_eq!(wants(b"*2\r\n$4\r\nECHO\r\n$100\r\nabc"), Some(14 + 6 + 102));
 }
 
 /// A declared size costs nothing until its bytes arrive.
@@ -206,12 +300,54 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn the_pieces_do_not_matter(input in requests(), piece in 1..40_usize) {
-        let limits =
-            Limits { args_max: 30, bulk_bytes_max: 30, inline_bytes_max: 30, ..Limits::default() };
+    fn the_pieces_do_not_matter(
+        input in requests(),
+        piece in 1..40_usize,
+        (most, bytes) in prop_oneof![Just((30, 30)), (1..5_usize, 1..30_usize)],
+        command_bytes_max in prop_oneof![Just(1000), 8..120_usize],
+    ) {
+        let limits = Limits {
+            args_max: most,
+            bulk_bytes_max: bytes,
+            command_bytes_max,
+            inline_bytes_max: 30,
+            ..Limits::default()
+        };
         let whole = feed(&input, input.len().max(1), &limits);
         prop_assert_eq!(&feed(&input, 1, &limits), &whole);
         prop_assert_eq!(&feed(&input, piece, &limits), &whole);
+    }
+
+    /// Commands of any size, and what a command's own size says about each.
+    #[test]
+    fn what_is_too_large_is_answered_in_its_place(
+        sent in proptest::collection::vec(
+            proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..12), 1..6), 0..6),
+        piece in 1..40_usize,
+    ) {
+        let (args_max, bulk_bytes_max, command_bytes_max) = (4, 9, 50);
+        let limits =
+            Limits { args_max, bulk_bytes_max, command_bytes_max, ..Limits::default() };
+        let (mut out, mut expected) = (BytesMut::new(), Story::default());
+        for args in &sent {
+            let mut one = BytesMut::new();
+            write_command(&mut one, args.iter().map(Vec::as_slice));
+            if args.len() > args_max || one.len() > command_bytes_max
+                || args.iter().any(|arg| arg.len() > bulk_bytes_max)
+            {
+                expected.refused.push((expected.commands.len(), TooLarge::Arguments(0)));
+            } else {
+                expected.commands.push(args.clone());
+                expected.canonical.extend_from_slice(&one);
+            }
+            out.extend_from_slice(&one);
+        }
+        expected.consumed = out.len();
+        for piece in [1, piece, out.len().max(1)] {
+            let mut story = feed(&out, piece, &limits);
+            story.refused.iter_mut().for_each(|(_, why)| *why = TooLarge::Arguments(0));
+            prop_assert_eq!(&story, &expected);
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::{Call, ConfigChange, Row, Run, Work, bulk, error, exactly, least, text};
 use crate::backend::Backend;
-use crate::settings::{Scope, Setting, When, all, find, merge_output_limits, rewrite_file};
+use crate::evict::evict;
+use crate::settings::{Scope, Setting, When, all, find, kept, merge_output_limits, rewrite_file};
 use crate::shared::Shared;
 use quorate_engine::{Flags, glob};
 use quorate_resp::{Args, Reply, up_to_zero};
@@ -124,6 +125,8 @@ pub(super) async fn apply<B: Backend>(
         shared.settings.replace(&old);
     }
     shared.settings_changed();
+    // Before the answer, as in Redis; it may be the asking client's own last.
+    evict(shared);
     match outcome {
         Ok(()) => Reply::OK,
         Err(refusal) => refusal,
@@ -165,7 +168,8 @@ pub(crate) async fn set_in_cluster<B: Backend>(
     name: &str,
     value: &str,
 ) -> Result<(), Reply<'static>> {
-    let args = ["QUORATE.CONFIG", name, value].map(|arg| arg.as_bytes().to_vec());
+    let value = kept(name, value);
+    let args = ["QUORATE.CONFIG", name, &value].map(|arg| arg.as_bytes().to_vec());
     match super::work::through_log(node, &args).await {
         Reply::Error(line) if line.as_bytes().starts_with(b"ERR ") => {
             let line = line.to_string();

@@ -115,7 +115,7 @@ fn clients(text: &mut String, facts: &Facts<'_>) {
     field(text, "connected_clients", shared.clients.count());
     field(text, "cluster_connections", 0);
     field(text, "maxclients", shared.tuned().maxclients);
-    field(text, "client_recent_max_input_buffer", most(|peer| peer.input_capacity.load(Relaxed)));
+    field(text, "client_recent_max_input_buffer", most(|peer| peer.held().input));
     field(text, "client_recent_max_output_buffer", most(|peer| peer.output.load(Relaxed)));
     field(text, "blocked_clients", 0);
     field(text, "tracking_clients", 0);
@@ -280,6 +280,7 @@ fn stats(text: &mut String, facts: &Facts<'_>) {
     field(text, "expired_time_cap_reached_count", 0);
     field(text, "expire_cycle_cpu_milliseconds", 0);
     field(text, "evicted_keys", 0);
+    field(text, "evicted_clients", stats.evicted_clients.load(Relaxed));
     field(text, "total_eviction_exceeded_time", 0);
     field(text, "current_eviction_exceeded_time", 0);
     field(text, "keyspace_hits", stats.hits.load(Relaxed));

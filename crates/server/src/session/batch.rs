@@ -81,6 +81,9 @@ impl<B: Backend> Session<B> {
 
     /// Whether the command may run, as far as its row and the client tell.
     fn admit(&self, found: &Found) -> Result<&'static Entry, Reply<'static>> {
+        if let Some(why) = found.too_large {
+            return Err(error(format!("ERR {why}")));
+        }
         let args = self.intake.args();
         let Some(entry) = found.entry else { return Err(cmd::unknown_command(args)) };
         if !self.client.authenticated && !entry.meta.flags.has(Flags::NO_AUTH) {
@@ -118,7 +121,7 @@ impl<B: Backend> Session<B> {
     /// Answers a command that does not run.
     #[cold]
     fn refuse(&mut self, found: &Found, refusal: &Reply<'static>) {
-        if found.entry.is_none() && self.is_other_protocol() {
+        if found.entry.is_none() && found.too_large.is_none() && self.is_other_protocol() {
             return;
         }
         if let Reply::Error(line) = refusal {
@@ -244,6 +247,7 @@ impl<B: Backend> Session<B> {
             count: collected.ids.len() as u32,
         };
         let started = Instant::now();
+        self.show_sizes(commands.len());
         let answer = self.node.submit(run).await;
         let nanos = started.elapsed().as_nanos() as u64;
         if let Some(id) = collected.ids.last() {

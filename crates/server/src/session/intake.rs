@@ -2,10 +2,13 @@
 //!
 //! A command is looked at where it lies. Consecutive data commands that go to the log are cut out
 //! of the buffer as one piece (no copy); inline commands and gaps make the run a copied one.
+//!
+//! The buffer takes at most twice what waits in it and a few KiB, and no more than a large argument
+//! needs; the bytes of a large run leave with it.
 
 use crate::registry::{Entry, Registry};
 use bytes::{Buf as _, Bytes, BytesMut};
-use quorate_resp::{Args, Limits, Parsed, Parser, ProtocolError};
+use quorate_resp::{Args, Limits, Parsed, Parser, ProtocolError, TooLarge};
 
 /// Bytes of room for one read. A smaller read than the room tells that the socket is empty, which
 /// saves a system call.
@@ -27,6 +30,8 @@ pub(super) struct Found {
     /// Bytes it takes in the buffer.
     pub(super) len: usize,
     canonical: bool,
+    /// Set when it exceeds a limit: nothing of it is here any more.
+    pub(super) too_large: Option<TooLarge>,
 }
 
 /// Commands collected for the log.
@@ -82,11 +87,36 @@ impl Intake {
 
     /// The buffer with room for a read.
     pub(super) fn room(&mut self) -> &mut BytesMut {
-        if self.buffer.capacity() - self.buffer.len() < READ_BYTES_MIN {
-            // Growing by what has arrived, never by what a header declares.
-            self.buffer.reserve(READ_BYTES.max(self.buffer.len()));
+        let room = self.buffer.capacity() - self.buffer.len();
+        let lacks = self.lacks().filter(|bytes| *bytes > 0);
+        if room < READ_BYTES_MIN && lacks.is_none_or(|bytes| bytes > room) {
+            self.grow(lacks);
         }
         &mut self.buffer
+    }
+
+    /// What an argument that is under way still lacks. The parser has not seen the last read.
+    fn lacks(&self) -> Option<usize> {
+        let waiting = self.buffer.len() - self.done;
+        self.parser.wants().map(|bytes| bytes.saturating_sub(waiting))
+    }
+
+    /// Whether the last read brought the end of an argument: it is served before more is read.
+    pub(super) fn is_filled(&self) -> bool {
+        self.lacks() == Some(0)
+    }
+
+    /// Makes room by what has arrived, never by what a header declares, but for no more than that.
+    fn grow(&mut self, lacks: Option<usize>) {
+        let len = self.buffer.len();
+        let more = READ_BYTES.max(lacks.map_or(len, |bytes| len.min(bytes)));
+        if len < KEEP_BYTES {
+            return self.buffer.reserve(more);
+        }
+        // `reserve` would double.
+        let mut larger = BytesMut::with_capacity(len + more);
+        larger.extend_from_slice(&self.buffer);
+        self.buffer = larger;
     }
 
     /// Whether there is no buffer at all (an idle session).
@@ -94,9 +124,15 @@ impl Intake {
         self.buffer.capacity() == 0
     }
 
-    /// Bytes that wait, and bytes the buffer takes.
+    /// Bytes that wait, and bytes taken for them.
     pub(super) fn sizes(&self) -> (usize, usize) {
-        (self.buffer.len() - self.done, self.buffer.capacity())
+        let taken = self.buffer.capacity() + self.parser.bytes() + self.gathered.copied.capacity();
+        (self.buffer.len() - self.done, taken)
+    }
+
+    /// Bytes of the command that is being skipped, as far as it has said; `None` if none is.
+    pub(super) fn skipping(&self) -> Option<usize> {
+        self.parser.skipping()
     }
 
     /// The next command, if a whole one is there. It stays until [`Self::consume`] or
@@ -109,11 +145,16 @@ impl Intake {
             let waiting = self.buffer.get(self.done..).unwrap_or(&[]);
             match self.parser.parse(waiting, &self.limits)? {
                 Parsed::Incomplete => return Ok(None),
-                Parsed::Empty { len } => self.done += len,
+                Parsed::Empty { len } | Parsed::Skipped { len } => self.done += len,
+                Parsed::TooLarge { len, why } => {
+                    let too_large = Some(why);
+                    self.found = Some(Found { entry: None, len, canonical: false, too_large });
+                    return Ok(self.found);
+                }
                 Parsed::Command { len, canonical } => {
                     let entry = self.registry.resolve_like(self.last, self.parser.args(waiting));
                     self.last = entry;
-                    self.found = Some(Found { entry, len, canonical });
+                    self.found = Some(Found { entry, len, canonical, too_large: None });
                     return Ok(self.found);
                 }
             }
@@ -178,7 +219,12 @@ impl Intake {
         let commands = if run.copied.is_empty() {
             self.buffer.advance(run.start);
             self.done -= run.end;
-            self.buffer.split_to(run.end - run.start).freeze()
+            let commands = self.buffer.split_to(run.end - run.start).freeze();
+            if self.buffer.is_empty() && commands.len() >= RUN_BYTES_MAX {
+                // The allocation is freed with the run.
+                self.buffer = BytesMut::new();
+            }
+            commands
         } else {
             run.copied.split().freeze()
         };
@@ -198,8 +244,8 @@ impl Intake {
     pub(super) fn compact(&mut self) {
         self.peak = self.peak.max(self.buffer.len());
         self.buffer.advance(self.done);
-        self.done = 0;
-        if self.buffer.is_empty() {
+        let behind = std::mem::take(&mut self.done);
+        if self.buffer.is_empty() || behind > KEEP_BYTES {
             // Back to the front of the allocation, if no run points into it any more: room without
             // allocating.
             let _ = self.buffer.try_reclaim(self.buffer.capacity() + 1);

@@ -16,8 +16,9 @@ mod sync;
 pub(crate) use refusal::{UNCERTAIN, not_applied};
 
 use crate::backend::Backend;
-use crate::clients::Peer;
+use crate::clients::{Held, Peer};
 use crate::command::Client;
+use crate::evict::evict;
 use crate::shared::Shared;
 use bytes::BytesMut;
 use intake::Intake;
@@ -37,6 +38,14 @@ const QUERY_UNKNOWN_BYTES: usize = 64 << 10;
 /// frame.
 const BULK_BYTES_MAX: usize = 64 << 20;
 
+/// Greatest command whatever `client-query-buffer-limit` says.
+const COMMAND_BYTES_MAX: usize = 128 << 20;
+/// A client whose command is too large to be served, and is skipped, has to send something in so
+/// many milliseconds,
+const SKIP_STALL_MS: u64 = 10_000;
+/// and altogether so many bytes a millisecond: a link of 2 Mbit/s.
+const SKIP_BYTES_PER_MS: u64 = 256;
+
 /// A session.
 struct Session<B: Backend> {
     node: B,
@@ -49,6 +58,8 @@ struct Session<B: Backend> {
     held: bool,
     /// Since when more than the soft limit waits.
     over_soft_since: Option<Instant>,
+    /// Since when, in milliseconds of the session, a command is skipped.
+    skipping_since_ms: Option<u64>,
     /// The generation of settings last looked at.
     generation: u64,
     /// State of the generator behind RANDOMKEY and its like: reads need not repeat.
@@ -72,6 +83,7 @@ pub(crate) async fn serve<B: Backend>(
         output: BytesMut::new(),
         held: false,
         over_soft_since: None,
+        skipping_since_ms: None,
         generation: 0,
         seed: crate::shared::unix_micros() ^ peer.id.rotate_left(32),
         shared,
@@ -112,7 +124,8 @@ impl<B: Backend> Session<B> {
         self.intake.limits = if self.client.authenticated {
             let bytes = usize::try_from(self.shared.cluster().string_bytes_max);
             let bulk_bytes_max = bytes.unwrap_or(usize::MAX).min(BULK_BYTES_MAX);
-            Limits { bulk_bytes_max, ..Limits::default() }
+            let command_bytes_max = self.client.tuned.query_bytes_max.min(COMMAND_BYTES_MAX);
+            Limits { bulk_bytes_max, command_bytes_max, ..Limits::default() }
         } else {
             Limits::unauthenticated()
         };
@@ -121,12 +134,37 @@ impl<B: Backend> Session<B> {
     /// Shows others how this session stands.
     fn publish(&mut self) {
         self.intake.compact();
+        self.show_sizes(0);
         let peer = &self.client.peer;
+        let now_ms = peer.since.elapsed().as_millis() as u64;
+        peer.active_ms.store(now_ms, Relaxed);
+        match self.intake.skipping() {
+            Some(bytes) => self.limit_skip(bytes as u64, now_ms),
+            None if self.skipping_since_ms.take().is_some() => peer.skip_until_ms.store(0, Relaxed),
+            None => {}
+        }
+    }
+
+    /// Says how long the rest of a command that is too large may take, by what it has declared.
+    #[cold]
+    fn limit_skip(&mut self, bytes: u64, now_ms: u64) {
+        let since_ms = *self.skipping_since_ms.get_or_insert(now_ms);
+        let last_ms = since_ms + SKIP_STALL_MS + bytes / SKIP_BYTES_PER_MS;
+        let until_ms = last_ms.min(now_ms + SKIP_STALL_MS);
+        self.client.peer.skip_until_ms.store(until_ms, Relaxed);
+    }
+
+    /// Shows what this session holds, with so many bytes of a run that is under way; others may
+    /// have to go for it, or this one.
+    fn show_sizes(&self, run: usize) {
         let (waiting, capacity) = self.intake.sizes();
+        let held = Held { input: capacity, run, output: self.output.capacity() };
+        let peer = &self.client.peer;
         peer.input.store(waiting, Relaxed);
-        peer.input_capacity.store(capacity, Relaxed);
         peer.output.store(self.output.len(), Relaxed);
-        peer.active_ms.store(peer.since.elapsed().as_millis() as u64, Relaxed);
+        if self.shared.clients.hold(peer, held) {
+            evict(&self.shared);
+        }
     }
 }
 

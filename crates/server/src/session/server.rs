@@ -35,11 +35,8 @@ impl<B: Backend> Session<B> {
     /// Runs the command at the front of the intake.
     pub(super) async fn serve_server(&mut self, entry: &'static Entry, row: &'static Row) {
         let started = Instant::now();
-        let peer = &self.client.peer;
-        peer.command.store(entry.id, Relaxed);
-        let (waiting, capacity) = self.intake.sizes();
-        peer.input.store(waiting, Relaxed);
-        peer.input_capacity.store(capacity, Relaxed);
+        self.client.peer.command.store(entry.id, Relaxed);
+        self.show_sizes(0);
         if !entry.meta.flags.has(Flags::ADMIN) {
             self.monitor(entry, self.intake.args());
         }

@@ -55,24 +55,19 @@ impl<B: Backend> Session<B> {
     fn heed(&mut self, signals: u8) -> bool {
         if signals & PUSH != 0 {
             self.output.extend_from_slice(&self.client.peer.take_outbox());
+            self.show_sizes(0);
         }
         if signals & SHRINK != 0 {
             self.intake.shrink(self.client.peer.idle_s() >= IDLE_S);
             if self.output.is_empty() && self.output.capacity() > OUTPUT_KEEP_BYTES {
                 self.output = BytesMut::new();
             }
-            self.show_sizes();
+            self.show_sizes(0);
         }
         if signals & FINISH != 0 {
             self.client.closing = true;
         }
         signals & KILL == 0
-    }
-
-    fn show_sizes(&self) {
-        let (waiting, capacity) = self.intake.sizes();
-        self.client.peer.input.store(waiting, Relaxed);
-        self.client.peer.input_capacity.store(capacity, Relaxed);
     }
 
     /// Sends what the socket takes; false to end.
@@ -97,7 +92,7 @@ impl<B: Backend> Session<B> {
             self.over_soft_since = None;
         }
         if waited != self.output.len() {
-            self.client.peer.output.store(self.output.len(), Relaxed);
+            self.show_sizes(0);
         }
         self.within_output_limit()
     }
@@ -150,7 +145,7 @@ impl<B: Backend> Session<B> {
                 Poll::Ready(Ok(0) | Err(_)) | Poll::Pending => break,
                 Poll::Ready(Ok(bytes)) => {
                     got += bytes;
-                    if bytes < room || got >= READ_BATCH_BYTES {
+                    if bytes < room || got >= READ_BATCH_BYTES || self.intake.is_filled() {
                         break;
                     }
                 }

@@ -3,7 +3,7 @@
 //! Tools and test suites write them without a thought, and what they govern (eviction samples, the
 //! replication backlog, `save` points …) either does not exist here or is decided by the cluster.
 
-use super::Kind::{Bool, Bytes, BytesOrPercent, Choice, Int, SavePoints, Text, Words};
+use super::Kind::{Bool, Bytes, Choice, Int, SavePoints, Text, Words};
 use super::{Kind, Scope, Setting, When};
 
 const MAX: i64 = i64::MAX;
@@ -19,7 +19,6 @@ const SIGNALS: Kind = Kind::Choices(&["default", "save", "nosave", "now", "force
 /// The rows.
 pub(super) const SETTINGS: &[Setting] = &[
     row("save", SavePoints, ""),
-    row("maxmemory-clients", BytesOrPercent, "0"),
     row("maxmemory-samples", Int(1, INT), "5"),
     row("maxmemory-eviction-tenacity", Int(0, 100), "10"),
     row("rdbcompression", Bool, "yes"),

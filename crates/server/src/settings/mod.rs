@@ -8,12 +8,14 @@
 mod compatible;
 mod document;
 mod file;
+mod replicated;
 mod table;
 mod tuned;
 mod value;
 
 pub(crate) use document::{listing, page};
 pub(crate) use file::{parse_file, quoted, rewrite_file};
+pub(crate) use replicated::{kept, shown};
 pub(crate) use tuned::{Allow, Tuned, merge_output_limits};
 pub(crate) use value::Kind;
 
@@ -104,6 +106,8 @@ pub(crate) struct Settings {
     values: Mutex<Values>,
     /// The file named on the command line, rewritten by `CONFIG REWRITE`.
     file: Option<std::path::PathBuf>,
+    /// Of which some settings are a part.
+    memory_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -128,8 +132,9 @@ impl Settings {
                 .map_err(|why| format!("setting '{name} \"{value}\"' is not accepted: {why}"))?;
             set.insert(row.name, value);
         }
-        let tuned = Arc::new(Tuned::new(&|name| lookup(&set, name)));
-        Ok(Self { values: Mutex::new(Values { set, tuned }), file })
+        let memory_bytes = crate::process::memory_bytes();
+        let tuned = Arc::new(Tuned::new(&|name| lookup(&set, name), memory_bytes));
+        Ok(Self { values: Mutex::new(Values { set, tuned }), file, memory_bytes })
     }
 
     fn lock(&self) -> MutexGuard<'_, Values> {
@@ -162,7 +167,7 @@ impl Settings {
             old.push((*row, lookup(&values.set, row.name)));
             values.set.insert(row.name, value.clone());
         }
-        let tuned = Tuned::new(&|name| lookup(&values.set, name));
+        let tuned = Tuned::new(&|name| lookup(&values.set, name), self.memory_bytes);
         values.tuned = Arc::new(tuned);
         old
     }

@@ -4,7 +4,8 @@
 //! without any effect stands in `compatible`.
 
 use super::Kind::{
-    Bool, Bytes, BytesUpTo, Choice, Events, Int, OutputLimits, Percentiles, Secret, Text, Words,
+    Bool, Bytes, BytesOrPercent, BytesUpTo, Choice, Events, Int, OutputLimits, Percentiles, Secret,
+    Text, Words,
 };
 use super::Setting;
 
@@ -66,7 +67,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "client-query-buffer-limit",
         Bytes(MB, MAX),
         "134217728",
-        "Bytes of requests that may wait in one connection.",
+        "Bytes of requests that may wait in one connection. One command has 128 MiB at most \
+         whatever it says; a larger one is read, not kept, and answered with an error.",
     ),
     Setting::new(
         "client-output-buffer-limit",
@@ -75,10 +77,19 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Replies that may wait for a client before it is closed.",
     ),
     Setting::new(
+        "maxmemory-clients",
+        BytesOrPercent,
+        "12%",
+        "Memory of all clients' buffers, above which those that hold most are closed: bytes, or a \
+         part of this node's memory (the limit of its control group, or all there is); 0 is no \
+         limit.",
+    ),
+    Setting::new(
         "proto-max-bulk-len",
-        Bytes(MB, MAX),
-        "536870912",
-        "Greatest string value; one argument is at most 64 MiB whatever it says.",
+        Bytes(MB, super::replicated::BULK_BYTES_MAX),
+        "67108864",
+        "Greatest argument, 64 MiB at most. Strings grow to it too (`APPEND`, `SETRANGE`, \
+         `SETBIT`) where it is less than 64 MiB, and to 512 MiB otherwise.",
     )
     .cluster(),
     Setting::new(

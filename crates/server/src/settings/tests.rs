@@ -25,7 +25,9 @@ fn cluster_settings_are_those_of_the_engine() {
     for name in quorate_engine::Settings::NAMES {
         assert!(ours.contains(&name), "{name} is missing in the table");
         let default = find(name).map(|row| row.default.to_owned());
-        assert_eq!(default, engine.get(name), "{name}: the documented default is in force");
+        let in_force = engine.get(name);
+        assert_eq!(default.as_ref().map(|value| kept(name, value)), in_force, "{name}");
+        assert_eq!(default, in_force.map(|value| shown(name, value)), "{name}");
     }
     assert_eq!(ours.len(), quorate_engine::Settings::NAMES.len());
 }
@@ -64,6 +66,30 @@ fn values_are_read_as_redis_reads_them() {
         "nobody 1 1 1",
         Err("Invalid client class specified in buffer limit configuration."),
     );
+}
+
+/// Clients send at most 64 MiB at once, whatever an older version let them set.
+#[test]
+fn the_greatest_argument_is_the_one_that_is_enforced() {
+    let name = "proto-max-bulk-len";
+    for (seen, engine) in [("67108864", "536870912"), ("1048576", "1048576")] {
+        assert_eq!(kept(name, seen), engine);
+        assert_eq!(shown(name, engine.to_owned()), seen);
+    }
+    assert_eq!(shown(name, "100000000".to_owned()), "67108864");
+    assert_eq!(kept("maxmemory", "67108864"), "67108864");
+    let refused = find(name).map(|row| row.kind.canonical("512mb"));
+    let why = "argument must be between 1048576 and 67108864 inclusive";
+    assert_eq!(refused, Some(Err(why.to_owned())));
+}
+
+#[test]
+fn memory_for_clients_is_in_bytes_or_a_part_of_what_there_is() {
+    let of = |value: &str| {
+        let get = |name: &str| if name == "maxmemory-clients" { value } else { "" }.to_owned();
+        Tuned::new(&get, 1000).clients_bytes_max
+    };
+    assert_eq!([of("5%"), of("100%"), of("0%"), of("12345"), of("0")], [50, 1000, 0, 12_345, 0]);
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(crate) struct Tuned {
     pub(crate) timeout_s: u64,
     pub(crate) tcp_keepalive_s: u64,
     pub(crate) query_bytes_max: usize,
+    /// Of all clients; 0 is no limit.
+    pub(crate) clients_bytes_max: usize,
     pub(crate) output_normal: OutputLimit,
     pub(crate) slowlog_slower_us: i64,
     pub(crate) slowlog_len_max: usize,
@@ -43,8 +45,9 @@ pub(crate) enum Allow {
 }
 
 impl Tuned {
-    /// Reads every value through `get`, which gives canonical text.
-    pub(crate) fn new(get: &dyn Fn(&str) -> String) -> Self {
+    /// Reads every value through `get`, which gives canonical text; `memory_bytes` is what the node
+    /// has.
+    pub(crate) fn new(get: &dyn Fn(&str) -> String, memory_bytes: u64) -> Self {
         let number = |name: &str| get(name).parse::<i64>().unwrap_or(0);
         let size = |name: &str| usize::try_from(number(name)).unwrap_or(0);
         let password = get("requirepass");
@@ -53,6 +56,7 @@ impl Tuned {
             timeout_s: size("timeout") as u64,
             tcp_keepalive_s: size("tcp-keepalive") as u64,
             query_bytes_max: size("client-query-buffer-limit"),
+            clients_bytes_max: part_of(&get("maxmemory-clients"), memory_bytes),
             output_normal: output_limit(&get("client-output-buffer-limit"), "normal"),
             slowlog_slower_us: number("slowlog-log-slower-than"),
             slowlog_len_max: size("slowlog-max-len"),
@@ -70,6 +74,15 @@ impl Tuned {
             },
         }
     }
+}
+
+/// Bytes, or so many percent of what there is.
+fn part_of(text: &str, all: u64) -> usize {
+    let bytes = match text.strip_suffix('%') {
+        Some(percent) => all / 100 * percent.parse::<u64>().unwrap_or(0),
+        None => text.parse().unwrap_or(0),
+    };
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// The limits of one class out of the canonical text.
