@@ -376,7 +376,8 @@ async fn errors_repeat_a_clients_bytes_as_they_came() {
         (r#"EXPIRE k 9 "\xff\x00a""#, b"-ERR Unsupported option \xff\r\n"),
         (
             r#"XREADGROUP GROUP "\xff" c STREAMS "\xfe" >"#,
-            b"-NOGROUP No such key '\xfe' or consumer group '\xff' in XREADGROUP with GROUP option\r\n",
+            b"-NOGROUP No such key '\xfe' or consumer group '\xff' in XREADGROUP with GROUP \
+              option\r\n",
         ),
         (r#"ACL CAT "\xff""#, b"-ERR Unknown category '\xff'\r\n"),
         (r#"LATENCY GRAPH "\xff""#, b"-ERR No samples available for event '\xff'\r\n"),
