@@ -4,6 +4,7 @@ use crate::batch::{Decoded, Walker};
 use crate::cmd::tell_if_gone;
 use crate::keyspace::Ahead;
 use crate::plan::{Answers, mix};
+use crate::retell::{Listener, Record, Teller};
 use crate::{Effects, Keyspace, Plan, RunFn, Spec, Stamp, WriteFn, Writer, cmd};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -37,6 +38,29 @@ pub fn apply(
     payload: &[u8],
     plan: Option<&Plan>,
 ) -> Result<Outcome, &'static str> {
+    run(keyspace, at, payload, (plan, &mut ()))
+}
+
+/// The same, and tells what a replica of Redis 7.0, which has everything before this entry, must do
+/// to have the same keys: commands, back to back, `SELECT` first. Empty when nothing changed.
+pub fn apply_told(
+    keyspace: &mut Keyspace,
+    at: Applied,
+    payload: &[u8],
+    plan: Option<&Plan>,
+) -> Result<(Outcome, Bytes), &'static str> {
+    let mut teller = Teller::default();
+    let outcome = run(keyspace, at, payload, (plan, &mut teller))?;
+    Ok((outcome, teller.finish()))
+}
+
+/// Applies while somebody listens. Without a listener ([`apply`]) nothing of it is compiled.
+fn run<L: Listener>(
+    keyspace: &mut Keyspace,
+    at: Applied,
+    payload: &[u8],
+    (plan, listener): (Option<&Plan>, &mut L),
+) -> Result<Outcome, &'static str> {
     let now_ms = at.stamp.now_ms.max(keyspace.now_ms());
     keyspace.begin_entry(at.index, now_ms);
     let mut effects = Effects::default();
@@ -63,11 +87,15 @@ pub fn apply(
         cx.known = known;
         if expiry {
             expire(&mut cx, args)?;
+            listener.expired(&cx.reader(), args);
             continue;
         }
         let (spec, write) = write_of(last, args)?;
         last = Some(spec);
+        let record = Record { spec, found: &found, args };
+        listener.before(&cx.reader(), record);
         let reply = write(&mut cx, args);
+        listener.after(&cx.reader(), record, &reply);
         if let Some(answers) = &mut answers {
             answers.reply(&reply);
         }

@@ -220,6 +220,13 @@ impl Payload {
         self.commands += 1;
     }
 
+    /// The same from words that lie elsewhere.
+    pub(crate) fn words(&mut self, db: Db, words: &[&[u8]]) {
+        self.select(db);
+        write_command(&mut self.out, words.iter().copied());
+        self.commands += 1;
+    }
+
     /// Appends one canonical command with another argument at one place.
     pub(crate) fn replaced(&mut self, db: Db, args: Args<'_>, at: usize, by: &[u8]) {
         self.select(db);

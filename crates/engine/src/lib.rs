@@ -20,13 +20,14 @@ pub mod glob;
 mod keyspace;
 pub mod number;
 mod plan;
+mod retell;
 mod seal;
 mod settings;
 mod snapshot;
 mod spec;
 mod types;
 
-pub use apply::{Applied, Outcome, apply};
+pub use apply::{Applied, Outcome, apply, apply_told};
 pub use batch::{Decoded, Run, decode};
 pub use context::{Effect, Effects, Reader, Stamp, Writer};
 pub use keyspace::{

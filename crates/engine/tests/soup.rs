@@ -10,11 +10,14 @@
     reason = "a test fails by panicking, with the place"
 )]
 
+#[path = "soup/told.rs"]
+mod told;
+
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use quorate_engine::{
     Applied, Content, ContentPoint, Db, Decoded, Flags, Keyspace, Reader, Run, SealLimits, Sealed,
-    SnapshotFacts, Stamp, apply, cmd, decode, read, seal,
+    SnapshotFacts, Stamp, apply, apply_told, cmd, decode, read, seal,
 };
 use quorate_resp::{Limits, Parser, Proto, decode_reply, write_command};
 
@@ -90,7 +93,29 @@ const NUMBERS: [&str; 22] = [
 ];
 /// What real clients send: `K` a key, `N` a number, `D` a database, `V` any text, `M` milliseconds,
 /// `A` a time, `P` a payload of DUMP.
-const TEMPLATES: [&str; 147] = [
+const TEMPLATES: [&str; 169] = [
+    "XADD K MAXLEN ~ N LIMIT 1 * f N",
+    "XADD K MAXLEN 2 DELREF * f N",
+    "XADD K MINID A ACKED * f N",
+    "XADD K IDMP p V * f N",
+    "XADD K IDMPAUTO p * f N",
+    "XTRIM K MAXLEN N DELREF",
+    "XTRIM K MAXLEN 1 ACKED",
+    "XTRIM K MAXLEN ~ 1 LIMIT 2",
+    "XDELEX K DELREF IDS 2 5-0 5-1",
+    "XDELEX K ACKED IDS 2 5-0 A",
+    "XACKDEL K g DELREF IDS 2 5-0 5-1",
+    "XACKDEL K g KEEPREF IDS 1 5-0",
+    "XCFGSET K IDMP-DURATION 60",
+    "DELEX K IFEQ V",
+    "SET K V IFEQ V PX M",
+    "MSETEX 2 K V K V PX M",
+    "INCREX K BYINT N PX M",
+    "GEOADD K 13.361389 38.115556 1 15.087269 37.502669 V",
+    "GEOSEARCHSTORE K K FROMLONLAT 15 37 BYRADIUS 200 km STOREDIST",
+    "GEORADIUS K 15 37 200 km STORE K",
+    "PFADD K V N",
+    "PFMERGE K K",
     "RPUSH K K K",
     "SORT K ALPHA DESC GET *",
     "SORT K ALPHA LIMIT N N STORE K",
@@ -338,6 +363,8 @@ struct World {
     follower: Keyspace,
     /// Applies the same commands at time zero, expiries as plain `UNLINK`: nothing ever expires.
     replay: Keyspace,
+    /// A replica of Redis 7.0: it applies what it is told.
+    replica: Keyspace,
     now_ms: u64,
     index: u64,
     /// Whether the log alone still says everything.
@@ -346,8 +373,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let replay = empty();
-        Self { leader: empty(), follower: empty(), replay, now_ms: NOW, index: 0, exact: true }
+        let [leader, follower, replay, replica] = [(); 4].map(|()| empty());
+        Self { leader, follower, replay, replica, now_ms: NOW, index: 0, exact: true }
     }
 
     fn step(&mut self, batch: &Batch) {
@@ -372,7 +399,10 @@ impl World {
         self.index += 1;
         self.exact &= !sealed.inexact;
         let at = Applied { index: self.index, stamp };
-        let outcome = apply(&mut self.leader, at, &sealed.payload, Some(&sealed.plan)).unwrap();
+        let (outcome, told) =
+            apply_told(&mut self.leader, at, &sealed.payload, Some(&sealed.plan)).unwrap();
+        told::hear(&mut self.replica, self.index, &told);
+        told::check(&self.leader, &self.replica, DBS.len() as u8);
         let silent = apply(&mut self.follower, at, &sealed.payload, None).unwrap();
         assert!(silent.replies.is_empty());
         assert_eq!(silent.effects.list, outcome.effects.list);

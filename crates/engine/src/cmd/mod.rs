@@ -27,6 +27,12 @@ pub use unknown::{unknown_command, unknown_subcommand, wrong_arity};
 use crate::{Flags, Keys, ReadFn, Spec};
 use quorate_resp::{Args, Reply};
 
+/// How to tell commands that Redis 7.0 does not know, or would not do alike.
+pub(crate) mod told {
+    pub(crate) use super::hash::told as hash;
+    pub(crate) use super::stream::told as stream;
+}
+
 /// Every family's rows.
 pub const FAMILIES: &[&[Spec]] = &[
     bitmap::ROWS,

@@ -123,6 +123,11 @@ impl<'a> Reader<'a> {
         self.visible(key).map(|entry| snapshot::dump(entry, self.now_ms()))
     }
 
+    /// The same for Redis 7.0: without deadlines of fields.
+    pub(crate) fn dump_untimed(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.visible(key).map(|entry| snapshot::dump_untimed(entry, self.now_ms()))
+    }
+
     /// What `OBJECT ENCODING` says of the value at `key`, `None` when absent.
     pub fn encoding(&self, key: &[u8]) -> Option<&'static str> {
         self.visible(key).map(Entry::encoding)

@@ -258,6 +258,12 @@ impl Keyspace {
         hash.map_or((Vec::new(), false), |hash| hash.due(most))
     }
 
+    /// Whether a field of any hash is due at cluster time.
+    pub(crate) fn any_field_due(&self) -> bool {
+        let due = |database: &Database| database.field_expiry.first();
+        self.databases.iter().filter_map(due).any(|at_ms| at_ms < self.now_ms)
+    }
+
     /// An entry begins to be applied: advances the applied index, and cluster time unless it would
     /// go back.
     pub fn begin_entry(&mut self, index: u64, now_ms: u64) {

@@ -11,7 +11,7 @@ mod set;
 mod stream;
 mod zset;
 
-pub(super) use hash::{write_deadlines, write_timed};
+pub(super) use hash::{write_deadlines, write_timed, write_untimed};
 pub(super) use stream::{is_active_odd, put_active, take_active};
 
 use super::code::kind;

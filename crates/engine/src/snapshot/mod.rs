@@ -24,7 +24,7 @@ mod write;
 
 pub use error::{SnapshotError, SnapshotFault};
 pub use foreign::{Foreign, NOTES_MAX, Note, Report};
-pub(crate) use payload::{Payload, PayloadError, claimed_bytes, dump, load};
+pub(crate) use payload::{Payload, PayloadError, claimed_bytes, dump, dump_untimed, load};
 pub use read::SnapshotReader;
 pub(crate) use write::Output;
 #[cfg(test)]

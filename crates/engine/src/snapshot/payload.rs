@@ -42,7 +42,6 @@ pub(crate) struct Payload<'a> {
 /// The payload of a value as it is at this time. Version 10 has no place for deadlines of fields:
 /// a hash with any is written in the version of Redis 7.4.
 pub(crate) fn dump(entry: &Entry, now_ms: u64) -> Vec<u8> {
-    let (form, value) = (entry.form(), entry.value());
     if entry.field_deadline().is_some()
         && let Some(hash) = entry.view(now_ms)
     {
@@ -50,6 +49,25 @@ pub(crate) fn dump(entry: &Entry, now_ms: u64) -> Vec<u8> {
         let is_timed = collection::write_timed(hash, &mut payload);
         return closed(payload, if is_timed { WRITTEN_TIMED } else { WRITTEN });
     }
+    dump_whole(entry)
+}
+
+/// The same for Redis 7.0, where fields have no deadlines: those that are due are left out, and the
+/// others lose theirs.
+pub(crate) fn dump_untimed(entry: &Entry, now_ms: u64) -> Vec<u8> {
+    if entry.field_deadline().is_some()
+        && let Some(hash) = entry.view(now_ms)
+    {
+        let mut payload = Vec::new();
+        collection::write_untimed(hash, &mut payload);
+        return closed(payload, WRITTEN);
+    }
+    dump_whole(entry)
+}
+
+/// A value as it lies.
+fn dump_whole(entry: &Entry) -> Vec<u8> {
+    let (form, value) = (entry.form(), entry.value());
     let mut payload = Vec::with_capacity(entry.packed().len() + 32);
     payload.push(collection::kind_of(form, value.is_some()));
     match value {

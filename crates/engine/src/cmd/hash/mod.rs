@@ -6,6 +6,7 @@ mod deadline;
 mod exchange;
 mod random;
 mod read;
+pub(crate) mod told;
 
 use crate::types::hash::HashTree;
 use crate::types::{Open, View};

@@ -404,6 +404,28 @@ fn differs(cx: &Reader<'_>, key: &[u8], trimming: Trimming) -> bool {
     stream.trimmable(trimming.trim, Some(limit.saturating_mul(2))).0 > blocks
 }
 
+/// What must be known of an XADD or XTRIM that was carried out, to tell it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told<'a> {
+    /// Fields and values of the entry that was added.
+    pub(super) pairs: Args<'a>,
+    /// Entries may have gone from the middle, or from lists of pending ones.
+    pub(super) by_refs: bool,
+    /// Whole blocks were trimmed: Redis's may lie otherwise.
+    pub(super) whole: bool,
+}
+
+/// `None`: it was not carried out.
+pub(super) fn told<'a>(cx: &Reader<'_>, args: Args<'a>, adds: bool) -> Option<Told<'a>> {
+    let options = Options::parse(args, adds, cx.keyspace.rules().limits).ok()?;
+    let trimming = options.trimming;
+    Some(Told {
+        pairs: args.from(options.at + 1),
+        by_refs: trimming.is_some_and(|trimming| trimming.refs != Refs::Keep),
+        whole: trimming.is_some_and(|trimming| trimming.whole),
+    })
+}
+
 /// Whether a command may leave a greater last id at its keys than was there, or another stream.
 pub(crate) fn may_raise(name: &str, args: Args<'_>) -> bool {
     match name {

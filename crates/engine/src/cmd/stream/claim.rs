@@ -235,6 +235,11 @@ fn judge(_: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
     Judgement::Inexact(Some(words))
 }
 
+/// The ids that an XCLAIM names.
+pub(super) fn named(args: Args<'_>) -> impl Iterator<Item = Id> + use<'_> {
+    args.from(5).iter().map_while(|text| Id::parse(text, 0))
+}
+
 /// XAUTOCLAIM's arguments.
 struct Sweep {
     idle_ms: i64,

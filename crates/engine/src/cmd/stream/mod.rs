@@ -14,6 +14,7 @@ mod read;
 mod refs;
 #[cfg(test)]
 mod tests;
+pub(crate) mod told;
 
 pub(crate) use add::may_raise;
 

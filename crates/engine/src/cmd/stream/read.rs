@@ -47,11 +47,11 @@ pub(super) const XREADGROUP: Spec = Spec::write(
 
 /// What is asked for.
 #[derive(Clone, Copy)]
-struct Request<'a> {
+pub(super) struct Request<'a> {
     /// Most entries of a stream.
     most: usize,
     /// The group and the consumer.
-    group: Option<(&'a [u8], &'a [u8])>,
+    pub(super) group: Option<(&'a [u8], &'a [u8])>,
     /// What is delivered is acknowledged.
     noack: bool,
     /// The keys, then as many ids.
@@ -59,7 +59,7 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn parse(args: Args<'a>, groups: bool) -> Result<Self> {
+    pub(super) fn parse(args: Args<'a>, groups: bool) -> Result<Self> {
         let mut found =
             Self { most: usize::MAX, group: None, noack: false, streams: args.from(args.len()) };
         let mut at = 1;
@@ -114,6 +114,11 @@ impl<'a> Request<'a> {
             )
             .into(),
         ))
+    }
+
+    /// The keys.
+    pub(super) fn keys(self) -> impl Iterator<Item = &'a [u8]> {
+        self.streams.iter().take(self.streams.len() / 2)
     }
 
     /// Each key with what stands for its id.

@@ -51,7 +51,7 @@ pub(super) fn option(word: &[u8]) -> Option<Refs> {
 }
 
 /// Reads the options, in any order.
-fn parse(words: Args<'_>) -> Result<(Refs, Vec<Id>)> {
+pub(super) fn parse(words: Args<'_>) -> Result<(Refs, Vec<Id>)> {
     let (mut refs, mut ids, mut at) = (None, None, 0);
     while let Some(word) = words.get(at) {
         at += 1;

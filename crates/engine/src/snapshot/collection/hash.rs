@@ -260,6 +260,18 @@ pub(in super::super) fn write_deadlines(hash: View<'_, HashTree>, sink: &mut dyn
 pub(in super::super) fn write_timed(hash: View<'_, HashTree>, out: &mut Vec<u8>) -> bool {
     let left = || hash.all().filter(|field| field.visible(hash.now_ms));
     let soonest = left().filter_map(|field| field.deadline).min();
+    write_left(hash, soonest, out);
+    soonest.is_some()
+}
+
+/// Writes the fields of a hash that are not due, without their deadlines, its type first.
+pub(in super::super) fn write_untimed(hash: View<'_, HashTree>, out: &mut Vec<u8>) {
+    write_left(hash, None, out);
+}
+
+/// Fields that are not due; with their deadlines if there is a soonest one.
+fn write_left(hash: View<'_, HashTree>, soonest: Option<u64>, out: &mut Vec<u8>) {
+    let left = || hash.all().filter(|field| field.visible(hash.now_ms));
     out.push(if soonest.is_some() { kind::HASH_TIMED } else { kind::HASH });
     if let Some(soonest) = soonest {
         out.extend_from_slice(&soonest.to_le_bytes());
@@ -272,5 +284,4 @@ pub(in super::super) fn write_timed(hash: View<'_, HashTree>, out: &mut Vec<u8>)
         field.name.with(|name| put_string(out, name));
         field.value.with(|value| put_string(out, value));
     }
-    soonest.is_some()
 }
