@@ -70,6 +70,7 @@ pub(crate) async fn assemble<E: Env>(
         transfers: Transfers::default(),
         saving,
         queue: Queue::default(),
+        followers: Arc::default(),
         proposed: Proposed::default(),
         reads: Reads::default(),
         way: Mutex::default(),

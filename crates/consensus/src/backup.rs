@@ -37,20 +37,26 @@ impl Backup {
 impl<E: Env> Core<E> {
     /// Makes a snapshot and opens it, verified.
     pub(crate) async fn backup(&self) -> Result<Backup, String> {
+        self.backup_as_of().await.map(|(backup, _)| backup)
+    }
+
+    /// The same, with the last entry in it.
+    pub(crate) async fn backup_as_of(&self) -> Result<(Backup, u64), String> {
         self.snapshot().await?;
         let (snapshots, env) = (self.shared.snapshots.clone(), self.shared.env.clone());
         let opened = env.heavy(move || {
             let file = snapshots.newest().ok_or("there is no snapshot")?;
             let reader = snapshots.reader(&file).map_err(|error| error.to_string())?;
             reader.verify(0, &mut |_| ()).map_err(|error| error.to_string())?;
-            Ok::<_, String>(reader)
+            Ok::<_, String>((reader, file.last.index))
         });
-        let reader = Arc::new(opened.await?);
+        let (reader, index) = opened.await?;
+        let reader = Arc::new(reader);
         let bytes = reader.bytes();
         let read = move |offset, bytes_max| {
             let reader = reader.clone();
             env.heavy(move || reader.read(offset, bytes_max).map_err(|error| error.to_string()))
         };
-        Ok(Backup { bytes, read: Arc::new(read) })
+        Ok((Backup { bytes, read: Arc::new(read) }, index))
     }
 }

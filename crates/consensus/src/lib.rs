@@ -13,6 +13,7 @@ mod clock;
 mod compare;
 mod core;
 mod env;
+mod following;
 mod forward;
 mod grpc;
 mod handover;
@@ -49,6 +50,7 @@ mod trust;
 mod wire;
 
 pub use backup::Backup;
+pub use following::{Feed, FeedEnd};
 pub use node::{
     Answer, Failed, KeyspaceGuard, Loading, MemberStatus, Node, NotApplied, Options, ReadError,
     Role, StartError, Status,

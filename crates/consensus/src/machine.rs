@@ -6,15 +6,17 @@
 //! volatile: after a restart it is snapshot plus log.
 
 use crate::env::Env;
+use crate::following::FeedEnd;
 use crate::queue::{End, Work};
 use crate::raft::{Config, Data, DataKind, Entry, LogId, SnapshotMeta, StoredMembership};
 use crate::shared::{Shared, lock};
 use crate::snapshot::{self, Builder, Content, Received};
+use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use openraft::EntryPayload;
 use openraft::alias::SnapshotOf;
 use openraft::storage::{EntryResponder, RaftStateMachine};
-use quorate_engine::{Applied, Effects, Outcome, Stamp};
+use quorate_engine::{Applied, Effects, Keyspace, Outcome, Plan, Stamp};
 use quorate_store::StoreError;
 use std::io;
 use std::sync::Arc;
@@ -84,26 +86,30 @@ impl<E: Env> Machine<E> {
         }
         shared.saving.room().await;
         let at = Applied { index: id.index, stamp: Stamp { now_ms: data.now_ms, seed: data.seed } };
+        let tells = shared.followers.any();
         let outcome = if data.is_heavy() {
             let mut keyspace = shared.keyspace.clone().write_owned().await;
             let this = shared.clone();
             let work = move || {
-                let done = quorate_engine::apply(&mut keyspace, at, &data.payload, plan.as_ref());
+                let done = apply(&mut keyspace, at, (&data.payload, plan.as_ref()), tells);
                 this.see(&keyspace);
                 done.map_err(str::to_owned)
             };
             shared.env.heavy(work).await
         } else {
             let mut keyspace = shared.keyspace.write().await;
-            let done = quorate_engine::apply(&mut keyspace, at, &data.payload, plan.as_ref());
+            let done = apply(&mut keyspace, at, (&data.payload, plan.as_ref()), tells);
             shared.see(&keyspace);
             done.map_err(str::to_owned)
         };
-        let Outcome { replies, effects } = outcome.map_err(|what| {
+        let (Outcome { replies, effects }, told) = outcome.map_err(|what| {
             let text = format!("entry {id} cannot be applied: {what}");
             shared.failure.set(text.clone());
             io::Error::new(io::ErrorKind::InvalidData, text)
         })?;
+        if let Some(told) = told {
+            shared.followers.tell(id.index, &told);
+        }
         shared.applied.set(term, id.index);
         let mut replies = replies.into_iter();
         for item in items {
@@ -153,6 +159,20 @@ impl<E: Env> Machine<E> {
         self.conclude(id, data);
         self.shared.comparing.now();
     }
+}
+
+/// Applies, and tells followers if there are any.
+fn apply(
+    keyspace: &mut Keyspace,
+    at: Applied,
+    (payload, plan): (&[u8], Option<&Plan>),
+    tells: bool,
+) -> Result<(Outcome, Option<Bytes>), &'static str> {
+    if !tells {
+        return Ok((quorate_engine::apply(keyspace, at, payload, plan)?, None));
+    }
+    let (outcome, told) = quorate_engine::apply_told(keyspace, at, payload, plan)?;
+    Ok((outcome, Some(told)))
 }
 
 impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
@@ -236,6 +256,8 @@ impl<E: Env> RaftStateMachine<Config<E>> for Machine<E> {
             self.shared.see(&keyspace);
             std::mem::replace(&mut *place, keyspace)
         };
+        let index = meta.last_log_id.map_or(0, |id| id.index);
+        self.shared.followers.end(FeedEnd::Replaced(index));
         self.shared.saving.loaded(self.shared.env.wall_ms() / 1000);
         self.last = meta.last_log_id;
         self.told = meta.last_log_id;

@@ -4,6 +4,7 @@ use crate::backup::Backup;
 use crate::bootstrap::guard::Guard;
 use crate::bootstrap::{Bootstrap, Ground, Local};
 use crate::core::{Core, Settings, Storage};
+use crate::following::Feed;
 use crate::grpc::{GrpcTransport, connections_max, serve};
 use crate::host::{Host, random};
 use crate::load::Progress;
@@ -495,6 +496,15 @@ impl Node {
     pub async fn backup(&self) -> Result<Backup, String> {
         match self.core() {
             Some(core) => core.backup().await,
+            None => Err("the state is not loaded yet".to_owned()),
+        }
+    }
+
+    /// A fresh snapshot for a replica from outside, and what is applied behind it, of which no more
+    /// than so many bytes wait.
+    pub async fn follow(&self, bytes_max: u64) -> Result<(Backup, Feed), String> {
+        match self.core() {
+            Some(core) => core.follow(bytes_max).await,
             None => Err("the state is not loaded yet".to_owned()),
         }
     }

@@ -42,6 +42,9 @@ const STEP_SHARE: usize = 4;
 /// a host that others use, a processor was seen to be a tenth as fast for milliseconds.
 const STEP_MAX: Duration = Duration::from_micros(500);
 
+/// Why there is no snapshot of a cut that came during another's.
+pub(crate) const ALREADY: &str = "a snapshot is being made already";
+
 /// How long the last snapshot of a node that stops may take.
 const LAST_MAX: Duration = Duration::from_secs(20);
 /// How often it is looked whether the one before it is done.
@@ -129,6 +132,11 @@ impl Saving {
         let failed = state.missed.as_ref().filter(|_| state.last_failed);
         state.running.is_none()
             && failed.is_none_or(|(.., at)| at.saturating_add(RETRY_AFTER) < now)
+    }
+
+    /// Whether one is being taken.
+    pub(crate) fn is_busy(&self) -> bool {
+        lock(&self.state).running.is_some()
     }
 
     /// Whether the snapshot of this cut is still being taken; the error says why there is none.
@@ -243,6 +251,7 @@ impl<E: Env> Shared<E> {
         let members = self.guard.members().clone();
         let facts = Facts::<E> { cluster: self.settings.cluster, meta: meta.clone(), members };
         let facts = facts.to_fields();
+        self.followers.part();
         let (done, saved) = oneshot::channel();
         let since = self.env.elapsed();
         let index = meta.last_log_id.map_or(0, |id| id.index);
@@ -255,7 +264,7 @@ impl<E: Env> Shared<E> {
             None
         };
         let Some((frozen, changes)) = begun else {
-            let why = "a snapshot is being made already".to_owned();
+            let why = ALREADY.to_owned();
             tracing::info!(index, %why, "no snapshot of this cut");
             lock(&self.saving.state).missed = Some((index, why.clone(), since));
             let _ = done.send(Err(why));

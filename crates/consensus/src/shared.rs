@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::compare::Comparing;
 use crate::core::Settings;
 use crate::env::{Env, LogWriter};
+use crate::following::Followers;
 use crate::forward::Way;
 use crate::handover::Leaving;
 use crate::links::Links;
@@ -55,6 +56,8 @@ pub(crate) struct Shared<E: Env> {
     /// Written by `saving`.
     pub(crate) saving: Saving,
     pub(crate) queue: Queue,
+    /// Told by apply.
+    pub(crate) followers: Arc<Followers>,
     pub(crate) proposed: Proposed,
     pub(crate) reads: Reads,
     /// What is on its way to the leader; written by `forward`.
