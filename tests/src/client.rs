@@ -77,6 +77,16 @@ impl Client {
         commands.iter().map(|_| self.receive()).collect()
     }
 
+    /// The same for commands of any bytes.
+    pub fn pipeline_bytes(&mut self, commands: &[Vec<Vec<u8>>]) -> io::Result<Vec<Value>> {
+        let mut out = BytesMut::new();
+        for words in commands {
+            write_command(&mut out, words.iter().map(Vec::as_slice));
+        }
+        self.stream.write_all(&out)?;
+        commands.iter().map(|_| self.receive()).collect()
+    }
+
     /// Sends without waiting.
     pub fn send(&mut self, commands: &[&[&str]]) -> io::Result<()> {
         let mut out = BytesMut::new();

@@ -4,7 +4,7 @@
 //! to an engine in this process, so that the whole client surface is tested on real sockets without
 //! a cluster.
 
-use quorate_consensus::{Answer, Backup, KeyspaceGuard, Node, ReadError, Status};
+use quorate_consensus::{Answer, Backup, Feed, KeyspaceGuard, Node, ReadError, Status};
 use quorate_engine::{Db, Keyspace, Run};
 use std::future::Future;
 use std::ops::Deref;
@@ -36,6 +36,10 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     fn snapshot(&self) -> impl Future<Output = Result<u64, String>> + Send;
     /// Takes a snapshot to be sent to somebody.
     fn backup(&self) -> impl Future<Output = Result<Backup, String>> + Send;
+    /// Takes a snapshot for a replica from outside, and tells what is applied behind it; so many
+    /// bytes of that wait at most.
+    fn follow(&self, bytes_max: u64)
+    -> impl Future<Output = Result<(Backup, Feed), String>> + Send;
     /// Hands leadership to another voter, if this replica leads: to the one at this address, or to
     /// any.
     fn hand_over(&self, to: Option<&str>) -> impl Future<Output = Result<(), String>> + Send;
@@ -83,6 +87,13 @@ impl Backend for Node {
 
     fn backup(&self) -> impl Future<Output = Result<Backup, String>> + Send {
         Self::backup(self)
+    }
+
+    fn follow(
+        &self,
+        bytes_max: u64,
+    ) -> impl Future<Output = Result<(Backup, Feed), String>> + Send {
+        Self::follow(self, bytes_max)
     }
 
     fn hand_over(&self, to: Option<&str>) -> impl Future<Output = Result<(), String>> + Send {

@@ -57,6 +57,8 @@ pub(crate) struct Peer {
     pub(crate) names: Mutex<Names>,
     pub(crate) authenticated: AtomicBool,
     pub(crate) monitor: AtomicBool,
+    /// It follows as a replica.
+    pub(crate) replica: AtomicBool,
     pub(crate) no_evict: AtomicBool,
     pub(crate) no_touch: AtomicBool,
     pub(crate) resp3: AtomicBool,
@@ -97,6 +99,7 @@ impl Peer {
             names: Mutex::default(),
             authenticated: AtomicBool::new(false),
             monitor: AtomicBool::new(false),
+            replica: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             resp3: AtomicBool::new(false),
@@ -194,9 +197,10 @@ impl Peer {
         now_ms.saturating_sub(self.active_ms.load(Relaxed)) / 1000
     }
 
-    /// `N`ormal, m`O`nitor, `e` no-evict, `T` no-touch, `r`eadonly.
+    /// `N`ormal, `S` a replica, m`O`nitor, `e` no-evict, `T` no-touch, `r`eadonly.
     fn flags(&self) -> String {
         let bits = [
+            (&self.replica, 'S'),
             (&self.monitor, 'O'),
             (&self.no_evict, 'e'),
             (&self.no_touch, 'T'),

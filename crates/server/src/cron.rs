@@ -51,7 +51,8 @@ fn tend(peer: &Peer, tuned: &Tuned, shared: &Shared) {
     let idle_s = peer.idle_s();
     let known = peer.authenticated.load(Relaxed);
     let late = !known && tuned.password.is_some() && peer.since.elapsed().as_secs() >= AUTH_S;
-    let idle = tuned.timeout_s > 0 && idle_s >= tuned.timeout_s && !peer.monitor.load(Relaxed);
+    let stays = peer.monitor.load(Relaxed) || peer.replica.load(Relaxed);
+    let idle = tuned.timeout_s > 0 && idle_s >= tuned.timeout_s && !stays;
     if late || idle {
         peer.signal(KILL);
         return;

@@ -4,7 +4,7 @@
 //! in time. Tests can also have it answer as a cluster in trouble would.
 
 use crate::backend::Backend;
-use quorate_consensus::{Answer, Backup, MemberStatus, ReadError, Role, Status};
+use quorate_consensus::{Answer, Backup, Feed, MemberStatus, ReadError, Role, Status};
 use quorate_engine::{Applied, Db, Keyspace, Run, SealLimits, Stamp, apply, seal};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -142,6 +142,10 @@ impl Backend for Double {
     }
 
     async fn backup(&self) -> Result<Backup, String> {
+        Err("the double has no snapshots".to_owned())
+    }
+
+    async fn follow(&self, _: u64) -> Result<(Backup, Feed), String> {
         Err("the double has no snapshots".to_owned())
     }
 

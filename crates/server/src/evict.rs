@@ -24,7 +24,9 @@ pub(crate) fn evict(shared: &Shared) {
     if most == 0 || bytes <= most {
         return;
     }
-    peers.retain(|peer| !peer.no_evict.load(Relaxed) && gain(peer) > 0);
+    // What waits for a replica has a bound of its own.
+    let is_exempt = |peer: &Peer| peer.no_evict.load(Relaxed) || peer.replica.load(Relaxed);
+    peers.retain(|peer| !is_exempt(peer) && gain(peer) > 0);
     peers.sort_by_cached_key(|peer| (peer.held().run > 0, Reverse(gain(peer))));
     let all: usize = peers.iter().map(|peer| gain(peer)).sum();
     let enough = bytes.saturating_sub(all) <= most;

@@ -15,6 +15,7 @@ mod dev;
 #[cfg(test)]
 mod double;
 mod evict;
+mod followers;
 mod listen;
 mod logging;
 mod memory;

@@ -29,6 +29,8 @@ pub(crate) struct Memory {
     pub(crate) data: u64,
     /// Buffers of clients.
     pub(crate) clients: u64,
+    /// Of these, what waits for replicas of Redis.
+    pub(crate) replicas: u64,
     /// Entries of the log that are kept for followers.
     pub(crate) log: u64,
     /// What the operating system counts.
@@ -41,14 +43,15 @@ impl Memory {
     /// Adds it up. The first call with the state loaded fixes what counts as the process's own.
     pub(crate) fn now(shared: &Shared, process: &Figures, data: u64, log: u64) -> Self {
         let resident = process.rss_bytes;
-        let clients = shared.clients.bytes() as u64;
+        let replicas = shared.followers.waiting();
+        let clients = shared.clients.bytes() as u64 + replicas;
         let remembered = &shared.memory;
         let own = resident.saturating_sub(data + clients + log).clamp(1, STARTUP_BYTES_MAX);
         let startup = match remembered.startup.compare_exchange(0, own, Relaxed, Relaxed) {
             Ok(_) => own,
             Err(startup) => startup,
         };
-        let mut figures = Self { startup, data, clients, log, resident, peak: 0 };
+        let mut figures = Self { startup, data, clients, replicas, log, resident, peak: 0 };
         let used = figures.used();
         figures.peak = remembered.peak.fetch_max(used, Relaxed).max(used);
         figures

@@ -4,6 +4,7 @@
 
 use crate::clients::Clients;
 use crate::descriptors::Descriptors;
+use crate::followers::Followers;
 use crate::logging::Log;
 use crate::registry::{Entry, Registry};
 use crate::settings::{Scope, Settings, Tuned, shown};
@@ -80,6 +81,8 @@ pub(crate) struct Shared {
     pub(crate) started_unix_s: u64,
     /// Whether a snapshot is on its way to a backup client.
     pub(crate) sending_snapshot: AtomicBool,
+    /// Replicas of Redis that follow this node.
+    pub(crate) followers: Followers,
 }
 
 /// A wish to listen elsewhere.
@@ -122,6 +125,7 @@ impl Shared {
             writes_seen: AtomicU64::new(0),
             started_unix_s,
             sending_snapshot: AtomicBool::new(false),
+            followers: Followers::default(),
         }
     }
 

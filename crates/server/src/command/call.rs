@@ -1,6 +1,7 @@
 //! What a handler gets: the session's state and what all sessions share.
 
 use crate::clients::Peer;
+use crate::followers::Announced;
 use crate::registry::Entry;
 use crate::settings::Tuned;
 use crate::shared::Shared;
@@ -44,6 +45,8 @@ pub(crate) struct Client {
     pub(crate) preface: Vec<u8>,
     /// Close once what was answered is sent.
     pub(crate) closing: bool,
+    /// What it has said of itself as a replica.
+    pub(crate) announced: Announced,
     /// The settings in force when the session last looked.
     pub(crate) tuned: Arc<Tuned>,
 }
@@ -61,6 +64,7 @@ impl Client {
             mode: Mode::Exact,
             preface: Vec::new(),
             closing: false,
+            announced: Announced::default(),
             tuned,
         };
         let open = client.tuned.password.is_none();

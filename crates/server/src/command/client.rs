@@ -93,11 +93,11 @@ fn info(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
 
 fn list(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     let mut wanted: Option<Vec<u64>> = None;
+    let mut class = None;
     match (args.get(2), args.len()) {
         (None, _) => {}
         (Some(word), 4) if is(word, "TYPE") => match kill::class(args.at(3)) {
-            Ok(kill::Class::Normal) => {}
-            Ok(_) => wanted = Some(Vec::new()),
+            Ok(of) => class = Some(of),
             Err(refusal) => return refusal,
         },
         (Some(word), 4..) if is(word, "ID") => {
@@ -114,7 +114,8 @@ fn list(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     }
     let mut lines = String::new();
     for peer in call.shared.clients.all() {
-        if wanted.as_ref().is_none_or(|ids| ids.contains(&peer.id)) {
+        let is_meant = wanted.as_ref().is_none_or(|ids| ids.contains(&peer.id));
+        if is_meant && class.is_none_or(|class| class == kill::of(&peer)) {
             lines.push_str(&line(call, &peer));
             lines.push('\n');
         }

@@ -112,7 +112,8 @@ fn clients(text: &mut String, facts: &Facts<'_>) {
     let most = |figure: fn(&crate::clients::Peer) -> usize| {
         peers.iter().map(|peer| figure(peer)).max().unwrap_or(0)
     };
-    field(text, "connected_clients", shared.clients.count());
+    let followers = shared.followers.count();
+    field(text, "connected_clients", shared.clients.count().saturating_sub(followers));
     field(text, "cluster_connections", 0);
     field(text, "maxclients", shared.tuned().maxclients);
     field(text, "client_recent_max_input_buffer", most(|peer| peer.held().input));
@@ -168,8 +169,8 @@ fn memory(text: &mut String, facts: &Facts<'_>) {
     field(text, "mem_not_counted_for_evict", memory.overhead());
     field(text, "mem_replication_backlog", memory.log);
     field(text, "mem_total_replication_buffers", memory.log);
-    field(text, "mem_clients_slaves", 0);
-    field(text, "mem_clients_normal", memory.clients);
+    field(text, "mem_clients_slaves", memory.replicas);
+    field(text, "mem_clients_normal", memory.clients - memory.replicas);
     field(text, "mem_cluster_links", 0);
     field(text, "mem_aof_buffer", 0);
     field(text, "mem_allocator", "mimalloc");
@@ -271,9 +272,10 @@ fn stats(text: &mut String, facts: &Facts<'_>) {
         field(text, &format!("instantaneous_{name}_repl_kbps"), "0.00");
         field(text, &format!("total_net_repl_{name}_bytes"), 0);
     }
-    field(text, "sync_full", 0);
+    let followers = &facts.call.shared.followers;
+    field(text, "sync_full", followers.synced.load(Relaxed));
     field(text, "sync_partial_ok", 0);
-    field(text, "sync_partial_err", 0);
+    field(text, "sync_partial_err", followers.refused.load(Relaxed));
     field(text, "expired_keys", facts.view.status.expired_keys);
     // Deadlines are kept in order and met one by one, so none is overdue and no cycle runs.
     field(text, "expired_stale_perc", "0.00");
@@ -327,16 +329,27 @@ fn restored(facts: &Facts<'_>) -> u64 {
 fn replication(text: &mut String, facts: &Facts<'_>) {
     let status = facts.view.status;
     field(text, "role", "master");
-    field(text, "connected_slaves", replicas(status).1);
+    let followers = facts.call.shared.followers.all();
+    field(text, "connected_slaves", replicas(status).1 + followers.len());
+    let mut number = 0;
     if status.role == Role::Leader {
         let others = status.members.iter().filter(|it| it.node != status.node && it.live);
-        for (at, member) in others.enumerate() {
+        for member in others {
             let (host, port) = member.resp_address.rsplit_once(':').unwrap_or(("", "0"));
             let offset = member.matched.unwrap_or(0);
             let lag = status.commit_index.saturating_sub(offset).min(1);
             let line = format!("ip={host},port={port},state=online,offset={offset},lag={lag}");
-            field(text, &format!("slave{at}"), line);
+            field(text, &format!("slave{number}"), line);
+            number += 1;
         }
+    }
+    // Their offset is the log entry that they have, as everybody's here is.
+    for follower in followers {
+        let (host, port, state) = (&follower.host, follower.port, follower.state());
+        let (offset, lag) = (follower.index.load(Relaxed), follower.silent_ms() / 1000);
+        let line = format!("ip={host},port={port},state={state},offset={offset},lag={lag}");
+        field(text, &format!("slave{number}"), line);
+        number += 1;
     }
     field(text, "master_failover_state", "no-failover");
     field(text, "master_replid", replication_id(status));
@@ -462,8 +475,29 @@ fn quorate(text: &mut String, facts: &Facts<'_>) {
     let log = &facts.call.shared.outside.log;
     field(text, "log_lines_lost", log.lines_lost());
     field(text, "log_lines_held", log.lines_held());
+    followers(text, facts);
     let given = all().filter(|row| facts.call.shared.settings.is_given(row.name)).count();
     field(text, "settings_given", given);
+}
+
+/// Replicas of Redis, in bytes of their streams.
+fn followers(text: &mut String, facts: &Facts<'_>) {
+    let followers = &facts.call.shared.followers;
+    field(text, "redis_replicas", followers.count());
+    field(text, "redis_replicas_cut", followers.cut.load(Relaxed));
+    for (number, follower) in followers.all().iter().enumerate() {
+        let (host, port, state) = (&follower.host, follower.port, follower.state());
+        let figure = |it: &std::sync::atomic::AtomicU64| it.load(Relaxed);
+        let line = format!(
+            "ip={host},port={port},state={state},sent={},acked={},waiting={},index={},lag={}",
+            figure(&follower.sent),
+            figure(&follower.acked),
+            figure(&follower.waiting),
+            figure(&follower.index),
+            follower.silent_ms() / 1000
+        );
+        field(text, &format!("redis_replica{number}"), line);
+    }
 }
 
 #[cfg(test)]

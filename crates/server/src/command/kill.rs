@@ -4,23 +4,30 @@ use super::work::Work;
 use super::{Call, int, is, syntax_error, text};
 use crate::clients::{KILL, Peer};
 use quorate_resp::{Args, Reply, up_to_zero};
+use std::sync::atomic::Ordering::Relaxed;
 
-/// Redis's classes of clients. Everybody is a normal client here.
+/// Redis's classes of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     Normal,
-    Other,
+    Replica,
+    /// One that nobody is here.
+    Nobody,
 }
 
 /// The class of this name.
 pub(super) fn class(name: &[u8]) -> Result<Class, Reply<'static>> {
     match name {
         name if is(name, "normal") => Ok(Class::Normal),
-        name if ["master", "slave", "replica", "pubsub"].iter().any(|word| is(name, word)) => {
-            Ok(Class::Other)
-        }
+        name if ["slave", "replica"].iter().any(|word| is(name, word)) => Ok(Class::Replica),
+        name if ["master", "pubsub"].iter().any(|word| is(name, word)) => Ok(Class::Nobody),
         name => Err(Reply::error_of(&[b"ERR Unknown client type '", up_to_zero(name), b"'"])),
     }
+}
+
+/// The class of a client.
+pub(super) fn of(peer: &Peer) -> Class {
+    if peer.replica.load(Relaxed) { Class::Replica } else { Class::Normal }
 }
 
 /// Who is meant.
@@ -44,7 +51,7 @@ impl Filter {
         self.id.is_none_or(|id| id == peer.id)
             && self.address.as_ref().is_none_or(|text| *text == peer.address.to_string())
             && self.local.as_ref().is_none_or(|text| *text == peer.local.to_string())
-            && self.class.is_none_or(|class| class == Class::Normal)
+            && self.class.is_none_or(|class| class == of(peer))
             && self.max_age_s.is_none_or(|age| peer.since.elapsed().as_secs() >= age)
             && !(self.skip_me && peer.id == me)
     }

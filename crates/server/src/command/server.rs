@@ -82,19 +82,27 @@ fn time(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
 
 /// Every node takes writes, so every node says `master`: clients that look for one find it
 /// anywhere.
-fn role(_: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
+fn role(call: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
     let status = view.status;
     let others = status.members.iter().filter(|member| {
         member.node != status.node
             && (member.live || status.role != quorate_consensus::Role::Leader)
     });
-    let replicas = others
+    let mut replicas: Vec<Reply<'static>> = others
         .map(|member| {
             let (host, port) = member.resp_address.rsplit_once(':').unwrap_or(("", "0"));
             let index = member.matched.unwrap_or(status.commit_index).to_string();
             Reply::Array(vec![bulk(host), bulk(port), bulk(index)])
         })
         .collect();
+    replicas.extend(call.shared.followers.all().iter().map(|follower| {
+        let index = follower.index.load(std::sync::atomic::Ordering::Relaxed).to_string();
+        Reply::Array(vec![
+            bulk(follower.host.clone()),
+            bulk(follower.port.to_string()),
+            bulk(index),
+        ])
+    }));
     let offset = Reply::Int(status.commit_index as i64);
     Reply::Array(vec![bulk("master"), offset, Reply::Array(replicas)])
 }

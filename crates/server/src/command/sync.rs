@@ -1,13 +1,18 @@
-//! What a backup client asks: `SYNC`, `PSYNC` and `REPLCONF`, as Redis's replicas speak.
+//! What a replica or a backup client asks: `SYNC`, `PSYNC` and `REPLCONF`, as Redis's replicas
+//! speak.
 //!
-//! They get a snapshot and then silence. A stream of commands behind it would not be a replica of
-//! this cluster, only of one node's log.
+//! They get a snapshot and, unless they want it alone, the stream of what is applied here behind
+//! it, in commands of Redis 7.0. Nobody can go on where a stream ended: PSYNC always gives
+//! everything.
 
-use super::{Call, Row, Run, Work, is, least};
+use super::{Call, Row, Run, Work, int, is, least, not_an_integer, syntax_error, text};
 use quorate_engine::{Arity, Flags};
 use quorate_resp::{Args, Reply};
+use std::sync::atomic::Ordering::Relaxed;
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
+/// Bytes of an address that a replica announces, as in Redis.
+const HOST_BYTES_MAX: usize = 255;
 
 /// The rows.
 pub(super) const COMMANDS: &[Row] = &[
@@ -15,29 +20,72 @@ pub(super) const COMMANDS: &[Row] = &[
         "SYNC",
         Arity::Exactly(1),
         Run::Ask(|_, _| Ok(Work::Snapshot { heading: false })),
-        "Sends a snapshot to a backup client.",
+        "Sends a snapshot to a backup client or a replica, and then what follows it.",
     )
     .after_loading()
     .flags(ADMIN),
     Row::new(
         "PSYNC",
         least(3),
-        Run::Ask(|_, _| Ok(Work::Snapshot { heading: true })),
-        "Sends a snapshot, under a heading.",
+        Run::Ask(psync),
+        "Sends a snapshot to a replica, and then what follows it.",
     )
     .after_loading()
     .flags(ADMIN)
     .since("2.8.0"),
-    Row::new("REPLCONF", least(1), Run::Here(replconf), "Takes note of what a replica is.")
+    Row::new("REPLCONF", least(1), Run::Ask(replconf), "Takes note of what a replica is.")
         .flags(ADMIN)
         .since("3.0.0"),
 ];
 
-fn replconf(_: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
-    // A replica that acknowledges, or asks us to, expects no answer in Redis either; nothing makes
-    // one do so here.
-    if args.len() > 1 && is(args.at(1), "getack") {
-        return Reply::error("ERR this node has no master");
+fn psync(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
+    if args.len() > 3 {
+        return Err(Reply::error(
+            "ERR PSYNC FAILOVER is not supported: nobody takes over a cluster",
+        ));
     }
-    Reply::OK
+    int(args.at(2)).ok_or_else(not_an_integer)?;
+    if args.at(1) != b"?" {
+        call.shared.followers.refused.fetch_add(1, Relaxed);
+    }
+    Ok(Work::Snapshot { heading: true })
+}
+
+fn replconf(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
+    if args.len().is_multiple_of(2) {
+        return Err(syntax_error());
+    }
+    let announced = &mut call.client.announced;
+    let options: Vec<&[u8]> = args.from(1).iter().collect();
+    for pair in options.chunks(2) {
+        let [option, value] = pair else { continue };
+        match option {
+            // How far a replica is. It expects no answer, from Redis neither.
+            option if is(option, "ack") => return Ok(Work::Nothing),
+            option if is(option, "getack") => {
+                return Err(Reply::error("ERR this node has no master"));
+            }
+            option if is(option, "listening-port") => {
+                let port = int(value).ok_or_else(not_an_integer)?;
+                announced.port = u16::try_from(port).unwrap_or(0);
+            }
+            option if is(option, "ip-address") => {
+                if value.len() > HOST_BYTES_MAX {
+                    return Err(Reply::error("ERR REPLCONF ip-address is too long"));
+                }
+                announced.host = Some(text(value).into_owned()).filter(|host| !host.is_empty());
+            }
+            option if is(option, "rdb-only") => {
+                announced.rdb_only = int(value).ok_or_else(not_an_integer)? != 0;
+            }
+            option if is(option, "rdb-filter-only") => {
+                return Err(Reply::error(
+                    "ERR rdb-filter-only is not supported: a snapshot is sent whole, and there are \
+                     no functions in it",
+                ));
+            }
+            _ => {}
+        }
+    }
+    Err(Reply::OK)
 }

@@ -45,6 +45,8 @@ pub(crate) enum Work {
     Kill(Vec<Arc<Peer>>, Reply<'static>),
     /// An internal command through the log; its reply is the answer.
     Log(Vec<Vec<u8>>),
+    /// REPLCONF ACK: neither anything to do nor an answer.
+    Nothing,
     /// SYNC, PSYNC (with a heading): the session itself sends a snapshot.
     Snapshot { heading: bool },
     /// SHUTDOWN.
@@ -88,7 +90,7 @@ pub(crate) async fn perform<B: Backend>(
         Work::Wait(count, ms) => Some(wait(node, count, ms).await),
         Work::Configure(changes) => Some(super::config::apply(node, shared, &changes).await),
         // Taken by the session before it comes here.
-        Work::Snapshot { .. } => None,
+        Work::Snapshot { .. } | Work::Nothing => None,
         Work::RewriteConfig => Some(super::config::rewrite(shared)),
         Work::Sleep(time) => {
             tokio::time::sleep(time).await;

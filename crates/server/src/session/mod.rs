@@ -6,6 +6,7 @@
 //! commands because nothing overtakes: a batch is served piece after piece.
 
 mod batch;
+mod follow;
 mod intake;
 mod refusal;
 mod replies;

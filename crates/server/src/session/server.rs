@@ -45,7 +45,9 @@ impl<B: Backend> Session<B> {
         if let Some(Reply::Error(line)) = &reply {
             self.shared.stats.failed(entry.id, line.as_bytes());
         }
-        let nanos = started.elapsed().as_nanos() as u64;
+        // What a replica was sent until it went is no measure of anything.
+        let ended = self.client.closing;
+        let nanos = if ended { 0 } else { started.elapsed().as_nanos() as u64 };
         self.note(entry, nanos, self.intake.args());
         self.intake.consume();
         if self.intake.limits.authenticated != self.client.authenticated {

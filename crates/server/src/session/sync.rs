@@ -1,14 +1,17 @@
-//! Sending a snapshot to a backup client: `$<length>` and the bytes, read from its file in pieces.
+//! Sending a snapshot to a backup client or a replica: `$<length>` and the bytes, read from its
+//! file in pieces. A replica then follows (see [`follow`](super::follow)).
 //!
 //! Memory holds one piece, whatever the snapshot's size; the disk is read beside the event loop.
 //! While the snapshot is being made the client gets a newline now and then, as from Redis, and
 //! knows that nobody has died.
 
 use super::Session;
+use super::follow::waiting_max;
 use crate::backend::Backend;
 use crate::clients::KILL;
+use crate::followers::Follower;
 use crate::shared::Shared;
-use quorate_consensus::Backup;
+use quorate_consensus::{Backup, Feed};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,45 +34,97 @@ impl Drop for Turn {
     }
 }
 
+/// One in the list of those that follow, for as long as it does.
+struct Listed(Arc<Shared>, Arc<Follower>);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.0.followers.remove(&self.1);
+        self.1.peer.replica.store(false, Relaxed);
+    }
+}
+
 impl<B: Backend> Session<B> {
-    /// Sends a snapshot; when that fails half way the connection is of no use any more.
+    /// Sends a snapshot, and what follows it unless the client wants the snapshot alone. When
+    /// that fails half way, or ends, the connection is of no use any more.
+    ///
+    /// `heading`: it asked with PSYNC.
     pub(super) async fn send_snapshot(&mut self, heading: bool) {
         if self.shared.sending_snapshot.swap(true, Relaxed) {
-            self.output
-                .extend_from_slice(b"-ERR a snapshot is being sent to another client already\r\n");
+            self.refuse_snapshot(heading, "a snapshot is being sent to another client already");
             return;
         }
         let turn = Turn(Arc::clone(&self.shared));
         let address = self.client.peer.address;
         tracing::info!(%address, "a client asks for a snapshot");
-        match self.make_and_send(heading).await {
-            Ok(bytes) => tracing::info!(%address, bytes, "snapshot sent"),
-            Err(why) => {
-                tracing::warn!(%address, why, "the snapshot was not sent");
-                self.client.closing = true;
-            }
-        }
-        drop(turn);
-    }
-
-    async fn make_and_send(&mut self, heading: bool) -> Result<u64, String> {
-        if heading {
-            let status = self.node.status();
-            let id = format!("{:0<40}", status.cluster);
-            let line = format!("+FULLRESYNC {id} {}\r\n", status.commit_index);
-            self.output.extend_from_slice(line.as_bytes());
-        }
         // What was answered before goes first.
         let earlier = std::mem::take(&mut self.output);
-        self.send(&earlier).await?;
-        let backup = match self.make().await {
-            Ok(backup) => backup,
-            Err(why) => {
-                let line = format!("-ERR {}\r\n", why.replace(['\r', '\n'], " "));
-                self.send(line.as_bytes()).await?;
-                return Err(why);
-            }
+        let outcome = match self.send(&earlier).await {
+            Ok(()) if self.client.announced.rdb_only => self.serve_backup(heading).await,
+            Ok(()) => self.serve_replica(heading, turn).await,
+            Err(why) => Err(why),
         };
+        if let Err(why) = outcome {
+            tracing::warn!(%address, why, "the snapshot was not sent");
+            self.client.closing = true;
+        }
+    }
+
+    /// Says that there is none now. After PSYNC a replica takes `-ERR` for a master that knows no
+    /// PSYNC, and would ask with SYNC, without offsets; after this it asks again.
+    fn refuse_snapshot(&mut self, heading: bool, why: &str) {
+        let code = if heading { "NOMASTERLINK" } else { "ERR" };
+        let line = format!("-{code} {}\r\n", why.replace(['\r', '\n'], " "));
+        self.output.extend_from_slice(line.as_bytes());
+    }
+
+    /// Sends a snapshot and nothing behind it.
+    async fn serve_backup(&mut self, heading: bool) -> Result<(), String> {
+        let node = self.node.clone();
+        let Some(backup) = self.made(heading, node.backup()).await? else { return Ok(()) };
+        if heading {
+            let index = self.node.status().commit_index;
+            let line = format!("+FULLRESYNC {:0<40} {index}\r\n", self.node.status().cluster);
+            self.send(line.as_bytes()).await?;
+        }
+        let bytes = self.send_whole(&backup).await?;
+        tracing::info!(address = %self.client.peer.address, bytes, "snapshot sent");
+        Ok(())
+    }
+
+    /// Sends a snapshot and what is applied behind it, for as long as the replica takes it.
+    async fn serve_replica(&mut self, heading: bool, turn: Turn) -> Result<(), String> {
+        let bytes_max = waiting_max(self.client.tuned.output_replica);
+        let node = self.node.clone();
+        let made = self.made(heading, node.follow(bytes_max)).await?;
+        let Some((backup, feed)) = made else { return Ok(()) };
+        if heading {
+            let id = self.shared.followers.name(&self.shared.run_id);
+            self.send(format!("+FULLRESYNC {id} 0\r\n").as_bytes()).await?;
+        }
+        let listed = self.list(&feed);
+        let bytes = self.send_whole(&backup).await?;
+        drop((backup, turn));
+        let follower = Arc::clone(&listed.1);
+        let address = self.client.peer.address;
+        self.shared.followers.synced.fetch_add(1, Relaxed);
+        tracing::info!(%address, bytes, "snapshot sent; the replica follows from here on");
+        self.follow(feed, &follower, heading).await;
+        Ok(())
+    }
+
+    /// Notes that the client follows.
+    fn list(&self, feed: &Feed) -> Listed {
+        let (peer, announced) = (&self.client.peer, &self.client.announced);
+        let host = announced.host.clone().unwrap_or_else(|| peer.address.ip().to_string());
+        let at = (host, announced.port);
+        let follower = Arc::new(Follower::new(Arc::clone(peer), at, feed.index()));
+        self.shared.followers.add(&follower);
+        peer.replica.store(true, Relaxed);
+        Listed(Arc::clone(&self.shared), follower)
+    }
+
+    async fn send_whole(&mut self, backup: &Backup) -> Result<u64, String> {
         self.send(format!("${}\r\n", backup.bytes()).as_bytes()).await?;
         let mut at = 0;
         while at < backup.bytes() {
@@ -80,13 +135,23 @@ impl<B: Backend> Session<B> {
         Ok(at)
     }
 
-    /// Makes the snapshot, with signs of life to the client.
-    async fn make(&mut self) -> Result<Backup, String> {
-        let node = self.node.clone();
-        let mut making = pin!(node.backup());
+    /// Awaits a snapshot, with signs of life to the client; `None`: there is none, and the client
+    /// was told.
+    async fn made<T>(
+        &mut self,
+        heading: bool,
+        making: impl Future<Output = Result<T, String>>,
+    ) -> Result<Option<T>, String> {
+        let mut making = pin!(making);
         loop {
             match tokio::time::timeout(ALIVE_EVERY, making.as_mut()).await {
-                Ok(outcome) => return outcome,
+                Ok(Ok(made)) => return Ok(Some(made)),
+                Ok(Err(why)) => {
+                    let address = self.client.peer.address;
+                    tracing::warn!(%address, why, "there is no snapshot to be sent");
+                    self.refuse_snapshot(heading, &why);
+                    return Ok(None);
+                }
                 Err(_) => self.send(b"\n").await?,
             }
         }

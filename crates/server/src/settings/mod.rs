@@ -16,7 +16,7 @@ mod value;
 pub(crate) use document::{listing, page};
 pub(crate) use file::{parse_file, quoted, rewrite_file};
 pub(crate) use replicated::{kept, shown};
-pub(crate) use tuned::{Allow, Tuned, merge_output_limits};
+pub(crate) use tuned::{Allow, OutputLimit, Tuned, merge_output_limits};
 pub(crate) use value::Kind;
 
 use std::collections::BTreeMap;

@@ -73,7 +73,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "client-output-buffer-limit",
         OutputLimits,
-        "normal 268435456 67108864 60 slave 0 0 0 pubsub 33554432 8388608 60",
+        "normal 268435456 67108864 60 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
         "Replies that may wait for a client before it is closed.",
     ),
     Setting::new(

@@ -27,6 +27,7 @@ pub(crate) struct Tuned {
     /// Of all clients; 0 is no limit.
     pub(crate) clients_bytes_max: usize,
     pub(crate) output_normal: OutputLimit,
+    pub(crate) output_replica: OutputLimit,
     pub(crate) slowlog_slower_us: i64,
     pub(crate) slowlog_len_max: usize,
     pub(crate) latency_tracking: bool,
@@ -58,6 +59,7 @@ impl Tuned {
             query_bytes_max: size("client-query-buffer-limit"),
             clients_bytes_max: part_of(&get("maxmemory-clients"), memory_bytes),
             output_normal: output_limit(&get("client-output-buffer-limit"), "normal"),
+            output_replica: output_limit(&get("client-output-buffer-limit"), "slave"),
             slowlog_slower_us: number("slowlog-log-slower-than"),
             slowlog_len_max: size("slowlog-max-len"),
             latency_tracking: get("latency-tracking") == "yes",
