@@ -33,6 +33,8 @@ pub(crate) const BATCH_COMMANDS_MAX: usize = 8192;
 const PATIENCE_ROUNDS: usize = 4;
 /// Due keys removed by one entry besides those it names.
 const EXPIRE_MAX: usize = 200;
+/// Sealing more bytes is long work: they are copied.
+const SEAL_BYTES_MAX: usize = 2 << 20;
 /// Above this estimate applying is long work, nanoseconds.
 const HEAVY_NS: u64 = 2_000_000;
 /// How long the outcome of a proposal is waited for, besides the time its commands take.
@@ -167,12 +169,13 @@ async fn seal<E: Env>(
     };
     let runs: Vec<Run> = items.iter().filter_map(run).collect();
     let limits = SealLimits { refuse_writes: refusal, expire_max: EXPIRE_MAX };
-    let seed = seed(shared, term);
-    let keyspace = shared.keyspace.read().await;
+    let mut seed = seed(shared, term);
+    let bytes: usize = runs.iter().map(|run| run.commands.len()).sum();
+    let keyspace = shared.keyspace.clone().read_owned().await;
     let now_ms = shared.leader_clock().max(keyspace.now_ms());
-    let sealed = quorate_engine::seal(&keyspace, &runs, &Stamp { now_ms, seed }, &limits);
-    drop(keyspace);
-    let mut seed = seed;
+    let stamp = Stamp { now_ms, seed };
+    let work = move || quorate_engine::seal(&keyspace, &runs, &stamp, &limits);
+    let sealed = if bytes > SEAL_BYTES_MAX { shared.env.heavy(work).await } else { work() };
     if sealed.cost_ns > HEAVY_NS {
         seed |= Data::HEAVY;
     }

@@ -78,6 +78,11 @@ const COMMAND_NS: u64 = 300;
 const ARG_NS: u64 = 100;
 const EXPIRY_NS: u64 = 500;
 
+/// Bytes of a command beyond which copying and digesting them costs more than anything else,
+const LARGE_BYTES: usize = 64 << 10;
+/// and nanoseconds for each, by and large.
+const BYTE_NS: u64 = 1;
+
 /// Due fields of a hash that go in front of a write that names it. If there are more, stock Redis
 /// may make something else of the write.
 const NAMED_FIELDS_MAX: usize = 256;
@@ -179,6 +184,9 @@ impl<'a> Sealer<'a> {
             at = end;
             let args = parser.args(rest);
             self.place.1 = start;
+            if len > LARGE_BYTES {
+                self.cost_ns = self.cost_ns.saturating_add(len as u64 * BYTE_NS);
+            }
             match self.judge(run.db, args) {
                 Verdict::Plain => {
                     if stretch.end != start {

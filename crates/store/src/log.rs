@@ -312,6 +312,11 @@ impl<D: Disk> Log<D> {
         self.shared.writer().flush(&self.shared)
     }
 
+    /// Bytes that wait to be written.
+    pub fn queued_bytes(&self) -> u64 {
+        self.shared.inner().queued_bytes
+    }
+
     /// Writes what could wait for company (committed marks, how far the log is known durable),
     /// without a sync. For moments of rest; [`Log::wait_queued`] does it by itself.
     pub fn write_marks(&self) -> Result<(), StoreError> {
