@@ -26,15 +26,12 @@ pub(crate) async fn run<B: Backend>(node: B, shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         let now = shared.stats.commands_total.load(Relaxed);
-        let rate = now.saturating_sub(before) * 1000 / ROUND.as_millis() as u64;
-        shared.stats.ops_per_second.store(rate, Relaxed);
+        shared.stats.ops_per_second.store(per_second(now, before), Relaxed);
         before = now;
         let stats = &shared.stats;
         let bytes = (stats.bytes_in.load(Relaxed), stats.bytes_out.load(Relaxed));
-        let each =
-            |now: u64, before: u64| now.saturating_sub(before) * 1000 / ROUND.as_millis() as u64;
-        stats.bytes_per_second.0.store(each(bytes.0, bytes_before.0), Relaxed);
-        stats.bytes_per_second.1.store(each(bytes.1, bytes_before.1), Relaxed);
+        stats.bytes_per_second.0.store(per_second(bytes.0, bytes_before.0), Relaxed);
+        stats.bytes_per_second.1.store(per_second(bytes.1, bytes_before.1), Relaxed);
         bytes_before = bytes;
         let tuned = shared.tuned();
         for peer in shared.clients.all() {
@@ -45,6 +42,11 @@ pub(crate) async fn run<B: Backend>(node: B, shared: Arc<Shared>) {
         let cluster = node.peek().await.settings().clone();
         shared.see_cluster(&cluster);
     }
+}
+
+/// What a counter that was looked at a round ago gained.
+fn per_second(now: u64, before: u64) -> u64 {
+    now.saturating_sub(before) * 1000 / ROUND.as_millis() as u64
 }
 
 fn tend(peer: &Peer, tuned: &Tuned, shared: &Shared) {
