@@ -52,14 +52,15 @@ fn a_leader_whose_disk_is_full_hands_over_before_it_refuses_anything() {
 }
 
 #[test]
-fn a_month_of_daily_snapshots_leaves_little_behind() {
+fn a_month_of_snapshots_leaves_little_behind() {
     SimRt::with_seed(12).block_on(async {
         let (cluster, at, leader) = founded().await;
         let mut most = 0;
         for day in 0..31 {
             set(&leader, "key", 100 + day).await;
             leader.core.snapshot().await.expect("nothing is in its way");
-            SimRt::sleep(Duration::from_secs(86_400 / 31)).await;
+            // Time for the housekeeper to look; a day of heartbeats would show nothing more.
+            SimRt::sleep(Duration::from_mins(1)).await;
             most = most.max(leader.core.status().log_disk_bytes);
         }
         // A quarter of what is logged between two snapshots, and two segments; one more until the
