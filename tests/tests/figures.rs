@@ -57,6 +57,28 @@ fn no_figure_of_redis_is_missing() {
     assert_eq!(missing, reasons);
 }
 
+/// Whoever has an answer to a write finds it in the figures of the same node, whoever leads.
+#[test]
+fn a_follower_shows_its_clients_writes() {
+    let cluster = Cluster::start("shows", 3, &[]);
+    let follower = (cluster.leader() + 1) % 3;
+    let mut client = cluster.replicas[follower].client().expect("it answers");
+    let mut keys = || {
+        let info = client.call(&["INFO", "keyspace"]).expect("an answer");
+        let line = text(&info).expect("text");
+        let count = line.split_once("db5:keys=").map_or("0", |(_, rest)| rest);
+        let count = count.split(',').next().unwrap_or_default().to_owned();
+        count.parse::<usize>().expect("a number")
+    };
+    assert_eq!(keys(), 0);
+    let mut writer = cluster.replicas[follower].client().expect("it answers");
+    writer.call(&["SELECT", "5"]).expect("an answer");
+    for number in 1..=200 {
+        writer.call(&["SET", &format!("key{number}"), "1"]).expect("an answer");
+        assert_eq!(keys(), number);
+    }
+}
+
 #[test]
 fn memory_adds_up() {
     let cluster = Cluster::start("memory", 1, &[]);
