@@ -222,7 +222,7 @@ impl Peer {
             text,
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 \
              ssub=0 multi=-1 qbuf={input} qbuf-free={} argv-mem={} multi-mem=0 rbs=0 \
-             rbp=0 obl={output} oll=0 omem={} tot-mem={} events=r cmd={} user=default redir=-1 \
+             rbp=0 obl=0 oll=0 omem={output} tot-mem={} events=r cmd={} user=default redir=-1 \
              resp={} lib-name={} lib-ver={}",
             self.id,
             self.address,
@@ -235,7 +235,6 @@ impl Peer {
             self.db.load(Relaxed),
             held.input.saturating_sub(input),
             held.run,
-            held.output,
             self.bytes(),
             if command.is_empty() { "NULL" } else { command },
             if self.resp3.load(Relaxed) { 3 } else { 2 },

@@ -126,7 +126,9 @@ impl Intake {
 
     /// Bytes that wait, and bytes taken for them.
     pub(super) fn sizes(&self) -> (usize, usize) {
-        let taken = self.buffer.capacity() + self.parser.bytes() + self.gathered.copied.capacity();
+        // What the parser always keeps is no burden: an idle client takes nothing.
+        let spans = self.parser.bytes().saturating_sub(KEEP_BYTES);
+        let taken = self.buffer.capacity() + spans + self.gathered.copied.capacity();
         (self.buffer.len() - self.done, taken)
     }
 
