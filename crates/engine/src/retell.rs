@@ -134,15 +134,13 @@ impl Teller {
     }
 
     /// The keys that a record names, as they are now.
-    fn wholes(&mut self, cx: &Reader<'_>, Record { spec, args, .. }: Record<'_>) {
-        let elsewhere = spec.meta.flags.has(Flags::OTHER_DB);
-        let others = args.iter().filter_map(parse_db).filter(|_| elsewhere);
-        let mut dbs: Vec<Db> = others.chain([cx.db]).collect();
+    fn wholes(&mut self, cx: &Reader<'_>, record: Record<'_>) {
+        let mut dbs: Vec<Db> = databases(cx, record).collect();
         dbs.sort_unstable();
         dbs.dedup();
         for db in dbs {
-            for at in spec.meta.keys.positions(args) {
-                self.whole(&Reader { db, ..*cx }, args.at(at));
+            for at in record.spec.meta.keys.positions(record.args) {
+                self.whole(&Reader { db, ..*cx }, record.args.at(at));
             }
         }
     }
@@ -187,14 +185,23 @@ fn member(reply: &Reply<'_>) -> Vec<u8> {
 }
 
 /// Whether a record names a hash some of whose fields are due and not removed.
-fn meets_due_fields(cx: &Reader<'_>, Record { spec, args, .. }: Record<'_>) -> bool {
-    let elsewhere = spec.meta.flags.has(Flags::OTHER_DB);
-    let others = args.iter().filter_map(parse_db).filter(|_| elsewhere);
-    others.chain([cx.db]).any(|db| {
+fn meets_due_fields(cx: &Reader<'_>, record: Record<'_>) -> bool {
+    databases(cx, record).any(|db| {
+        let Record { spec, args, .. } = record;
         let mut keys = spec.meta.keys.positions(args);
         let now_ms = cx.now_ms();
         keys.any(|at| !cx.keyspace.due_fields_of(db, args.at(at), now_ms, 1).0.is_empty())
     })
+}
+
+/// The databases that a record may name keys of: its own, and those among its arguments.
+fn databases<'a>(
+    cx: &Reader<'_>,
+    Record { spec, args, .. }: Record<'a>,
+) -> impl Iterator<Item = Db> + use<'a> {
+    let elsewhere = spec.meta.flags.has(Flags::OTHER_DB);
+    let others = args.iter().filter_map(parse_db).filter(move |_| elsewhere);
+    others.chain([cx.db])
 }
 
 #[cfg(test)]
