@@ -278,7 +278,7 @@ impl Clients {
     /// Removes a client whose session ended.
     pub(crate) fn remove(&self, peer: &Peer) {
         self.set_monitor(peer, false);
-        self.hold(peer, Held::default());
+        self.note(peer, Held::default());
         if self.lock().remove(&peer.id).is_some() {
             self.count.fetch_sub(1, Relaxed);
         }
@@ -286,16 +286,14 @@ impl Clients {
 
     /// Notes what a client holds; true if all of them hold too much.
     pub(crate) fn hold(&self, peer: &Peer, held: Held) -> bool {
-        if peer.evicted.load(Relaxed) {
-            return false;
-        }
+        !peer.evicted.load(Relaxed) && self.note(peer, held)
+    }
+
+    fn note(&self, peer: &Peer, held: Held) -> bool {
         let now = held.input + held.run + held.output;
-        // Nobody else writes here.
-        let put = |figure: &AtomicUsize, bytes: usize| {
-            let before = figure.load(Relaxed);
-            figure.store(bytes, Relaxed);
-            before
-        };
+        // Swapped, since whoever closes a client for what it holds writes here beside its session:
+        // the sum stays that of the figures.
+        let put = |figure: &AtomicUsize, bytes: usize| figure.swap(bytes, Relaxed);
         let before = put(&peer.held_input, held.input)
             + put(&peer.held_run, held.run)
             + put(&peer.held_output, held.output);
@@ -311,8 +309,8 @@ impl Clients {
 
     /// Marks a client as one that is closed for what it holds.
     pub(crate) fn give_up(&self, peer: &Peer) {
-        self.hold(peer, Held::default());
         peer.evicted.store(true, Relaxed);
+        self.note(peer, Held::default());
         peer.signal(KILL);
     }
 

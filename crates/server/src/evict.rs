@@ -18,10 +18,13 @@ const ORDINARY_BYTES: usize = 64 << 10;
 #[cold]
 pub(crate) fn evict(shared: &Shared) {
     let most = shared.clients.bytes_max();
+    if most == 0 {
+        return;
+    }
     let mut peers = shared.clients.all();
     peers.retain(|peer| !peer.evicted.load(Relaxed));
     let mut bytes: usize = peers.iter().map(|peer| peer.bytes()).sum();
-    if most == 0 || bytes <= most {
+    if bytes <= most {
         return;
     }
     // What waits for a replica has a bound of its own.
