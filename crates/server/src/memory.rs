@@ -4,6 +4,7 @@
 //! The parts are counted where they are held. Only the last is measured: what was resident when the
 //! node had its state, less the data, so that a small node does not look like a fragmented one.
 
+use crate::command::View;
 use crate::process::Figures;
 use crate::shared::Shared;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -41,15 +42,19 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// Adds it up. The first call with the state loaded fixes what counts as the process's own.
-    pub(crate) fn now(shared: &Shared, process: &Figures, data: u64, log: u64) -> Self {
+    pub(crate) fn now(shared: &Shared, process: &Figures, view: &View<'_>) -> Self {
+        let (data, log) = (view.keyspace.used_bytes(), view.status.log_cached_bytes);
         let resident = process.rss_bytes;
         let replicas = shared.followers.waiting();
         let clients = shared.clients.bytes() as u64 + replicas;
         let remembered = &shared.memory;
         let own = resident.saturating_sub(data + clients + log).clamp(1, STARTUP_BYTES_MAX);
-        let startup = match remembered.startup.compare_exchange(0, own, Relaxed, Relaxed) {
-            Ok(_) => own,
-            Err(startup) => startup,
+        if view.status.loading.is_none() {
+            let _ = remembered.startup.compare_exchange(0, own, Relaxed, Relaxed);
+        }
+        let startup = match remembered.startup.load(Relaxed) {
+            0 => own,
+            fixed => fixed,
         };
         let mut figures = Self { startup, data, clients, replicas, log, resident, peak: 0 };
         let used = figures.used();

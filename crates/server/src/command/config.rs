@@ -1,6 +1,6 @@
 //! `CONFIG …`: the settings table seen by clients.
 
-use super::{Call, ConfigChange, Row, Run, Work, bulk, error, exactly, least, text};
+use super::{Call, ConfigChange, Row, Run, Work, bulk, error, exactly, least};
 use crate::backend::Backend;
 use crate::evict::evict;
 use crate::settings::{Scope, Setting, When, all, find, kept, merge_output_limits, rewrite_file};
@@ -58,15 +58,15 @@ fn set(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
     let mut changes: Vec<ConfigChange> = Vec::with_capacity(words.len() / 2);
     for pair in words.chunks(2) {
         let [name, value] = pair else { continue };
-        let Some(row) = std::str::from_utf8(name).ok().and_then(find) else {
+        let known = std::str::from_utf8(name).ok().and_then(|name| Some((name, find(name)?)));
+        let Some((name, row)) = known else {
             return Err(Reply::error_of(&[
                 b"ERR Unknown option or number of arguments for CONFIG SET - '",
                 up_to_zero(name),
                 b"'",
             ]));
         };
-        let name = text(name);
-        let refused = |why: &str| Err(set_failed(&name, why));
+        let refused = |why: &str| Err(set_failed(name, why));
         if changes.iter().any(|change| change.row.name == row.name) {
             return refused("duplicate parameter");
         }

@@ -51,8 +51,7 @@ const SECTIONS: &[(&str, Section, bool)] = &[
 /// `INFO [section …]`.
 pub(super) fn info(call: &mut Call<'_>, view: &View<'_>, args: Args<'_>) -> Reply<'static> {
     let process = crate::process::Figures::now();
-    let (data, log) = (view.keyspace.used_bytes(), view.status.log_cached_bytes);
-    let memory = Memory::now(call.shared, &process, data, log);
+    let memory = Memory::now(call.shared, &process, view);
     let facts = Facts { call, view, process, memory };
     let mut text = String::with_capacity(4096);
     for (name, write, by_default) in SECTIONS {

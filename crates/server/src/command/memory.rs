@@ -41,7 +41,7 @@ const SUBS: &[Row] = &[
 
 fn figures(call: &Call<'_>, view: &View<'_>) -> Memory {
     let process = crate::process::Figures::now();
-    Memory::now(call.shared, &process, view.keyspace.used_bytes(), view.status.log_cached_bytes)
+    Memory::now(call.shared, &process, view)
 }
 
 fn stats(call: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
