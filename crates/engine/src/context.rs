@@ -55,6 +55,13 @@ pub struct Reader<'a> {
     pub clock_ms: u64,
 }
 
+impl<'a> Reader<'a> {
+    /// The view of something that neither draws nor asks for the time.
+    pub const fn at(keyspace: &'a Keyspace, db: Db) -> Self {
+        Self { keyspace, db, seed: 0, clock_ms: 0 }
+    }
+}
+
 /// The means of one write. All changes go through its methods, which end in the keyspace's one
 /// mutation point.
 pub struct Writer<'a> {

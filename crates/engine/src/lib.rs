@@ -42,6 +42,6 @@ pub use snapshot::{
     SnapshotReader,
 };
 pub use spec::{
-    Arity, Flags, Group, JudgeFn, Judgement, Keys, Logged, Meta, ReadFn, RewriteFn, Run as RunFn,
-    Span, Spec, WriteFn,
+    Arity, CostFn, Flags, Group, Keys, LogForm, LogFormFn, Logged, Meta, ReadFn, Run as RunFn,
+    Sealing, Span, Spec, WriteFn,
 };

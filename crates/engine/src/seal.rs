@@ -11,12 +11,12 @@
 mod guard;
 
 use crate::batch::{Payload, parse_db};
-use crate::{Db, Flags, Judgement, Keyspace, Logged, Plan, Reader, Run, RunFn, Spec, Stamp, cmd};
+use crate::{Db, Flags, Keyspace, LogForm, Plan, Reader, Run, RunFn, Sealing, Spec, Stamp, cmd};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use guard::Guard;
-use quorate_resp::{Args, Limits, Parsed, Parser, Reply, parse_int};
+use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
 
 /// Why a command is refused before it is logged: definite, nothing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,17 +99,6 @@ pub fn seal(keyspace: &Keyspace, runs: &[Run], stamp: &Stamp, limits: &SealLimit
     sealer.finish()
 }
 
-/// What becomes of one command.
-enum Verdict {
-    Known(Reply<'static>),
-    Read,
-    Plain,
-    Rewritten(Vec<Vec<u8>>),
-    /// As it came, but for the argument at this position.
-    Replaced(usize, Vec<u8>),
-    Hidden,
-}
-
 /// Commands of a run that go into the payload as they lie, found and not copied yet.
 #[derive(Default)]
 struct Stretch {
@@ -188,7 +177,7 @@ impl<'a> Sealer<'a> {
                 self.cost_ns = self.cost_ns.saturating_add(len as u64 * BYTE_NS);
             }
             match self.judge(run.db, args) {
-                Verdict::Plain => {
+                Some(LogForm::Plain) => {
                     if stretch.end != start {
                         self.copy(run, &mut stretch);
                         stretch.start = start;
@@ -197,19 +186,19 @@ impl<'a> Sealer<'a> {
                     stretch.count += 1;
                     self.plan.logged();
                 }
-                Verdict::Read => self.plan.read(run.commands.slice(start..end)),
-                Verdict::Known(reply) => self.plan.known(reply),
-                Verdict::Rewritten(args) => {
+                None => self.plan.read(run.commands.slice(start..end)),
+                Some(LogForm::Refused(reply)) => self.plan.known(reply),
+                Some(LogForm::Rewritten(args)) => {
                     self.copy(run, &mut stretch);
                     self.body.command(run.db, &args);
                     self.plan.logged();
                 }
-                Verdict::Replaced(at, by) => {
+                Some(LogForm::Replaced(at, by)) => {
                     self.copy(run, &mut stretch);
                     self.body.replaced(run.db, args, at, &by);
                     self.plan.logged();
                 }
-                Verdict::Hidden => {
+                Some(LogForm::Hidden) => {
                     self.copy(run, &mut stretch);
                     let command = run.commands.get(start..end).unwrap_or(&[]);
                     self.body.hidden(run.db, command, args);
@@ -239,34 +228,35 @@ impl<'a> Sealer<'a> {
         }
     }
 
-    fn judge(&mut self, db: Db, args: Args<'_>) -> Verdict {
+    /// The form in which a command goes into the log; `None` for a read.
+    fn judge(&mut self, db: Db, args: Args<'_>) -> Option<LogForm> {
         let Some(spec) = cmd::resolve_like(self.last, args) else {
-            return Verdict::Known(cmd::unknown(args));
+            return Some(LogForm::Refused(cmd::unknown(args)));
         };
         self.last = Some(spec);
         if !spec.meta.arity.fits(args.len()) {
-            return Verdict::Known(cmd::wrong_arity(spec.meta.name));
+            return Some(LogForm::Refused(cmd::wrong_arity(spec.meta.name)));
         }
         if let RunFn::Write(_) = spec.run
             && let Some(refusal) = self.refusal(spec.meta.flags)
         {
-            return Verdict::Known(refusal.reply());
+            return Some(LogForm::Refused(refusal.reply()));
         }
         self.cost_ns = self.cost_ns.saturating_add(self.cost(spec, db, args));
         if self.any_due {
             self.note_due(spec, db, args);
         }
         if let RunFn::Read(_) = spec.run {
-            return Verdict::Read;
+            return None;
         }
-        let verdict = self.form(spec, db, args);
+        let form = self.form(spec, db, args);
         // The server's own commands change no key: without them the data is still exact.
         let is_data = !spec.meta.flags.has(Flags::INTERNAL);
-        self.inexact |= is_data && matches!(verdict, Verdict::Hidden);
-        if !matches!(verdict, Verdict::Known(_)) {
+        self.inexact |= is_data && matches!(form, LogForm::Hidden);
+        if !matches!(form, LogForm::Refused(_)) {
             self.guard.note(spec, db, args);
         }
-        verdict
+        Some(form)
     }
 
     fn refusal(&self, flags: Flags) -> Option<Refusal> {
@@ -277,68 +267,28 @@ impl<'a> Sealer<'a> {
 
     fn cost(&self, spec: &Spec, db: Db, args: Args<'_>) -> u64 {
         let cheap = COMMAND_NS + ARG_NS * args.len() as u64;
-        let long = spec.cost_ns.map_or(0, |cost_ns| cost_ns(self.keyspace, db, args));
+        let reader = Reader::at(self.keyspace, db);
+        let long = spec.cost_ns.map_or(0, |cost_ns| cost_ns(&reader, args));
         cheap.saturating_add(long)
     }
 
     /// Chooses the form in which a write goes into the log.
-    fn form(&mut self, spec: &Spec, db: Db, args: Args<'_>) -> Verdict {
-        let reader = Reader { keyspace: self.keyspace, db, seed: 0, clock_ms: 0 };
-        let rewrite = match spec.logged {
-            Logged::Judged(judge) => {
-                let judgement = judge(&reader, &self.stamp, args);
-                return self.judged(judgement, db, spec, args);
-            }
-            Logged::Plain | Logged::Never | Logged::HiddenIf(_, None) => None,
-            Logged::Hidden => return Verdict::Hidden,
-            Logged::Rewrite(rewrite) | Logged::HiddenIf(_, Some(rewrite)) => Some(rewrite),
+    fn form(&mut self, spec: &Spec, db: Db, args: Args<'_>) -> LogForm {
+        let Some(choose) = spec.logged.form else {
+            return LogForm::Plain;
         };
-        if let Logged::HiddenIf(differs, _) = spec.logged
-            && differs(&reader, args)
-        {
-            return Verdict::Hidden;
-        }
-        let Some(rewrite) = rewrite else {
-            return Verdict::Plain;
-        };
-        // Redis stores a past deadline while it loads, where a running Redis (and we) delete the
-        // key: not exact.
-        let now_ms = self.stamp.now_ms;
-        match rewrite(self.keyspace, &self.stamp, args) {
-            Some(args) if is_past(args.iter().map(Vec::as_slice), now_ms) => Verdict::Hidden,
-            Some(args) => Verdict::Rewritten(args),
-            None if is_past(args.iter(), now_ms) => Verdict::Hidden,
-            // A TTL that overflows by this clock and not by one that stands at 0: a refusal, and
-            // Redis, which would load it with another clock, must not see it.
-            None if rewrite(self.keyspace, &Stamp { now_ms: 0, ..self.stamp }, args).is_some() => {
-                Verdict::Hidden
-            }
-            None => Verdict::Plain,
-        }
-    }
-
-    /// What a judgement comes to in this batch.
-    fn judged(&mut self, judgement: Judgement, db: Db, spec: &Spec, args: Args<'_>) -> Verdict {
-        match judgement {
-            Judgement::Refused(reply) => Verdict::Known(reply),
-            Judgement::Plain => Verdict::Plain,
-            Judgement::Rewritten(args) => Verdict::Rewritten(args),
-            Judgement::Hidden => Verdict::Hidden,
-            Judgement::Guarded(by) => {
-                let (number, end) = self.place;
-                let runs = self.runs.get(..=number).unwrap_or_default();
-                let key = spec.meta.keys.positions(args).next().map_or(&[][..], |at| args.at(at));
-                match by {
-                    _ if !self.guard.holds(runs, end, db, key) => Verdict::Hidden,
-                    Some((at, by)) => Verdict::Replaced(at, by),
-                    None => Verdict::Plain,
-                }
-            }
-            Judgement::Inexact(by) => {
-                self.inexact = true;
-                by.map_or(Verdict::Plain, Verdict::Rewritten)
+        let mut sealing = Sealing::new(Reader::at(self.keyspace, db), self.stamp);
+        let form = choose(&mut sealing, args);
+        self.inexact |= sealing.inexact;
+        if sealing.by_value {
+            let (number, end) = self.place;
+            let runs = self.runs.get(..=number).unwrap_or_default();
+            let key = spec.meta.keys.positions(args).next().map_or(&[][..], |at| args.at(at));
+            if !self.guard.holds(runs, end, db, key) {
+                return LogForm::Hidden;
             }
         }
+        form
     }
 
     /// Notes the due keys that this command could meet, and the due fields of hashes that it could
@@ -454,34 +404,6 @@ impl<'a> Sealer<'a> {
             }
         }
     }
-}
-
-/// Whether a command in its logged form sets a deadline that is past: `PEXPIREAT key ms`, or `EXAT
-/// s`, `PXAT ms` among the options. An argument that only looks like an option makes the answer
-/// true too often, never too rarely.
-fn is_past<'x>(mut args: impl Iterator<Item = &'x [u8]>, now_ms: u64) -> bool {
-    let past = |text: Option<&[u8]>, scale: i64| {
-        text.and_then(parse_int)
-            .is_some_and(|at| at.saturating_mul(scale) <= i64::try_from(now_ms).unwrap_or(i64::MAX))
-    };
-    if args.next().is_some_and(|name| name.eq_ignore_ascii_case(b"PEXPIREAT")) {
-        return past(args.nth(1), 1);
-    }
-    let mut args = args.skip(1).peekable();
-    while let Some(arg) = args.next() {
-        let is = |option: &[u8]| arg.eq_ignore_ascii_case(option);
-        let scale = if is(b"PXAT") {
-            1
-        } else if is(b"EXAT") {
-            1000
-        } else {
-            continue;
-        };
-        if past(args.peek().copied(), scale) {
-            return true;
-        }
-    }
-    false
 }
 
 #[cfg(test)]

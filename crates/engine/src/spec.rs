@@ -6,11 +6,13 @@
 //! an append-only file that Redis 7.0 replays exactly.
 
 mod keys;
+mod logged;
 
 pub use keys::{Keys, Span};
+pub(crate) use logged::hidden_if;
+pub use logged::{LogForm, LogFormFn, Logged, Sealing};
 
-use crate::{Db, Keyspace, Reader, Stamp, Writer};
-use alloc::vec::Vec;
+use crate::{Reader, Writer};
 use quorate_resp::{Args, Reply};
 
 /// A read: it sees a shared keyspace and cannot change it.
@@ -18,33 +20,8 @@ pub type ReadFn = for<'a> fn(&Reader<'a>, Args<'a>) -> Reply<'a>;
 /// A write: run at apply, on every replica, with the same inputs. Total: it never panics, whatever
 /// the arguments.
 pub type WriteFn = fn(&mut Writer<'_>, Args<'_>) -> Reply<'static>;
-/// Rewrites a command to the form that goes into the log (relative TTLs become absolute). `None`:
-/// log it as it came (for example because its arguments are wrong and apply will answer the error).
-pub type RewriteFn = fn(&Keyspace, &Stamp, Args<'_>) -> Option<Vec<Vec<u8>>>;
-
-/// Judges a command when it is sealed, in a stamp and in a state that does not show yet what the
-/// same batch does before it.
-pub type JudgeFn = fn(&Reader<'_>, &Stamp, Args<'_>) -> Judgement;
-
-/// What [`JudgeFn`] says.
-#[derive(Debug)]
-pub enum Judgement {
-    /// It cannot succeed: this is the answer, and nothing is logged.
-    Refused(Reply<'static>),
-    /// Logged as it came.
-    Plain,
-    /// Logged like this.
-    Rewritten(Vec<Vec<u8>>),
-    /// Armoured: Redis 7.0 would make something else of it.
-    Hidden,
-    /// As it came, or with one argument replaced (its position, and what by). This was judged by
-    /// the stream at the command's first key: if an earlier command of the same batch may have put
-    /// another there, or raised its last id, the command is armoured.
-    Guarded(Option<(usize, Vec<u8>)>),
-    /// As it came, or like this: Redis gives the same data, but for times that it takes from its
-    /// own clock. The manifest says `inexact` until the next base.
-    Inexact(Option<Vec<Vec<u8>>>),
-}
+/// Estimates the cost of one run in nanoseconds from its arguments and the state.
+pub type CostFn = fn(&Reader<'_>, Args<'_>) -> u64;
 
 /// The function of a data command.
 #[derive(Clone, Copy)]
@@ -204,26 +181,6 @@ pub struct Meta {
     pub since: &'static str,
 }
 
-/// How a write stands in the log (DESIGN: the log is a *correct* AOF).
-#[derive(Clone, Copy)]
-pub enum Logged {
-    /// A read; never logged.
-    Never,
-    /// As it came: Redis 7.0 replays it to the same state.
-    Plain,
-    /// Rewritten by this function when sealed.
-    Rewrite(RewriteFn),
-    /// Armoured in `#` lines, because Redis 7.0 does not know it. The manifest says `inexact` until
-    /// the next base.
-    Hidden,
-    /// Plain or rewritten, except when this says that Redis 7.0 would make something else of it:
-    /// then armoured. It uses an option that is newer; or it is refused here for a limit that Redis
-    /// does not apply to the append-only file it loads. The reader shows what is applied already.
-    HiddenIf(fn(&Reader<'_>, Args<'_>) -> bool, Option<RewriteFn>),
-    /// As this function says, which may also refuse it.
-    Judged(JudgeFn),
-}
-
 /// One row of the table.
 #[derive(Clone, Copy)]
 pub struct Spec {
@@ -233,26 +190,37 @@ pub struct Spec {
     pub run: Run,
     /// The form in the log.
     pub logged: Logged,
-    /// Estimated cost of one run in nanoseconds from the arguments alone, for commands that can be
-    /// long (work above 1 ms leaves the event loop). `None`: cheap.
-    pub cost_ns: Option<fn(&Keyspace, Db, Args<'_>) -> u64>,
+    /// Estimated cost of one run, for commands that can be long (work above 1 ms leaves the event
+    /// loop). `None`: cheap.
+    pub cost_ns: Option<CostFn>,
+    /// Whether these arguments may put another value at the command's keys than was there, or a
+    /// greater last id into a stream. `None`: never. Sealing asks, for the commands behind it in
+    /// its batch ([`Sealing::by_value`]).
+    pub moves: Option<fn(Args<'_>) -> bool>,
 }
 
 impl Spec {
     /// The row of a read.
     pub const fn read(meta: Meta, run: ReadFn) -> Self {
-        Self { meta, run: Run::Read(run), logged: Logged::Never, cost_ns: None }
+        Self { meta, run: Run::Read(run), logged: Logged::NEVER, cost_ns: None, moves: None }
     }
 
     /// The row of a write.
     pub const fn write(meta: Meta, logged: Logged, run: WriteFn) -> Self {
-        Self { meta, run: Run::Write(run), logged, cost_ns: None }
+        Self { meta, run: Run::Write(run), logged, cost_ns: None, moves: None }
     }
 
     /// The same row with an estimate of its cost.
     #[must_use]
-    pub const fn costing(mut self, cost_ns: fn(&Keyspace, Db, Args<'_>) -> u64) -> Self {
+    pub const fn costing(mut self, cost_ns: CostFn) -> Self {
         self.cost_ns = Some(cost_ns);
+        self
+    }
+
+    /// The same row of a command that moves values ([`Spec::moves`]) with these arguments.
+    #[must_use]
+    pub const fn moving(mut self, moves: fn(Args<'_>) -> bool) -> Self {
+        self.moves = Some(moves);
         self
     }
 

@@ -1,7 +1,7 @@
 //! `docs/commands.md`, rendered from the table; `cargo xtask gen` writes it and a test keeps it
 //! fresh.
 
-use crate::{Flags, Group, Logged, RunFn, Spec};
+use crate::{Flags, Group, RunFn, Spec};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -59,14 +59,7 @@ fn row(out: &mut String, spec: &Spec) {
         RunFn::Read(_) => "read",
         RunFn::Write(_) => "write",
     };
-    let logged = match spec.logged {
-        Logged::Never => "–",
-        Logged::Plain => "plain",
-        Logged::Rewrite(_) => "rewritten",
-        Logged::Hidden => "armoured",
-        Logged::HiddenIf(_, None) => "plain or armoured",
-        Logged::HiddenIf(_, Some(_)) | Logged::Judged(_) => "rewritten or armoured",
-    };
+    let logged = spec.logged.forms;
     let (since, summary) = (spec.meta.since, spec.meta.summary);
     let _ = writeln!(out, "| `{name}` | {arity} | {kind} | {logged} | {since} | {summary} |");
 }

@@ -4,7 +4,7 @@
 //! ([`Flags::INTERNAL`]). They change no key, so that a log with them is still an exact record of
 //! the data.
 
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Meta, SettingError, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, SettingError, Spec, Writer};
 use quorate_resp::{Args, Reply, parse_int};
 
 /// The rows.
@@ -19,7 +19,7 @@ pub(super) const COMMANDS: &[Spec] = &[
             summary: "Sets one replicated setting.",
             since: "7.2.0",
         },
-        Logged::Hidden,
+        Logged::HIDDEN,
         config,
     ),
     Spec::write(
@@ -32,7 +32,7 @@ pub(super) const COMMANDS: &[Spec] = &[
             summary: "Turns an idle loop so many million times while it is applied.",
             since: "7.2.0",
         },
-        Logged::Hidden,
+        Logged::HIDDEN,
         spin,
     )
     .costing(spin_cost_ns),
@@ -65,7 +65,7 @@ fn spin(_: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
 
 /// A turn is a multiplication, an addition and a store that is read again: 2 ns on the machines we
 /// measured.
-fn spin_cost_ns(_: &Keyspace, _: Db, args: Args<'_>) -> u64 {
+fn spin_cost_ns(_: &Reader<'_>, args: Args<'_>) -> u64 {
     units(args).unwrap_or(0).saturating_mul(TURNS * 2)
 }
 

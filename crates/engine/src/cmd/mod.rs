@@ -21,7 +21,6 @@ mod zset;
 
 pub(crate) use collection::tell_if_gone;
 pub use docs::docs_markdown;
-pub(crate) use stream::may_raise;
 pub use unknown::{unknown_command, unknown_subcommand, wrong_arity};
 
 use crate::{Flags, Keys, ReadFn, Spec};

@@ -5,7 +5,6 @@
 //! command earlier in the batch may have raised that. They are looked for only once a command asks,
 //! so that batches without streams pay nothing.
 
-use crate::cmd::may_raise;
 use crate::{Db, Flags, Run, Spec, cmd};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -24,7 +23,7 @@ impl Guard {
     /// Takes a write into account that goes into the payload.
     pub(super) fn note(&mut self, spec: &Spec, db: Db, args: Args<'_>) {
         let Some(raised) = &mut self.raised else { return };
-        if !may_raise(spec.meta.name, args) {
+        if !spec.moves.is_some_and(|moves| moves(args)) {
             return;
         }
         self.all |= spec.meta.flags.has(Flags::OTHER_DB);

@@ -4,9 +4,7 @@
 //! that has its value already is left alone, and nothing is told to listeners.
 
 use super::{BAD_OFFSET, offset};
-use crate::{
-    Arity, Db, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer, WrongType,
-};
+use crate::{Arity, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Writer, WrongType};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -18,7 +16,9 @@ pub(super) const SETBIT: Spec = Spec::write(
         Flags::DENYOOM,
         ("2.2.0", "Sets or clears one bit of a string and returns what it was."),
     ),
-    Logged::Rewrite(setbit_without_effect),
+    Logged::new("rewritten", |cx, args| {
+        cx.absolute(args, |_| setbit_without_effect(cx.reader.keyspace, args))
+    }),
     setbit,
 )
 .costing(cost_ns);
@@ -52,7 +52,7 @@ fn setbit(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
 
 /// An offset beyond the limit is refused here, but not by a Redis that loads an AOF: it would make
 /// room for gigabytes. A negative one gets the same reply, and no Redis takes it.
-fn setbit_without_effect(keyspace: &Keyspace, _: &Stamp, args: Args<'_>) -> Option<Vec<Vec<u8>>> {
+fn setbit_without_effect(keyspace: &Keyspace, args: Args<'_>) -> Option<Vec<Vec<u8>>> {
     let refused = offset(keyspace, args.at(2), None).is_none();
     let words: [&[u8]; 4] = [b"SETBIT", args.at(1), b"-1", b"1"];
     refused.then(|| words.map(<[u8]>::to_vec).to_vec())
@@ -64,8 +64,8 @@ fn mask(bit: u64) -> u8 {
 }
 
 /// Filling a gap with zeros takes some 0.25 ns a byte; a gap ends below the size limit.
-fn cost_ns(keyspace: &Keyspace, _: Db, args: Args<'_>) -> u64 {
-    offset(keyspace, args.at(2), None).unwrap_or(0) / 32
+fn cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    offset(cx.keyspace, args.at(2), None).unwrap_or(0) / 32
 }
 
 pub(super) const GETBIT: Spec = Spec::read(

@@ -4,10 +4,7 @@
 //! one buffer as long as the longest source, and replaces whatever the destination held.
 
 use crate::cmd::generic::SYNTAX;
-use crate::{
-    Arity, Db, Deadline, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, StrRef, Writer,
-    WrongType,
-};
+use crate::{Arity, Deadline, Flags, Group, Keys, Logged, Reader, Spec, StrRef, Writer, WrongType};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
@@ -19,7 +16,7 @@ pub(super) const BITOP: Spec = Spec::write(
         Flags::DENYOOM,
         ("2.6.0", "Combines strings bit by bit, stores the result and returns its length."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     bitop,
 )
 .costing(cost_ns);
@@ -117,8 +114,7 @@ fn each(bytes: &mut [u8], others: &[u8], combined: impl Fn(u8, u8) -> u8) {
 }
 
 /// Reading, combining and storing take some 0.5 ns a source byte.
-fn cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    let len = |key| reader.string(key).ok().flatten().map_or(0, |value| value.len() as u64);
+fn cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    let len = |key| cx.string(key).ok().flatten().map_or(0, |value| value.len() as u64);
     args.from(3).iter().map(len).sum::<u64>() / 2
 }

@@ -6,7 +6,7 @@
 use super::integer;
 use crate::cmd::generic::SYNTAX;
 use crate::cmd::string::clip;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec, StrRef, WrongType};
+use crate::{Arity, Flags, Group, Keys, Reader, Spec, StrRef, WrongType};
 use quorate_resp::{Args, Reply};
 
 pub(super) const BITCOUNT: Spec = Spec::read(
@@ -173,7 +173,6 @@ fn piece_position(piece: &[u8], dull: u8) -> Option<usize> {
 }
 
 /// Some 0.1 ns a byte, for the whole value at worst.
-fn cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    reader.string(args.at(1)).ok().flatten().map_or(0, |value| value.len() as u64 / 10)
+fn cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    cx.string(args.at(1)).ok().flatten().map_or(0, |value| value.len() as u64 / 10)
 }

@@ -6,9 +6,7 @@
 
 use super::{BAD_OFFSET, integer, offset};
 use crate::cmd::generic::SYNTAX;
-use crate::{
-    Arity, Db, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Stamp, StrRef, Writer, WrongType,
-};
+use crate::{Arity, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, StrRef, Writer, WrongType};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -20,7 +18,9 @@ pub(super) const BITFIELD: Spec = Spec::write(
         Flags::DENYOOM,
         ("3.2.0", "Reads and changes integers of any width within a string."),
     ),
-    Logged::Rewrite(bitfield_without_effect),
+    Logged::new("rewritten", |cx, args| {
+        cx.absolute(args, |_| bitfield_without_effect(cx.reader.keyspace, args))
+    }),
     |cx, args| bitfield(cx, args).unwrap_or_else(|error| error),
 )
 .costing(cost_ns);
@@ -236,7 +236,7 @@ fn bitfield(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Reply
 }
 
 /// As for SETBIT: an offset beyond the limit must not stand in the log.
-fn bitfield_without_effect(keyspace: &Keyspace, _: &Stamp, args: Args<'_>) -> Option<Vec<Vec<u8>>> {
+fn bitfield_without_effect(keyspace: &Keyspace, args: Args<'_>) -> Option<Vec<Vec<u8>>> {
     let refused = parse(keyspace, args).err()? == Reply::error(BAD_OFFSET);
     let words: [&[u8]; 5] = [b"BITFIELD", args.at(1), b"GET", b"u8", b"-1"];
     refused.then(|| words.map(<[u8]>::to_vec).to_vec())
@@ -276,8 +276,8 @@ fn bitfield_ro<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'
 }
 
 /// Filling a gap with zeros takes some 0.25 ns a byte; each operation some 100 ns.
-fn cost_ns(keyspace: &Keyspace, _: Db, args: Args<'_>) -> u64 {
-    let gap = parse(keyspace, args).map_or(0, |operations| {
+fn cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    let gap = parse(cx.keyspace, args).map_or(0, |operations| {
         operations.iter().map(|(field, _)| field.offset / 32).max().unwrap_or(0)
     });
     gap.saturating_add(args.len() as u64 * 30)

@@ -1,5 +1,6 @@
 //! Whole databases: DBSIZE, FLUSHDB, FLUSHALL, SWAPDB.
 
+use super::always;
 use super::{NO_DB, SYNTAX};
 use crate::batch::parse_db;
 use crate::{Arity, Db, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
@@ -20,12 +21,12 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
     ),
     Spec::write(
         wide("FLUSHALL", Arity::AtLeast(1), WIDE, ("1.0.0", "Removes all keys of all databases.")),
-        Logged::Plain,
+        Logged::PLAIN,
         flushall,
     ),
     Spec::write(
         wide("FLUSHDB", Arity::AtLeast(1), WIDE, ("1.0.0", "Removes all keys of the database.")),
-        Logged::Plain,
+        Logged::PLAIN,
         flushdb,
     ),
     Spec::write(
@@ -35,9 +36,10 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
             WIDE.and(Flags::FAST).and(Flags::OTHER_DB),
             ("4.0.0", "Exchanges two databases."),
         ),
-        Logged::Plain,
+        Logged::PLAIN,
         swapdb,
-    ),
+    )
+    .moving(always),
 ];
 
 const fn wide(

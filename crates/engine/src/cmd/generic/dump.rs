@@ -6,11 +6,10 @@
 //! deadlines of fields. How long a value was idle,
 //! or how often used, is checked and not kept, as nothing of that kind is.
 
+use super::always;
 use super::{NOT_AN_INTEGER, SYNTAX};
 use crate::snapshot::{self, Payload, PayloadError};
-use crate::{
-    Arity, Db, Flags, Group, Judgement, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer,
-};
+use crate::{Arity, Flags, Group, Keys, Keyspace, LogForm, Logged, Reader, Sealing, Spec, Writer};
 use alloc::format;
 use quorate_resp::{Args, Reply, int_text, parse_int};
 
@@ -35,9 +34,10 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
             Flags::DENYOOM.and(Flags::DANGEROUS),
             ("2.6.0", "Makes a key of the bytes that DUMP gave, with a TTL or none (0)."),
         ),
-        Logged::Judged(judge),
+        Logged::new("rewritten or armoured", form),
         restore,
     )
+    .moving(always)
     .costing(restore_cost_ns),
 ];
 
@@ -51,14 +51,13 @@ fn dump<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
     cx.dump(args.at(1)).map_or(Reply::Null, Reply::owned)
 }
 
-fn dump_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    reader.usage_bytes(args.at(1)).unwrap_or(0).saturating_mul(BYTE_NS)
+fn dump_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    cx.usage_bytes(args.at(1)).unwrap_or(0).saturating_mul(BYTE_NS)
 }
 
 /// A payload may claim anything; what claims more than a string may have is refused at once.
-fn restore_cost_ns(keyspace: &Keyspace, _: Db, args: Args<'_>) -> u64 {
-    let longest = keyspace.settings().string_bytes_max;
+fn restore_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    let longest = cx.keyspace.settings().string_bytes_max;
     snapshot::claimed_bytes(args.at(3)).min(longest).saturating_mul(2 * BYTE_NS)
 }
 
@@ -129,10 +128,11 @@ fn value<'a>(keyspace: &Keyspace, payload: &'a [u8]) -> Result<Payload<'a>> {
 
 /// How RESTORE is logged, or why not. Only with a good payload is it left to apply whether the key
 /// is free; with a bad one that decides no more than which error is told.
-fn judge(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
+fn form(cx: &mut Sealing<'_>, args: Args<'_>) -> LogForm {
+    let (cx, stamp) = (&cx.reader, &cx.stamp);
     let options = match Options::parse(args) {
         Ok(options) => options,
-        Err(reply) => return Judgement::Refused(reply),
+        Err(reply) => return LogForm::Refused(reply),
     };
     let (key, payload) = (args.at(1), args.at(3));
     let deadline = options.deadline(args.at(2), stamp.now_ms);
@@ -141,15 +141,15 @@ fn judge(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
         Err(reply) => {
             let gone = cx.keyspace.is_due(cx.db, key, stamp.now_ms);
             let busy = !options.replace && cx.exists(key) && !gone;
-            return Judgement::Refused(if busy { Reply::error(BUSY) } else { reply });
+            return LogForm::Refused(if busy { Reply::error(BUSY) } else { reply });
         }
     };
     if deadline.is_some_and(|at_ms| at_ms <= stamp.now_ms) || value.is_timed() {
-        return Judgement::Hidden;
+        return LogForm::Hidden;
     }
     let downgraded = value.downgraded();
     if downgraded.is_none() && (options.absolute || deadline.is_none()) {
-        return Judgement::Plain;
+        return LogForm::Plain;
     }
     let at_ms = int_text(deadline.and_then(|at_ms| i64::try_from(at_ms).ok()).unwrap_or(0));
     let payload = downgraded.unwrap_or_else(|| payload.to_vec());
@@ -159,7 +159,7 @@ fn judge(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
     if !options.absolute {
         words.push(b"ABSTTL".to_vec());
     }
-    Judgement::Rewritten(words)
+    LogForm::Rewritten(words)
 }
 
 fn restore(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {

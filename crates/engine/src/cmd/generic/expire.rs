@@ -5,7 +5,9 @@
 //! command is logged as `UNLINK`, whose reply and event are the same.
 
 use super::NOT_AN_INTEGER;
-use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Stamp, Writer};
+use crate::{
+    Arity, Flags, Group, Keys, LogForm, Logged, Meta, Reader, Sealing, Spec, Stamp, Writer,
+};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -16,12 +18,12 @@ use quorate_resp::{Args, Reply, int_text, parse_int, up_to_zero};
 pub(in crate::cmd) const COMMANDS: &[Spec] = &[
     Spec::write(
         setter("EXPIRE", "1.0.0", "Sets how many seconds a key has left."),
-        Logged::Rewrite(|_, stamp, args| EXPIRE.rewrite(stamp, args)),
+        Logged::new("rewritten", |cx, args| EXPIRE.form(cx, args)),
         |cx, args| EXPIRE.run(cx, args),
     ),
     Spec::write(
         setter("EXPIREAT", "1.2.0", "Sets a key's deadline in Unix seconds."),
-        Logged::Rewrite(|_, stamp, args| EXPIREAT.rewrite(stamp, args)),
+        Logged::new("rewritten", |cx, args| EXPIREAT.form(cx, args)),
         |cx, args| EXPIREAT.run(cx, args),
     ),
     Spec::read(
@@ -36,17 +38,17 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
             Flags::FAST,
             ("2.2.0", "Removes a key's deadline."),
         ),
-        Logged::Plain,
+        Logged::PLAIN,
         persist,
     ),
     Spec::write(
         setter("PEXPIRE", "2.6.0", "Sets how many milliseconds a key has left."),
-        Logged::Rewrite(|_, stamp, args| PEXPIRE.rewrite(stamp, args)),
+        Logged::new("rewritten", |cx, args| PEXPIRE.form(cx, args)),
         |cx, args| PEXPIRE.run(cx, args),
     ),
     Spec::write(
         setter("PEXPIREAT", "2.6.0", "Sets a key's deadline in Unix milliseconds."),
-        Logged::Rewrite(|_, stamp, args| PEXPIREAT.rewrite(stamp, args)),
+        Logged::new("rewritten", |cx, args| PEXPIREAT.form(cx, args)),
         |cx, args| PEXPIREAT.run(cx, args),
     ),
     Spec::read(
@@ -66,7 +68,7 @@ const fn getter(name: &'static str, since: &'static str, summary: &'static str) 
 }
 
 /// How one command of the family gives its deadline.
-struct Form {
+struct Setter {
     /// For the error text.
     name: &'static str,
     /// Milliseconds of its unit.
@@ -75,10 +77,10 @@ struct Form {
     relative: bool,
 }
 
-const EXPIRE: Form = Form { name: "expire", scale: 1000, relative: true };
-const PEXPIRE: Form = Form { name: "pexpire", scale: 1, relative: true };
-const EXPIREAT: Form = Form { name: "expireat", scale: 1000, relative: false };
-const PEXPIREAT: Form = Form { name: "pexpireat", scale: 1, relative: false };
+const EXPIRE: Setter = Setter { name: "expire", scale: 1000, relative: true };
+const PEXPIRE: Setter = Setter { name: "pexpire", scale: 1, relative: true };
+const EXPIREAT: Setter = Setter { name: "expireat", scale: 1000, relative: false };
+const PEXPIREAT: Setter = Setter { name: "pexpireat", scale: 1, relative: false };
 
 /// Which options were given, a bit each.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -95,7 +97,7 @@ impl Conditions {
     const LT: u8 = 8;
 }
 
-impl Form {
+impl Setter {
     fn run(&self, cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
         let key = args.at(1);
         let now = clamp(cx.now_ms());
@@ -119,7 +121,11 @@ impl Form {
         Reply::Int(1)
     }
 
-    /// The form for the log. `None`: the arguments are wrong, or it is in that form already.
+    fn form(&self, cx: &Sealing<'_>, args: Args<'_>) -> LogForm {
+        cx.absolute(args, |stamp| self.rewrite(stamp, args))
+    }
+
+    /// The words for the log. `None`: the arguments are wrong, or it is in that form already.
     fn rewrite(&self, stamp: &Stamp, args: Args<'_>) -> Option<Vec<Vec<u8>>> {
         let now = clamp(stamp.now_ms);
         let (conditions, when) = self.parse(args, now).ok()?;

@@ -14,7 +14,7 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
             Flags::NONE,
             ("1.0.0", "Deletes one or more keys."),
         ),
-        Logged::Plain,
+        Logged::PLAIN,
         del,
     ),
     Spec::read(
@@ -55,7 +55,7 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
             Flags::FAST,
             ("4.0.0", "Deletes one or more keys, freeing their memory in the background."),
         ),
-        Logged::Plain,
+        Logged::PLAIN,
         del,
     ),
 ];

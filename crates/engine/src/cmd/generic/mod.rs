@@ -14,7 +14,7 @@ pub(super) mod sort;
 
 use crate::batch::parse_db;
 use crate::{Db, Keys};
-use quorate_resp::{Reply, parse_int};
+use quorate_resp::{Args, Reply, parse_int};
 
 pub(crate) const SYNTAX: &str = "ERR syntax error";
 pub(crate) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
@@ -23,6 +23,11 @@ const NO_DB: &str = "ERR DB index is out of range";
 
 /// Every argument is a key.
 const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
+
+/// Of commands that move values whatever their arguments are.
+pub(super) fn always(_: Args<'_>) -> bool {
+    true
+}
 
 /// A database number with `MOVE`'s and `COPY`'s errors.
 fn db_argument(text: &[u8]) -> Result<Db, Reply<'static>> {

@@ -1,5 +1,6 @@
 //! A value under another name or in another database: RENAME, RENAMENX, MOVE, COPY.
 
+use super::always;
 use super::{SYNTAX, db_argument};
 use crate::{Arity, Db, Flags, Group, Keys, Logged, Reader, Spec, Writer};
 use quorate_resp::{Args, Reply};
@@ -18,9 +19,10 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
             Flags::DENYOOM.and(Flags::OTHER_DB),
             ("6.2.0", "Copies the value of a key to a new key."),
         ),
-        Logged::Plain,
+        Logged::PLAIN,
         copy,
-    ),
+    )
+    .moving(always),
     Spec::write(
         Group::Generic.meta(
             "MOVE",
@@ -29,9 +31,10 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
             Flags::FAST.and(Flags::OTHER_DB),
             ("1.0.0", "Moves a key to another database."),
         ),
-        Logged::Plain,
+        Logged::PLAIN,
         move_to,
-    ),
+    )
+    .moving(always),
     Spec::write(
         Group::Generic.meta(
             "RENAME",
@@ -40,9 +43,10 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
             Flags::NONE,
             ("1.0.0", "Renames a key, replacing what the new name holds."),
         ),
-        Logged::Plain,
+        Logged::PLAIN,
         rename,
-    ),
+    )
+    .moving(always),
     Spec::write(
         Group::Generic.meta(
             "RENAMENX",
@@ -51,9 +55,10 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
             Flags::FAST,
             ("1.0.0", "Renames a key only if the new name is free."),
         ),
-        Logged::Plain,
+        Logged::PLAIN,
         rename_nx,
-    ),
+    )
+    .moving(always),
 ];
 
 fn rename(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {

@@ -2,7 +2,7 @@
 
 use super::{NOT_AN_INTEGER, SYNTAX};
 use crate::glob::Pattern;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec};
+use crate::{Arity, Flags, Group, Keys, Reader, Spec};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -50,14 +50,14 @@ pub(in crate::cmd) const COMMANDS: &[Spec] = &[
 /// A key is looked at, matched and written in some 100 ns.
 const KEY_NS: u64 = 100;
 
-fn keys_cost_ns(keyspace: &Keyspace, db: Db, _: Args<'_>) -> u64 {
-    keyspace.stats(db).0.saturating_mul(KEY_NS)
+fn keys_cost_ns(cx: &Reader<'_>, _: Args<'_>) -> u64 {
+    cx.keyspace.stats(cx.db).0.saturating_mul(KEY_NS)
 }
 
-fn scan_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+fn scan_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     let options = ScanOptions::parse(args.from(2), Scanned::Keys);
     let count = options.map_or(0, |options| options.count as u64);
-    count.min(keyspace.stats(db).0).saturating_mul(KEY_NS)
+    count.min(cx.keyspace.stats(cx.db).0).saturating_mul(KEY_NS)
 }
 
 fn keys<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {

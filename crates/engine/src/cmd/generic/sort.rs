@@ -12,15 +12,13 @@ mod pattern;
 
 use super::{Keys, NOT_AN_INTEGER, SYNTAX};
 use crate::number::parse_double;
+use crate::spec::hidden_if;
 use crate::types::list::{End, ListTree};
 use crate::types::pack::{Item, Pack};
 use crate::types::set::SetTree;
 use crate::types::zset::ZsetTree;
 use crate::types::{Form, Open, View};
-use crate::{
-    Arity, Db, Flags, Group, Judgement, Keyspace, Logged, Meta, Reader, Spec, Stamp, Writer,
-    WrongType,
-};
+use crate::{Arity, Flags, Group, LogForm, Logged, Meta, Reader, Sealing, Spec, Writer, WrongType};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -29,8 +27,10 @@ use pattern::{Found, Pattern};
 use quorate_resp::{Args, Reply};
 
 /// The rows.
-pub(in crate::cmd) const COMMANDS: &[Spec] =
-    &[Spec::write(SORT, Logged::Judged(judge), sort_and_store).costing(cost_ns), SORT_RO];
+pub(in crate::cmd) const COMMANDS: &[Spec] = &[
+    Spec::write(SORT, Logged::new("plain or armoured", form), sort_and_store).costing(cost_ns),
+    SORT_RO,
+];
 
 const SORT: Meta = Group::Generic.meta(
     "SORT",
@@ -113,17 +113,15 @@ fn stored(cx: &mut Writer<'_>, args: Args<'_>) -> Result<usize> {
 
 /// How it is logged. A stock Redis finds the same keys while it loads, but for those that were due
 /// here; and it has an order of its own where texts that BY finds are equal.
-fn judge(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
+fn form(cx: &mut Sealing<'_>, args: Args<'_>) -> LogForm {
+    let (cx, stamp) = (&cx.reader, &cx.stamp);
     let options = match Options::parse(args.from(2), true) {
         Ok(options) => options,
-        Err(reply) => return Judgement::Refused(reply),
+        Err(reply) => return LogForm::Refused(reply),
     };
     let looks = options.by.is_some() || options.gets.iter().any(|get| !get.is_element());
     let any_due = cx.keyspace.next_deadline_ms().is_some_and(|deadline| deadline < stamp.now_ms);
-    if options.by.is_some() && options.alpha || looks && any_due {
-        return Judgement::Hidden;
-    }
-    Judgement::Plain
+    hidden_if(options.by.is_some() && options.alpha || looks && any_due)
 }
 
 /// What is sorted.
@@ -243,10 +241,9 @@ fn number(text: &[u8]) -> Option<f64> {
 }
 
 /// An element is read, weighed and sorted in some 300 ns, and a key is found in 300 more.
-fn cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+fn cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     const ELEMENT_NS: u64 = 300;
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    let count = count(&reader, args.at(1)) as u64;
+    let count = count(cx, args.at(1)) as u64;
     let patterns = args.iter().filter(|word| word.contains(&b'*')).count() as u64;
     count.saturating_mul(ELEMENT_NS * (1 + patterns))
 }

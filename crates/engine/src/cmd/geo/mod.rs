@@ -37,7 +37,7 @@ const GEOADD: Spec = Spec::write(
         ("3.2.0", "Adds places to a sorted set, or moves them."),
     ),
     // The scores are made of sums, products and quotients, which have one result everywhere.
-    Logged::Plain,
+    Logged::PLAIN,
     geoadd,
 );
 

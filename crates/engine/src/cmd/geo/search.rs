@@ -5,8 +5,9 @@ use super::options::{Form, Query, with};
 use super::{coordinates, distance};
 use crate::cmd::zset::{Member, Zset, answer, size, store, zset};
 use crate::geo::{Place, Search};
+use crate::spec::hidden_if;
 use crate::types::zset::order;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Meta, Reader, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
 use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -30,19 +31,19 @@ pub(super) const GEOSEARCH: Spec = Spec::read(
     row("GEOSEARCH", 7, Keys::At(1), "6.2.0", "Returns the places in a circle or a box."),
     |cx, args| read(cx, args, Form::Search),
 )
-.costing(|keyspace, db, args| cost(keyspace, db, args, 1));
+.costing(|cx, args| cost(cx, args, 1));
 
 pub(super) const GEORADIUS_RO: Spec = Spec::read(
     row("GEORADIUS_RO", 6, Keys::At(1), "3.2.10", "Returns the places around a point."),
     |cx, args| read(cx, args, Form::Radius(false)),
 )
-.costing(|keyspace, db, args| cost(keyspace, db, args, 1));
+.costing(|cx, args| cost(cx, args, 1));
 
 pub(super) const GEORADIUSBYMEMBER_RO: Spec = Spec::read(
     row("GEORADIUSBYMEMBER_RO", 5, Keys::At(1), "3.2.10", "Returns the places around a member."),
     |cx, args| read(cx, args, Form::Member(false)),
 )
-.costing(|keyspace, db, args| cost(keyspace, db, args, 1));
+.costing(|cx, args| cost(cx, args, 1));
 
 pub(super) const GEORADIUS: Spec = Spec::write(
     row(
@@ -52,10 +53,10 @@ pub(super) const GEORADIUS: Spec = Spec::write(
         "3.2.0",
         "Returns the places around a point, or stores them.",
     ),
-    Logged::HiddenIf(stores_distances, None),
+    Logged::new("plain or armoured", |_, args| hidden_if(stores_distances(args))),
     |cx, args| write(cx, args, Form::Radius(true)),
 )
-.costing(|keyspace, db, args| cost(keyspace, db, args, 1));
+.costing(|cx, args| cost(cx, args, 1));
 
 pub(super) const GEORADIUSBYMEMBER: Spec = Spec::write(
     row(
@@ -65,10 +66,10 @@ pub(super) const GEORADIUSBYMEMBER: Spec = Spec::write(
         "3.2.0",
         "Returns the places around a member, or stores them.",
     ),
-    Logged::HiddenIf(stores_distances, None),
+    Logged::new("plain or armoured", |_, args| hidden_if(stores_distances(args))),
     |cx, args| write(cx, args, Form::Member(true)),
 )
-.costing(|keyspace, db, args| cost(keyspace, db, args, 1));
+.costing(|cx, args| cost(cx, args, 1));
 
 pub(super) const GEOSEARCHSTORE: Spec = Spec::write(
     row(
@@ -78,20 +79,20 @@ pub(super) const GEOSEARCHSTORE: Spec = Spec::write(
         "6.2.0",
         "Stores the places in a circle or a box.",
     ),
-    Logged::HiddenIf(stores_distances, None),
+    Logged::new("plain or armoured", |_, args| hidden_if(stores_distances(args))),
     |cx, args| write(cx, args, Form::Store),
 )
-.costing(|keyspace, db, args| cost(keyspace, db, args, 2));
+.costing(|cx, args| cost(cx, args, 2));
 
 /// Sines differ in their last bit from one C library to the next. What is found hardly ever depends
 /// on it; but a distance that is stored is all of its bits.
-fn stores_distances(_: &Reader<'_>, args: Args<'_>) -> bool {
+fn stores_distances(args: Args<'_>) -> bool {
     args.iter().any(|word| word.eq_ignore_ascii_case(b"STOREDIST"))
 }
 
 /// A place in the area takes some 150 ns, and all may be.
-fn cost(keyspace: &Keyspace, db: Db, args: Args<'_>, source: usize) -> u64 {
-    150 * size(keyspace, db, args.at(source))
+fn cost(cx: &Reader<'_>, args: Args<'_>, source: usize) -> u64 {
+    150 * size(cx, args.at(source))
 }
 
 /// A member in the area.

@@ -3,7 +3,7 @@
 use super::Hash;
 use crate::cmd::collection::{tell_if_gone, wrong};
 use crate::types::hash::HashTree;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Meta, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
 use quorate_resp::{Args, Reply};
 
 const fn row(name: &'static str, arity: Arity, since: &'static str, summary: &'static str) -> Meta {
@@ -13,7 +13,7 @@ const fn row(name: &'static str, arity: Arity, since: &'static str, summary: &'s
 
 pub(super) const HSET: Spec = Spec::write(
     row("HSET", Arity::AtLeast(4), "2.0.0", "Sets fields of a hash."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| match set(cx, args, "HSET") {
         Ok(created) => Reply::len(created),
         Err(reply) => reply,
@@ -23,7 +23,7 @@ pub(super) const HSET: Spec = Spec::write(
 
 pub(super) const HMSET: Spec = Spec::write(
     row("HMSET", Arity::AtLeast(4), "2.0.0", "Sets fields of a hash; HSET does the same."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| set(cx, args, "HMSET").map_or_else(|reply| reply, |_| Reply::OK),
 )
 .costing(change_cost_ns);
@@ -45,7 +45,7 @@ fn set(cx: &mut Writer<'_>, args: Args<'_>, name: &'static str) -> Result<usize,
 
 pub(super) const HSETNX: Spec = Spec::write(
     row("HSETNX", Arity::Exactly(4), "2.0.0", "Sets a field of a hash unless it is there."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| hsetnx(cx, args).unwrap_or_else(|reply| reply),
 );
 
@@ -71,7 +71,7 @@ pub(super) const HDEL: Spec = Spec::write(
         Flags::FAST,
         ("2.0.0", "Removes fields from a hash."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     hdel,
 )
 .costing(change_cost_ns);
@@ -95,6 +95,6 @@ fn hdel(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
 }
 
 /// A field takes some 200 ns.
-fn change_cost_ns(_: &Keyspace, _: Db, args: Args<'_>) -> u64 {
+fn change_cost_ns(_: &Reader<'_>, args: Args<'_>) -> u64 {
     200 * args.len() as u64
 }

@@ -19,7 +19,7 @@ const fn row(name: &'static str, since: &'static str, summary: &'static str) -> 
 
 pub(super) const HINCRBY: Spec = Spec::write(
     row("HINCRBY", "2.0.0", "Adds to the integer in a field, which counts as 0 if absent."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| hincrby(cx, args).unwrap_or_else(|reply| reply),
 );
 
@@ -47,7 +47,7 @@ pub(super) const HINCRBYFLOAT: Spec = Spec::write(
         "2.6.0",
         "Adds to the floating-point number in a field, which counts as 0 if absent.",
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| hincrbyfloat(cx, args).unwrap_or_else(|reply| reply),
 );
 

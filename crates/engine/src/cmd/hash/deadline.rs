@@ -8,7 +8,7 @@ use super::{Hash, fields};
 use crate::cmd::collection::{tell_if_gone, wrong};
 use crate::cmd::generic::NOT_AN_INTEGER;
 use crate::types::hash::HashTree;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Meta, Reader, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
 use alloc::format;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
@@ -131,28 +131,28 @@ const fn setter(name: &'static str, summary: &'static str) -> Meta {
 
 pub(super) const HEXPIRE: Spec = Spec::write(
     setter("HEXPIRE", "Sets how many seconds fields of a hash have left."),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| expire(cx, args, (Unit::SECONDS, "hexpire")).unwrap_or_else(|reply| reply),
 )
 .costing(change_cost_ns);
 
 pub(super) const HPEXPIRE: Spec = Spec::write(
     setter("HPEXPIRE", "Sets how many milliseconds fields of a hash have left."),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| expire(cx, args, (Unit::MILLISECONDS, "hpexpire")).unwrap_or_else(|reply| reply),
 )
 .costing(change_cost_ns);
 
 pub(super) const HEXPIREAT: Spec = Spec::write(
     setter("HEXPIREAT", "Sets the deadline of fields of a hash in Unix seconds."),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| expire(cx, args, (Unit::AT_SECONDS, "hexpireat")).unwrap_or_else(|reply| reply),
 )
 .costing(change_cost_ns);
 
 pub(super) const HPEXPIREAT: Spec = Spec::write(
     setter("HPEXPIREAT", "Sets the deadline of fields of a hash in Unix milliseconds."),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| {
         expire(cx, args, (Unit::AT_MILLISECONDS, "hpexpireat")).unwrap_or_else(|reply| reply)
     },
@@ -208,7 +208,7 @@ pub(super) const HPERSIST: Spec = Spec::write(
         Flags::FAST,
         ("7.4.0", "Removes the deadlines of fields of a hash."),
     ),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| persist(cx, args).unwrap_or_else(|reply| reply),
 )
 .costing(change_cost_ns);
@@ -237,9 +237,9 @@ fn persist(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
 }
 
 /// A small hash is written anew for every field: some 20 ns for each that it has.
-pub(super) fn change_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+pub(super) fn change_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     const SMALL: usize = 1024;
-    (300 + 20 * fields(keyspace, db, args).min(SMALL) as u64) * args.len() as u64
+    (300 + 20 * fields(cx, args).min(SMALL) as u64) * args.len() as u64
 }
 
 const fn getter(name: &'static str, summary: &'static str) -> Meta {
@@ -250,25 +250,25 @@ pub(super) const HTTL: Spec =
     Spec::read(getter("HTTL", "Tells how many seconds fields of a hash have left."), |cx, args| {
         answer(cx, args, |at_ms, now_ms| at_ms.saturating_sub(now_ms).div_ceil(1000))
     })
-    .costing(|_, _, args| 200 * args.len() as u64);
+    .costing(|_, args| 200 * args.len() as u64);
 
 pub(super) const HPTTL: Spec = Spec::read(
     getter("HPTTL", "Tells how many milliseconds fields of a hash have left."),
     |cx, args| answer(cx, args, u64::saturating_sub),
 )
-.costing(|_, _, args| 200 * args.len() as u64);
+.costing(|_, args| 200 * args.len() as u64);
 
 pub(super) const HEXPIRETIME: Spec = Spec::read(
     getter("HEXPIRETIME", "Tells the deadlines of fields of a hash in Unix seconds."),
     |cx, args| answer(cx, args, |at_ms, _| at_ms.div_ceil(1000)),
 )
-.costing(|_, _, args| 200 * args.len() as u64);
+.costing(|_, args| 200 * args.len() as u64);
 
 pub(super) const HPEXPIRETIME: Spec = Spec::read(
     getter("HPEXPIRETIME", "Tells the deadlines of fields of a hash in Unix milliseconds."),
     |cx, args| answer(cx, args, |at_ms, _| at_ms),
 )
-.costing(|_, _, args| 200 * args.len() as u64);
+.costing(|_, args| 200 * args.len() as u64);
 
 /// For each field what `show` makes of its deadline and the time.
 fn answer<'a>(cx: &Reader<'a>, args: Args<'a>, show: fn(u64, u64) -> u64) -> Reply<'a> {

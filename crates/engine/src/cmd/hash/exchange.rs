@@ -17,7 +17,7 @@ const fn row(name: &'static str, arity: u8, flags: Flags, summary: &'static str)
 
 pub(super) const HGETDEL: Spec = Spec::write(
     row("HGETDEL", 5, Flags::FAST, "Returns the values of fields and removes them."),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| hgetdel(cx, args).unwrap_or_else(|reply| reply),
 )
 .costing(change_cost_ns);
@@ -49,7 +49,7 @@ fn value(hash: &Hash, name: &[u8]) -> Reply<'static> {
 
 pub(super) const HGETEX: Spec = Spec::write(
     row("HGETEX", 5, Flags::FAST, "Returns the values of fields and perhaps sets their deadline."),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| hgetex(cx, args).unwrap_or_else(|reply| reply),
 )
 .costing(change_cost_ns);
@@ -104,7 +104,7 @@ pub(super) const HSETEX: Spec = Spec::write(
         Flags::FAST.and(Flags::DENYOOM),
         "Sets fields of a hash and their deadline, perhaps only if all or none are there.",
     ),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| hsetex(cx, args).unwrap_or_else(|reply| reply),
 )
 .costing(change_cost_ns);

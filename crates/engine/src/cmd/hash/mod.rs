@@ -10,7 +10,7 @@ pub(crate) mod told;
 
 use crate::types::hash::HashTree;
 use crate::types::{Open, View};
-use crate::{Db, Keyspace, Reader, Spec};
+use crate::{Reader, Spec};
 use quorate_resp::Args;
 
 /// The rows of the family.
@@ -49,7 +49,6 @@ pub(super) const ROWS: &[Spec] = &[
 type Hash = Open<HashTree>;
 
 /// Fields of the hash that a command names; 0 if there is none.
-fn fields(keyspace: &Keyspace, db: Db, args: Args<'_>) -> usize {
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    reader.view::<HashTree>(args.at(1)).ok().flatten().map_or(0, View::<HashTree>::len)
+fn fields(cx: &Reader<'_>, args: Args<'_>) -> usize {
+    cx.view::<HashTree>(args.at(1)).ok().flatten().map_or(0, View::<HashTree>::len)
 }

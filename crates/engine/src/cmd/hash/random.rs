@@ -5,7 +5,7 @@ use crate::cmd::collection::{OUT_OF_RANGE, Picks, wrong};
 use crate::cmd::generic::SYNTAX;
 use crate::types::View;
 use crate::types::hash::{HashTree, Pair};
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec};
+use crate::{Arity, Flags, Group, Keys, Reader, Spec};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -66,11 +66,10 @@ fn repeated<'a>(hash: View<'a, HashTree>, numbers: &[usize]) -> Vec<Pair<'a>> {
     numbers.iter().filter_map(|&at| all.get(at).copied()).collect()
 }
 
-fn cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+fn cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     let Some(Ok(picks)) = args.get(2).map(Picks::parse) else { return 0 };
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    let hash = reader.view::<HashTree>(args.at(1)).ok().flatten();
+    let hash = cx.view::<HashTree>(args.at(1)).ok().flatten();
     let slowly = hash.is_some_and(View::<HashTree>::picks_slowly);
-    let len = fields(keyspace, db, args);
+    let len = fields(cx, args);
     200 * picks.of(len) as u64 + if slowly { 50 * len as u64 } else { 0 }
 }

@@ -6,7 +6,7 @@ use crate::cmd::generic::scan::{ScanOptions, Scanned, cursor, scanned};
 use crate::types::View;
 use crate::types::hash::HashTree;
 use crate::types::pack::Item;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Meta, Reader, Spec};
+use crate::{Arity, Flags, Group, Keys, Meta, Reader, Spec};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
@@ -42,7 +42,7 @@ pub(super) const HMGET: Spec = Spec::read(
         })
     },
 )
-.costing(|_, _, args| 200 * args.len() as u64);
+.costing(|_, args| 200 * args.len() as u64);
 
 pub(super) const HEXISTS: Spec = Spec::read(
     row("HEXISTS", Arity::Exactly(3), Flags::FAST, "Tells whether a hash has a field."),
@@ -100,8 +100,8 @@ pub(super) const HVALS: Spec = Spec::read(
 /// A field is read, and written into the reply, in some 50 ns.
 const FIELD_NS: u64 = 50;
 
-fn all_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    FIELD_NS * fields(keyspace, db, args) as u64
+fn all_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    FIELD_NS * fields(cx, args) as u64
 }
 
 pub(super) const HSCAN: Spec = Spec::read(
@@ -136,8 +136,8 @@ fn hscan<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'a>> {
     Ok(scanned(next, found))
 }
 
-fn hscan_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+fn hscan_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     let options = ScanOptions::parse(args.from(3), Scanned::Fields);
     let count = options.map_or(0, |options| options.count);
-    count.min(fields(keyspace, db, args)) as u64 * 2 * FIELD_NS
+    count.min(fields(cx, args)) as u64 * 2 * FIELD_NS
 }

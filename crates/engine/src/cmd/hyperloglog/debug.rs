@@ -17,7 +17,7 @@ pub(super) const PFDEBUG: Spec = Spec::write(
         Flags::ADMIN.and(Flags::DENYOOM),
         ("2.8.9", "Shows how a counter of distinct elements is stored, or makes it dense."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| pfdebug(cx, args).unwrap_or_else(Refused::reply),
 );
 
@@ -69,7 +69,7 @@ pub(super) const PFSELFTEST: Spec = Spec::read(
         Err(why) => Reply::error(why),
     },
 )
-.costing(|_: &crate::Keyspace, _, _| 5_000_000);
+.costing(|_, _| 5_000_000);
 
 /// Adds 10,000 elements to a sparse and to a dense sketch. They must agree, be right within six
 /// standard errors, and the small one must stay sparse.

@@ -83,7 +83,7 @@ const PFADD: Spec = Spec::write(
         Flags::FAST.and(Flags::DENYOOM),
         ("2.8.9", "Adds elements to a counter of distinct elements."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| pfadd(cx, args).unwrap_or_else(Refused::reply),
 );
 
@@ -139,7 +139,7 @@ const PFCOUNT: Spec = Spec::read(
     ),
     |cx, args| pfcount(cx, args).unwrap_or_else(Refused::reply),
 )
-.costing(|_, _, args| args.len() as u64 * SKETCH_NS);
+.costing(|_, args| args.len() as u64 * SKETCH_NS);
 
 /// Going through all registers takes about as long.
 const SKETCH_NS: u64 = 15_000;
@@ -186,10 +186,10 @@ const PFMERGE: Spec = Spec::write(
         Flags::DENYOOM,
         ("2.8.9", "Adds what was added to other keys to a counter of distinct elements."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| pfmerge(cx, args).unwrap_or_else(Refused::reply),
 )
-.costing(|_, _, args| args.len() as u64 * SKETCH_NS);
+.costing(|_, args| args.len() as u64 * SKETCH_NS);
 
 fn pfmerge(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Refused> {
     let bytes_max = bytes_max(cx);

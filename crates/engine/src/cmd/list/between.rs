@@ -22,7 +22,7 @@ pub(super) const LMOVE: Spec = Spec::write(
         Flags::DENYOOM,
         ("6.2.0", "Takes an element off an end of a list and puts it at an end of another."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| match (end(args.at(3)), end(args.at(4))) {
         (Some(from), Some(to)) => shift(cx, args, from, to),
         _ => Reply::error(SYNTAX),
@@ -37,7 +37,7 @@ pub(super) const RPOPLPUSH: Spec = Spec::write(
         Flags::DENYOOM,
         ("1.2.0", "Takes the last element of a list and puts it in front of another."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| shift(cx, args, End::Back, End::Front),
 );
 
@@ -49,7 +49,7 @@ pub(super) const LMPOP: Spec = Spec::write(
         Flags::NONE,
         ("7.0.0", "Takes elements off the first of several lists that is not empty."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     lmpop,
 );
 

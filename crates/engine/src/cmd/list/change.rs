@@ -17,7 +17,7 @@ pub(super) const LSET: Spec = Spec::write(
         Flags::DENYOOM,
         ("1.0.0", "Replaces an element of a list."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     lset,
 );
 
@@ -49,7 +49,7 @@ pub(super) const LINSERT: Spec = Spec::write(
         Flags::DENYOOM,
         ("2.2.0", "Puts an element before or after the first one that equals another."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     linsert,
 )
 .costing(walk_cost_ns);
@@ -86,7 +86,7 @@ pub(super) const LREM: Spec = Spec::write(
         Flags::NONE,
         ("1.0.0", "Removes the first or last elements that equal another, or all of them (0)."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     lrem,
 )
 .costing(walk_cost_ns);
@@ -138,7 +138,7 @@ pub(super) const LTRIM: Spec = Spec::write(
         Flags::NONE,
         ("1.0.0", "Keeps only the elements between two positions, both included."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     ltrim,
 );
 

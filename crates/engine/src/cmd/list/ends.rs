@@ -16,25 +16,25 @@ const fn push_row(name: &'static str, since: &'static str, summary: &'static str
 
 pub(super) const LPUSH: Spec = Spec::write(
     push_row("LPUSH", "1.0.0", "Puts elements in front of a list, one after the other."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| push(cx, args, End::Front),
 );
 
 pub(super) const RPUSH: Spec = Spec::write(
     push_row("RPUSH", "1.0.0", "Adds elements at the end of a list."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| push(cx, args, End::Back),
 );
 
 pub(super) const LPUSHX: Spec = Spec::write(
     push_row("LPUSHX", "2.2.0", "Puts elements in front of a list that exists."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| push_existing(cx, args, End::Front),
 );
 
 pub(super) const RPUSHX: Spec = Spec::write(
     push_row("RPUSHX", "2.2.0", "Adds elements at the end of a list that exists."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| push_existing(cx, args, End::Back),
 );
 
@@ -74,13 +74,13 @@ const fn pop_row(name: &'static str, summary: &'static str) -> Meta {
 
 pub(super) const LPOP: Spec = Spec::write(
     pop_row("LPOP", "Takes one or more elements off the front of a list."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| pop(cx, args, End::Front),
 );
 
 pub(super) const RPOP: Spec = Spec::write(
     pop_row("RPOP", "Takes one or more elements off the end of a list."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| pop(cx, args, End::Back),
 );
 

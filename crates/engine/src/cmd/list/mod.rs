@@ -8,7 +8,7 @@ mod ends;
 mod read;
 
 use crate::types::list::ListTree;
-use crate::{Db, Keyspace, Reader, Spec, WrongType};
+use crate::{Reader, Spec, WrongType};
 use quorate_resp::{Args, Reply};
 
 /// The rows of the family.
@@ -54,7 +54,6 @@ fn wrong<T>(found: Result<T, WrongType>) -> Result<T, Reply<'static>> {
 }
 
 /// An element that is passed takes some 5 ns.
-fn walk_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    reader.view::<ListTree>(args.at(1)).ok().flatten().map_or(0, |list| 5 * list.len() as u64)
+fn walk_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    cx.view::<ListTree>(args.at(1)).ok().flatten().map_or(0, |list| 5 * list.len() as u64)
 }

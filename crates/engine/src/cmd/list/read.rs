@@ -5,7 +5,7 @@ use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::View;
 use crate::types::list::ListTree;
 use crate::types::pack::Item;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec, WrongType};
+use crate::{Arity, Flags, Group, Keys, Reader, Spec, WrongType};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, Strings, parse_int};
 
@@ -184,11 +184,10 @@ fn lrange<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
 const ELEMENT_BYTES: usize = 8;
 
 /// An element takes some 30 ns.
-fn lrange_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
+fn lrange_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     let (Some(first), Some(last)) = (parse_int(args.at(2)), parse_int(args.at(3))) else {
         return 0;
     };
-    let len = reader.view::<ListTree>(args.at(1)).ok().flatten().map_or(0, View::<ListTree>::len);
+    let len = cx.view::<ListTree>(args.at(1)).ok().flatten().map_or(0, View::<ListTree>::len);
     range(first, last, len).map_or(0, |(start, end)| 30 * (end - start) as u64)
 }

@@ -4,7 +4,7 @@ use super::Set;
 use crate::cmd::collection::{tell_if_gone, wrong};
 use crate::types::pack::Item;
 use crate::types::set::SetTree;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Writer};
 use quorate_resp::{Args, Reply};
 
 pub(super) const SADD: Spec = Spec::write(
@@ -15,7 +15,7 @@ pub(super) const SADD: Spec = Spec::write(
         Flags::FAST.and(Flags::DENYOOM),
         ("1.0.0", "Adds members to a set."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     sadd,
 )
 .costing(change_cost_ns);
@@ -45,7 +45,7 @@ pub(super) const SREM: Spec = Spec::write(
         Flags::FAST,
         ("1.0.0", "Removes members from a set."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     srem,
 )
 .costing(change_cost_ns);
@@ -76,7 +76,7 @@ pub(super) const SMOVE: Spec = Spec::write(
         Flags::FAST,
         ("1.0.0", "Moves a member from one set to another."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| smove(cx, args).unwrap_or_else(|reply| reply),
 );
 
@@ -102,6 +102,6 @@ fn smove(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Reply<'s
 }
 
 /// A member takes some 200 ns.
-fn change_cost_ns(_: &Keyspace, _: Db, args: Args<'_>) -> u64 {
+fn change_cost_ns(_: &Reader<'_>, args: Args<'_>) -> u64 {
     200 * args.len() as u64
 }

@@ -10,7 +10,7 @@ use crate::types::members::HashKey;
 use crate::types::pack::{Item, Pack};
 use crate::types::set::SetTree;
 use crate::types::{Form, Open, View};
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Meta, Reader, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -54,21 +54,21 @@ pub(super) const SDIFF: Spec = Spec::read(
 
 pub(super) const SINTERSTORE: Spec = Spec::write(
     store_row("SINTERSTORE", "Stores the members that all sets have."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| store(cx, args, How::Inter).unwrap_or_else(|reply| reply),
 )
 .costing(cost_ns);
 
 pub(super) const SUNIONSTORE: Spec = Spec::write(
     store_row("SUNIONSTORE", "Stores the members that any set has."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| store(cx, args, How::Union).unwrap_or_else(|reply| reply),
 )
 .costing(cost_ns);
 
 pub(super) const SDIFFSTORE: Spec = Spec::write(
     store_row("SDIFFSTORE", "Stores the members of the first set that no other has."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| store(cx, args, How::Diff).unwrap_or_else(|reply| reply),
 )
 .costing(cost_ns);
@@ -232,8 +232,7 @@ fn diff(sets: Sets<'_>, key: HashKey) -> Vec<Item<'_>> {
 }
 
 /// A member of any set takes some 100 ns.
-fn cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    let members: usize = args.from(1).iter().map(|key| len(&reader, key)).sum();
+fn cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    let members: usize = args.from(1).iter().map(|key| len(cx, key)).sum();
     100 * members as u64
 }

@@ -7,7 +7,7 @@ mod read;
 
 use crate::types::set::SetTree;
 use crate::types::{Open, View};
-use crate::{Db, Keyspace, Reader, Spec};
+use crate::{Reader, Spec};
 use quorate_resp::Args;
 
 /// The rows of the family.
@@ -35,8 +35,8 @@ pub(super) const ROWS: &[Spec] = &[
 type Set = Open<SetTree>;
 
 /// Members of the set that a command names first; 0 if there is none.
-fn members(keyspace: &Keyspace, db: Db, args: Args<'_>) -> usize {
-    len(&Reader { keyspace, db, seed: 0, clock_ms: 0 }, args.at(1))
+fn members(cx: &Reader<'_>, args: Args<'_>) -> usize {
+    len(cx, args.at(1))
 }
 
 /// Members of a set; 0 if there is none.

@@ -6,7 +6,7 @@ use crate::cmd::generic::SYNTAX;
 use crate::types::View;
 use crate::types::pack::Item;
 use crate::types::set::SetTree;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Writer};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -18,7 +18,7 @@ pub(super) const SPOP: Spec = Spec::write(
         Flags::FAST,
         ("1.0.0", "Takes one or more members out of a set at random."),
     ),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| spop(cx, args).unwrap_or_else(|reply| reply),
 )
 .costing(spop_cost_ns);
@@ -63,10 +63,10 @@ fn pop(
     Ok(Some(popped))
 }
 
-fn spop_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+fn spop_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     let count = args.get(2).and_then(parse_int).unwrap_or(1);
     let count = usize::try_from(count).unwrap_or(0);
-    400 * count.min(members(keyspace, db, args)) as u64
+    400 * count.min(members(cx, args)) as u64
 }
 
 pub(super) const SRANDMEMBER: Spec = Spec::read(
@@ -111,8 +111,8 @@ fn repeated<'a>(set: View<'a, SetTree>, numbers: &[usize]) -> Vec<Reply<'a>> {
     numbers.iter().filter_map(|&at| all.get(at).copied().map(Item::reply)).collect()
 }
 
-fn srandmember_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+fn srandmember_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     let Some(Ok(picks)) = args.get(2).map(Picks::parse) else { return 0 };
-    let len = len(&Reader { keyspace, db, seed: 0, clock_ms: 0 }, args.at(1));
+    let len = len(cx, args.at(1));
     200 * picks.of(len) as u64
 }

@@ -6,7 +6,7 @@ use crate::cmd::generic::scan::{ScanOptions, Scanned, cursor, scanned};
 use crate::types::View;
 use crate::types::pack::Item;
 use crate::types::set::SetTree;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Meta, Reader, Spec};
+use crate::{Arity, Flags, Group, Keys, Meta, Reader, Spec};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
@@ -61,7 +61,7 @@ pub(super) const SMEMBERS: Spec = Spec::read(
         Err(reply) => reply,
     },
 )
-.costing(|keyspace, db, args| MEMBER_NS * members(keyspace, db, args) as u64);
+.costing(|cx, args| MEMBER_NS * members(cx, args) as u64);
 
 /// A member is read, and written into the reply, in some 30 ns.
 const MEMBER_NS: u64 = 30;
@@ -95,8 +95,8 @@ fn sscan<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'a>> {
     Ok(scanned(next, found))
 }
 
-fn sscan_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+fn sscan_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     let options = ScanOptions::parse(args.from(3), Scanned::Members);
     let count = options.map_or(0, |options| options.count);
-    count.min(members(keyspace, db, args)) as u64 * 2 * MEMBER_NS
+    count.min(members(cx, args)) as u64 * 2 * MEMBER_NS
 }

@@ -2,7 +2,7 @@
 //!
 //! An id that is made (`*`) is logged as `ms-*`, with the time of the seal or the last id's,
 //! whichever is later: Redis 7.0 makes the same id of it. That holds as long as nothing raises the
-//! last id between sealing and applying; sealing watches for it ([`may_raise`]).
+//! last id between sealing and applying; sealing watches for it ([`Spec::moves`]).
 //!
 //! Approximate trimming (`~`) removes whole blocks, which are Redis's as long as the settings are.
 //! It has a limit that Redis does not apply to a file it loads: where that could matter the command
@@ -14,9 +14,7 @@ use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::stream::{CannotAdd, Claim, Id, Refs, Stream, Trim, Wanted};
 use crate::types::stream::{token, token_of_content};
 use crate::types::{Limits, Open};
-use crate::{
-    Arity, Db, Flags, Group, Judgement, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer,
-};
+use crate::{Arity, Flags, Group, Keys, LogForm, Logged, Reader, Sealing, Spec, Writer};
 use quorate_resp::{Args, Reply, parse_int};
 
 /// What a change is called in the digest.
@@ -35,10 +33,11 @@ pub(super) const XADD: Spec = Spec::write(
         Flags::FAST.and(Flags::DENYOOM),
         ("5.0.0", "Adds an entry at the end of a stream, and may trim it."),
     ),
-    Logged::Judged(judge_add),
+    Logged::new("rewritten or armoured", add_form),
     |cx, args| xadd(cx, args).unwrap_or_else(|reply| reply),
 )
-.costing(trim_cost_ns);
+.costing(trim_cost_ns)
+.moving(names_its_id);
 
 pub(super) const XTRIM: Spec = Spec::write(
     Group::Stream.meta(
@@ -48,7 +47,7 @@ pub(super) const XTRIM: Spec = Spec::write(
         Flags::NONE,
         ("5.0.0", "Removes entries from the front of a stream."),
     ),
-    Logged::Judged(judge_trim),
+    Logged::new("plain or armoured", trim_form),
     |cx, args| xtrim(cx, args).unwrap_or_else(|reply| reply),
 )
 .costing(trim_cost_ns);
@@ -345,45 +344,41 @@ fn xtrim(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     Ok(Reply::Int(gone.cast_signed()))
 }
 
-fn judge_add(cx: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
-    let Ok(options) = Options::parse(args, true, cx.keyspace.rules().limits) else {
-        return Judgement::Plain;
+fn add_form(cx: &mut Sealing<'_>, args: Args<'_>) -> LogForm {
+    let Ok(options) = Options::parse(args, true, cx.reader.keyspace.rules().limits) else {
+        return LogForm::Plain;
     };
-    if options.is_new || options.trimming.is_some_and(|it| differs(cx, args.at(1), it)) {
-        return Judgement::Hidden;
+    if options.is_new || options.trimming.is_some_and(|it| differs(&cx.reader, args.at(1), it)) {
+        return LogForm::Hidden;
     }
     if options.at >= args.len() {
         // Options and no id: it is refused when it is applied.
-        return Judgement::Plain;
+        return LogForm::Plain;
     }
     if options.wanted != Wanted::Auto {
-        return if options.trimming.is_some_and(|trimming| trimming.whole) {
-            Judgement::Guarded(None)
-        } else {
-            Judgement::Plain
-        };
+        cx.by_value = options.trimming.is_some_and(|trimming| trimming.whole);
+        return LogForm::Plain;
     }
-    let last = super::range::stream(cx, args.at(1)).ok().flatten();
+    let last = super::range::stream(&cx.reader, args.at(1)).ok().flatten();
     let last = last.map_or(Id::MIN, |stream| stream.facts().last);
-    let ms = match last.ms.max(stamp.now_ms) {
+    let ms = match last.ms.max(cx.stamp.now_ms) {
         // The time's numbers are used up: `*` goes on with the next millisecond.
         ms if ms == last.ms && last.seq == u64::MAX => ms.saturating_add(1),
         ms => ms,
     };
-    Judgement::Guarded(Some((options.at, Wanted::text_of(ms))))
+    cx.by_value = true;
+    LogForm::Replaced(options.at, Wanted::text_of(ms))
 }
 
-fn judge_trim(cx: &Reader<'_>, _: &Stamp, args: Args<'_>) -> Judgement {
-    match Options::parse(args, false, cx.keyspace.rules().limits) {
-        Ok(Options { is_new: true, .. }) => Judgement::Hidden,
-        Ok(Options { trimming: Some(trimming), .. }) if differs(cx, args.at(1), trimming) => {
-            Judgement::Hidden
-        }
-        Ok(Options { trimming: Some(Trimming { whole: true, .. }), .. }) => {
-            Judgement::Guarded(None)
-        }
-        _ => Judgement::Plain,
+fn trim_form(cx: &mut Sealing<'_>, args: Args<'_>) -> LogForm {
+    let Ok(options) = Options::parse(args, false, cx.reader.keyspace.rules().limits) else {
+        return LogForm::Plain;
+    };
+    if options.is_new || options.trimming.is_some_and(|it| differs(&cx.reader, args.at(1), it)) {
+        return LogForm::Hidden;
     }
+    cx.by_value = options.trimming.is_some_and(|trimming| trimming.whole);
+    LogForm::Plain
 }
 
 /// Whether Redis would trim otherwise while it loads: it cuts blocks by its own settings, and knows
@@ -426,31 +421,26 @@ pub(super) fn told<'a>(cx: &Reader<'_>, args: Args<'a>, adds: bool) -> Option<To
     })
 }
 
-/// Whether a command may leave a greater last id at its keys than was there, or another stream.
-pub(crate) fn may_raise(name: &str, args: Args<'_>) -> bool {
-    match name {
-        // As nearly every one is.
-        "XADD" if args.at(2) == b"*" => false,
-        "XADD" => {
-            let parsed = Options::parse(args, true, Limits::default());
-            parsed.is_ok_and(|options| options.wanted != Wanted::Auto)
-        }
-        "XSETID" | "RESTORE" | "COPY" | "RENAME" | "RENAMENX" | "MOVE" | "SWAPDB" => true,
-        _ => false,
+/// Whether an XADD may leave a greater last id than a time that was chosen for it.
+fn names_its_id(args: Args<'_>) -> bool {
+    // As nearly every one is.
+    if args.at(2) == b"*" {
+        return false;
     }
+    let parsed = Options::parse(args, true, Limits::default());
+    parsed.is_ok_and(|options| options.wanted != Wanted::Auto)
 }
 
 /// A removed block takes some 300 ns; an entry that is looked at for references, as long.
-fn trim_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+fn trim_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     const BLOCK_NS: u64 = 300;
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
     let adds = args.at(0).eq_ignore_ascii_case(b"XADD");
     // Most commands do not trim, and show it at once.
     if adds && args.at(2) == b"*" {
         return 0;
     }
-    let Ok(options) = Options::parse(args, adds, keyspace.rules().limits) else { return 0 };
-    let Ok(Some(stream)) = super::range::stream(&reader, args.at(1)) else { return 0 };
+    let Ok(options) = Options::parse(args, adds, cx.keyspace.rules().limits) else { return 0 };
+    let Ok(Some(stream)) = super::range::stream(cx, args.at(1)) else { return 0 };
     options.trimming.map_or(0, |Trimming { trim, limit, refs, .. }| {
         let (blocks, entries) = stream.trimmable(trim, limit);
         BLOCK_NS.saturating_mul(if refs == Refs::Keep { blocks as u64 } else { entries })

@@ -1,11 +1,11 @@
 //! Entries that go from one consumer to another: XCLAIM, XAUTOCLAIM.
 
 use super::range::interval_start;
-use super::{Result, id, no_key_or_group, now_ms, shown_owned, wrong};
+use super::{INEXACT, Result, id, no_key_or_group, now_ms, shown_owned, wrong};
 use crate::cmd::generic::SYNTAX;
 use crate::types::Open;
 use crate::types::stream::{Id, Pending, Stream};
-use crate::{Arity, Flags, Group, Judgement, Keys, Logged, Reader, Spec, Stamp, Writer};
+use crate::{Arity, Flags, Group, Keys, LogForm, Logged, Sealing, Spec, Writer};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, int_text, parse_int, up_to_zero};
 
@@ -24,7 +24,7 @@ pub(super) const XCLAIM: Spec = Spec::write(
         Flags::FAST,
         ("5.0.0", "Makes pending entries those of another consumer."),
     ),
-    Logged::Judged(judge),
+    Logged::new("rewritten", form),
     |cx, args| xclaim(cx, args).unwrap_or_else(|reply| reply),
 );
 
@@ -36,7 +36,7 @@ pub(super) const XAUTOCLAIM: Spec = Spec::write(
         Flags::FAST,
         ("6.2.0", "Makes pending entries that nobody handles those of another consumer."),
     ),
-    Logged::Judged(|_, _, _| Judgement::Inexact(None)),
+    INEXACT,
     |cx, args| xautoclaim(cx, args).unwrap_or_else(|reply| reply),
 );
 
@@ -213,9 +213,9 @@ impl Claimer<'_> {
 
 /// The time of delivery becomes absolute. Redis would still see the consumer by its own clock, and
 /// claim by it what must have been idle for some time.
-fn judge(_: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
-    let now_ms = i64::try_from(stamp.now_ms).unwrap_or(i64::MAX);
-    let Ok(claim) = Claim::parse(args, now_ms) else { return Judgement::Plain };
+fn form(cx: &mut Sealing<'_>, args: Args<'_>) -> LogForm {
+    let now_ms = i64::try_from(cx.stamp.now_ms).unwrap_or(i64::MAX);
+    let Ok(claim) = Claim::parse(args, now_ms) else { return LogForm::Plain };
     let mut words: Vec<Vec<u8>> = Vec::with_capacity(args.len() + 2);
     let mut rest = args.iter();
     words.extend(rest.by_ref().take(5 + claim.ids.len()).map(<[u8]>::to_vec));
@@ -232,7 +232,8 @@ fn judge(_: &Reader<'_>, stamp: &Stamp, args: Args<'_>) -> Judgement {
     }
     words.push(b"TIME".to_vec());
     words.push(int_text(claim.time_ms).as_bytes().to_vec());
-    Judgement::Inexact(Some(words))
+    cx.inexact = true;
+    LogForm::Rewritten(words)
 }
 
 /// The ids that an XCLAIM names.

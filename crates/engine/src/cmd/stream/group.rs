@@ -1,10 +1,11 @@
 //! Groups themselves: XGROUP, XSETID.
 
-use super::{INVALID_ID, Result, id, no_such_group, now_ms, wrong};
+use super::{INEXACT, INVALID_ID, Result, id, no_such_group, now_ms, wrong};
+use crate::cmd::generic::always;
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::Open;
 use crate::types::stream::{Group as Consumers, Id, Stream};
-use crate::{Arity, Flags, Group, Judgement, Keys, Logged, Meta, Reader, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
 use quorate_resp::{Args, Reply, parse_int, up_to_zero};
 
 /// What a change is called in the digest.
@@ -23,19 +24,19 @@ const fn row(name: &'static str, arity: Arity, flags: Flags, summary: &'static s
 
 pub(super) const CREATE: Spec = Spec::write(
     row("XGROUP|CREATE", Arity::AtLeast(5), Flags::DENYOOM, "Creates a consumer group."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| create(cx, args).unwrap_or_else(|reply| reply),
 );
 
 pub(super) const SETID: Spec = Spec::write(
     row("XGROUP|SETID", Arity::AtLeast(5), Flags::NONE, "Sets what a consumer group read last."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| set_id(cx, args).unwrap_or_else(|reply| reply),
 );
 
 pub(super) const DESTROY: Spec = Spec::write(
     row("XGROUP|DESTROY", Arity::Exactly(4), Flags::NONE, "Removes a consumer group."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| destroy(cx, args).unwrap_or_else(|reply| reply),
 );
 
@@ -48,7 +49,7 @@ pub(super) const CREATECONSUMER: Spec = Spec::write(
         ("6.2.0", "Adds a consumer to a group."),
     ),
     // Redis sees the consumer when it loads it.
-    Logged::Judged(|_, _, _| Judgement::Inexact(None)),
+    INEXACT,
     |cx, args| create_consumer(cx, args).unwrap_or_else(|reply| reply),
 );
 
@@ -59,7 +60,7 @@ pub(super) const DELCONSUMER: Spec = Spec::write(
         Flags::NONE,
         "Removes a consumer of a group with what it has pending.",
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| delete_consumer(cx, args).unwrap_or_else(|reply| reply),
 );
 
@@ -244,9 +245,10 @@ pub(super) const XSETID: Spec = Spec::write(
         Flags::FAST.and(Flags::DENYOOM),
         ("5.0.0", "Sets the last id of a stream, and its counters."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| xsetid(cx, args).unwrap_or_else(|reply| reply),
-);
+)
+.moving(always);
 
 /// How many entries were added, and the greatest deleted id, as far as they are given.
 fn counters(args: Args<'_>, last: Id) -> Result<(Option<u64>, Id)> {

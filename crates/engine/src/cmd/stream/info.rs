@@ -4,7 +4,7 @@ use super::group::bad_subcommand;
 use super::{Result, clock_ms, no_such_group, shown};
 use crate::cmd::generic::NOT_AN_INTEGER;
 use crate::types::stream::{Consumer, Facts, Group as Consumers, Id, Stream};
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Meta, Reader, Spec};
+use crate::{Arity, Flags, Group, Keys, Meta, Reader, Spec};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -83,9 +83,8 @@ fn groups<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>> {
 }
 
 /// The lag of a group is counted block by block, some 5 ns each.
-fn groups_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    self::stream(&reader, args).map_or(0, |stream| {
+fn groups_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    self::stream(cx, args).map_or(0, |stream| {
         (stream.groups().len() as u64).saturating_mul(stream.blocks().len() as u64 * 5)
     })
 }
@@ -229,9 +228,8 @@ fn nodes_below(ids: &[[u8; 16]], depth: usize) -> usize {
 }
 
 /// A block is looked at in some 30 ns.
-fn info_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    let found = super::range::stream(&reader, args.at(2)).ok().flatten();
+fn info_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    let found = super::range::stream(cx, args.at(2)).ok().flatten();
     found.map_or(0, |stream| 30 * stream.blocks().len() as u64)
 }
 

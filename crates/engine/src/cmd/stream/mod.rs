@@ -16,10 +16,8 @@ mod refs;
 mod tests;
 pub(crate) mod told;
 
-pub(crate) use add::may_raise;
-
 use crate::types::stream::{Entry, Id};
-use crate::{Reader, Spec, Writer, WrongType};
+use crate::{LogForm, Logged, Reader, Spec, Writer, WrongType};
 use alloc::vec::Vec;
 use quorate_resp::{Reply, up_to_zero};
 
@@ -52,6 +50,12 @@ pub(super) const ROWS: &[Spec] = &[
     group::XSETID,
     add::XTRIM,
 ];
+
+/// As it came; Redis gives the same data, but for times that it takes from its own clock.
+const INEXACT: Logged = Logged::new("plain", |cx, _| {
+    cx.inexact = true;
+    LogForm::Plain
+});
 
 const INVALID_ID: &str = "ERR Invalid stream ID specified as stream command argument";
 

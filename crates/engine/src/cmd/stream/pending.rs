@@ -21,7 +21,7 @@ pub(super) const XACK: Spec = Spec::write(
         Flags::FAST,
         ("5.0.0", "Takes delivered entries off a group's list of pending ones."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| xack(cx, args).unwrap_or_else(|reply| reply),
 );
 

@@ -19,7 +19,7 @@ pub(super) const XCFGSET: Spec = Spec::write(
         Flags::FAST,
         ("8.6.0", "Sets for how long, and how many, idempotent ids a stream remembers."),
     ),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| xcfgset(cx, args).unwrap_or_else(|reply| reply),
 );
 

@@ -4,7 +4,7 @@ use super::{INVALID_ID, Result, id, shown, wrong};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::stream::{Id, Stream};
 use crate::types::{Open, View};
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Writer};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -116,10 +116,9 @@ fn range<'a>(cx: &Reader<'a>, args: Args<'a>, back: bool) -> Result<Reply<'a>> {
 }
 
 /// An entry takes some 200 ns; how many are between two ids is estimated from blocks.
-fn range_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+fn range_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     const ENTRY_NS: u64 = 200;
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    let Ok(Some(stream)) = stream(&reader, args.at(1)) else { return 0 };
+    let Ok(Some(stream)) = stream(cx, args.at(1)) else { return 0 };
     let ends = [2, 3].map(|at| Id::parse_end(args.at(at), 0).unwrap_or(Id::MIN));
     let [one, other] = ends.map(|id| stream.blocks().place(&id).0 as u64);
     let blocks = stream.blocks().len().max(1) as u64;
@@ -136,7 +135,7 @@ pub(super) const XDEL: Spec = Spec::write(
         Flags::FAST,
         ("5.0.0", "Deletes entries of a stream."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| xdel(cx, args).unwrap_or_else(|reply| reply),
 );
 

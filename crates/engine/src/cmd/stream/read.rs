@@ -3,11 +3,11 @@
 //! Nobody waits here: what there is is answered at once, and without anything the answer is that of
 //! a wait whose time is over.
 
-use super::{INVALID_ID, Result, id, now_ms, shown, shown_owned, wrong};
+use super::{INEXACT, INVALID_ID, Result, id, now_ms, shown, shown_owned, wrong};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::Open;
 use crate::types::stream::{Id, Pending, Stream};
-use crate::{Arity, Db, Flags, Group, Judgement, Keys, Keyspace, Logged, Reader, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Reader, Spec, Writer};
 use alloc::format;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int, up_to_zero};
@@ -40,7 +40,7 @@ pub(super) const XREADGROUP: Spec = Spec::write(
         ("5.0.0", "Delivers new entries of streams to a consumer, or what it has pending."),
     ),
     // Redis delivers the same entries to the same consumer, but at the time at which it loads them.
-    Logged::Judged(|_, _, _| Judgement::Inexact(None)),
+    INEXACT,
     |cx, args| xreadgroup(cx, args).unwrap_or_else(|reply| reply),
 )
 .costing(cost_ns);
@@ -308,13 +308,12 @@ impl Reading<'_> {
 }
 
 /// An entry that is read takes some 300 ns, one that is delivered a microsecond.
-fn cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+fn cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     let groups = args.at(0).len() > 5;
     let Ok(request) = Request::parse(args, groups) else { return 0 };
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
     let entry_ns = if groups { 1000 } else { 300 };
     let entries = |(key, after): (&[u8], &[u8])| {
-        let Ok(Some(stream)) = super::range::stream(&reader, key) else { return 0 };
+        let Ok(Some(stream)) = super::range::stream(cx, key) else { return 0 };
         let after = match request.group.and_then(|(group, _)| stream.group(group)) {
             Some(group) => group.last,
             None => Id::parse(after, 0).unwrap_or(Id::MAX),

@@ -24,7 +24,7 @@ pub(super) const XDELEX: Spec = Spec::write(
         Flags::FAST,
         ("8.2.0", "Deletes entries of a stream with regard to its consumer groups."),
     ),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| xdelex(cx, args).unwrap_or_else(|reply| reply),
 );
 
@@ -36,7 +36,7 @@ pub(super) const XACKDEL: Spec = Spec::write(
         Flags::FAST,
         ("8.2.0", "Acknowledges entries and deletes them with regard to all consumer groups."),
     ),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| xackdel(cx, args).unwrap_or_else(|reply| reply),
 );
 

@@ -72,10 +72,9 @@ pub(super) const DIGEST: Spec = Spec::read(
     ),
     digest,
 )
-.costing(|keyspace, db, args| {
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
+.costing(|cx, args| {
     // Some 4 bytes a nanosecond.
-    reader.string(args.at(1)).ok().flatten().map_or(0, |value| value.len() as u64 / 4)
+    cx.string(args.at(1)).ok().flatten().map_or(0, |value| value.len() as u64 / 4)
 });
 
 fn digest<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
@@ -94,7 +93,7 @@ pub(super) const DELEX: Spec = Spec::write(
         Flags::FAST,
         ("8.4.0", "Deletes a key, perhaps only if its string or its digest is as given."),
     ),
-    Logged::Hidden,
+    Logged::HIDDEN,
     delex,
 );
 
@@ -126,7 +125,7 @@ pub(super) const DELIFEQ: Spec = Spec::write(
         Flags::FAST,
         ("9.0.0", "Deletes a key if it holds a string."),
     ),
-    Logged::Hidden,
+    Logged::HIDDEN,
     delifeq,
 );
 

@@ -11,7 +11,7 @@ use quorate_resp::{Args, Reply, int_text, parse_int};
 
 pub(super) const INCR: Spec = Spec::write(
     counter("INCR", 2, "1.0.0", "Adds one to the integer at a key, which counts as 0 if absent."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| add(cx, args.at(1), 1),
 );
 
@@ -22,13 +22,13 @@ pub(super) const DECR: Spec = Spec::write(
         "1.0.0",
         "Takes one from the integer at a key, which counts as 0 if absent.",
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| add(cx, args.at(1), -1),
 );
 
 pub(super) const INCRBY: Spec = Spec::write(
     counter("INCRBY", 3, "1.0.0", "Adds to the integer at a key, which counts as 0 if absent."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| match parse_int(args.at(2)) {
         Some(addend) => add(cx, args.at(1), addend),
         None => Reply::error(NOT_AN_INTEGER),
@@ -37,7 +37,7 @@ pub(super) const INCRBY: Spec = Spec::write(
 
 pub(super) const DECRBY: Spec = Spec::write(
     counter("DECRBY", 3, "1.0.0", "Takes from the integer at a key, which counts as 0 if absent."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| match parse_int(args.at(2)).map(i64::checked_neg) {
         Some(Some(addend)) => add(cx, args.at(1), addend),
         Some(None) => Reply::error("ERR decrement would overflow"),
@@ -82,7 +82,7 @@ pub(super) const INCRBYFLOAT: Spec = Spec::write(
         "2.6.0",
         "Adds to the floating-point number at a key, which counts as 0 if absent.",
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     incrbyfloat,
 );
 

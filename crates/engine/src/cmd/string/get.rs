@@ -3,7 +3,7 @@
 use super::expiry::{Expiry, Unit, push_deadline};
 use super::owned;
 use crate::cmd::generic::SYNTAX;
-use crate::{Arity, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer, WrongType};
+use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Stamp, Writer, WrongType};
 use alloc::vec;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
@@ -55,7 +55,7 @@ pub(super) const GETDEL: Spec = Spec::write(
         Flags::FAST,
         ("6.2.0", "Returns the string at a key and deletes the key."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     getdel,
 );
 
@@ -79,7 +79,7 @@ pub(super) const GETEX: Spec = Spec::write(
         Flags::FAST,
         ("6.2.0", "Returns the string at a key and sets or removes the key's deadline."),
     ),
-    Logged::Rewrite(getex_absolute),
+    Logged::new("rewritten", |cx, args| cx.absolute(args, |stamp| getex_absolute(stamp, args))),
     getex,
 );
 
@@ -154,7 +154,7 @@ fn getex(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
 
 /// A deadline that is past deletes the key, but not while Redis loads an AOF, so it is logged as
 /// the GETDEL that it amounts to: same reply, same event.
-fn getex_absolute(_: &Keyspace, stamp: &Stamp, args: Args<'_>) -> Option<Vec<Vec<u8>>> {
+fn getex_absolute(stamp: &Stamp, args: Args<'_>) -> Option<Vec<Vec<u8>>> {
     let Change::Expire(expiry) = Change::parse(args)? else {
         return None;
     };

@@ -26,7 +26,7 @@ pub(super) const INCREX: Spec = Spec::write(
         FAST_GROWTH,
         ("8.8.0", "Adds to the number at a key, within bounds, and sets the key's deadline."),
     ),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| increx(cx, args).unwrap_or_else(|refusal| refusal),
 );
 

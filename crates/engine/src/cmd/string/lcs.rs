@@ -5,7 +5,7 @@
 //! pairs are refused here, with a thirty-second of the memory.
 
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec, StrRef};
+use crate::{Arity, Flags, Group, Keys, Reader, Spec, StrRef};
 use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -209,8 +209,7 @@ impl<'a> Table<'a> {
 }
 
 /// Some 1.2 ns a cell.
-fn cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    let reader = Reader { keyspace, db, seed: 0, clock_ms: 0 };
-    let len = |key| reader.string(key).ok().flatten().map_or(0, |value| value.len() as u64);
+fn cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    let len = |key| cx.string(key).ok().flatten().map_or(0, |value| value.len() as u64);
     len(args.at(1)).saturating_mul(len(args.at(2))).saturating_mul(6) / 5
 }

@@ -16,7 +16,7 @@ pub(super) const MSETEX: Spec = Spec::write(
         Flags::DENYOOM,
         ("8.4.0", "Sets the strings at one or more keys, with conditions and one deadline."),
     ),
-    Logged::Hidden,
+    Logged::HIDDEN,
     |cx, args| msetex(cx, args).unwrap_or_else(|refusal| refusal),
 );
 

@@ -4,9 +4,9 @@
 
 use super::{FAST_GROWTH, clip};
 use crate::cmd::generic::NOT_AN_INTEGER;
+use crate::spec::hidden_if;
 use crate::{
-    Arity, Db, Deadline, Flags, Group, Keys, Keyspace, Logged, Meta, Reader, Spec, Writer,
-    WrongType,
+    Arity, Deadline, Flags, Group, Keys, Keyspace, Logged, Meta, Reader, Spec, Writer, WrongType,
 };
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
@@ -21,7 +21,7 @@ pub(super) const APPEND: Spec = Spec::write(
         FAST_GROWTH,
         ("2.0.0", "Appends to the string at a key, which may be absent, and returns its length."),
     ),
-    Logged::HiddenIf(append_may_not_fit, None),
+    Logged::new("plain or armoured", |cx, args| hidden_if(append_may_not_fit(&cx.reader, args))),
     append,
 );
 
@@ -132,7 +132,7 @@ pub(super) const SETRANGE: Spec = Spec::write(
         Flags::DENYOOM,
         ("2.2.0", "Overwrites a string from an offset on and returns its length."),
     ),
-    Logged::HiddenIf(setrange_does_not_fit, None),
+    Logged::new("plain or armoured", |cx, args| hidden_if(setrange_does_not_fit(&cx.reader, args))),
     setrange,
 )
 .costing(setrange_cost_ns);
@@ -175,7 +175,7 @@ fn setrange_does_not_fit(cx: &Reader<'_>, args: Args<'_>) -> bool {
 }
 
 /// Filling a gap with zeros takes some 0.25 ns a byte; a gap ends below the size limit.
-fn setrange_cost_ns(keyspace: &Keyspace, _: Db, args: Args<'_>) -> u64 {
+fn setrange_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     let offset = parse_int(args.at(2)).and_then(|offset| u64::try_from(offset).ok()).unwrap_or(0);
-    offset.min(keyspace.settings().string_bytes_max) / 4
+    offset.min(cx.keyspace.settings().string_bytes_max) / 4
 }

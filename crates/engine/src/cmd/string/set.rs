@@ -13,7 +13,7 @@ use super::{FAST_GROWTH, owned};
 use crate::cmd::generic::SYNTAX;
 use crate::keyspace::Ahead;
 use crate::{
-    Arity, Deadline, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Stamp, Writer, WrongType,
+    Arity, Deadline, Flags, Group, Keys, LogForm, Logged, Reader, Spec, Stamp, Writer, WrongType,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -27,7 +27,13 @@ pub(super) const SET: Spec = Spec::write(
         Flags::DENYOOM,
         ("1.0.0", "Sets the string at a key, whatever it held, with conditions and a deadline."),
     ),
-    Logged::HiddenIf(compares, Some(set_absolute)),
+    Logged::new("rewritten or armoured", |cx, args| {
+        if compares(args) {
+            LogForm::Hidden
+        } else {
+            cx.absolute(args, |stamp| set_absolute(stamp, args))
+        }
+    }),
     set,
 );
 
@@ -150,11 +156,11 @@ pub(super) fn store(
 
 /// Whether the command uses `IFEQ` or its like. Another option's argument that reads so is an error
 /// anyway.
-fn compares(_: &Reader<'_>, args: Args<'_>) -> bool {
+fn compares(args: Args<'_>) -> bool {
     args.from(3).iter().any(|option| Wanted::parse(option, b"").is_some())
 }
 
-fn set_absolute(_: &Keyspace, stamp: &Stamp, args: Args<'_>) -> Option<Vec<Vec<u8>>> {
+fn set_absolute(stamp: &Stamp, args: Args<'_>) -> Option<Vec<Vec<u8>>> {
     if args.len() < 5 {
         return None;
     }
@@ -184,7 +190,7 @@ pub(super) const SETNX: Spec = Spec::write(
         FAST_GROWTH,
         ("1.0.0", "Sets the string at a key if there is none."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     setnx,
 );
 
@@ -204,7 +210,9 @@ pub(super) const SETEX: Spec = Spec::write(
         Flags::DENYOOM,
         ("2.0.0", "Sets the string at a key and how many seconds it has."),
     ),
-    Logged::Rewrite(|_, stamp, args| set_until(stamp, Unit::Seconds, args)),
+    Logged::new("rewritten", |cx, args| {
+        cx.absolute(args, |stamp| set_until(stamp, Unit::Seconds, args))
+    }),
     |cx, args| {
         set_for(cx, Unit::Seconds, args)
             .unwrap_or_else(|bad| bad.reply("ERR invalid expire time in 'setex' command"))
@@ -219,7 +227,9 @@ pub(super) const PSETEX: Spec = Spec::write(
         Flags::DENYOOM,
         ("2.6.0", "Sets the string at a key and how many milliseconds it has."),
     ),
-    Logged::Rewrite(|_, stamp, args| set_until(stamp, Unit::Milliseconds, args)),
+    Logged::new("rewritten", |cx, args| {
+        cx.absolute(args, |stamp| set_until(stamp, Unit::Milliseconds, args))
+    }),
     |cx, args| {
         set_for(cx, Unit::Milliseconds, args)
             .unwrap_or_else(|bad| bad.reply("ERR invalid expire time in 'psetex' command"))
@@ -250,7 +260,7 @@ pub(super) const GETSET: Spec = Spec::write(
         FAST_GROWTH,
         ("1.0.0", "Sets the string at a key and returns the one before."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     getset,
 );
 
@@ -274,7 +284,7 @@ pub(super) const MSET: Spec = Spec::write(
         Flags::DENYOOM,
         ("1.0.1", "Sets the strings at one or more keys."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     mset,
 );
 
@@ -293,7 +303,7 @@ pub(super) const MSETNX: Spec = Spec::write(
         Flags::DENYOOM,
         ("1.0.1", "Sets the strings at one or more keys if none of the keys exists."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     msetnx,
 );
 

@@ -3,7 +3,7 @@
 //! The first keyspace gets each command as it came, the second in the form in which it is logged;
 //! reply and digest must agree after every command, so every test here also tests the rewriting.
 
-use crate::spec::{Judgement, Logged, Run};
+use crate::spec::{LogForm, Run, Sealing};
 use crate::{Effect, Effects, Keyspace, Reader, Spec, Stamp, Writer};
 use alloc::format;
 use alloc::string::String;
@@ -56,9 +56,12 @@ impl Bench {
         let stamp = Stamp { now_ms: self.now_ms, seed: self.index };
         let mut effects = Effects::default();
         let mut ignored = Effects::default();
-        self.rewritten = with_args(words, |args| match row(args).logged {
-            Logged::Rewrite(rewrite) | Logged::HiddenIf(_, Some(rewrite)) => {
-                rewrite(&self.direct, &stamp, args)
+        self.rewritten = with_args(words, |args| match self.form(args, stamp) {
+            LogForm::Rewritten(words) => Some(words),
+            LogForm::Replaced(at, by) => {
+                let mut words = words.to_vec();
+                words[at] = by;
+                Some(words)
             }
             _ => None,
         });
@@ -99,30 +102,29 @@ impl Bench {
 
     /// The deadline of a key that is there and has one.
     pub(in crate::cmd) fn deadline_ms(&self, key: &str) -> Option<u64> {
-        let reader = Reader { keyspace: &self.direct, db: crate::Db(0), seed: 0, clock_ms: 0 };
-        reader.deadline_ms(key.as_bytes()).flatten()
+        self.reader().deadline_ms(key.as_bytes()).flatten()
     }
 
     /// Whether a command would be armoured in the log.
     pub(in crate::cmd) fn is_hidden(&self, line: &str) -> bool {
         let words: Vec<Vec<u8>> = line.split_whitespace().map(unescape).collect();
-        let reader = Reader { keyspace: &self.direct, db: crate::Db(0), seed: 0, clock_ms: 0 };
-        with_args(&words, |args| match row(args).logged {
-            Logged::HiddenIf(differs, _) => differs(&reader, args),
-            Logged::Judged(judge) => {
-                let stamp = Stamp { now_ms: self.now_ms, seed: 0 };
-                matches!(judge(&reader, &stamp, args), Judgement::Hidden)
-            }
-            _ => false,
-        })
+        let stamp = Stamp { now_ms: self.now_ms, seed: 0 };
+        with_args(&words, |args| matches!(self.form(args, stamp), LogForm::Hidden))
+    }
+
+    fn form(&self, args: Args<'_>, stamp: Stamp) -> LogForm {
+        let mut sealing = Sealing::new(self.reader(), stamp);
+        row(args).logged.form.map_or(LogForm::Plain, |form| form(&mut sealing, args))
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader::at(&self.direct, crate::Db(0))
     }
 
     /// The cost estimate of a command.
     pub(in crate::cmd) fn cost_ns(&self, line: &str) -> u64 {
         let words: Vec<Vec<u8>> = line.split_whitespace().map(unescape).collect();
-        with_args(&words, |args| {
-            row(args).cost_ns.map_or(0, |cost| cost(&self.direct, crate::Db(0), args))
-        })
+        with_args(&words, |args| row(args).cost_ns.map_or(0, |cost| cost(&self.reader(), args)))
     }
 }
 

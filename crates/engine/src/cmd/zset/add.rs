@@ -5,7 +5,7 @@ use crate::cmd::generic::SYNTAX;
 use crate::number::parse_double;
 use crate::types::Open;
 use crate::types::zset::{ZsetTree, same};
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Writer};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
@@ -17,7 +17,7 @@ pub(super) const ZADD: Spec = Spec::write(
         Flags::FAST.and(Flags::DENYOOM),
         ("1.2.0", "Adds members to a sorted set, or gives them other scores."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     zadd,
 )
 .costing(cost_ns);
@@ -30,7 +30,7 @@ pub(super) const ZINCRBY: Spec = Spec::write(
         Flags::FAST.and(Flags::DENYOOM),
         ("1.2.0", "Adds to the score of a member."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| match parse_double(args.at(2)) {
         // Redis takes options here too, and then misses a member.
         _ if option(args.at(2)).is_some() => Reply::error(SYNTAX),
@@ -40,7 +40,7 @@ pub(super) const ZINCRBY: Spec = Spec::write(
 );
 
 /// A member takes some 600 ns.
-fn cost_ns(_: &Keyspace, _: Db, args: Args<'_>) -> u64 {
+fn cost_ns(_: &Reader<'_>, args: Args<'_>) -> u64 {
     300 * args.len() as u64
 }
 

@@ -3,7 +3,7 @@
 //! An input may also be a plain set: each member of it has score 1. Scores are added up in order of
 //! the inputs' sizes, as Redis does, because floating sums depend on their order.
 
-use super::{Member, Zset, answer, pairs_reply, reader, store, wrong};
+use super::{Member, Zset, answer, pairs_reply, store, wrong};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::number::parse_double;
 use crate::types::View;
@@ -11,7 +11,7 @@ use crate::types::members::HashKey;
 use crate::types::pack::Item;
 use crate::types::set::SetTree;
 use crate::types::zset::{ZsetTree, order};
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Meta, Reader, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
@@ -36,19 +36,19 @@ pub(super) const ZUNION: Spec = Spec::read(
     read_row("ZUNION", 3, "6.2.0", "Returns the members of any of several sorted sets."),
     |cx, args| reply(cx, args, Op::Union),
 )
-.costing(|keyspace, db, args| cost(keyspace, db, args.from(1)));
+.costing(|cx, args| cost(cx, args.from(1)));
 
 pub(super) const ZINTER: Spec = Spec::read(
     read_row("ZINTER", 3, "6.2.0", "Returns the members of all of several sorted sets."),
     |cx, args| reply(cx, args, Op::Inter),
 )
-.costing(|keyspace, db, args| cost(keyspace, db, args.from(1)));
+.costing(|cx, args| cost(cx, args.from(1)));
 
 pub(super) const ZDIFF: Spec = Spec::read(
     read_row("ZDIFF", 3, "6.2.0", "Returns the members of the first sorted set alone."),
     |cx, args| reply(cx, args, Op::Diff),
 )
-.costing(|keyspace, db, args| cost(keyspace, db, args.from(1)));
+.costing(|cx, args| cost(cx, args.from(1)));
 
 pub(super) const ZINTERCARD: Spec = Spec::read(
     read_row("ZINTERCARD", 3, "7.0.0", "Counts the members of all of several sorted sets."),
@@ -59,34 +59,34 @@ pub(super) const ZINTERCARD: Spec = Spec::read(
         }))
     },
 )
-.costing(|keyspace, db, args| cost(keyspace, db, args.from(1)));
+.costing(|cx, args| cost(cx, args.from(1)));
 
 pub(super) const ZUNIONSTORE: Spec = Spec::write(
     store_row("ZUNIONSTORE", "2.0.0", "Stores the members of any of several sorted sets."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| stored(cx, args, Op::Union, "zunionstore"),
 )
-.costing(|keyspace, db, args| 2 * cost(keyspace, db, args.from(2)));
+.costing(|cx, args| 2 * cost(cx, args.from(2)));
 
 pub(super) const ZINTERSTORE: Spec = Spec::write(
     store_row("ZINTERSTORE", "2.0.0", "Stores the members of all of several sorted sets."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| stored(cx, args, Op::Inter, "zinterstore"),
 )
-.costing(|keyspace, db, args| 2 * cost(keyspace, db, args.from(2)));
+.costing(|cx, args| 2 * cost(cx, args.from(2)));
 
 pub(super) const ZDIFFSTORE: Spec = Spec::write(
     store_row("ZDIFFSTORE", "6.2.0", "Stores the members of the first sorted set alone."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| stored(cx, args, Op::Diff, "zdiffstore"),
 )
-.costing(|keyspace, db, args| 2 * cost(keyspace, db, args.from(2)));
+.costing(|cx, args| 2 * cost(cx, args.from(2)));
 
 /// A member of an input takes some 400 ns.
-fn cost(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+fn cost(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     let count = args.get(0).and_then(parse_int).and_then(|count| usize::try_from(count).ok());
     let keys = args.from(1).iter().take(count.unwrap_or(0));
-    let sizes = keys.map(|key| Source::of(&reader(keyspace, db), key).map_or(0, Source::count));
+    let sizes = keys.map(|key| Source::of(cx, key).map_or(0, Source::count));
     400 * sizes.sum::<usize>() as u64
 }
 

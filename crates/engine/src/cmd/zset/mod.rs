@@ -17,7 +17,7 @@ pub(super) use add::{CH, NX, Options, XX, put_all};
 use crate::types::pack::Item;
 use crate::types::zset::ZsetTree;
 use crate::types::{Open, View};
-use crate::{Db, Keyspace, Reader, Spec, Writer, WrongType};
+use crate::{Reader, Spec, Writer, WrongType};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use quorate_resp::Reply;
@@ -130,12 +130,7 @@ pub(super) fn store(
     Reply::len(members.len())
 }
 
-/// Of a cost estimate: what is there now.
-fn reader(keyspace: &Keyspace, db: Db) -> Reader<'_> {
-    Reader { keyspace, db, seed: 0, clock_ms: 0 }
-}
-
 /// Members of the sorted set at a key, for a cost estimate.
-pub(super) fn size(keyspace: &Keyspace, db: Db, key: &[u8]) -> u64 {
-    zset(&reader(keyspace, db), key).ok().flatten().map_or(0, |zset| zset.count() as u64)
+pub(super) fn size(cx: &Reader<'_>, key: &[u8]) -> u64 {
+    zset(cx, key).ok().flatten().map_or(0, |zset| zset.count() as u64)
 }

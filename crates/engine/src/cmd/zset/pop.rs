@@ -4,7 +4,7 @@ use super::{changed, owned, size, wrong, zset};
 use crate::cmd::generic::SYNTAX;
 use crate::types::Open;
 use crate::types::zset::ZsetTree;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Meta, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
 use alloc::vec;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
@@ -22,22 +22,22 @@ const fn row(name: &'static str, summary: &'static str) -> Meta {
 
 pub(super) const ZPOPMIN: Spec = Spec::write(
     row("ZPOPMIN", "Removes and returns the members with the lowest scores."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| zpop(cx, args, End::Min),
 )
 .costing(cost_ns);
 
 pub(super) const ZPOPMAX: Spec = Spec::write(
     row("ZPOPMAX", "Removes and returns the members with the highest scores."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| zpop(cx, args, End::Max),
 )
 .costing(cost_ns);
 
 /// A member that goes takes some 400 ns.
-fn cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+fn cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     let count = args.get(2).and_then(parse_int).and_then(|count| u64::try_from(count).ok());
-    400 * count.unwrap_or(1).min(size(keyspace, db, args.at(1)))
+    400 * count.unwrap_or(1).min(size(cx, args.at(1)))
 }
 
 fn zpop(cx: &mut Writer<'_>, args: Args<'_>, end: End) -> Reply<'static> {
@@ -91,7 +91,7 @@ pub(super) const ZMPOP: Spec = Spec::write(
         Flags::NONE,
         ("7.0.0", "Removes and returns members of the first sorted set that is not empty."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     zmpop,
 );
 

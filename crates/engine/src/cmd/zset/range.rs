@@ -1,10 +1,10 @@
 //! Ranges of sorted sets: ZRANGE and the commands before it, ZRANGESTORE.
 
 use super::ranges::{LexRange, ScoreRange, ranks};
-use super::{Member, Zset, answer, owned, pairs_reply, reader, store, zset};
+use super::{Member, Zset, answer, owned, pairs_reply, store, zset};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::pack::Item;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Writer};
 use alloc::vec::Vec;
 use core::ops::Range;
 use quorate_resp::{Args, Reply, parse_int};
@@ -146,10 +146,8 @@ fn range<'a>(cx: &Reader<'a>, args: Args<'a>, fixed: Fixed) -> Reply<'a> {
 }
 
 /// A member takes some 50 ns; where scores differ, a range of bytes asks every one, 5 ns each.
-fn cost(keyspace: &Keyspace, db: Db, args: Args<'_>, fixed: Fixed) -> u64 {
-    let (Ok(query), Ok(Some(zset))) =
-        (Query::parse(args, fixed), zset(&reader(keyspace, db), args.at(0)))
-    else {
+fn cost(cx: &Reader<'_>, args: Args<'_>, fixed: Fixed) -> u64 {
+    let (Ok(query), Ok(Some(zset))) = (Query::parse(args, fixed), zset(cx, args.at(0))) else {
         return 0;
     };
     match query.ends {
@@ -170,7 +168,7 @@ macro_rules! rows {
             ),
             |cx, args| range(cx, args, $fixed),
         )
-        .costing(|keyspace, db, args| cost(keyspace, db, args.from(1), $fixed));
+        .costing(|cx, args| cost(cx, args.from(1), $fixed));
     )*};
 }
 
@@ -199,10 +197,10 @@ pub(super) const ZRANGESTORE: Spec = Spec::write(
         Flags::DENYOOM,
         ("6.2.0", "Stores a range of a sorted set in another key."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     zrangestore,
 )
-.costing(|keyspace, db, args| 10 * cost(keyspace, db, args.from(2), STORE));
+.costing(|cx, args| 10 * cost(cx, args.from(2), STORE));
 
 fn zrangestore(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
     let query = match Query::parse(args.from(2), STORE) {

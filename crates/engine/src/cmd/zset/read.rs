@@ -3,7 +3,7 @@
 use super::ranges::{LexRange, ScoreRange};
 use super::{Zset, answer, size, zset};
 use crate::cmd::generic::SYNTAX;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Meta, Reader, Spec};
+use crate::{Arity, Flags, Group, Keys, Meta, Reader, Spec};
 use alloc::vec;
 use quorate_resp::{Args, Reply};
 
@@ -92,6 +92,6 @@ pub(super) const ZLEXCOUNT: Spec = Spec::read(
 .costing(lex_cost_ns);
 
 /// Where scores differ, every member is asked: some 5 ns.
-fn lex_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    5 * size(keyspace, db, args.at(1))
+fn lex_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    5 * size(cx, args.at(1))
 }

@@ -5,7 +5,7 @@ use super::{Zset, changed, size, wrong};
 use crate::cmd::generic::NOT_AN_INTEGER;
 use crate::types::Open;
 use crate::types::zset::ZsetTree;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Logged, Meta, Spec, Writer};
+use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
 use core::ops::Range;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -17,7 +17,7 @@ pub(super) const ZREM: Spec = Spec::write(
         Flags::FAST,
         ("1.2.0", "Removes members from a sorted set."),
     ),
-    Logged::Plain,
+    Logged::PLAIN,
     zrem,
 );
 
@@ -42,7 +42,7 @@ const fn range_row(name: &'static str, since: &'static str, summary: &'static st
 
 pub(super) const ZREMRANGEBYRANK: Spec = Spec::write(
     range_row("ZREMRANGEBYRANK", "2.0.0", "Removes the members of a range of ranks."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| match (parse_int(args.at(2)), parse_int(args.at(3))) {
         (Some(first), Some(last)) => {
             remove(cx, args, "zremrangebyrank", |zset| ranks(first, last, zset.count()))
@@ -54,7 +54,7 @@ pub(super) const ZREMRANGEBYRANK: Spec = Spec::write(
 
 pub(super) const ZREMRANGEBYSCORE: Spec = Spec::write(
     range_row("ZREMRANGEBYSCORE", "1.2.0", "Removes the members of a range of scores."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| match ScoreRange::parse(args.at(2), args.at(3)) {
         Ok(range) => remove(cx, args, "zremrangebyscore", |zset| range.ranks(zset)),
         Err(reply) => reply,
@@ -64,7 +64,7 @@ pub(super) const ZREMRANGEBYSCORE: Spec = Spec::write(
 
 pub(super) const ZREMRANGEBYLEX: Spec = Spec::write(
     range_row("ZREMRANGEBYLEX", "2.8.9", "Removes the members of a range of their bytes."),
-    Logged::Plain,
+    Logged::PLAIN,
     |cx, args| match LexRange::parse(args.at(2), args.at(3)) {
         Ok(range) => remove(cx, args, "zremrangebylex", |zset| range.ranks(zset, false)),
         Err(reply) => reply,
@@ -73,8 +73,8 @@ pub(super) const ZREMRANGEBYLEX: Spec = Spec::write(
 .costing(cost_ns);
 
 /// A member that goes takes some 300 ns.
-fn cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    300 * size(keyspace, db, args.at(1))
+fn cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    300 * size(cx, args.at(1))
 }
 
 fn remove(

@@ -5,7 +5,7 @@ use crate::cmd::generic::scan::cursor;
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::glob::Pattern;
 use crate::types::pick;
-use crate::{Arity, Db, Flags, Group, Keys, Keyspace, Reader, Spec};
+use crate::{Arity, Flags, Group, Keys, Reader, Spec};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -86,8 +86,8 @@ impl<'a> Options<'a> {
 }
 
 /// A member takes some 100 ns. Where all scores are equal, each of them is looked at besides.
-fn scan_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
-    let size = size(keyspace, db, args.at(1));
+fn scan_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
+    let size = size(cx, args.at(1));
     let options = Options::parse(args.from(3)).map_or(0, |options| options.count as u64);
     100 * options.min(size) + 2 * size
 }
@@ -159,9 +159,9 @@ fn picked<'a>(zset: Zset<'a>, ranks: &[usize], with_scores: bool) -> Reply<'a> {
 }
 
 /// A pick takes some 300 ns.
-fn random_cost_ns(keyspace: &Keyspace, db: Db, args: Args<'_>) -> u64 {
+fn random_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     let count = args.get(2).and_then(parse_int).unwrap_or(1);
-    let size = size(keyspace, db, args.at(1));
+    let size = size(cx, args.at(1));
     let picks = if count < 0 { PICKS_MAX as u64 } else { size };
     300 * count.unsigned_abs().min(picks)
 }
