@@ -10,32 +10,27 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-mod apply;
-mod armour;
-mod batch;
 pub mod cmd;
 mod context;
+mod entry;
 mod geo;
 pub mod glob;
 mod keyspace;
 pub mod number;
-mod plan;
-mod retell;
-mod seal;
 mod settings;
 mod snapshot;
 mod spec;
 mod types;
 
-pub use apply::{Applied, Outcome, apply, apply_told};
-pub use batch::{Decoded, Run, decode};
 pub use context::{Effect, Effects, Reader, Stamp, Writer};
+pub use entry::{
+    Applied, Decoded, Outcome, Plan, Refusal, Run, SealLimits, Sealed, apply, apply_told, decode,
+    read, seal,
+};
 pub use keyspace::{
     Ahead, Content, ContentPoint, Db, Deadline, FreezeStep, Frozen, Garbage, Keyspace, StrRef,
     WrongType,
 };
-pub use plan::{Plan, read};
-pub use seal::{Refusal, SealLimits, Sealed, seal};
 pub use settings::{SettingError, Settings};
 pub use snapshot::{
     Checksum, Foreign, NOTES_MAX, Note, Piece, Report, SnapshotError, SnapshotFacts, SnapshotFault,

@@ -9,8 +9,8 @@
 //! ahead too, if it is a large set or hash.
 
 use super::{Db, Keyspace, Point};
-use crate::armour;
-use crate::batch::parse_db;
+use crate::entry::hidden;
+use crate::entry::parse_db;
 use crate::types::Value;
 use crate::types::members::{Elements, hash_of};
 use crate::types::pack::Item;
@@ -93,7 +93,7 @@ impl Keyspace {
         let (mut ahead, mut places) = (Ahead::default(), [(db, &[][..]); WARM_MAX]);
         let (mut db, mut rest) = (db, commands);
         while let Some(place) = places.get_mut(ahead.count)
-            && let Some(skimmed) = skim(rest).or_else(|| armour::skim_words(rest))
+            && let Some(skimmed) = skim(rest).or_else(|| hidden::skim_words(rest))
         {
             rest = rest.get(skimmed.len..).unwrap_or_default();
             if skimmed.name == b"SELECT" {

@@ -2,7 +2,7 @@
 
 use super::always;
 use super::{NO_DB, SYNTAX};
-use crate::batch::parse_db;
+use crate::entry::parse_db;
 use crate::{Arity, Db, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
 use quorate_resp::{Args, Reply, parse_int};
 

@@ -12,7 +12,7 @@ pub(super) mod rename;
 pub(super) mod scan;
 pub(super) mod sort;
 
-use crate::batch::parse_db;
+use crate::entry::parse_db;
 use crate::{Db, Keys};
 use quorate_resp::{Args, Reply, parse_int};
 

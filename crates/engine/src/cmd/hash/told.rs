@@ -2,7 +2,7 @@
 //! the fields that are there now, and those that are not.
 
 use crate::Reader;
-use crate::retell::Teller;
+use crate::entry::Teller;
 use crate::types::hash::HashTree;
 use alloc::vec::Vec;
 use quorate_resp::Args;

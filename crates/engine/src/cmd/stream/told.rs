@@ -7,7 +7,7 @@
 
 use super::{add, claim, range, read, refs};
 use crate::Reader;
-use crate::retell::{Record, Teller};
+use crate::entry::{Record, Teller};
 use crate::types::stream::{Group, Id, Pending};
 use alloc::vec::Vec;
 use quorate_resp::{Reply, int_text, unsigned_text};

@@ -6,12 +6,12 @@
 //! stood before. Lines that begin with `#` are annotations, which Redis 7 skips: `#x n` marks the
 //! next n commands as expiry (without a client: `UNLINK`s, which emit `expired`, and `HDEL`s of
 //! fields of hashes, which emit `hexpired`); `#w …`, or `#h …` and a
-//! closing `#H …`, carry an armoured command that Redis 7.0 must not see (see `armour`).
+//! closing `#H …`, carry an armoured command that Redis 7.0 must not see (see `hidden`).
 //!
 //! A payload is written once, by `seal`, and read on every replica, by `apply`.
 
+use super::hidden::{self, Armour};
 use crate::Db;
-use crate::armour::{self, Armour};
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use quorate_resp::{
@@ -141,22 +141,22 @@ impl<'a> Walker<'a> {
         }
         match self.rest.get(..3) {
             Some(b"#x ") => {
-                let line = armour::take_line(&mut self.rest)?;
+                let line = hidden::take_line(&mut self.rest)?;
                 let count = line.get(3..).and_then(parse_int).filter(|&count| count > 0);
                 self.expiries = count.ok_or("payload: malformed expiry mark")?.unsigned_abs();
                 Ok(None)
             }
             Some(b"#w ") => {
-                let line = armour::take_line(&mut self.rest)?;
+                let line = hidden::take_line(&mut self.rest)?;
                 let line = line.get(3..).unwrap_or_default();
                 self.parser.words(line);
-                if !self.parser.args(line).iter().all(armour::is_word) {
+                if !self.parser.args(line).iter().all(hidden::is_word) {
                     return Err("payload: a line of words with something else in it");
                 }
                 Ok(Some(Decoded::Words(self.selected()?, line)))
             }
             Some(b"#h " | b"#H ") => {
-                let command = armour::decode(&mut self.rest)?;
+                let command = hidden::decode(&mut self.rest)?;
                 if !command.starts_with(b"*")
                     || parse_one(&mut self.parser, &command, &self.limits)? != command.len()
                 {
@@ -238,7 +238,7 @@ impl Payload {
     pub(crate) fn hidden(&mut self, db: Db, command: &[u8], args: Args<'_>) {
         self.select(db);
         self.commands += 1;
-        if armour::write_words(&mut self.out, args) {
+        if hidden::write_words(&mut self.out, args) {
             return;
         }
         let mut armour = Armour::new(&mut self.out);

@@ -10,7 +10,7 @@
 
 mod guard;
 
-use crate::batch::{Payload, parse_db};
+use super::payload::{Payload, parse_db};
 use crate::{Db, Flags, Keyspace, LogForm, Plan, Reader, Run, RunFn, Sealing, Spec, Stamp, cmd};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;

@@ -10,7 +10,7 @@
 //! compiled without any of this. Limits: a field's deadline has no place in Redis 7.0, so it gets
 //! the field's end when it comes; when a consumer was last seen is the replica's own time.
 
-use crate::batch::{Decoded, Payload, parse_db};
+use super::payload::{Decoded, Payload, parse_db};
 use crate::cmd::told;
 use crate::{Db, Flags, Reader, Spec};
 use alloc::vec::Vec;

@@ -1,10 +1,10 @@
 //! Apply: the only way the keyspace changes. Total, deterministic, the same on every replica.
 
-use crate::batch::{Decoded, Walker};
+use super::payload::{Decoded, Walker};
+use super::replies::{Answers, mix};
+use super::retell::{Listener, Record, Teller};
 use crate::cmd::tell_if_gone;
 use crate::keyspace::Ahead;
-use crate::plan::{Answers, mix};
-use crate::retell::{Listener, Record, Teller};
 use crate::{Effects, Keyspace, Plan, RunFn, Spec, Stamp, WriteFn, Writer, cmd};
 use alloc::vec::Vec;
 use bytes::Bytes;

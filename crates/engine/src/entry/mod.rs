@@ -1,0 +1,22 @@
+//! Log entries: what a batch of commands becomes, and what an entry does to the state.
+//!
+//! The leader *seals* a batch once ([`seal()`]): the result is the entry's payload, and a plan of
+//! the replies that stays in its memory. Every replica *applies* the payload ([`apply()`]), and the
+//! one that has the plan makes the replies. `payload` is the text in the log, `hidden` the form of
+//! commands that stock Redis must not see, `retell` what a replica of Redis 7.0 is told instead.
+//!
+//! Nothing here knows how an entry reaches the log, or the peers.
+
+mod apply;
+pub(crate) mod hidden;
+mod payload;
+mod replies;
+mod retell;
+mod seal;
+
+pub use apply::{Applied, Outcome, apply, apply_told};
+pub(crate) use payload::parse_db;
+pub use payload::{Decoded, Run, decode};
+pub use replies::{Plan, read};
+pub(crate) use retell::{Record, Teller};
+pub use seal::{Refusal, SealLimits, Sealed, seal};
