@@ -11,31 +11,32 @@ extern crate alloc;
 extern crate std;
 
 pub mod cmd;
-mod context;
+mod db;
+mod digest;
 mod entry;
 mod geo;
 pub mod glob;
 mod keyspace;
 pub mod number;
-mod settings;
+mod point;
+mod rdb;
+mod side;
 mod snapshot;
 mod spec;
 mod types;
 
-pub use context::{Effect, Effects, Reader, Stamp, Writer};
+pub use db::{Db, Deadline, WrongType};
 pub use entry::{
     Applied, Decoded, Outcome, Plan, Refusal, Run, SealLimits, Sealed, apply, apply_told, decode,
     read, seal,
 };
 pub use keyspace::{
-    Ahead, Content, ContentPoint, Db, Deadline, FreezeStep, Frozen, Garbage, Keyspace, StrRef,
-    WrongType,
+    Ahead, Content, ContentPoint, Effect, Effects, FreezeStep, Frozen, Garbage, Keyspace, Reader,
+    Stamp, StrRef, Writer,
 };
-pub use settings::{SettingError, Settings};
-pub use snapshot::{
-    Checksum, Foreign, NOTES_MAX, Note, Piece, Report, SnapshotError, SnapshotFacts, SnapshotFault,
-    SnapshotReader,
-};
+pub use rdb::{Checksum, Piece, SnapshotError, SnapshotFacts, SnapshotFault};
+pub use side::settings::{SettingError, Settings};
+pub use snapshot::{Foreign, NOTES_MAX, Note, Report, SnapshotReader};
 pub use spec::{
     Arity, CostFn, Flags, Group, Keys, LogForm, LogFormFn, Logged, Meta, ReadFn, Run as RunFn,
     Sealing, Span, Spec, WriteFn,

@@ -7,15 +7,15 @@
 //!
 //! Nothing here knows how an entry reaches the log, or the peers.
 
+mod ahead;
 mod apply;
-pub(crate) mod hidden;
+mod hidden;
 mod payload;
 mod replies;
 mod retell;
 mod seal;
 
 pub use apply::{Applied, Outcome, apply, apply_told};
-pub(crate) use payload::parse_db;
 pub use payload::{Decoded, Run, decode};
 pub use replies::{Plan, read};
 pub(crate) use retell::{Record, Teller};

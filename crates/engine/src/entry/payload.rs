@@ -129,7 +129,7 @@ impl<'a> Walker<'a> {
         }
         let args = self.parser.args(bytes);
         if args.len() == 2 && args.at(0) == b"SELECT" {
-            self.db = Some(parse_db(args.at(1)).ok_or("payload: SELECT of no database")?);
+            self.db = Some(Db::parse(args.at(1)).ok_or("payload: SELECT of no database")?);
             return Ok(None);
         }
         Ok(Some(Decoded::Command(self.selected()?, bytes, false)))
@@ -183,12 +183,6 @@ fn parse_one(parser: &mut Parser, bytes: &[u8], limits: &Limits) -> Result<usize
         Ok(Parsed::Skipped { .. } | Parsed::TooLarge { .. }) => Err("payload: too large a command"),
         Err(_) => Err("payload: malformed command"),
     }
-}
-
-/// The database that an argument names, if there is such a one.
-pub(crate) fn parse_db(text: &[u8]) -> Option<Db> {
-    let number = u8::try_from(parse_int(text)?).ok()?;
-    (number < Db::COUNT).then_some(Db(number))
 }
 
 /// A payload in the making.

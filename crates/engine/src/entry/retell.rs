@@ -10,7 +10,7 @@
 //! compiled without any of this. Limits: a field's deadline has no place in Redis 7.0, so it gets
 //! the field's end when it comes; when a consumer was last seen is the replica's own time.
 
-use super::payload::{Decoded, Payload, parse_db};
+use super::payload::{Decoded, Payload};
 use crate::cmd::told;
 use crate::{Db, Flags, Reader, Spec};
 use alloc::vec::Vec;
@@ -200,7 +200,7 @@ fn databases<'a>(
     Record { spec, args, .. }: Record<'a>,
 ) -> impl Iterator<Item = Db> + use<'a> {
     let elsewhere = spec.meta.flags.has(Flags::OTHER_DB);
-    let others = args.iter().filter_map(parse_db).filter(move |_| elsewhere);
+    let others = args.iter().filter_map(Db::parse).filter(move |_| elsewhere);
     others.chain([cx.db])
 }
 

@@ -10,7 +10,7 @@
 
 mod guard;
 
-use super::payload::{Payload, parse_db};
+use super::payload::Payload;
 use crate::{Db, Flags, Keyspace, LogForm, Plan, Reader, Run, RunFn, Sealing, Spec, Stamp, cmd};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -307,7 +307,7 @@ impl<'a> Sealer<'a> {
             }
         }
         if elsewhere && spec.meta.flags.has(Flags::KEYSPACE_WIDE) {
-            for db in args.iter().filter_map(parse_db) {
+            for db in args.iter().filter_map(Db::parse) {
                 self.swapped |= 1 << db.0;
             }
         }

@@ -3,14 +3,18 @@
 //! Expired keys are invisible here. Every change ends in the keyspace's one mutation point
 //! (`change`), which keeps revision, digest, expiry index and counters in step.
 
+use super::ahead::Known;
+use super::change::Site;
 use super::change::garbage;
-use super::chunks::CHUNK;
-use super::digest::next_random;
-use super::{Db, Deadline, Entry, Garbage, Head, Known, Site, WrongType};
-use crate::snapshot::{self, Payload};
+use super::context::{Effect, Effects, Reader, Stamp, Writer};
+use super::record::{Entry, Head};
+use super::{Garbage, Keyspace};
+use crate::db::{Db, Deadline, WrongType};
+use crate::digest::next_random;
+use crate::types::chunks::CHUNK;
 use crate::types::hash::HashTree;
-use crate::types::{Form, Large, Open, View};
-use crate::{Effect, Effects, Keyspace, Reader, Stamp, Writer};
+use crate::types::value::Large;
+use crate::types::{Form, Open, View};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use quorate_resp::Reply;
@@ -97,7 +101,8 @@ impl<'a> StrRef<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn visible(&self, key: &[u8]) -> Option<&'a Entry> {
+    /// The entry of a key that is there (and not expired).
+    pub(crate) fn visible(&self, key: &[u8]) -> Option<&'a Entry> {
         let entry = self.keyspace.entry(self.db, key)?;
         entry.visible(self.now_ms()).then_some(entry)
     }
@@ -116,16 +121,6 @@ impl<'a> Reader<'a> {
     /// The collection of type `T` at `key`.
     pub(crate) fn view<T: Large>(&self, key: &[u8]) -> Result<Option<View<'a, T>>, WrongType> {
         self.visible(key).map(|entry| entry.view(self.now_ms()).ok_or(WrongType)).transpose()
-    }
-
-    /// The value at `key` as DUMP gives it, `None` when absent.
-    pub fn dump(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.visible(key).map(|entry| snapshot::dump(entry, self.now_ms()))
-    }
-
-    /// The same for Redis 7.0: without deadlines of fields.
-    pub(crate) fn dump_untimed(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.visible(key).map(|entry| snapshot::dump_untimed(entry, self.now_ms()))
     }
 
     /// What `OBJECT ENCODING` says of the value at `key`, `None` when absent.
@@ -252,10 +247,10 @@ impl<'a> Writer<'a> {
         self.discard(old);
     }
 
-    /// Puts a value as RESTORE brings it, whatever was there.
-    pub(crate) fn put(&mut self, key: &[u8], value: Payload<'_>, deadline: Option<u64>) {
+    /// Puts an entry that was made aside, whatever was there. `element` stands for its value in the
+    /// digest.
+    pub(crate) fn put_entry(&mut self, key: &[u8], entry: Entry, element: u64) {
         let site = self.site(self.db, key);
-        let (entry, element) = value.entry(key, self.index, deadline);
         let old = self.keyspace.put_value(&site, entry, element);
         self.discard(old);
     }
@@ -327,12 +322,9 @@ impl<'a> Writer<'a> {
         if open.is_empty() {
             return self.remove(key);
         }
-        let site = self.site(self.db, key);
         let element = open.noted().unwrap_or_default();
         let head = Head { form: open.form, revision: self.index, deadline: None };
-        let entry = Entry::of_open(head, key, open);
-        let old = self.keyspace.put_value(&site, entry, element);
-        self.discard(old);
+        self.put_entry(key, Entry::of_open(head, key, open), element);
         true
     }
 

@@ -8,15 +8,14 @@
 //! pipelines that fill one collection do. Then what their second argument names in it is looked up
 //! ahead too, if it is a large set or hash.
 
-use super::{Db, Keyspace, Point};
-use crate::entry::hidden;
-use crate::entry::parse_db;
-use crate::types::Value;
+use super::Keyspace;
+use crate::db::Db;
+use crate::point::Point;
 use crate::types::members::{Elements, hash_of};
 use crate::types::pack::Item;
 use crate::types::set::SetTree;
 use crate::types::tree::Tree;
-use quorate_resp::skim;
+use crate::types::value::Value;
 
 /// Most keys that are looked at ahead of their turn, and the fewest for which that pays.
 pub(super) const WARM_MAX: usize = 32;
@@ -87,22 +86,16 @@ impl<'k> Ahead<'k> {
 }
 
 impl Keyspace {
-    /// Brings what the commands at the front of `commands` (of a payload) lie in into the
-    /// processor's caches, ahead of their turn. Changes nothing.
-    pub fn warm<'k>(&self, db: Db, commands: &'k [u8]) -> Ahead<'k> {
-        let (mut ahead, mut places) = (Ahead::default(), [(db, &[][..]); WARM_MAX]);
-        let (mut db, mut rest) = (db, commands);
-        while let Some(place) = places.get_mut(ahead.count)
-            && let Some(skimmed) = skim(rest).or_else(|| hidden::skim_words(rest))
-        {
-            rest = rest.get(skimmed.len..).unwrap_or_default();
-            if skimmed.name == b"SELECT" {
-                db = parse_db(skimmed.first).unwrap_or(db);
-                continue;
-            }
-            *place = (db, skimmed.second);
-            let key = Some(skimmed.first).filter(|key| !key.is_empty());
-            ahead.push(key, self.hash_key);
+    /// Brings what the next commands lie in into the processor's caches, ahead of their turn. Each
+    /// says its database, its key (or nothing), and what it names in it. Changes nothing.
+    pub(crate) fn warm_places<'k>(
+        &self,
+        commands: impl Iterator<Item = (Db, &'k [u8], &'k [u8])>,
+    ) -> Ahead<'k> {
+        let (mut ahead, mut places) = (Ahead::default(), [(Db(0), &[][..]); WARM_MAX]);
+        for (place, (db, key, name)) in places.iter_mut().zip(commands) {
+            *place = (db, name);
+            ahead.push(Some(key).filter(|key| !key.is_empty()), self.hash_key);
         }
         self.touch(&ahead, |at| places.get(at).map(|&(db, _)| db));
         self.touch_elements(&ahead, &places);

@@ -9,11 +9,13 @@
 //! table. The functions above it touch the table and say what was there before and what is there
 //! now.
 
-use super::digest::{self, Digest};
-use super::hash::Point;
 use super::record::{Entry, Head};
-use super::{Database, Db, Deadline, Garbage, Keyspace, Waste, WrongType};
-use crate::types::{Form, Large, Open};
+use super::{Garbage, Keyspace, Waste};
+use crate::db::{Db, Deadline, WrongType};
+use crate::digest::{self, Digest};
+use crate::point::Point;
+use crate::types::value::Large;
+use crate::types::{Form, Open};
 use alloc::boxed::Box;
 
 /// The key to be changed.
@@ -369,16 +371,5 @@ pub(super) fn garbage(entry: Entry) -> Option<Garbage> {
     match entry {
         Entry::Packed(_) => None,
         Entry::Large(_) => Some(Garbage(Waste::Entry(entry))),
-    }
-}
-
-impl Database {
-    /// Puts a key as a snapshot gives it; its deadline comes with all others at the end
-    /// ([`Expiry::fill`](super::expiry::Expiry::fill)). What was there already, if
-    /// anything: then the snapshot is refused, and this database, whose counters are wrong now,
-    /// with it.
-    pub(crate) fn restore(&mut self, at: Point, entry: Entry) -> Option<Entry> {
-        self.used += entry.cost();
-        self.table.insert(at, entry)
     }
 }

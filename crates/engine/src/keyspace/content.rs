@@ -5,11 +5,13 @@
 //! however they came to it: a stretch begins and ends at a point in scan order, or at a part of a
 //! large value, and both follow from the keys alone. Pages, leaves and the epoch do not show.
 
-use super::hash::SLOTS;
+use super::Keyspace;
 use super::record::Entry;
-use super::{Db, Keyspace, Point};
-use crate::types::Value;
+use crate::db::Db;
+use crate::point::Point;
+use crate::point::SLOTS;
 use crate::types::content::Sum;
+use crate::types::value::Value;
 
 /// A place in the keyspace from which a walk goes on: databases in order, in each the order of
 /// SCAN's cursor.

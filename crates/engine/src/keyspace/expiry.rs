@@ -5,7 +5,7 @@
 //! of them in (deadline, database, key) order, which is the order in which expired keys are
 //! removed.
 
-use super::Db;
+use crate::db::Db;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;

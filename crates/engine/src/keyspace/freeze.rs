@@ -10,10 +10,11 @@
 //!
 //! Keys come in no particular order. Nothing here knows where the pieces go.
 
+use super::database::Database;
 use super::record::Entry;
-use super::{Database, Db, Garbage, Keyspace, Waste};
-use crate::SnapshotFacts;
-use crate::snapshot::{Output, Piece};
+use super::{Garbage, Keyspace, Waste};
+use crate::db::Db;
+use crate::rdb::{Header, Output, Piece, SnapshotFacts};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -76,7 +77,7 @@ impl Freeze {
         if let Some(db) = self.of(db) {
             self.keys += 1;
             if let Some(output) = &mut self.output {
-                output.entry(db, entry);
+                output.key(db, &entry.as_key());
             }
         }
     }
@@ -145,7 +146,7 @@ impl Freeze {
                         *keys += 1;
                         entry.set_epoch(epoch);
                         if let Some(output) = output {
-                            output.entry(of, entry);
+                            output.key(of, &entry.as_key());
                         }
                     }
                     goes_on(looked, output)
@@ -183,7 +184,7 @@ impl Keyspace {
         if self.freeze.is_some() {
             return None;
         }
-        let output = Output::new(self, facts);
+        let output = self.output(facts);
         let mut numbers = Db::all();
         let places = core::array::from_fn(|_| match numbers.next() {
             Some(db) if self.database(db).table.len() > 0 => Place::Live(db),
@@ -195,6 +196,27 @@ impl Keyspace {
         let output = Some(output);
         self.freeze = Some(Box::new(Freeze { frozen, output, places, at: (0, 0), keys: 0 }));
         Some(frozen)
+    }
+
+    /// Begins the file of the state as it is now; its keys are to follow.
+    pub(crate) fn output(&self, facts: &SnapshotFacts) -> Output {
+        let header = Header {
+            facts: facts.clone(),
+            hash_key: self.hash_key,
+            now_ms: self.now_ms,
+            index: self.applied_index,
+            digest: self.digest,
+            level: self.level,
+            settings: self.settings.clone(),
+            floors: self.revisions.floors(),
+            gone: self.revisions.gone().to_vec(),
+        };
+        let mut numbers = Db::all();
+        let sizes = core::array::from_fn(|_| {
+            let database = self.database(numbers.next()?);
+            Some((database.table.len(), database.expiry.len()))
+        });
+        Output::new(header, sizes)
     }
 
     /// Does a little of the work of a freeze, looking at no more than `keys_max` keys that did not

@@ -1,9 +1,9 @@
 //! What leaves the keyspace and takes long to free.
 
-use super::{Database, Entry, Keyspace};
-use crate::snapshot::Output;
+use super::database::Database;
+use super::record::Entry;
+use crate::rdb::Output;
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 /// Large values, emptied databases and the like on their way out; only to be dropped, away from
 /// the apply path.
@@ -19,15 +19,6 @@ pub(crate) enum Waste {
     Database(Box<Database>),
     /// What was written of a snapshot that was given up.
     Output(Box<Output>),
-}
-
-impl Keyspace {
-    /// All of it, on its way out.
-    pub fn into_garbage(self) -> Vec<Garbage> {
-        let left = self.freeze.map_or_else(Vec::new, |freeze| freeze.into_garbage());
-        let waste = |database| Garbage(Waste::Database(Box::new(database)));
-        left.into_iter().chain(self.databases.into_iter().map(waste)).collect()
-    }
 }
 
 impl Garbage {

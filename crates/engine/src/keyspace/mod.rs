@@ -1,6 +1,6 @@
 //! The replicated state: 16 databases, their expiry, cluster time, revisions and digest.
 //!
-//! `Reader` and `Writer` (see `context`) carry the methods that handlers use; the methods here are
+//! [`Reader`] and [`Writer`] carry the methods that handlers use; the methods here are
 //! for the rooms above. A database is a [`table`] of 16,384 slots; a slot holds [`page`]s of keys
 //! in the order of a keyed hash; a key with its value is one [`record`]. [`change`] is where the
 //! state changes, and the only place.
@@ -8,13 +8,12 @@
 mod access;
 mod ahead;
 mod change;
-mod chunks;
 mod content;
-mod digest;
+pub(crate) mod context;
+mod database;
 mod expiry;
 mod freeze;
 mod garbage;
-mod hash;
 mod page;
 mod record;
 mod revisions;
@@ -26,75 +25,27 @@ pub(crate) mod tests;
 pub use access::StrRef;
 pub use ahead::Ahead;
 pub use content::{Content, ContentPoint};
+pub use context::{Effect, Effects, Reader, Stamp, Writer};
 pub use freeze::{FreezeStep, Frozen};
 pub use garbage::Garbage;
 
 #[cfg(test)]
 pub(crate) use content::tests as content_tests;
 
-pub(crate) use ahead::Known;
-pub(crate) use chunks::{CHUNK, Chunks};
-pub(crate) use digest::{Digest, next_random};
+pub(crate) use database::Database;
 pub(crate) use garbage::Waste;
-pub(crate) use hash::{BUCKETS, Point, element_hash};
 pub(crate) use record::{Entry, Head, PACKED_MAX};
 pub(crate) use revisions::Revisions;
 
-use crate::Settings;
-use crate::settings::{NotifyMask, SettingError};
+use crate::Db;
+use crate::digest::Digest;
+use crate::point::Point;
+use crate::side::settings::{NotifyMask, SettingError, Settings};
 use crate::types::Rules;
 use crate::types::hash::HashTree;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use change::Site;
-use expiry::Expiry;
 use freeze::Freeze;
-use table::Table;
-
-/// Number of a database, `0..16`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
-pub struct Db(pub u8);
-
-impl Db {
-    /// How many there are.
-    pub const COUNT: u8 = 16;
-
-    /// All of them.
-    pub fn all() -> impl Iterator<Item = Db> {
-        (0..Self::COUNT).map(Db)
-    }
-
-    /// Position in a list of 16, whatever the number.
-    pub(crate) fn number(self) -> usize {
-        usize::from(self.0 % Self::COUNT)
-    }
-}
-
-/// What happens to a key's deadline when its value is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deadline {
-    /// It stays (KEEPTTL, APPEND, INCR …).
-    Keep,
-    /// It goes (plain SET).
-    Clear,
-    /// It becomes this, Unix milliseconds.
-    At(u64),
-}
-
-/// The key holds another kind of value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WrongType;
-
-/// One database. Without keys it has no memory of its own.
-#[derive(Debug, Default)]
-pub(crate) struct Database {
-    pub(crate) table: Table,
-    pub(crate) expiry: Expiry,
-    /// Hashes with deadlines of fields, by the earliest of each.
-    pub(crate) field_expiry: Expiry,
-    /// Sum of the entries' costs.
-    used: u64,
-}
 
 /// The whole replicated state.
 pub struct Keyspace {
@@ -312,5 +263,12 @@ impl Keyspace {
     /// The entry of a key, expired or not.
     fn entry(&self, db: Db, key: &[u8]) -> Option<&Entry> {
         self.database(db).table.get(Point::of(self.hash_key, key), key)
+    }
+
+    /// All of it, on its way out.
+    pub fn into_garbage(self) -> Vec<Garbage> {
+        let left = self.freeze.map_or_else(Vec::new, |freeze| freeze.into_garbage());
+        let waste = |database| Garbage(Waste::Database(Box::new(database)));
+        left.into_iter().chain(self.databases.into_iter().map(waste)).collect()
     }
 }

@@ -8,19 +8,21 @@
 //! Records are built by this file alone, so reading one cannot fail; where a length would not fit,
 //! the answer is empty rather than a panic.
 
-use super::chunks::Chunks;
+use crate::rdb::Key;
+use crate::types::chunks::Chunks;
 use crate::types::content::spare_bytes;
 use crate::types::hash::HashTree;
 use crate::types::list::ListTree;
 use crate::types::pack::Pack;
 use crate::types::set::SetTree;
+use crate::types::value::{Large as LargeForm, Value};
 use crate::types::zset::ZsetTree;
-use crate::types::{Form, Large as LargeForm, Open, Rules, Value, View};
+use crate::types::{Form, Open, Rules, View};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Strings longer than this lie in chunks. Depends on the length alone, never on history.
-pub(crate) const PACKED_MAX: usize = super::chunks::CHUNK;
+pub(crate) const PACKED_MAX: usize = crate::types::chunks::CHUNK;
 
 /// Bits of the flags byte. The lowest five are the number of the form.
 const FORM: u8 = 0b0001_1111;
@@ -213,6 +215,19 @@ impl Entry {
     /// The earliest deadline of a hash's field.
     pub(crate) fn field_deadline(&self) -> Option<u64> {
         self.timed().and_then(View::soonest)
+    }
+
+    /// The key as a snapshot's file takes it.
+    pub(crate) fn as_key(&self) -> Key<'_> {
+        Key {
+            key: self.key(),
+            revision: self.revision(),
+            deadline: self.deadline(),
+            form: self.form(),
+            packed: self.packed(),
+            value: self.value(),
+            timed: self.timed(),
+        }
     }
 
     /// All of a hash that has deadlines of fields.

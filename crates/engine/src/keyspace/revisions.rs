@@ -5,8 +5,8 @@
 //! round. A present key carries its own revision (see `record`); only SWAPDB, which brings other
 //! keys under the same names, raises those.
 
-use super::Db;
-use super::hash::{BUCKETS, Point};
+use crate::db::Db;
+use crate::point::{BUCKETS, Point};
 use alloc::vec::Vec;
 
 /// Revisions of what is no longer there.
@@ -51,9 +51,9 @@ impl Revisions {
         gone.max(floor(&self.absent))
     }
 
-    /// Buckets that are not 0, in order.
-    pub(crate) fn buckets(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.gone.iter().copied().enumerate().filter(|&(_, revision)| revision != 0)
+    /// All buckets, or nothing while all are 0.
+    pub(crate) fn gone(&self) -> &[u64] {
+        &self.gone
     }
 
     /// Sets a bucket; numbers beyond the last are ignored.
@@ -66,10 +66,10 @@ impl Revisions {
         }
     }
 
-    /// Both floors of a database: for absent keys, for all keys.
-    pub(crate) fn floors(&self, db: Db) -> (u64, u64) {
-        let of = |floors: &[u64]| floors.get(db.number()).copied().unwrap_or_default();
-        (of(&self.absent), of(&self.present))
+    /// Both floors of each database: for absent keys, for all keys.
+    pub(crate) fn floors(&self) -> [(u64, u64); Db::COUNT as usize] {
+        let mut present = self.present.iter();
+        self.absent.map(|absent| (absent, present.next().copied().unwrap_or_default()))
     }
 
     /// Sets both floors of a database.

@@ -4,11 +4,11 @@
 //! Slots stand in groups of 128, allocated with their first key, so that a database with few keys
 //! costs a few kilobytes; groups also count their keys, which makes a random pick short.
 
-use super::digest::next_random;
-use super::hash::{Point, SLOTS};
 use super::page::Page;
 use super::record::Entry;
 use super::slot::Slot;
+use crate::digest::next_random;
+use crate::point::{Point, SLOTS};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 

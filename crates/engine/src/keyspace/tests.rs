@@ -1,13 +1,13 @@
 //! The keyspace against a plain sorted map, and the promises of SCAN, expiry, revisions and digest.
 
-use super::hash::Point;
 use super::*;
+use crate::point::Point;
 use crate::types::hash::HashTree;
 use crate::types::list::{End, ListTree};
 use crate::types::set::SetTree;
 use crate::types::stream::{Group, Id, Pending, Stream, Trim};
 use crate::types::{Form, Open};
-use crate::{Effects, Reader, Stamp, Writer};
+use crate::{Deadline, Effects, Reader, Stamp, Writer};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use alloc::{format, vec};

@@ -5,7 +5,7 @@
 //! that does not match, an end that is missing, an unknown type, a key that occurs twice) is
 //! refused here as anywhere. What comes from clients, peers or our own disk is never mended.
 
-use super::error::shown;
+use crate::rdb::error::shown;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;

@@ -5,14 +5,14 @@
 //! deadlines of fields, which need version 12; read up to 12. Nothing may stand behind the value,
 //! and here a checksum of 0 is just wrong.
 
-use super::code::kind;
-use super::collection;
-use super::crc64::crc64;
-use super::input::{Input, Stop, Text};
-use super::read::VERSION_MAX;
 use super::value::{Begun, Value, is_type};
-use super::{SnapshotFault, WRITTEN};
-use crate::keyspace::{Digest, Entry};
+use crate::digest::Digest;
+use crate::keyspace::{Entry, Reader, Writer};
+use crate::rdb::SnapshotFault;
+use crate::rdb::code::{VERSION_MAX, WRITTEN, kind};
+use crate::rdb::collection;
+use crate::rdb::crc64::crc64;
+use crate::rdb::input::{Input, Stop, Text};
 use crate::types::Rules;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -39,9 +39,29 @@ pub(crate) struct Payload<'a> {
     version: u16,
 }
 
+impl Reader<'_> {
+    /// The value at `key` as DUMP gives it, `None` when absent.
+    pub fn dump(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.visible(key).map(|entry| dump(entry, self.now_ms()))
+    }
+
+    /// The same for Redis 7.0: without deadlines of fields.
+    pub(crate) fn dump_untimed(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.visible(key).map(|entry| dump_untimed(entry, self.now_ms()))
+    }
+}
+
+impl Writer<'_> {
+    /// Puts a value as RESTORE brings it, whatever was there.
+    pub(crate) fn put(&mut self, key: &[u8], value: Payload<'_>, deadline: Option<u64>) {
+        let (entry, element) = value.entry(key, self.index, deadline);
+        self.put_entry(key, entry, element);
+    }
+}
+
 /// The payload of a value as it is at this time. Version 10 has no place for deadlines of fields:
 /// a hash with any is written in the version of Redis 7.4.
-pub(crate) fn dump(entry: &Entry, now_ms: u64) -> Vec<u8> {
+fn dump(entry: &Entry, now_ms: u64) -> Vec<u8> {
     if entry.field_deadline().is_some()
         && let Some(hash) = entry.view(now_ms)
     {
@@ -54,7 +74,7 @@ pub(crate) fn dump(entry: &Entry, now_ms: u64) -> Vec<u8> {
 
 /// The same for Redis 7.0, where fields have no deadlines: those that are due are left out, and the
 /// others lose theirs.
-pub(crate) fn dump_untimed(entry: &Entry, now_ms: u64) -> Vec<u8> {
+fn dump_untimed(entry: &Entry, now_ms: u64) -> Vec<u8> {
     if entry.field_deadline().is_some()
         && let Some(hash) = entry.view(now_ms)
     {

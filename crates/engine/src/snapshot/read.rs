@@ -5,21 +5,20 @@
 //! how many bytes it takes before trying again is worth while, so that an item costs as many tries
 //! as it has fields and not as it has pieces. Long values are not buffered at all (see `value`).
 
-use super::crc64::crc64;
 use super::foreign::{Foreign, Report};
-use super::input::{Input, Result, Stop, Text};
 use super::state::State;
 use super::value::{Begun, Unfinished, Value, is_type, module_value};
-use super::{SnapshotError, SnapshotFacts, SnapshotFault, code};
 use crate::Keyspace;
+use crate::rdb::code;
+use crate::rdb::crc64::crc64;
+use crate::rdb::input::{Input, Result, Stop, Text};
+use crate::rdb::{SnapshotError, SnapshotFacts, SnapshotFault};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use opcodes::{Format, function, header, module_data, producer, skip_module, slot_import};
 
-/// The newest RDB version that we know.
-pub(super) const VERSION_MAX: u16 = 12;
 /// Versions of Redis's format since which there are notes of modules on keys, and streams that
 /// know their producers.
 const KEY_META_SINCE: u16 = 13;

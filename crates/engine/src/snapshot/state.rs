@@ -3,13 +3,13 @@
 //! A file with our format field is held to what we write (fields, a revision for every key); any
 //! other RDB file is taken with revisions 0 under the hash key that the reader was given.
 
-use super::collection::take_active;
-use super::input::{Result, Stop};
-use super::producers;
-use super::text::{parse, take_number};
 use super::value::Value;
-use super::{FIELD_ITEMS_MAX, FORMAT, SnapshotFacts, SnapshotFault, field};
-use crate::keyspace::{BUCKETS, Entry, Head, Point};
+use crate::keyspace::{Entry, Head};
+use crate::point::{BUCKETS, Point};
+use crate::rdb::collection::take_active;
+use crate::rdb::input::{Result, Stop};
+use crate::rdb::text::{parse, take_number};
+use crate::rdb::{SnapshotFacts, SnapshotFault, field, producers};
 use crate::types::hash::HashTree;
 use crate::types::stream::Stream;
 use crate::types::{Form, Rules};
@@ -119,7 +119,7 @@ impl State {
         let at = Point::of(self.keyspace.hash_key, key);
         self.next_field = 0;
         if self.ours {
-            if self.waiting.len() == FIELD_ITEMS_MAX {
+            if self.waiting.len() == field::ITEMS_MAX {
                 return Err(Stop::Malformed("keys without revisions"));
             }
             let deadline = expire_ms.map(i64::cast_unsigned);
@@ -194,7 +194,9 @@ impl State {
             field::FORMAT => {
                 // Keys before it would have been taken without a revision.
                 self.ours = self.keys == 0;
-                number::<u64>(value).filter(|&format| format == FORMAT && self.ours).map(drop)
+                number::<u64>(value)
+                    .filter(|&format| format == field::VERSION && self.ours)
+                    .map(drop)
             }
             field::HASH_KEY if self.keys > 0 => None,
             field::HASH_KEY => value

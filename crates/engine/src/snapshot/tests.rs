@@ -4,9 +4,10 @@ mod hostile;
 mod timed;
 
 use super::write::whole;
-use super::*;
 use crate::keyspace::content_tests::assert_same_content;
 use crate::keyspace::tests::{Fed, Step, any_collect, any_step, cases, feed};
+use crate::rdb::SnapshotFacts;
+use crate::rdb::crc64::crc64;
 use crate::{Db, Deadline, Effects, Keyspace};
 use alloc::string::ToString;
 use alloc::vec;
@@ -102,7 +103,7 @@ proptest! {
             file.truncate(cut as usize % file.len());
         }
         prop_assert!(Keyspace::read_snapshot(&file).is_err());
-        let crc = crc64::crc64(0, &file);
+        let crc = crc64(0, &file);
         file.extend(crc.to_le_bytes());
         if let Ok((read, facts)) = Keyspace::read_snapshot(&file) {
             let again = Keyspace::read_snapshot(&whole(&read, &facts));

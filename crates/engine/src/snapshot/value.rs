@@ -4,11 +4,13 @@
 //! begun and then goes on piece by piece ([`Unfinished`]), straight into the blocks in which it
 //! will live. So a value of a gigabyte needs no second gigabyte, and no piece is looked at twice.
 
-use super::SnapshotFault;
-use super::code::kind;
-use super::collection::{self, Collection};
-use super::input::{Bytes, Input, Result, Stop, Text};
-use crate::keyspace::{Chunks, Entry, Head, PACKED_MAX};
+use crate::keyspace::{Entry, Head, PACKED_MAX};
+use crate::rdb::SnapshotFault;
+use crate::rdb::code::kind;
+use crate::rdb::collection::{self, Collection};
+use crate::rdb::input::{Bytes, Input, Result, Stop, Text};
+use crate::types::chunks::Chunks;
+use crate::types::stream::Stream;
 use crate::types::{Form, Rules};
 use alloc::format;
 use alloc::string::String;
@@ -87,7 +89,22 @@ impl<'a> Value<'a> {
         match self {
             Self::Str(bytes) => Entry::string(head(Form::of_string(&bytes)), key, &bytes),
             Self::Large(chunks) => Entry::large(head(Form::Raw), key, chunks),
-            Self::Collection(collection) => collection.entry(key, revision, deadline),
+            Self::Collection(collection) => of_collection(collection, head, key),
+        }
+    }
+}
+
+/// The entry of a collection.
+fn of_collection(collection: Collection, head: impl Fn(Form) -> Head, key: &[u8]) -> Entry {
+    match collection {
+        Collection::List(list) => Entry::of_open(head(list.form), key, list),
+        Collection::Zset(zset) => Entry::of_open(head(zset.form), key, zset),
+        Collection::Set(set) => Entry::of_open(head(set.open.form), key, set.open),
+        Collection::Hash(hash) => Entry::of_open(head(hash.open.form), key, hash.open),
+        Collection::Stream(stream) => {
+            let mut open = collection::begun::<Stream>(Rules::default());
+            open.large = Some(stream.finish());
+            Entry::of_open(head(open.form), key, open)
         }
     }
 }
@@ -117,7 +134,7 @@ impl Unfinished {
                     }
                     start = input.at();
                 }
-                collection.take().finish(*of, input).map(Some)
+                collection.take().finish(*of, input).map(Value::Collection).map(Some)
             }
         }
     }

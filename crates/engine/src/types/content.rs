@@ -5,13 +5,15 @@
 //! folded row by row, and a part is a number of rows that follows from what the value holds. What
 //! follows from the rows (a sorted set's index, when fields end) is left out.
 
+use super::chunks::CHUNK;
 use super::hash::HashTree;
 use super::list::ListTree;
 use super::pack::{self, Item};
 use super::set::SetTree;
 use super::stream::{Consumer, Facts, Group, Id, Pending, Producer, Stream};
-use super::{Form, Value, View};
-use crate::keyspace::{CHUNK, Digest};
+use super::value::Value;
+use super::{Form, View};
+use crate::digest::Digest;
 use core::ops::Range;
 
 /// A part takes about so many bytes.

@@ -15,7 +15,7 @@ mod times;
 use super::members::{Elements, HashKey, hash_of};
 use super::pack::{self, Item, Items};
 use super::tree::Tree;
-use super::{Form, Large, Open, Value, View};
+use super::{Form, Kind, Open, View};
 use alloc::vec::Vec;
 use times::{Ends, Times};
 
@@ -28,23 +28,11 @@ pub(crate) struct HashTree {
     times: Times,
 }
 
-impl Large for HashTree {
+impl Kind for HashTree {
     const FORM: Form = Form::Hash;
 
     fn is(form: Form) -> bool {
         matches!(form, Form::Hash | Form::TimedHash)
-    }
-
-    fn from_value(value: Value) -> Option<Self> {
-        if let Value::Hash(hash) = value { Some(hash) } else { None }
-    }
-
-    fn of_value(value: &Value) -> Option<&Self> {
-        if let Value::Hash(hash) = value { Some(hash) } else { None }
-    }
-
-    fn into_value(self) -> Value {
-        Value::Hash(self)
     }
 
     fn is_empty(&self) -> bool {

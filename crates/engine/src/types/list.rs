@@ -7,7 +7,8 @@
 use super::gapped::Gapped;
 use super::pack::{self, Item, Items};
 use super::tree::{Leaf, Tree};
-use super::{Form, Large, Limits, Open, PACKED_BYTES_MAX, Value, View};
+use super::{Form, Kind, Open, PACKED_BYTES_MAX, View};
+use crate::side::settings::Limits;
 use alloc::vec::Vec;
 use core::ops::Range;
 use triomphe::Arc;
@@ -100,20 +101,8 @@ impl ListTree {
     }
 }
 
-impl Large for ListTree {
+impl Kind for ListTree {
     const FORM: Form = Form::List;
-
-    fn from_value(value: Value) -> Option<Self> {
-        if let Value::List(list) = value { Some(list) } else { None }
-    }
-
-    fn of_value(value: &Value) -> Option<&Self> {
-        if let Value::List(list) = value { Some(list) } else { None }
-    }
-
-    fn into_value(self) -> Value {
-        Value::List(self)
-    }
 
     fn is_empty(&self) -> bool {
         self.0.len() == 0

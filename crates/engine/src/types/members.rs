@@ -10,7 +10,7 @@
 use super::pack::{self, Item};
 use super::spread;
 use super::tree::{Leaf, Tree};
-use crate::keyspace::element_hash;
+use crate::point::element_hash;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::hint::black_box;

@@ -3,8 +3,9 @@
 //! Each has a small form, which is packed into the key's record ([`pack`]), and a large one, a
 //! [`tree`] of packed leaves. Which of them it is follows Redis's thresholds and is state: nothing
 //! is decided again when a value is loaded. Reading goes through a [`View`], changing through
-//! [`Open`], which `keyspace::change` hands out; a type's file adds to both what the type can do.
+//! [`Open`], which `keyspace::change` hands out; a type's file adds to both what the type can do. All types meet in [`value`] alone.
 
+pub(crate) mod chunks;
 pub(crate) mod content;
 pub(crate) mod gapped;
 pub(crate) mod hash;
@@ -17,15 +18,12 @@ pub(crate) mod set;
 pub(crate) mod spread;
 pub(crate) mod stream;
 pub(crate) mod tree;
+pub(crate) mod value;
 pub(crate) mod zset;
 
-use crate::keyspace::{Chunks, Digest};
-use hash::HashTree;
-use list::ListTree;
+use crate::digest::Digest;
+use crate::side::settings::Limits;
 use pack::Pack;
-use set::SetTree;
-use stream::Stream;
-use zset::ZsetTree;
 
 /// How a value lies, as far as its record says: its type, and which of its small forms. A large
 /// value has the first form of its type.
@@ -142,51 +140,8 @@ fn is_int(value: &[u8]) -> bool {
     }
 }
 
-/// A value that does not lie in its record. A clone shares everything.
-#[derive(Clone, Debug)]
-pub(crate) enum Value {
-    /// A string over 64 KiB.
-    Str(Chunks),
-    /// A list.
-    List(ListTree),
-    /// A sorted set.
-    Zset(ZsetTree),
-    /// A set.
-    Set(SetTree),
-    /// A hash.
-    Hash(HashTree),
-    /// A stream.
-    Stream(Stream),
-}
-
-impl Value {
-    /// Bytes as counted for `maxmemory`.
-    pub(crate) fn cost(&self) -> usize {
-        match self {
-            Self::Str(chunks) => chunks.len() + chunks.list().len() * 48,
-            Self::List(list) => list.cost(),
-            Self::Zset(zset) => zset.cost(),
-            Self::Set(SetTree(tree)) => tree.cost(),
-            Self::Hash(hash) => hash.cost(),
-            Self::Stream(stream) => stream.cost(),
-        }
-    }
-
-    /// Drops it piece by piece: see [`Garbage::free`](crate::Garbage::free).
-    pub(crate) fn free(self, pause: &mut dyn FnMut()) {
-        match self {
-            Self::Str(chunks) => chunks.free(pause),
-            Self::List(ListTree(tree)) => tree.free(pause),
-            Self::Zset(zset) => zset.free(pause),
-            Self::Set(SetTree(tree)) => tree.free(pause),
-            Self::Hash(hash) => hash.fields.free(pause),
-            Self::Stream(stream) => stream.free(pause),
-        }
-    }
-}
-
-/// The large form of a type.
-pub(crate) trait Large: Sized + Default {
+/// A type of collection, by its large form.
+pub(crate) trait Kind: Sized + Default {
     /// The form of an empty value of the type.
     const FORM: Form;
 
@@ -194,15 +149,6 @@ pub(crate) trait Large: Sized + Default {
     fn is(form: Form) -> bool {
         form == Self::FORM
     }
-
-    /// Takes a value of this type out of its wrapping.
-    fn from_value(value: Value) -> Option<Self>;
-
-    /// The same, borrowed.
-    fn of_value(value: &Value) -> Option<&Self>;
-
-    /// Wraps it.
-    fn into_value(self) -> Value;
 
     /// Elements.
     fn is_empty(&self) -> bool;
@@ -249,7 +195,7 @@ pub(crate) struct Open<T> {
     changed: bool,
 }
 
-impl<T: Large> Open<T> {
+impl<T: Kind> Open<T> {
     /// Opens a value.
     pub(crate) fn new(form: Form, pack: Pack, large: Option<T>, rules: Rules) -> Self {
         Self { form, pack, large, rules, changes: Digest(0), changed: false }
@@ -314,60 +260,6 @@ impl Rules {
             ..self.limits
         };
         Self { limits, as_written: true, ..self }
-    }
-}
-
-/// Thresholds between small and large, from settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// `list-max-listpack-size`: entries, or if negative the size class of Redis (-1: 4 KiB … -5:
-    /// 64 KiB).
-    pub(crate) list_size: i64,
-    /// `hash-max-listpack-entries`, and `…-value` in bytes.
-    pub(crate) hash: (u64, u64),
-    /// `set-max-intset-entries`.
-    pub(crate) set_ints: u64,
-    /// `set-max-listpack-entries`, and `…-value` in bytes.
-    pub(crate) set: (u64, u64),
-    /// `zset-max-listpack-entries`, and `…-value` in bytes.
-    pub(crate) zset: (u64, u64),
-    /// `stream-node-max-entries` (0: any number), and `stream-node-max-bytes` (0: any size).
-    pub(crate) stream: (u64, u64),
-    /// `hll-sparse-max-bytes`.
-    pub(crate) hll_bytes: u64,
-}
-
-impl Default for Limits {
-    /// Redis 7.2's.
-    fn default() -> Self {
-        Self {
-            list_size: -2,
-            hash: (512, 64),
-            set_ints: 512,
-            set: (128, 64),
-            zset: (128, 64),
-            stream: (100, 4096),
-            hll_bytes: 3000,
-        }
-    }
-}
-
-impl Limits {
-    /// A threshold that is a plain number, by its setting's name.
-    pub(crate) fn number(&mut self, name: &str) -> Option<&mut u64> {
-        Some(match name {
-            "hash-max-listpack-entries" => &mut self.hash.0,
-            "hash-max-listpack-value" => &mut self.hash.1,
-            "set-max-intset-entries" => &mut self.set_ints,
-            "set-max-listpack-entries" => &mut self.set.0,
-            "set-max-listpack-value" => &mut self.set.1,
-            "zset-max-listpack-entries" => &mut self.zset.0,
-            "zset-max-listpack-value" => &mut self.zset.1,
-            "stream-node-max-entries" => &mut self.stream.0,
-            "stream-node-max-bytes" => &mut self.stream.1,
-            "hll-sparse-max-bytes" => &mut self.hll_bytes,
-            _ => return None,
-        })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! All of it follows from the seed, which a write has from its entry.
 
-use crate::keyspace::next_random;
+use crate::digest::next_random;
 use alloc::vec::Vec;
 
 /// A position below `len`; 0 if there is none.

@@ -9,7 +9,7 @@ use super::members::{Elements, HashKey, hash_of};
 use super::pack::{self, Item, Items};
 use super::pick;
 use super::tree::{Leaf, Tree};
-use super::{Form, Large, Open, PACKED_BYTES_MAX, Value, View};
+use super::{Form, Kind, Open, PACKED_BYTES_MAX, View};
 use alloc::vec::Vec;
 use core::ops::Range;
 use quorate_resp::{Reply, int_text};
@@ -18,23 +18,11 @@ use quorate_resp::{Reply, int_text};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SetTree(pub(crate) Tree<Elements>);
 
-impl Large for SetTree {
+impl Kind for SetTree {
     const FORM: Form = Form::Set;
 
     fn is(form: Form) -> bool {
         matches!(form, Form::Set | Form::Intset)
-    }
-
-    fn from_value(value: Value) -> Option<Self> {
-        if let Value::Set(set) = value { Some(set) } else { None }
-    }
-
-    fn of_value(value: &Value) -> Option<&Self> {
-        if let Value::Set(set) = value { Some(set) } else { None }
-    }
-
-    fn into_value(self) -> Value {
-        Value::Set(self)
     }
 
     fn is_empty(&self) -> bool {

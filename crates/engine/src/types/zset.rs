@@ -14,8 +14,9 @@ mod ordered;
 
 use super::pack::{self, Encoded, Item, Items};
 use super::tree::{Leaf as _, Tree};
-use super::{Form, Large, Limits, Open, PACKED_BYTES_MAX, Value, View};
-use crate::keyspace::element_hash;
+use super::{Form, Kind, Open, PACKED_BYTES_MAX, View};
+use crate::point::element_hash;
+use crate::side::settings::Limits;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -150,20 +151,8 @@ impl ZsetTree {
     }
 }
 
-impl Large for ZsetTree {
+impl Kind for ZsetTree {
     const FORM: Form = Form::Zset;
-
-    fn from_value(value: Value) -> Option<Self> {
-        if let Value::Zset(zset) = value { Some(zset) } else { None }
-    }
-
-    fn of_value(value: &Value) -> Option<&Self> {
-        if let Value::Zset(zset) = value { Some(zset) } else { None }
-    }
-
-    fn into_value(self) -> Value {
-        Value::Zset(self)
-    }
 
     fn is_empty(&self) -> bool {
         self.ordered.len() == 0

@@ -2,7 +2,6 @@
 
 use super::always;
 use super::{NO_DB, SYNTAX};
-use crate::entry::parse_db;
 use crate::{Arity, Db, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -81,7 +80,7 @@ fn swapdb(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
     if !is_int(args.at(2)) {
         return Reply::error("ERR invalid second DB index");
     }
-    let (Some(one), Some(other)) = (parse_db(args.at(1)), parse_db(args.at(2))) else {
+    let (Some(one), Some(other)) = (Db::parse(args.at(1)), Db::parse(args.at(2))) else {
         return Reply::error(NO_DB);
     };
     if one != other {

@@ -12,7 +12,6 @@ pub(super) mod rename;
 pub(super) mod scan;
 pub(super) mod sort;
 
-use crate::entry::parse_db;
 use crate::{Db, Keys};
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -37,5 +36,5 @@ fn db_argument(text: &[u8]) -> Result<Db, Reply<'static>> {
     if i32::try_from(number).is_err() {
         return Err(Reply::error(NO_INT));
     }
-    parse_db(text).ok_or_else(|| Reply::error(NO_DB))
+    Db::parse(text).ok_or_else(|| Reply::error(NO_DB))
 }

@@ -11,9 +11,10 @@
 
 use super::{INVALID_ID, Result, id, wrong};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
+use crate::side::settings::Limits;
+use crate::types::Open;
 use crate::types::stream::{CannotAdd, Claim, Id, Refs, Stream, Trim, Wanted};
 use crate::types::stream::{token, token_of_content};
-use crate::types::{Limits, Open};
 use crate::{Arity, Flags, Group, Keys, LogForm, Logged, Reader, Sealing, Spec, Writer};
 use quorate_resp::{Args, Reply, parse_int};
 

@@ -5,8 +5,8 @@ mod large;
 use super::*;
 use crate::keyspace::tests::{Fed, Step, any_collect, any_step, cases, feed};
 use crate::snapshot::tests::{assert_same, facts};
-use crate::snapshot::{Checksum, whole};
-use crate::{Deadline, Keyspace};
+use crate::snapshot::whole;
+use crate::{Checksum, Deadline, Keyspace};
 use alloc::{format, vec};
 use proptest::prelude::*;
 

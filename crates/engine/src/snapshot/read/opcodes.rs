@@ -1,11 +1,11 @@
 //! What stands between keys: opcodes that say something about the file, or that have no place here.
 
-use super::super::code;
-use super::super::error::shown;
-use super::super::input::{Input, Result, Stop};
+use super::super::foreign::Foreign;
 use super::super::value::module_name;
-use super::super::{SnapshotFault, foreign::Foreign};
-use super::VERSION_MAX;
+use crate::rdb::SnapshotFault;
+use crate::rdb::code::{self, VERSION_MAX};
+use crate::rdb::error::shown;
+use crate::rdb::input::{Input, Result, Stop};
 use alloc::format;
 use alloc::string::{String, ToString};
 

@@ -3,10 +3,11 @@
 //!
 //! The files are the seeds of `crates/engine/fuzz`, where a fuzzer takes over.
 
-use super::super::crc64::crc64;
 use super::super::write::whole;
-use super::super::{SnapshotFacts, SnapshotReader, load};
+use super::super::{SnapshotReader, load};
 use crate::keyspace::tests::cases;
+use crate::rdb::SnapshotFacts;
+use crate::rdb::crc64::crc64;
 use crate::types::Rules;
 use crate::{Db, Keyspace};
 use alloc::vec::Vec;

@@ -1,9 +1,9 @@
 //! Hashes with deadlines of fields: how Redis 7.4 writes them, and how they travel in a snapshot of
 //! ours, which Redis 7.0 must still load.
 
-use super::super::crc64::crc64;
 use super::{assert_same, restored};
 use crate::keyspace::tests::Fed;
+use crate::rdb::crc64::crc64;
 use crate::types::Open;
 use crate::types::hash::HashTree;
 use crate::{Db, Deadline, Keyspace, Reader};

@@ -4,7 +4,7 @@
 //! every change: it is short.
 
 use super::{Ends, Field, HashTree, STEP, TIMED_STEP};
-use crate::Deadline;
+use crate::db::Deadline;
 use crate::types::members::{Elements, hash_of};
 use crate::types::pack::{self, Item};
 use crate::types::tree::Leaf;

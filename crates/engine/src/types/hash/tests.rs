@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::keyspace::tests::cases;
-use crate::types::{Limits, Rules};
+use crate::side::settings::Limits;
+use crate::types::Rules;
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use proptest::prelude::*;

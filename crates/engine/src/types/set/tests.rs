@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::keyspace::tests::cases;
-use crate::types::{Limits, Rules};
+use crate::side::settings::Limits;
+use crate::types::Rules;
 use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::vec;

@@ -23,7 +23,8 @@ pub(crate) use refs::Refs;
 pub(crate) use sorted::{Row, Sorted};
 
 use super::tree::{Leaf as _, Tree};
-use super::{Form, Large, Limits, Open, Value, View};
+use super::{Form, Kind, Open, View};
+use crate::side::settings::Limits;
 use alloc::boxed::Box;
 use core::ops::{Deref, DerefMut};
 use quorate_resp::Args;
@@ -433,20 +434,8 @@ fn has_room(block: &Block, bytes: usize, limits: Limits) -> bool {
         && (entries_max == 0 || live + deleted < entries_max)
 }
 
-impl Large for Stream {
+impl Kind for Stream {
     const FORM: Form = Form::Stream;
-
-    fn from_value(value: Value) -> Option<Self> {
-        if let Value::Stream(stream) = value { Some(stream) } else { None }
-    }
-
-    fn of_value(value: &Value) -> Option<&Self> {
-        if let Value::Stream(stream) = value { Some(stream) } else { None }
-    }
-
-    fn into_value(self) -> Value {
-        Value::Stream(self)
-    }
 
     /// A stream without entries is a stream.
     fn is_empty(&self) -> bool {

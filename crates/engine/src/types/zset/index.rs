@@ -1,7 +1,7 @@
 //! From a member to its score: hashes in order with the scores of the members that have them. The
 //! members themselves are in the ordered tree only, where a hit is verified.
 
-use crate::keyspace::element_hash;
+use crate::point::element_hash;
 use crate::types::spread;
 use crate::types::tree::{Leaf, Tree};
 use alloc::boxed::Box;

@@ -5,12 +5,13 @@
 
 use super::*;
 use crate::Db;
+use crate::types::Open;
 use crate::types::hash::HashTree;
 use crate::types::list::{End, ListTree};
 use crate::types::set::SetTree;
 use crate::types::stream::{Group, Id, Pending, Stream};
+use crate::types::value::Large;
 use crate::types::zset::ZsetTree;
-use crate::types::{Large, Open};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Span};
 

@@ -38,7 +38,7 @@ pub enum SnapshotFault {
 }
 
 impl SnapshotFault {
-    /// Whether the file can be taken without this: see [`Foreign`](super::Foreign).
+    /// Whether the file can be taken without this: see [`Foreign`](crate::Foreign).
     pub fn can_be_skipped(&self) -> bool {
         match self {
             Self::Functions(_) | Self::Unsupported(_) => true,
@@ -81,7 +81,7 @@ impl fmt::Display for SnapshotError {
 impl core::error::Error for SnapshotError {}
 
 /// A name as a message shows it: its beginning, escaped.
-pub(super) fn shown(name: &[u8]) -> impl fmt::Display + '_ {
+pub(crate) fn shown(name: &[u8]) -> impl fmt::Display + '_ {
     const SHOWN_BYTES_MAX: usize = 128;
     name.get(..SHOWN_BYTES_MAX).unwrap_or(name).escape_ascii()
 }

@@ -2,7 +2,8 @@
 
 use super::super::code::kind;
 use super::super::input::{Input, Result};
-use super::{Gather, rows};
+use super::gather::Gather;
+use super::rows;
 use crate::types::list::{End, ListTree};
 use crate::types::pack::{self, Item};
 use crate::types::{Open, View};

@@ -78,7 +78,7 @@ impl Chunks {
 
     /// Flips a bit, counted around, of a copy of its chunk: see
     /// [`Keyspace::flip_bit`](crate::Keyspace::flip_bit).
-    pub(super) fn flip_bit(&mut self, bit: u64) -> bool {
+    pub(crate) fn flip_bit(&mut self, bit: u64) -> bool {
         let at = (bit / 8).checked_rem(self.len as u64).unwrap_or_default() as usize;
         let chunk = self.list.get_mut(at / CHUNK).map(Arc::make_mut);
         let byte = chunk.and_then(|chunk| chunk.get_mut(at % CHUNK));

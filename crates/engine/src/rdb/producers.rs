@@ -4,9 +4,9 @@
 //! They are made when a piece is written out, away from the keyspace's lock, and taken while the
 //! stream still waits for its revision.
 
+use super::encode::put_aux;
 use super::field;
 use super::text::{parse, print, push_number, take_number};
-use super::write::put_aux;
 use crate::types::stream::{DURATION_MAX, Id, Producers, SIZE_MAX, Stream};
 use alloc::vec::Vec;
 
@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 const FIELD: usize = 32 << 10;
 
 /// Hands out the fields for the stream at a position among the keys of its group.
-pub(super) fn write(position: u64, producers: &Producers, sink: &mut dyn FnMut(&[u8])) {
+pub(crate) fn write(position: u64, producers: &Producers, sink: &mut dyn FnMut(&[u8])) {
     let Producers { duration_s, size, added, duplicates, .. } = *producers;
     let begun = || {
         let mut list = Vec::with_capacity(FIELD);
@@ -49,7 +49,7 @@ pub(super) fn write(position: u64, producers: &Producers, sink: &mut dyn FnMut(&
 }
 
 /// Which of the waiting keys a field speaks of, and what it says. `None`: not a field of ours.
-pub(super) fn read(value: &[u8]) -> Option<(usize, Vec<u8>)> {
+pub(crate) fn read(value: &[u8]) -> Option<(usize, Vec<u8>)> {
     let list = parse(value)?;
     let mut rest = &list[..];
     let position = usize::try_from(take_number(&mut rest)?).ok()?;
@@ -57,7 +57,7 @@ pub(super) fn read(value: &[u8]) -> Option<(usize, Vec<u8>)> {
 }
 
 /// Adds what a field says to its stream. `None`: it cannot be.
-pub(super) fn take(stream: &mut Stream, mut rest: &[u8]) -> Option<()> {
+pub(crate) fn take(stream: &mut Stream, mut rest: &[u8]) -> Option<()> {
     let producers = stream.producers_mut();
     let duration_s = take_number(&mut rest).filter(|it| (1..=DURATION_MAX).contains(it))?;
     let size = take_number(&mut rest).filter(|it| (1..=SIZE_MAX).contains(it))?;

@@ -3,15 +3,16 @@
 //! What is not there yet is no error but [`Stop::Need`]: the reader comes again with more. Strings
 //! stay slices of the piece; nothing is allocated by a declared size.
 
-use super::{SnapshotFault, code, lzf};
-use crate::keyspace::{CHUNK, Chunks};
+use super::error::SnapshotFault;
+use super::{code, lzf};
+use crate::types::chunks::{CHUNK, Chunks};
 use alloc::vec::Vec;
 use core::ops::Deref;
 use quorate_resp::{IntText, int_text};
 
 /// Why reading stops.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// The piece must reach at least this far before it is worth another try.
     Need(usize),
     /// No further bytes will help.
@@ -22,39 +23,39 @@ pub(super) enum Stop {
     Empty,
 }
 
-pub(super) type Result<T> = core::result::Result<T, Stop>;
+pub(crate) type Result<T> = core::result::Result<T, Stop>;
 
 /// A piece of the file, and how far it was read.
 #[derive(Debug)]
-pub(super) struct Input<'a> {
+pub(crate) struct Input<'a> {
     bytes: &'a [u8],
     at: usize,
     /// No compressed string may claim to be longer.
     longest: u64,
     /// What is odd within a value is mended, and noted, instead of refused.
-    pub(super) lenient: bool,
+    pub(crate) lenient: bool,
     /// What was mended of the value, and how often. An item notes nothing before it is whole, so
     /// nothing is noted twice.
-    pub(super) mended: Vec<(&'static str, u64)>,
+    pub(crate) mended: Vec<(&'static str, u64)>,
 }
 
 impl<'a> Input<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self::bounded(bytes, u64::MAX)
     }
 
     /// With an end to what a few compressed bytes may become.
-    pub(super) fn bounded(bytes: &'a [u8], longest: u64) -> Self {
+    pub(crate) fn bounded(bytes: &'a [u8], longest: u64) -> Self {
         Self { bytes, at: 0, longest, lenient: false, mended: Vec::new() }
     }
 
     /// Something that is no value of ours stands here: a fault, unless it is to be mended.
-    pub(super) fn odd(&mut self, what: &'static str) -> Result<()> {
+    pub(crate) fn odd(&mut self, what: &'static str) -> Result<()> {
         self.odd_times(what, 1)
     }
 
     /// The same, so often.
-    pub(super) fn odd_times(&mut self, what: &'static str, times: u64) -> Result<()> {
+    pub(crate) fn odd_times(&mut self, what: &'static str, times: u64) -> Result<()> {
         if !self.lenient {
             return Err(Stop::Malformed(what));
         }
@@ -66,21 +67,21 @@ impl<'a> Input<'a> {
     }
 
     /// How far it was read.
-    pub(super) fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.at
     }
 
     /// Goes back to where an unfinished item began.
-    pub(super) fn rewind(&mut self, at: usize) {
+    pub(crate) fn rewind(&mut self, at: usize) {
         self.at = at;
     }
 
     /// Whether all of it was read.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.at >= self.bytes.len()
     }
 
-    pub(super) fn take(&mut self, count: u64) -> Result<&'a [u8]> {
+    pub(crate) fn take(&mut self, count: u64) -> Result<&'a [u8]> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let end = self.at.saturating_add(count);
         let taken = self.bytes.get(self.at..end).ok_or(Stop::Need(end))?;
@@ -89,13 +90,13 @@ impl<'a> Input<'a> {
     }
 
     /// What there is of the next `count` bytes; at least one.
-    pub(super) fn some(&mut self, count: u64) -> Result<&'a [u8]> {
+    pub(crate) fn some(&mut self, count: u64) -> Result<&'a [u8]> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(rest.len()).max(1);
         self.take(count as u64)
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<&'a [u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<&'a [u8; N]> {
         let end = self.at + N;
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let array = rest.first_chunk().ok_or(Stop::Need(end))?;
@@ -103,12 +104,12 @@ impl<'a> Input<'a> {
         Ok(array)
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8> {
+    pub(crate) fn byte(&mut self) -> Result<u8> {
         self.array::<1>().map(|&[byte]| byte)
     }
 
     /// A length, or in `Err` the byte that says how a string is encoded instead.
-    pub(super) fn length_or_encoding(&mut self) -> Result<core::result::Result<u64, u8>> {
+    pub(crate) fn length_or_encoding(&mut self) -> Result<core::result::Result<u64, u8>> {
         let first = self.byte()?;
         let length = match first {
             ..0x40 => u64::from(first),
@@ -121,13 +122,13 @@ impl<'a> Input<'a> {
         Ok(Ok(length))
     }
 
-    pub(super) fn length(&mut self) -> Result<u64> {
+    pub(crate) fn length(&mut self) -> Result<u64> {
         self.length_or_encoding()?.map_err(|_| Stop::Malformed("a length is missing"))
     }
 
     /// A string, whole but not decoded yet: nothing is done twice if what stands behind it is not
     /// there.
-    pub(super) fn text(&mut self) -> Result<Text<'a>> {
+    pub(crate) fn text(&mut self) -> Result<Text<'a>> {
         match self.length_or_encoding()? {
             Ok(length) => self.take(length).map(Text::Plain),
             Err(encoding) => self.encoded(encoding),
@@ -135,7 +136,7 @@ impl<'a> Input<'a> {
     }
 
     /// The rest of a string whose first byte says that it is encoded.
-    pub(super) fn encoded(&mut self, encoding: u8) -> Result<Text<'a>> {
+    pub(crate) fn encoded(&mut self, encoding: u8) -> Result<Text<'a>> {
         Ok(Text::Int(match encoding {
             code::INT_8 => i32::from(i8::from_le_bytes(*self.array()?)),
             code::INT_16 => i32::from(i16::from_le_bytes(*self.array()?)),
@@ -154,7 +155,7 @@ impl<'a> Input<'a> {
 
 /// A string as it stands in the file.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Text<'a> {
+pub(crate) enum Text<'a> {
     /// Its bytes.
     Plain(&'a [u8]),
     /// The decimal text of a number.
@@ -165,7 +166,7 @@ pub(super) enum Text<'a> {
 
 impl<'a> Text<'a> {
     /// The bytes in one piece.
-    pub(super) fn bytes(self) -> Result<Bytes<'a>> {
+    pub(crate) fn bytes(self) -> Result<Bytes<'a>> {
         Ok(match self {
             Self::Plain(bytes) => Bytes::Lent(bytes),
             Self::Int(number) => Bytes::Int(int_text(i64::from(number))),
@@ -179,7 +180,7 @@ impl<'a> Text<'a> {
     }
 
     /// Bytes in chunks, decompressed straight into them.
-    pub(super) fn chunks(self) -> Result<Chunks> {
+    pub(crate) fn chunks(self) -> Result<Chunks> {
         let mut chunks = Chunks::default();
         match self {
             Self::Packed(packed, length) => {
@@ -199,7 +200,7 @@ fn unpack(packed: &[u8], length: u64, hand_on: &mut dyn FnMut(&[u8])) -> Result<
 
 /// A string's bytes, wherever they lie.
 #[derive(Debug)]
-pub(super) enum Bytes<'a> {
+pub(crate) enum Bytes<'a> {
     /// In the piece.
     Lent(&'a [u8]),
     /// Printed from a number.

@@ -5,7 +5,6 @@
 //! their values are read and written, so that the text in the log and in a snapshot is always the
 //! canonical one.
 
-use crate::types::Limits;
 use alloc::string::{String, ToString};
 
 /// Replicated settings.
@@ -93,6 +92,60 @@ impl Settings {
                 limits.number(name).map(|number| number.to_string())
             }
         }
+    }
+}
+
+/// Thresholds between small and large, from settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// `list-max-listpack-size`: entries, or if negative the size class of Redis (-1: 4 KiB … -5:
+    /// 64 KiB).
+    pub(crate) list_size: i64,
+    /// `hash-max-listpack-entries`, and `…-value` in bytes.
+    pub(crate) hash: (u64, u64),
+    /// `set-max-intset-entries`.
+    pub(crate) set_ints: u64,
+    /// `set-max-listpack-entries`, and `…-value` in bytes.
+    pub(crate) set: (u64, u64),
+    /// `zset-max-listpack-entries`, and `…-value` in bytes.
+    pub(crate) zset: (u64, u64),
+    /// `stream-node-max-entries` (0: any number), and `stream-node-max-bytes` (0: any size).
+    pub(crate) stream: (u64, u64),
+    /// `hll-sparse-max-bytes`.
+    pub(crate) hll_bytes: u64,
+}
+
+impl Default for Limits {
+    /// Redis 7.2's.
+    fn default() -> Self {
+        Self {
+            list_size: -2,
+            hash: (512, 64),
+            set_ints: 512,
+            set: (128, 64),
+            zset: (128, 64),
+            stream: (100, 4096),
+            hll_bytes: 3000,
+        }
+    }
+}
+
+impl Limits {
+    /// A threshold that is a plain number, by its setting's name.
+    pub(crate) fn number(&mut self, name: &str) -> Option<&mut u64> {
+        Some(match name {
+            "hash-max-listpack-entries" => &mut self.hash.0,
+            "hash-max-listpack-value" => &mut self.hash.1,
+            "set-max-intset-entries" => &mut self.set_ints,
+            "set-max-listpack-entries" => &mut self.set.0,
+            "set-max-listpack-value" => &mut self.set.1,
+            "zset-max-listpack-entries" => &mut self.zset.0,
+            "zset-max-listpack-value" => &mut self.zset.1,
+            "stream-node-max-entries" => &mut self.stream.0,
+            "stream-node-max-bytes" => &mut self.stream.1,
+            "hll-sparse-max-bytes" => &mut self.hll_bytes,
+            _ => return None,
+        })
     }
 }
 

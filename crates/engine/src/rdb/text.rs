@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Adds a number in as few bytes as it needs.
-pub(super) fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
         number >>= 7;
@@ -18,7 +18,7 @@ pub(super) fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
 
 /// Takes a number off the front; `None` if there is none, or one that was not written by
 /// [`push_number`].
-pub(super) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
+pub(crate) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;
@@ -36,7 +36,7 @@ pub(super) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
 }
 
 /// Bytes as text.
-pub(super) fn print(bytes: &[u8]) -> String {
+pub(crate) fn print(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let bits = group.iter().fold(0, |bits, &byte| bits << 8 | u32::from(byte));
@@ -50,7 +50,7 @@ pub(super) fn print(bytes: &[u8]) -> String {
 }
 
 /// Text as bytes; `None` unless [`print`] makes exactly this text of them.
-pub(super) fn parse(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn parse(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
     for group in text.chunks(4) {
         let mut bits = 0;

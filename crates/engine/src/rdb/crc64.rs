@@ -27,7 +27,7 @@ static TABLES: [[u64; 256]; 8] = {
 };
 
 /// Continues a checksum over more bytes.
-pub(super) fn crc64(crc: u64, bytes: &[u8]) -> u64 {
+pub(crate) fn crc64(crc: u64, bytes: &[u8]) -> u64 {
     let row =
         |table: &[u64; 256], byte: u8| table.get(usize::from(byte)).copied().unwrap_or_default();
     let [last, ..] = &TABLES;

@@ -5,7 +5,7 @@
 //! is taken.
 
 use super::super::input::{Input, Result};
-use super::Gather;
+use super::gather::Gather;
 use crate::types::pack::{Item, Items};
 use alloc::vec::Vec;
 
@@ -37,7 +37,7 @@ pub(super) fn put_listpack(out: &mut Gather<'_>, count: usize, row: &[u8]) {
 
 /// The same into a vector.
 pub(super) fn push_listpack(out: &mut Vec<u8>, count: usize, row: &[u8]) {
-    super::put_length(out, (row.len() + HEADER + 1) as u64);
+    super::super::encode::put_length(out, (row.len() + HEADER + 1) as u64);
     out.extend_from_slice(&frame(count, row.len()));
     out.extend_from_slice(row);
     out.push(END);

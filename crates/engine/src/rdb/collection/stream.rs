@@ -11,17 +11,19 @@
 use super::super::code::kind;
 use super::super::input::{Input, Result, Stop};
 use super::super::text::{push_number, take_number};
-use super::{Gather, rows};
+use super::gather::Gather;
+use super::rows;
+use crate::types::pack::Items;
 use crate::types::stream::{
     Block, DURATION_MAX, Facts, Group, Id, Pending, Producers, SIZE_MAX, Sorted, Stream, add_block,
 };
 use crate::types::tree::Tree;
-use crate::types::{self, pack::Items};
+use crate::types::value::Value as LargeValue;
 use alloc::vec::Vec;
 
 /// A stream that is being read.
 #[derive(Debug, Default)]
-pub(in super::super) struct Reading {
+pub(crate) struct Reading {
     blocks: Tree<Sorted<Block>>,
     /// Blocks that stand behind later ones, to be mended.
     late: Vec<Block>,
@@ -71,7 +73,7 @@ impl Default for Next {
 
 impl Reading {
     /// Begins to read one.
-    pub(in super::super) fn begin(input: &mut Input<'_>) -> Result<Self> {
+    pub(crate) fn begin(input: &mut Input<'_>) -> Result<Self> {
         let mut reading = Self::default();
         reading.blocks_left(input.length()?);
         Ok(reading)
@@ -82,7 +84,7 @@ impl Reading {
     }
 
     /// Reads a part; false after the last.
-    pub(in super::super) fn part(&mut self, of: u8, input: &mut Input<'_>) -> Result<bool> {
+    pub(crate) fn part(&mut self, of: u8, input: &mut Input<'_>) -> Result<bool> {
         match self.next {
             Next::Blocks(left) => {
                 self.block(input)?;
@@ -110,7 +112,7 @@ impl Reading {
     }
 
     /// What was read.
-    pub(in super::super) fn finish(self) -> Stream {
+    pub(crate) fn finish(self) -> Stream {
         self.stream
     }
 
@@ -358,21 +360,21 @@ fn write_group(group: &Group, out: &mut Gather<'_>) {
 }
 
 /// Whether some consumer was last active at another time than it was last seen.
-pub(in super::super) fn is_active_odd(value: &types::Value) -> bool {
-    let types::Value::Stream(stream) = value else { return false };
+pub(crate) fn is_active_odd(value: &LargeValue) -> bool {
+    let LargeValue::Stream(stream) = value else { return false };
     let mut consumers = stream.groups().rows(0).flat_map(|group| group.consumers().rows(0));
     consumers.any(|consumer| consumer.active_ms != consumer.seen_ms)
 }
 
 /// When each consumer was last active, group by group.
-pub(in super::super) fn put_active(stream: &Stream, marks: &mut Vec<u8>) {
+pub(crate) fn put_active(stream: &Stream, marks: &mut Vec<u8>) {
     for consumer in stream.groups().rows(0).flat_map(|group| group.consumers().rows(0)) {
         push_number(marks, consumer.active_ms.cast_unsigned().wrapping_add(1));
     }
 }
 
 /// Takes it back. `None`: it is not there.
-pub(in super::super) fn take_active(stream: &mut Stream, rest: &mut &[u8]) -> Option<()> {
+pub(crate) fn take_active(stream: &mut Stream, rest: &mut &[u8]) -> Option<()> {
     let names: Vec<_> = stream.groups().rows(0).map(|group| group.name.clone()).collect();
     for name in names {
         stream.change_group(&name, |group| {

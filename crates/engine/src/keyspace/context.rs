@@ -1,8 +1,9 @@
 //! What a handler may see and do: [`Reader`] for reads, [`Writer`] for writes, [`Effects`] for what
 //! others must hear.
 
-use crate::keyspace::Known;
-use crate::{Db, Keyspace};
+use super::ahead::Known;
+use super::{Garbage, Keyspace};
+use crate::db::Db;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -37,7 +38,7 @@ pub struct Effects {
     /// What happened.
     pub list: Vec<Effect>,
     /// Large values that left the keyspace; whoever receives this drops it elsewhere.
-    pub garbage: Vec<crate::keyspace::Garbage>,
+    pub garbage: Vec<Garbage>,
 }
 
 /// The view of one read. An expired key is invisible.

@@ -11,7 +11,7 @@ const WINDOW: usize = 8 << 10;
 /// Decompresses to exactly `length` bytes; `None` if the input does not give that. Whenever there
 /// are `most` bytes and a window, all but the window are handed on; what is left at the end is the
 /// result.
-pub(super) fn decompress(
+pub(crate) fn decompress(
     input: &[u8],
     length: u64,
     most: usize,

@@ -3,11 +3,12 @@
 
 use super::super::code::kind;
 use super::super::input::{Input, Result, Stop};
-use super::{Gather, rows};
+use super::gather::Gather;
+use super::rows;
 use crate::number::parse_double;
 use crate::types::pack::{Item, Items};
 use crate::types::zset::{ZsetTree, order};
-use crate::types::{Form, Large, Open, View};
+use crate::types::{Form, Kind, Open, View};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
@@ -115,7 +116,7 @@ pub(super) fn write_large(zset: &ZsetTree, out: &mut Gather<'_>) {
     out.length(view.count() as u64);
     for (member, score) in view.pairs_back(view.count().saturating_sub(1)) {
         member.with(|member| {
-            super::put_string(&mut out.bytes, member);
+            out.string(member);
             out.add(&score.to_le_bytes());
         });
     }

@@ -2,12 +2,13 @@
 //! Redis 7.4 also with deadlines.
 
 use super::super::code::kind;
+use super::super::encode::{put_aux, put_length, put_string};
+use super::super::field;
 use super::super::input::{Input, Result, Stop};
 use super::super::text::{print, push_number};
-use super::super::write::{put_aux, put_length, put_string};
-use super::super::{FIELD_ITEMS_MAX, field};
-use super::{DUPLICATE, Gather, rows};
-use crate::keyspace::element_hash;
+use super::gather::{DUPLICATE, Gather};
+use super::rows;
+use crate::point::element_hash;
 use crate::types::hash::{Field, HashTree};
 use crate::types::members::Elements;
 use crate::types::pack::{self, Item};
@@ -24,8 +25,8 @@ const DEADLINE_MAX: u64 = (1 << 48) - 2;
 
 /// A hash that is being read: fields are gathered until they are too many to be packed.
 #[derive(Debug)]
-pub(in super::super) struct Reading {
-    pub(super) open: Open<HashTree>,
+pub(crate) struct Reading {
+    pub(crate) open: Open<HashTree>,
     gathered: Elements,
     /// Deadlines that stand one by one count from here, plus 1, so that 0 can be none.
     base: u64,
@@ -232,7 +233,7 @@ pub(super) fn write_large(HashTree { fields, .. }: &HashTree, out: &mut Gather<'
 
 /// Writes what RDB 10 has no place for: AUX fields that stand behind a hash and say which of its
 /// fields have deadlines.
-pub(in super::super) fn write_deadlines(hash: View<'_, HashTree>, sink: &mut dyn FnMut(&[u8])) {
+pub(crate) fn write_deadlines(hash: View<'_, HashTree>, sink: &mut dyn FnMut(&[u8])) {
     let (mut list, mut count, mut next) = (Vec::new(), 0, 0);
     let mut hand_out = |list: &mut Vec<u8>| {
         let mut out = Vec::new();
@@ -245,7 +246,7 @@ pub(in super::super) fn write_deadlines(hash: View<'_, HashTree>, sink: &mut dyn
         push_number(&mut list, (at - next) as u64);
         push_number(&mut list, at_ms);
         (next, count) = (at + 1, count + 1);
-        if count == FIELD_ITEMS_MAX {
+        if count == field::ITEMS_MAX {
             hand_out(&mut list);
             count = 0;
         }
@@ -257,7 +258,7 @@ pub(in super::super) fn write_deadlines(hash: View<'_, HashTree>, sink: &mut dyn
 
 /// Writes a hash with the deadlines of its fields as Redis 7.4 does, its type first. False: none
 /// that is left has one, and it was written as any other.
-pub(in super::super) fn write_timed(hash: View<'_, HashTree>, out: &mut Vec<u8>) -> bool {
+pub(crate) fn write_timed(hash: View<'_, HashTree>, out: &mut Vec<u8>) -> bool {
     let left = || hash.all().filter(|field| field.visible(hash.now_ms));
     let soonest = left().filter_map(|field| field.deadline).min();
     write_left(hash, soonest, out);
@@ -265,7 +266,7 @@ pub(in super::super) fn write_timed(hash: View<'_, HashTree>, out: &mut Vec<u8>)
 }
 
 /// Writes the fields of a hash that are not due, without their deadlines, its type first.
-pub(in super::super) fn write_untimed(hash: View<'_, HashTree>, out: &mut Vec<u8>) {
+pub(crate) fn write_untimed(hash: View<'_, HashTree>, out: &mut Vec<u8>) {
     write_left(hash, None, out);
 }
 

@@ -1,10 +1,11 @@
 //! Sets: members one by one, a listpack of them, or numbers in a row.
 
 use super::super::code::kind;
+use super::super::encode::put_string;
 use super::super::input::{Input, Result, Stop};
-use super::super::write::put_string;
-use super::{DUPLICATE, Gather, rows};
-use crate::keyspace::element_hash;
+use super::gather::{DUPLICATE, Gather};
+use super::rows;
+use crate::point::element_hash;
 use crate::types::intset::Ints;
 use crate::types::members::Elements;
 use crate::types::pack::{self, Item, Items};
@@ -15,8 +16,8 @@ use alloc::vec::Vec;
 
 /// A set that is being read: members are gathered until they are too many to be packed.
 #[derive(Debug)]
-pub(in super::super) struct Reading {
-    pub(super) open: Open<SetTree>,
+pub(crate) struct Reading {
+    pub(crate) open: Open<SetTree>,
     gathered: Elements,
 }
 
@@ -117,7 +118,7 @@ impl Reading {
 /// Numbers in a row.
 pub(super) fn write_ints(packed: &[u8], out: &mut Vec<u8>) {
     let (count, row) = pack::parts(packed);
-    super::put_length(out, row.len() as u64 + 8);
+    super::super::encode::put_length(out, row.len() as u64 + 8);
     out.extend_from_slice(&(Ints::new(row, count).width() as u32).to_le_bytes());
     out.extend_from_slice(&(count as u32).to_le_bytes());
     out.extend_from_slice(row);
@@ -126,7 +127,7 @@ pub(super) fn write_ints(packed: &[u8], out: &mut Vec<u8>) {
 /// RDB 10 has no packed form for other sets.
 pub(super) fn write_packed(packed: &[u8], out: &mut Vec<u8>) {
     let (count, row) = pack::parts(packed);
-    super::put_length(out, count as u64);
+    super::super::encode::put_length(out, count as u64);
     Items::new(row).for_each(|member| member.with(|member| put_string(out, member)));
 }
 

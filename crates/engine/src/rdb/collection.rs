@@ -4,6 +4,7 @@
 //! an element, a pair, or one packed row of elements. Nothing is allocated by a declared count, and
 //! a value of any size needs no more than one item beside itself.
 
+mod gather;
 mod hash;
 mod list;
 mod rows;
@@ -11,25 +12,24 @@ mod set;
 mod stream;
 mod zset;
 
-pub(super) use hash::{write_deadlines, write_timed, write_untimed};
-pub(super) use stream::{is_active_odd, put_active, take_active};
+pub(crate) use hash::{write_deadlines, write_timed, write_untimed};
+pub(crate) use stream::{is_active_odd, put_active, take_active};
 
 use super::code::kind;
+use super::encode::put_string;
 use super::input::{Input, Result, Stop};
-use super::value::Value;
-use super::write::{put_length, put_string};
-use crate::keyspace::{Entry, Head};
 use crate::types::list::ListTree;
-use crate::types::pack::{self, Item, Pack};
-use crate::types::stream::Stream;
+use crate::types::pack::{self, Pack};
+use crate::types::value::Value as LargeValue;
 use crate::types::zset::ZsetTree;
-use crate::types::{self, Form, Large, Open, Rules};
+use crate::types::{Form, Kind, Open, Rules};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use gather::Gather;
 
 /// A collection that was read, or is being read. Its record has no head yet.
 #[derive(Debug)]
-pub(super) enum Collection {
+pub(crate) enum Collection {
     /// A list.
     List(Open<ListTree>),
     /// A sorted set.
@@ -42,11 +42,8 @@ pub(super) enum Collection {
     Stream(Box<stream::Reading>),
 }
 
-/// What is refused in sets and hashes, or mended, and never silently merged.
-const DUPLICATE: &str = "an element occurs twice";
-
 /// An empty one.
-fn begun<T: Large>(rules: Rules) -> Open<T> {
+pub(crate) fn begun<T: Kind>(rules: Rules) -> Open<T> {
     Open::new(T::FORM, Pack::default(), None, rules)
 }
 
@@ -54,7 +51,7 @@ fn begun<T: Large>(rules: Rules) -> Open<T> {
 /// [`Stop::Empty`]: Redis writes none, refuses them in payloads, and skips them in files.
 /// `None`: no type of a
 /// collection that is stored here. One item is what a packed form is as a whole.
-pub(super) fn begin(
+pub(crate) fn begin(
     of: u8,
     input: &mut Input<'_>,
     rules: Rules,
@@ -97,7 +94,7 @@ pub(super) fn begin(
 
 impl Collection {
     /// Reads one item, or a part of one: then it is true. If it is not whole, nothing has happened.
-    pub(super) fn item(&mut self, of: u8, input: &mut Input<'_>) -> Result<bool> {
+    pub(crate) fn item(&mut self, of: u8, input: &mut Input<'_>) -> Result<bool> {
         match self {
             Self::List(list) => list::read(list, of, input).map(|()| false),
             Self::Zset(zset) => zset::read(zset, of, input).map(|()| false),
@@ -108,7 +105,7 @@ impl Collection {
     }
 
     /// Leaves an empty one behind.
-    pub(super) fn take(&mut self) -> Self {
+    pub(crate) fn take(&mut self) -> Self {
         match self {
             Self::List(list) => Self::List(core::mem::replace(list, begun(list.rules))),
             Self::Zset(zset) => Self::Zset(core::mem::replace(zset, begun(zset.rules))),
@@ -125,7 +122,7 @@ impl Collection {
     }
 
     /// Called once all items were read.
-    pub(super) fn finish(mut self, of: u8, input: &mut Input<'_>) -> Result<Value<'static>> {
+    pub(crate) fn finish(mut self, of: u8, input: &mut Input<'_>) -> Result<Self> {
         // Redis packs what was not packed if it is small.
         if let Self::Zset(zset) = &mut self
             && !kind::is_packed(of)
@@ -148,33 +145,17 @@ impl Collection {
         if is_empty {
             return Err(Stop::Empty);
         }
-        Ok(Value::Collection(self))
+        Ok(self)
     }
 
     /// Whether it is a hash with deadlines of fields.
-    pub(super) fn is_timed(&self) -> bool {
+    pub(crate) fn is_timed(&self) -> bool {
         matches!(self, Self::Hash(hash) if hash.open.view().soonest().is_some())
-    }
-
-    /// The entry of this value.
-    pub(super) fn entry(self, key: &[u8], revision: u64, deadline: Option<u64>) -> Entry {
-        let head = |form| Head { form, revision, deadline };
-        match self {
-            Self::List(list) => Entry::of_open(head(list.form), key, list),
-            Self::Zset(zset) => Entry::of_open(head(zset.form), key, zset),
-            Self::Set(set) => Entry::of_open(head(set.open.form), key, set.open),
-            Self::Hash(hash) => Entry::of_open(head(hash.open.form), key, hash.open),
-            Self::Stream(stream) => {
-                let mut open = begun::<Stream>(Rules::default());
-                open.large = Some(stream.finish());
-                Entry::of_open(head(open.form), key, open)
-            }
-        }
     }
 }
 
 /// The RDB type as which a collection is written.
-pub(super) fn kind_of(form: Form, is_large: bool) -> u8 {
+pub(crate) fn kind_of(form: Form, is_large: bool) -> u8 {
     match form {
         Form::Int | Form::Embstr | Form::Raw => kind::STRING,
         Form::List => kind::LIST_QUICKLIST_2,
@@ -189,7 +170,7 @@ pub(super) fn kind_of(form: Form, is_large: bool) -> u8 {
 }
 
 /// Writes what stands behind the key of a packed collection.
-pub(super) fn write_packed(form: Form, packed: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_packed(form: Form, packed: &[u8], out: &mut Vec<u8>) {
     match form {
         Form::Int | Form::Embstr | Form::Raw => put_string(out, packed),
         Form::List => list::write_packed(packed, out),
@@ -205,64 +186,18 @@ pub(super) fn write_packed(form: Form, packed: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Writes what stands behind the key of a large value.
-pub(super) fn write_large(value: &types::Value, sink: &mut dyn FnMut(&[u8])) {
-    let mut out = Gather { sink, bytes: Vec::new() };
+pub(crate) fn write_large(value: &LargeValue, sink: &mut dyn FnMut(&[u8])) {
+    let mut out = Gather::new(sink);
     match value {
-        types::Value::Str(chunks) => {
-            put_length(&mut out.bytes, chunks.len() as u64);
+        LargeValue::Str(chunks) => {
+            out.length(chunks.len() as u64);
             chunks.list().iter().for_each(|chunk| out.add(chunk));
         }
-        types::Value::List(list) => list::write_large(list, &mut out),
-        types::Value::Zset(zset) => zset::write_large(zset, &mut out),
-        types::Value::Set(set) => set::write_large(set, &mut out),
-        types::Value::Hash(hash) => hash::write_large(hash, &mut out),
-        types::Value::Stream(stream) => stream::write(stream, &mut out),
+        LargeValue::List(list) => list::write_large(list, &mut out),
+        LargeValue::Zset(zset) => zset::write_large(zset, &mut out),
+        LargeValue::Set(set) => set::write_large(set, &mut out),
+        LargeValue::Hash(hash) => hash::write_large(hash, &mut out),
+        LargeValue::Stream(stream) => stream::write(stream, &mut out),
     }
     out.hand_out();
-}
-
-/// Bytes on their way out, in slices that are worth a call.
-struct Gather<'a> {
-    sink: &'a mut dyn FnMut(&[u8]),
-    bytes: Vec<u8>,
-}
-
-impl Gather<'_> {
-    const SLICE: usize = 64 << 10;
-
-    fn add(&mut self, bytes: &[u8]) {
-        for part in bytes.chunks(Self::SLICE) {
-            if self.bytes.len() + part.len() > Self::SLICE {
-                self.hand_out();
-            }
-            self.bytes.extend_from_slice(part);
-        }
-    }
-
-    fn length(&mut self, length: u64) {
-        put_length(&mut self.bytes, length);
-    }
-
-    /// An element as a string of the file.
-    fn item(&mut self, entry: Option<(Item<'_>, usize)>) {
-        if self.bytes.len() >= Self::SLICE {
-            self.hand_out();
-        }
-        match entry {
-            Some((Item::Bytes(bytes), _)) => {
-                self.length(bytes.len() as u64);
-                self.add(bytes);
-            }
-            Some((number, _)) => number.with(|text| put_string(&mut self.bytes, text)),
-            // Never: what lies in a leaf was put there as an entry.
-            None => self.length(0),
-        }
-    }
-
-    fn hand_out(&mut self) {
-        if !self.bytes.is_empty() {
-            (self.sink)(&self.bytes);
-            self.bytes.clear();
-        }
-    }
 }
