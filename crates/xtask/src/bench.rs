@@ -8,9 +8,9 @@
 //! xtask bench links` at slow and narrow links between the replicas.
 
 mod drive;
+mod gaps;
 mod large;
 mod links;
-mod machine;
 mod memory;
 mod probe;
 mod report;

@@ -17,7 +17,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step { name: "packages", run: packages::ensure },
     Step { name: "fmt", run: |shell| shell.cargo(&["fmt", "--all", "--check"]) },
-    Step { name: "tidy", run: tidy::run },
+    Step { name: "tidy", run: |shell| tidy::run(shell, &[]) },
     Step { name: "layers", run: layers::run },
     Step { name: "gen", run: |shell| generate::run(shell.root(), true) },
     Step { name: "clippy", run: clippy },

@@ -85,9 +85,9 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "tidy",
-        usage: "",
+        usage: "[--circles]",
         summary: "Checks the house style as far as a program can.",
-        run: |shell, _| tidy::run(shell),
+        run: tidy::run,
     },
 ];
 

@@ -6,7 +6,7 @@
 //! those that are looked for (`bench snapshot` has the disk in it).
 
 use super::drive::{self, command};
-use super::machine;
+use super::gaps;
 use super::probe::{Probe, Request, Window, window};
 use super::report::median;
 use super::snapshot::{pause, save};
@@ -142,7 +142,7 @@ fn compare(options: &Options, binary: &Path, scratch: &Path) -> Result<(), Strin
         "longest waits in ms, medians of {} rounds; {} elements",
         options.rounds, options.members
     );
-    machine::print_gaps();
+    gaps::print();
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 
 use super::probe::{Probe, Request, Window, window};
 use super::systems::{self, System};
-use super::{drive, drive::command, machine, report::median};
+use super::{drive, drive::command, gaps, report::median};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,7 +76,7 @@ fn compare(
     keys: (u32, &'static str),
     rounds: u32,
 ) -> Result<(), String> {
-    machine::print_gaps();
+    gaps::print();
     println!(
         "{:<13} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8} {:>8}   each round's max ms*",
         "system",
@@ -100,7 +100,7 @@ fn compare(
         print_row(name, &all);
     }
     println!("* while the snapshot is made; medians of {rounds} rounds; {} keys", keys.0);
-    machine::print_gaps();
+    gaps::print();
     Ok(())
 }
 

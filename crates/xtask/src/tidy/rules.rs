@@ -27,6 +27,7 @@ pub(super) const RULES: &[Rule] = &[
     ("architecture", architecture),
     ("top-level", top_level),
     ("vague-name", vague_name),
+    ("metaphor", metaphor),
 ];
 
 const FILE_LINES_MAX: usize = 800;
@@ -55,6 +56,10 @@ const TOP_LEVEL: &[&str] = &[
 
 /// Names that say nothing of what a file holds.
 const VAGUE: &[&str] = &["utils", "util", "common", "helpers", "helper", "manager", "misc"];
+
+/// Metaphors of ours that files were named after; a reader guesses nothing from them.
+const METAPHORS: &[&str] =
+    &["office", "host", "double", "doors", "machine", "scribe", "wire", "armour"];
 
 /// Test code that may sleep, and why: (path, reason).
 const MAY_SLEEP: &[(&str, &str)] =
@@ -208,6 +213,18 @@ fn vague_name(source: &Source, report: Report<'_>) {
     let mut parts = source.path.split(['/', '.']);
     if let Some(part) = parts.find(|part| source.is_rust() && VAGUE.contains(part)) {
         report(0, format!("`{part}` says nothing: name it after what it holds"));
+    }
+}
+
+fn metaphor(source: &Source, report: Report<'_>) {
+    for part in source.path.split(['/', '.']).filter(|_| source.is_rust()) {
+        let word = part.strip_suffix("_tests").unwrap_or(part);
+        if METAPHORS.contains(&word) {
+            report(
+                0,
+                format!("`{word}` is a metaphor of ours: use the word that a newcomer knows"),
+            );
+        }
     }
 }
 

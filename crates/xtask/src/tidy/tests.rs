@@ -82,6 +82,9 @@ fn places_and_names() {
     check_one("notes/a.md", "x\n", &["top-level"]);
     check_one(".github/a.yaml", "x\n", &[]);
     check_one("crates/a/build/utils.rs", "//! A file.\n", &["vague-name"]);
+    check_one("crates/a/build/office.rs", "//! A file.\n", &["metaphor"]);
+    check_one("tests/wire_tests.rs", "//! A file.\n", &["metaphor"]);
+    check_one("tests/state_machine.rs", "//! A file.\n", &[]);
     let linked = |parent: (&str, &str), file: &str, expect: &[&str]| {
         assert_eq!(rules_broken(&[parent, (file, "//! A file.\n")]), expect, "{parent:?} {file}");
     };

@@ -1,5 +1,7 @@
-//! The machine's own waits. On a shared host a virtual processor stands still for some milliseconds
-//! now and then; nothing that runs on it can wait less than that.
+//! The waits of the computer itself, to set against those of a server.
+//!
+//! On a shared host a virtual processor stands still for some milliseconds now and then; nothing
+//! that runs on it can wait less than that.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +10,7 @@ const LOOK: Duration = Duration::from_secs(10);
 
 /// One line for a bench that looks for the longest wait: how long threads that do nothing but look
 /// at the clock, one for each processor, were not let run.
-pub(super) fn print_gaps() {
+pub(super) fn print() {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let threads: Vec<_> = (0..processors).map(|_| std::thread::spawn(gaps)).collect();
     let all = threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default());
