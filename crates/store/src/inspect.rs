@@ -4,11 +4,11 @@
 //! may be looked at (its newest records may then seem torn). Repairing takes the lock and does what
 //! the next start would do anyway: it never touches a record that was acknowledged.
 
-use crate::manifest::{Listing, Manifest, base_path};
-use crate::outgoing::SnapshotReader;
-use crate::recover;
-use crate::scan::{Found, RecordView, scan};
-use crate::segment::Standing;
+use crate::file::manifest::{Listing, Manifest, base_path};
+use crate::file::segment::Standing;
+use crate::log::recover;
+use crate::log::scan::{Found, RecordView, scan};
+use crate::snapshots::outgoing::SnapshotReader;
 use crate::{Disk, Identity, LogId, SnapshotFile, StoreError, Vote};
 
 /// What a check found.
@@ -156,7 +156,7 @@ mod tests {
         drop(log);
         let mut bytes = disk.contents(path).expect("the first segment");
         // The power went before the notes of the last sync reached the disk.
-        disk.tamper(crate::durable::PATH, None);
+        disk.tamper(crate::file::durable::PATH, None);
         let foot = bytes.len() - 4096;
         bytes[foot..].copy_from_slice(&before[foot..]);
         let end = bytes.windows(5).rposition(|five| five == b"<1.5>").expect("the last entry");
@@ -192,7 +192,7 @@ mod tests {
         write(&log, entries(1, 1..=59));
         let before: Vec<_> = disk.paths().iter().map(|path| disk.contents(path)).collect();
         write(&log, entries(1, 60..=60));
-        disk.tamper(crate::durable::PATH, None);
+        disk.tamper(crate::file::durable::PATH, None);
         log.save_committed(id(1, 50)).expect("notes");
         drop(log);
         let end = |bytes: &[u8]| bytes.windows(6).rposition(|six| six == b"<1.60>");

@@ -15,48 +15,28 @@
     )
 )]
 
-mod arena;
-mod aside;
 mod disk;
-mod draft;
-mod durable;
-mod encode;
 mod facts;
-#[cfg(any(test, feature = "fake"))]
-mod fake;
-mod foot;
-mod incoming;
+mod file;
 mod inspect;
 mod log;
-mod manifest;
-mod outgoing;
-mod queue;
-mod read;
-mod rebase;
-mod record;
-mod recover;
-mod scan;
-mod segment;
+mod set_aside;
 mod snapshots;
-mod space;
-mod spares;
-mod timing;
-mod writer;
 
-pub use aside::set_aside;
 pub use disk::{Disk, DiskFile, OsDisk};
-pub use draft::Draft;
-pub use facts::{Facts, Identity};
 #[cfg(any(test, feature = "fake"))]
-pub use fake::{FakeDisk, FakeFile};
-pub use incoming::{Incoming, IncomingId};
+pub use disk::{FakeDisk, FakeFile};
+pub use facts::{Facts, Identity};
+pub use file::record::RecordKind;
 pub use inspect::{Report, check, inspect, repair};
+pub use log::scan::RecordView;
 pub use log::{
     Ack, Entry, EntryKind, Log, LogId, LogOptions, LogStats, PAYLOAD_BYTES_MAX, Recovered, Vote,
 };
-pub use outgoing::SnapshotReader;
-pub use record::RecordKind;
-pub use scan::RecordView;
+pub use set_aside::set_aside;
+pub use snapshots::draft::Draft;
+pub use snapshots::incoming::{Incoming, IncomingId};
+pub use snapshots::outgoing::SnapshotReader;
 pub use snapshots::{Sink, SnapshotFile, Snapshots};
 
 /// Why the store cannot go on.

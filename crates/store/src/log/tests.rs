@@ -1,7 +1,7 @@
 //! The log on a disk that loses what was not synced.
 
 use super::*;
-use crate::fake::FakeDisk;
+use crate::FakeDisk;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 mod damage;

@@ -1,8 +1,8 @@
 //! Torn tails are cut, damage is refused: at every byte of a small log.
 
 use super::*;
-use crate::record::{HEAD_MAX, filler};
-use crate::scan::scan;
+use crate::file::record::{HEAD_MAX, filler};
+use crate::log::scan::scan;
 
 const FIRST: &str = "appendonlydir/quorate.aof.1.incr.aof";
 
@@ -18,7 +18,7 @@ struct Small {
 /// A segment as a power cut within its last flush may leave it: its foot is a sync behind, and the
 /// other note of it did not reach the disk.
 fn unsynced(disk: &FakeDisk, mut bytes: Vec<u8>, before: &[u8]) -> Vec<u8> {
-    disk.tamper(crate::durable::PATH, None);
+    disk.tamper(crate::file::durable::PATH, None);
     let foot = before.len() - 4096;
     bytes.truncate(foot);
     bytes.extend_from_slice(&before[foot..]);
@@ -86,7 +86,7 @@ fn every_flipped_bit_of_an_acknowledged_record_is_refused() {
         drop(log);
         let mended = small.disk.contents(FIRST).unwrap();
         assert_eq!(mended[..foot], good[..foot], "bit {bit}");
-        assert!(!crate::scan::foot_of(&mended, 1).damaged, "bit {bit}");
+        assert!(!crate::log::scan::foot_of(&mended, 1).damaged, "bit {bit}");
     }
 }
 

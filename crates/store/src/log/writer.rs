@@ -9,19 +9,19 @@
 //! second try would lie.
 
 use crate::disk::{Disk, DiskFile};
-use crate::durable::Durable;
-use crate::encode::{encode, encode_segment_head, room_for};
-use crate::foot::Foot;
-use crate::log::{EntryKind, LogOptions, Shared};
-use crate::manifest::{DIR, Manifest, segment_path, temporary_path};
-use crate::queue::{Inner, Queued, Spot, What};
-use crate::rebase::sweep;
-use crate::record::{HEAD_MAX, Place, blank, filler, parse};
-use crate::segment::{
+use crate::file::durable::Durable;
+use crate::file::foot::Foot;
+use crate::file::manifest::{DIR, Manifest, segment_path, temporary_path};
+use crate::file::record::{HEAD_MAX, Place, blank, filler, parse};
+use crate::file::segment::{
     SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_after, size_for,
 };
-use crate::space::give_up_spare;
-use crate::timing::timed;
+use crate::log::encode::{encode, encode_segment_head, room_for};
+use crate::log::pending::{Inner, Queued, Spot, What};
+use crate::log::rebase::sweep;
+use crate::log::space::give_up_spare;
+use crate::log::timing::timed;
+use crate::log::{EntryKind, LogOptions, Shared};
 use crate::{Entry, LogId, StoreError};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Error, ErrorKind};

@@ -3,11 +3,11 @@
 //! Pure: moves a [`Tip`] along and appends to a buffer. A `Commands` payload is not copied; the
 //! caller writes it behind its header line.
 
+use crate::file::record::{HEAD_MAX, Head, LINE, Place, RecordKind, armour, armoured_len};
+use crate::file::segment::{SEGMENT_HEAD_MAX, SegmentHead, encode_identity};
+use crate::log::pending::What;
+use crate::log::writer::Tip;
 use crate::log::{EntryKind, LogId, LogOptions};
-use crate::queue::What;
-use crate::record::{HEAD_MAX, Head, LINE, Place, RecordKind, armour, armoured_len};
-use crate::segment::{SEGMENT_HEAD_MAX, SegmentHead, encode_identity};
-use crate::writer::Tip;
 
 /// Bytes a record may need.
 pub(crate) fn room_for(what: &What) -> u64 {

@@ -219,7 +219,7 @@ pub(crate) fn log_id(text: &str) -> Option<LogId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::FakeDisk;
+    use crate::FakeDisk;
 
     #[test]
     fn a_manifest_reads_back_and_damage_is_seen() {

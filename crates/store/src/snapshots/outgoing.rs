@@ -5,7 +5,7 @@
 //! and its name is gone.
 
 use crate::disk::{Disk, DiskFile};
-use crate::manifest::{Base, base_path};
+use crate::file::manifest::{Base, base_path};
 use crate::snapshots::unusable;
 use crate::{LogId, StoreError};
 use std::io::ErrorKind;

@@ -6,21 +6,23 @@
 //! refused, never repaired.
 
 use crate::StoreError;
-use crate::arena::Arena;
 use crate::disk::{Disk, DiskFile};
-use crate::durable::Durable;
-use crate::encode::encode_segment_head;
-use crate::foot::Foot;
-use crate::log::{Log, LogOptions, Recovered, Shared};
-use crate::manifest::{
+use crate::file::durable::Durable;
+use crate::file::foot::Foot;
+use crate::file::manifest::{
     DIR, Listing, Manifest, foreign, manifest_path, segment_path, temporary_path,
 };
-use crate::queue::Inner;
-use crate::record::filler;
-use crate::scan::{Found, Step, foot_of, load, scan, segment_head};
-use crate::segment::{SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_after};
-use crate::space::{Space, give_up_spare};
-use crate::writer::{Edge, Tip, Writer, blank_payload};
+use crate::file::record::filler;
+use crate::file::segment::{
+    SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_after,
+};
+use crate::log::arena::Arena;
+use crate::log::encode::encode_segment_head;
+use crate::log::pending::Inner;
+use crate::log::scan::{Found, Step, foot_of, load, scan, segment_head};
+use crate::log::space::{Space, give_up_spare};
+use crate::log::writer::{Edge, Tip, Writer, blank_payload};
+use crate::log::{Log, LogOptions, Recovered, Shared};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
 use std::sync::{Arc, Condvar, Mutex};
@@ -134,7 +136,7 @@ fn settle<D: Disk>(disk: &D) -> Result<(Manifest, Vec<u32>), StoreError> {
     }
     let known = [manifest.base, manifest.kept].map(|base| base.map(|base| base.number));
     for number in listing.bases.iter().filter(|number| !known.contains(&Some(**number))) {
-        disk.remove(&crate::manifest::base_path(*number))?;
+        disk.remove(&crate::file::manifest::base_path(*number))?;
     }
     Ok((manifest, segments))
 }

@@ -8,7 +8,7 @@
 //! checksum is right, it becomes the base like a snapshot of our own.
 
 use crate::disk::{Disk, DiskFile};
-use crate::manifest::{DIR, log_id};
+use crate::file::manifest::{DIR, log_id};
 use crate::{LogId, StoreError};
 use std::io::{self, ErrorKind};
 

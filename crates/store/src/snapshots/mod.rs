@@ -5,9 +5,13 @@
 //! one before it is kept beside it in case the newest turns out damaged. What a snapshot holds is
 //! not this room's business.
 
+pub(crate) mod draft;
+pub(crate) mod incoming;
+pub(crate) mod outgoing;
+
 use crate::disk::DiskFile;
-use crate::manifest::{Base, DIR, Listing, Manifest, base_path};
-use crate::outgoing::SnapshotReader;
+use crate::file::manifest::{Base, DIR, Listing, Manifest, base_path};
+use crate::snapshots::outgoing::SnapshotReader;
 use crate::{Disk, Draft, Incoming, IncomingId, Log, LogId, StoreError};
 use std::io::{Error, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -5,7 +5,7 @@
 //! dropped at any point, and its file goes with it; after a crash the next start removes it.
 
 use crate::disk::DiskFile;
-use crate::manifest::{DIR, temporary_path};
+use crate::file::manifest::{DIR, temporary_path};
 use crate::{Disk, StoreError};
 
 /// Bytes gathered before they are written.
@@ -108,7 +108,7 @@ impl<D: Disk> Draft<D> {
 
     /// Makes what was written durable, and reads back what the disk has.
     fn sync(&mut self) -> Result<(), StoreError> {
-        crate::space::ask_for(&self.disk, 0, self.floor)?;
+        crate::log::space::ask_for(&self.disk, 0, self.floor)?;
         self.file.sync()?;
         // Opened again: the bytes shall come from the disk and not from memory.
         let file = self.disk.open(&self.path)?;

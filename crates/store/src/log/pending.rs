@@ -4,8 +4,8 @@
 //! One short mutex guards all of it; no disk access happens under it. The cache always holds every
 //! entry that is not durable yet, so an entry that is not cached has a place on disk.
 
+use crate::file::segment::Segment;
 use crate::log::{Ack, Entry, LogId, LogStats, Vote};
-use crate::segment::Segment;
 use crate::{Identity, StoreError};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Error, ErrorKind};
@@ -195,7 +195,7 @@ pub(crate) struct Inner<F> {
     /// Size of the next segment, if it is ready.
     pub(crate) prepared: Option<u64>,
     pub(crate) prepare_failed: bool,
-    /// Files that are no longer part of anything, oldest first: [`crate::rebase::sweep`] removes
+    /// Files that are no longer part of anything, oldest first: [`crate::log::rebase::sweep`] removes
     /// them.
     pub(crate) doomed: VecDeque<String>,
     pub(crate) wake: Option<Arc<dyn Fn() + Send + Sync>>,

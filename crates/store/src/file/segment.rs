@@ -8,9 +8,9 @@
 
 use crate::disk::{Disk, DiskFile};
 use crate::facts::Identity;
-use crate::foot::FOOT_BYTES;
-use crate::manifest::{log_id, temporary_path};
-use crate::record::{LINE, filler};
+use crate::file::foot::FOOT_BYTES;
+use crate::file::manifest::{log_id, temporary_path};
+use crate::file::record::{LINE, filler};
 use crate::{LogId, StoreError, Vote};
 
 /// The first segment of a directory has so many bytes, further ones as many as are written between

@@ -4,7 +4,14 @@
 //! [`OsDisk`] is the real one; tests and the simulation use `FakeDisk`. Nothing above this file
 //! calls `std::fs`, but for `facts`, whose library brings its own files.
 
-use crate::spares::Spares;
+mod descriptors;
+#[cfg(any(test, feature = "fake"))]
+mod fake;
+
+#[cfg(any(test, feature = "fake"))]
+pub use fake::{FakeDisk, FakeFile};
+
+use crate::disk::descriptors::Spares;
 use rustix::fs::{Advice, FlockOperation};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};

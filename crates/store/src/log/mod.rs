@@ -6,11 +6,22 @@
 //! or a simulated task. This file is the face; the queue and the tail cache are in `queue`, bytes
 //! go out in `writer`, come back in `read` and `recover`.
 
-use crate::arena::Arena;
+mod arena;
+mod encode;
+mod pending;
+mod read;
+mod rebase;
+pub(crate) mod recover;
+pub(crate) mod scan;
+pub(crate) mod space;
+mod timing;
+mod writer;
+
 use crate::facts::Identity;
-use crate::queue::{Inner, What};
-use crate::space::Space;
-use crate::writer::Writer;
+use crate::log::arena::Arena;
+use crate::log::pending::{Inner, What};
+use crate::log::space::Space;
+use crate::log::writer::Writer;
 use crate::{Disk, StoreError};
 use bytes::Bytes;
 use std::io::{Error, ErrorKind};
@@ -202,7 +213,7 @@ impl<D: Disk> std::fmt::Debug for Log<D> {
 impl<D: Disk> Log<D> {
     /// Opens or creates the log in `appendonlydir/`, recovers, and cuts a torn tail.
     pub fn open(disk: D, options: LogOptions) -> Result<(Self, Recovered), StoreError> {
-        crate::recover::open(disk, options, &mut |_| ())
+        crate::log::recover::open(disk, options, &mut |_| ())
     }
 
     /// As [`Log::open`]; `step` hears of the bytes that were scanned, segment by segment.
@@ -211,7 +222,7 @@ impl<D: Disk> Log<D> {
         options: LogOptions,
         step: &mut dyn FnMut(u64),
     ) -> Result<(Self, Recovered), StoreError> {
-        crate::recover::open(disk, options, step)
+        crate::log::recover::open(disk, options, step)
     }
 
     /// Opens an existing log to be read, and changes nothing: a torn tail is passed over and not
@@ -221,7 +232,7 @@ impl<D: Disk> Log<D> {
         disk: D,
         options: LogOptions,
     ) -> Result<Option<(Self, Recovered)>, StoreError> {
-        crate::recover::open_to_read(disk, options)
+        crate::log::recover::open_to_read(disk, options)
     }
 
     /// Queues entries; they are readable at once. `ack` fires when they are durable. Indexes must
@@ -391,7 +402,7 @@ impl<D: Disk> Log<D> {
     /// Removes files that are no longer part of anything. What cannot be removed now is tried
     /// again.
     pub(crate) fn sweep(&self) {
-        if let Err(error) = crate::rebase::sweep(&self.shared) {
+        if let Err(error) = crate::log::rebase::sweep(&self.shared) {
             tracing::warn!(%error, "files that are not needed any more stay for now");
         }
     }
@@ -401,7 +412,7 @@ impl<D: Disk> Log<D> {
     /// For a helper thread (see [`Log::wait_prepare`]) or, in a simulation, whenever time is free.
     /// True when it did something.
     pub fn prepare(&self) -> Result<bool, StoreError> {
-        crate::writer::prepare(&self.shared)
+        crate::log::writer::prepare(&self.shared)
     }
 
     /// Blocks the calling thread until [`Log::prepare`] has something to do; false when the log
@@ -425,7 +436,7 @@ impl<D: Disk> Log<D> {
     /// Entries `first..end` that exist, in order, at most about `bytes_max` (at least one if there
     /// is one).
     pub fn read(&self, first: u64, end: u64, bytes_max: usize) -> Result<Vec<Entry>, StoreError> {
-        crate::read::read(&self.shared, first, end, bytes_max)
+        crate::log::read::read(&self.shared, first, end, bytes_max)
     }
 
     /// The last vote.

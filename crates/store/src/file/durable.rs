@@ -7,8 +7,8 @@
 
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile};
-use crate::foot::{self, FOOT_BYTES, Foot};
-use crate::record::{Place, filler};
+use crate::file::foot::{self, FOOT_BYTES, Foot};
+use crate::file::record::{Place, filler};
 use std::io::ErrorKind;
 
 /// Below the data directory.

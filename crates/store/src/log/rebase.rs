@@ -6,13 +6,13 @@
 //! it. A crash at any step leaves the old list or the new one.
 
 use crate::disk::{Disk, DiskFile};
-use crate::encode::{encode, room_for};
+use crate::file::manifest::{Base, DIR, Manifest, base_path, segment_path, temporary_path};
+use crate::file::record::{LINE, Place};
+use crate::file::segment::{Segment, create_filled, size_for};
+use crate::log::encode::{encode, room_for};
+use crate::log::pending::{Spot, What};
+use crate::log::writer::{Tip, Writer};
 use crate::log::{EntryKind, Shared};
-use crate::manifest::{Base, DIR, Manifest, base_path, segment_path, temporary_path};
-use crate::queue::{Spot, What};
-use crate::record::{LINE, Place};
-use crate::segment::{Segment, create_filled, size_for};
-use crate::writer::{Tip, Writer};
 use crate::{LogId, StoreError};
 use std::io::ErrorKind;
 use std::sync::PoisonError;
@@ -116,7 +116,8 @@ impl<D: Disk> Writer<D> {
         let mut copies = Vec::new();
         if base.index <= self.last_index() {
             standing.last = Some(base);
-            copies = crate::read::read(shared, base.index + 1, self.last_index() + 1, usize::MAX)?;
+            copies =
+                crate::log::read::read(shared, base.index + 1, self.last_index() + 1, usize::MAX)?;
         }
         let number = self.next.as_ref().map_or(self.active.number, |next| next.number) + 1;
         let copies: Vec<What> = copies.into_iter().map(What::Entry).collect();

@@ -6,11 +6,11 @@
 
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile};
+use crate::file::manifest::segment_path;
+use crate::file::record::{HEAD_MAX, Place, RecordKind, parse, unarmour};
+use crate::file::segment::Segment;
+use crate::log::pending::Spot;
 use crate::log::{Entry, EntryKind, LogId, Shared};
-use crate::manifest::segment_path;
-use crate::queue::Spot;
-use crate::record::{HEAD_MAX, Place, RecordKind, parse, unarmour};
-use crate::segment::Segment;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;

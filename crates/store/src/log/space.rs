@@ -7,8 +7,8 @@
 //! where a start or a vote would fail otherwise.
 
 use crate::disk::{Disk, DiskFile};
+use crate::file::record::filler;
 use crate::log::{Log, LogOptions, Shared};
-use crate::record::filler;
 use crate::{LogId, StoreError};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 

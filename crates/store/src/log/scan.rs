@@ -8,13 +8,13 @@
 
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile};
-use crate::foot::{self, FOOT_BYTES, Reading};
+use crate::file::foot::{self, FOOT_BYTES, Reading};
+use crate::file::manifest::{foreign, segment_path};
+use crate::file::record::{Head, PREFIX, Parsed, Place, RecordKind, blank, first_unfilled, parse};
+use crate::file::segment::{SegmentHead, Standing, decode_identity, room};
+use crate::log::pending::{Spot, Spots};
+use crate::log::writer::Tip;
 use crate::log::{EntryKind, LogId, Vote};
-use crate::manifest::{foreign, segment_path};
-use crate::queue::{Spot, Spots};
-use crate::record::{Head, PREFIX, Parsed, Place, RecordKind, blank, first_unfilled, parse};
-use crate::segment::{SegmentHead, Standing, decode_identity, room};
-use crate::writer::Tip;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A record as an inspection sees it.
@@ -115,7 +115,7 @@ pub(crate) fn scan<D: Disk>(
 ) -> Result<Found, StoreError> {
     let mut stop_at = None;
     // Before the segments: while the log runs, what it names is there before it.
-    let durable = crate::durable::read(disk)?;
+    let durable = crate::file::durable::read(disk)?;
     loop {
         // A second pass has nothing new to show.
         let visit = if stop_at.is_none() { visit.as_mut() } else { None };

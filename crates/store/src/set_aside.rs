@@ -5,7 +5,7 @@ use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
 /// What belongs to a node's identity. The lock stays: whoever sets aside holds it.
-const PARTS: [&str; 3] = ["appendonlydir", "facts", crate::durable::PATH];
+const PARTS: [&str; 3] = ["appendonlydir", "facts", crate::file::durable::PATH];
 
 /// Moves log, snapshots and facts below `root` into a directory `<why>-<seconds>` beside them, so
 /// that the next start finds nothing and is a new node's. The process may have them open. Gives
