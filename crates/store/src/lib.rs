@@ -16,8 +16,11 @@
 )]
 
 mod disk;
+mod entry;
+mod error;
 mod facts;
 mod file;
+mod identity;
 mod inspect;
 mod log;
 mod set_aside;
@@ -26,50 +29,16 @@ mod snapshots;
 pub use disk::{Disk, DiskFile, OsDisk};
 #[cfg(any(test, feature = "fake"))]
 pub use disk::{FakeDisk, FakeFile};
-pub use facts::{Facts, Identity};
+pub use entry::{Ack, Entry, EntryKind, LogId, PAYLOAD_BYTES_MAX, Vote};
+pub use error::StoreError;
+pub use facts::Facts;
 pub use file::record::RecordKind;
+pub use identity::Identity;
 pub use inspect::{Report, check, inspect, repair};
 pub use log::scan::RecordView;
-pub use log::{
-    Ack, Entry, EntryKind, Log, LogId, LogOptions, LogStats, PAYLOAD_BYTES_MAX, Recovered, Vote,
-};
+pub use log::{Log, LogOptions, LogStats, Recovered};
 pub use set_aside::set_aside;
 pub use snapshots::draft::Draft;
 pub use snapshots::incoming::{Incoming, IncomingId};
 pub use snapshots::outgoing::SnapshotReader;
 pub use snapshots::{Sink, SnapshotFile, Snapshots};
-
-/// Why the store cannot go on.
-#[derive(Debug)]
-pub enum StoreError {
-    /// Another process holds the directory's lock.
-    Locked(String),
-    /// The directory was written by something else or by an unknown version; says what to do.
-    Foreign(String),
-    /// Bytes that were acknowledged as durable are damaged; the replica must not vote. Says where
-    /// and what to do.
-    Corrupt(String),
-    /// The disk is full. Nothing was hurt.
-    Full,
-    /// The operating system refused. After a failed sync the log is poisoned: the process must
-    /// stop.
-    Io(std::io::Error),
-}
-
-impl std::fmt::Display for StoreError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Locked(text) | Self::Foreign(text) | Self::Corrupt(text) => f.write_str(text),
-            Self::Full => f.write_str("no space left on the disk"),
-            Self::Io(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for StoreError {}
-
-impl From<std::io::Error> for StoreError {
-    fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::StorageFull { Self::Full } else { Self::Io(error) }
-    }
-}

@@ -1,4 +1,7 @@
 //! Setting a data directory aside: what must not be used any more is renamed, never removed.
+//!
+//! Called by a node that has found out that its state is not what it acknowledged, while it has the
+//! files open; the next start finds nothing and is a new node's.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::LogId;
+use crate::Recovered;
 
 /// A directory of its own below the target directory, emptied first.
 fn fresh(name: &str) -> PathBuf {

@@ -7,8 +7,9 @@
 
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile};
+use crate::file::filler::filler;
 use crate::file::foot::{self, FOOT_BYTES, Foot};
-use crate::file::record::{Place, filler};
+use crate::file::record::Place;
 use std::io::ErrorKind;
 
 /// Below the data directory.

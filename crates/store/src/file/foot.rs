@@ -9,7 +9,9 @@
 //! [`crate::durable`] knows, unless the power was cut. A log that ends before what its foot names
 //! has lost something durable; it is not torn.
 
-use crate::file::record::{LINE, Place, decimal, filler, hex, push_decimal, push_hex};
+use crate::file::filler::{LINE, filler};
+use crate::file::numbers::{decimal, hex, push_decimal, push_hex};
+use crate::file::record::Place;
 
 /// Bytes of the foot: a block, so that no damage to one block hits records and foot.
 pub(crate) const FOOT_BYTES: u64 = 4096;

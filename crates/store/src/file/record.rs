@@ -5,25 +5,13 @@
 //! place of the record, so that neither a stale nor a misdirected write can pass for a record. This
 //! file knows bytes only; order and meaning are `scan`'s and `writer`'s.
 
-use crate::log::EntryKind;
+use crate::entry::EntryKind;
+use crate::file::numbers::{decimal, hex, push_decimal, push_hex};
 
 /// How a header line begins: annotation mark, our letter, format version.
 pub(crate) const PREFIX: &[u8] = b"#q1 ";
 /// No header line is longer, its newline included (12 words, numbers of at most 20 digits).
 pub(crate) const HEAD_MAX: usize = 256;
-/// Filler is written as lines of so many bytes, newline included. Redis reads annotations in pieces
-/// of 1,023 bytes.
-pub(crate) const LINE: usize = 512;
-/// Bytes of payload in one armoured line (two hexadecimal digits each).
-const ARMOUR_BYTES: usize = 480;
-
-/// One line of filler.
-static FILLER: [u8; LINE] = {
-    let mut line = [b'#'; LINE];
-    line[LINE - 1] = b'\n';
-    line
-};
-
 /// What a record is; the letter is what stands on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordKind {
@@ -196,142 +184,6 @@ pub(crate) fn parse(bytes: &[u8], at: Place) -> Option<Parsed> {
     words.next().is_none().then_some(Parsed { head, head_len: end + 1, sum })
 }
 
-/// Appends a number in decimal.
-pub(crate) fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [b'0'; 20];
-    let mut used = 0;
-    for slot in digits.iter_mut().rev() {
-        *slot = b'0' + (number % 10) as u8;
-        number /= 10;
-        used += 1;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
-}
-
-/// Appends the lowest `digits` hexadecimal digits of a number.
-pub(crate) fn push_hex(out: &mut Vec<u8>, number: u64, digits: u32) {
-    out.extend((0..digits).rev().map(|place| hex_digit((number >> (4 * place)) as u8)));
-}
-
-const fn hex_digit(value: u8) -> u8 {
-    let value = value & 15;
-    if value < 10 { b'0' + value } else { b'a' + value - 10 }
-}
-
-/// Reads a decimal number.
-pub(crate) fn decimal(word: &[u8]) -> Option<u64> {
-    if word.is_empty() {
-        return None;
-    }
-    word.iter().try_fold(0_u64, |number, &digit| {
-        let value = u64::from(digit.checked_sub(b'0').filter(|value| *value < 10)?);
-        number.checked_mul(10)?.checked_add(value)
-    })
-}
-
-/// Reads a hexadecimal number of at most 16 digits.
-pub(crate) fn hex(word: &[u8]) -> Option<u64> {
-    if word.is_empty() || word.len() > 16 {
-        return None;
-    }
-    word.iter().try_fold(0, |number, &digit| Some(number << 4 | u64::from(unhex(digit)?)))
-}
-
-fn unhex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
-}
-
-/// Appends bytes as lines `#m <hexadecimal>`.
-pub(crate) fn armour(bytes: &[u8], out: &mut Vec<u8>) {
-    for piece in bytes.chunks(ARMOUR_BYTES) {
-        out.extend_from_slice(b"#m ");
-        for byte in piece {
-            out.push(hex_digit(byte >> 4));
-            out.push(hex_digit(*byte));
-        }
-        out.push(b'\n');
-    }
-}
-
-/// Bytes that [`armour`] makes of so many.
-pub(crate) fn armoured_len(bytes: usize) -> usize {
-    bytes * 2 + bytes.div_ceil(ARMOUR_BYTES) * 4
-}
-
-/// Undoes [`armour`].
-pub(crate) fn unarmour(lines: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(lines.len() / 2);
-    for line in lines.split_inclusive(|&byte| byte == b'\n') {
-        let digits = line.strip_prefix(b"#m ")?.strip_suffix(b"\n")?;
-        for pair in digits.chunks(2) {
-            let [high, low] = *pair else { return None };
-            out.push(unhex(high)? << 4 | unhex(low)?);
-        }
-    }
-    Some(out)
-}
-
-/// Filler for `len` bytes of a segment from `offset` on: lines end where `(offset + 1) % LINE ==
-/// 0`.
-pub(crate) fn filler(offset: u64, len: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(len);
-    let mut at = (offset % LINE as u64) as usize;
-    while out.len() < len {
-        let take = (LINE - at).min(len - out.len());
-        out.extend_from_slice(FILLER.get(at..at + take).unwrap_or_default());
-        at = 0;
-    }
-    // A record that ends one byte before the end of a filler line would leave a lone newline, which
-    // Redis refuses.
-    if offset % LINE as u64 == LINE as u64 - 1
-        && let Some(first) = out.first_mut()
-    {
-        *first = b'#';
-    }
-    out
-}
-
-/// Where the first byte that is not filler stands in `bytes`, which lie at `offset`.
-pub(crate) fn first_unfilled(bytes: &[u8], offset: u64) -> Option<usize> {
-    let mut done = 0;
-    while done < bytes.len() {
-        let at = ((offset + done as u64) % LINE as u64) as usize;
-        let take = (LINE - at).min(bytes.len() - done);
-        let here = bytes.get(done..done + take)?;
-        if here != FILLER.get(at..at + take)? {
-            let wrong = here.iter().zip(FILLER.get(at..)?).position(|(is, want)| is != want)?;
-            if done + wrong > 0 || at != LINE - 1 || here != b"#" {
-                return Some(done + wrong);
-            }
-        }
-        done += take;
-    }
-    None
-}
-
-/// What a truncated payload of `len` bytes is overwritten with: whole annotation lines.
-pub(crate) fn blank(len: usize) -> Vec<u8> {
-    let mut out = filler(0, len);
-    if let Some(last) = out.last_mut().filter(|_| len > 1) {
-        *last = b'\n';
-    }
-    // The last line would be a lone newline: join it to the line before.
-    if len > LINE
-        && len % LINE == 1
-        && let Some(byte) = out.get_mut(len - 2)
-    {
-        *byte = b'#';
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -379,42 +231,5 @@ mod tests {
         Head { synced: most, ..longest }.encode(AT, &mut line);
         assert!(line.len() <= HEAD_MAX, "{}", line.len());
         assert!(parse(&line, AT).is_some());
-    }
-
-    #[test]
-    fn armour_round_trips() {
-        for len in [0, 1, 2, 479, 480, 481, 960, 1000] {
-            let bytes: Vec<u8> = (0..len).map(|n| (n % 256) as u8).collect();
-            let mut lines = Vec::new();
-            armour(&bytes, &mut lines);
-            assert_eq!(lines.len(), armoured_len(bytes.len()));
-            assert_eq!(unarmour(&lines).as_deref(), Some(&bytes[..]));
-            annotations_only(&lines);
-        }
-    }
-
-    /// Every line begins with `#`, ends with a newline, and is short enough for Redis.
-    fn annotations_only(bytes: &[u8]) {
-        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-            assert!(line.starts_with(b"#") && line.len() <= 1024, "{line:?}");
-        }
-        assert!(bytes.is_empty() || bytes == b"#" || bytes.ends_with(b"\n"));
-    }
-
-    #[test]
-    fn filler_and_blanks_are_annotations_wherever_they_begin() {
-        for offset in 0..1100 {
-            let bytes = filler(offset, 2048 - offset as usize);
-            annotations_only(&bytes);
-            assert_eq!(first_unfilled(&bytes, offset), None, "offset {offset}");
-            let mut bad = bytes.clone();
-            let at = (offset as usize * 7) % bad.len();
-            bad[at] ^= 0x40;
-            assert_eq!(first_unfilled(&bad, offset), Some(at), "offset {offset}");
-        }
-        for len in 0..1600 {
-            assert_eq!(blank(len).len(), len);
-            annotations_only(&blank(len));
-        }
     }
 }

@@ -7,10 +7,11 @@
 //! [foot](crate::foot).
 
 use crate::disk::{Disk, DiskFile};
-use crate::facts::Identity;
+use crate::file::filler::{LINE, blank, filler};
 use crate::file::foot::FOOT_BYTES;
-use crate::file::manifest::{log_id, temporary_path};
-use crate::file::record::{LINE, filler};
+use crate::file::manifest::{log_id, segment_path, temporary_path};
+use crate::file::record::{HEAD_MAX, Place, parse};
+use crate::identity::{Identity, decode_identity, encode_identity};
 use crate::{LogId, StoreError, Vote};
 
 /// The first segment of a directory has so many bytes, further ones as many as are written between
@@ -47,6 +48,25 @@ impl<F> Segment<F> {
 
     pub(crate) fn has_foot(&self) -> bool {
         self.room < self.bytes
+    }
+}
+
+impl<F: DiskFile> Segment<F> {
+    /// Overwrites the payload of the record at `offset`, `length` bytes long, with annotation
+    /// lines.
+    pub(crate) fn blank_payload(&self, offset: u64, length: u32) -> Result<(), StoreError> {
+        let mut line = [0; HEAD_MAX];
+        let count = self.file.read_at(&mut line, offset)?;
+        let place = Place { segment: self.number, offset };
+        let parsed = line.get(..count).and_then(|bytes| parse(bytes, place)).ok_or_else(|| {
+            StoreError::Corrupt(format!(
+                "{} at byte {offset}: the header of a truncated entry is damaged",
+                segment_path(self.number),
+            ))
+        })?;
+        let offset = offset + parsed.head_len as u64;
+        self.file.write_at(&[&blank(length as usize)], offset)?;
+        Ok(())
     }
 }
 
@@ -205,32 +225,6 @@ impl SegmentHead {
 #[allow(clippy::option_option, reason = "outer: readable; inner: there is one")]
 fn optional_id(text: &str) -> Option<Option<LogId>> {
     if text == "-" { Some(None) } else { log_id(text).map(Some) }
-}
-
-/// `cluster <32 digits or -> node <n> incarnation <n>`, or `identity -`.
-pub(crate) fn encode_identity(identity: Option<&Identity>) -> String {
-    identity.map_or("identity -".to_owned(), |identity| {
-        let cluster = identity.cluster.map_or("-".to_owned(), |cluster| format!("{cluster:032x}"));
-        format!("cluster {cluster} node {} incarnation {}", identity.node, identity.incarnation)
-    })
-}
-
-/// Undoes [`encode_identity`].
-#[allow(clippy::option_option, reason = "outer: readable; inner: known")]
-pub(crate) fn decode_identity(text: &str) -> Option<Option<Identity>> {
-    let words: Vec<&str> = text.split(' ').collect();
-    match *words {
-        ["identity", "-"] => Some(None),
-        ["cluster", cluster, "node", node, "incarnation", incarnation] => Some(Some(Identity {
-            cluster: match cluster {
-                "-" => None,
-                digits => Some(u128::from_str_radix(digits, 16).ok()?),
-            },
-            node: node.parse().ok()?,
-            incarnation: incarnation.parse().ok()?,
-        })),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

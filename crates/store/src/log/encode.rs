@@ -3,17 +3,21 @@
 //! Pure: moves a [`Tip`] along and appends to a buffer. A `Commands` payload is not copied; the
 //! caller writes it behind its header line.
 
-use crate::file::record::{HEAD_MAX, Head, LINE, Place, RecordKind, armour, armoured_len};
-use crate::file::segment::{SEGMENT_HEAD_MAX, SegmentHead, encode_identity};
-use crate::log::pending::What;
-use crate::log::writer::Tip;
-use crate::log::{EntryKind, LogId, LogOptions};
+use crate::file::filler::LINE;
+use crate::file::numbers::{armour, armoured_len};
+use crate::file::record::{HEAD_MAX, Head, Place, RecordKind};
+use crate::file::segment::{SEGMENT_HEAD_MAX, SegmentHead};
+use crate::identity::encode_identity;
+use crate::log::options::LogOptions;
+use crate::log::pending::Record;
+use crate::log::tip::Tip;
+use crate::{EntryKind, LogId};
 
 /// Bytes a record may need.
-pub(crate) fn room_for(what: &What) -> u64 {
-    let payload = match what {
-        What::Entry(entry) if entry.kind == EntryKind::Commands => entry.payload.len(),
-        What::Entry(entry) => armoured_len(entry.payload.len()),
+pub(crate) fn room_for(record: &Record) -> u64 {
+    let payload = match record {
+        Record::Entry(entry) if entry.kind == EntryKind::Commands => entry.payload.len(),
+        Record::Entry(entry) => armoured_len(entry.payload.len()),
         _ => 0,
     };
     (payload + 2 * HEAD_MAX) as u64
@@ -22,7 +26,7 @@ pub(crate) fn room_for(what: &What) -> u64 {
 /// Appends a record's header line, and its payload unless that goes out verbatim; moves the tip
 /// behind it. Returns the bytes that stand behind the header line.
 pub(crate) fn encode(
-    what: &What,
+    record: &Record,
     at: Place,
     tip: &mut Tip,
     options: &LogOptions,
@@ -46,10 +50,10 @@ pub(crate) fn encode(
     };
     let mut behind = Vec::new();
     let mut payload: &[u8] = &[];
-    match what {
-        What::Barrier => return 0,
-        What::Mark => {}
-        What::Entry(entry) => {
+    match record {
+        Record::Barrier => return 0,
+        Record::Mark => {}
+        Record::Entry(entry) => {
             set(RecordKind::Entry(entry.kind), entry.id, entry.seed);
             head.now_ms = entry.now_ms;
             payload = &entry.payload;
@@ -58,16 +62,16 @@ pub(crate) fn encode(
                 payload = &behind;
             }
         }
-        What::Vote(vote) => {
+        Record::Vote(vote) => {
             let id = LogId { term: vote.term, index: vote.voted_for };
             set(RecordKind::Vote, id, u64::from(vote.committed));
         }
-        What::Committed(id) => set(RecordKind::Committed, *id, 0),
-        What::Truncate(after) => {
+        Record::Committed(id) => set(RecordKind::Committed, *id, 0),
+        Record::Truncate(after) => {
             set(RecordKind::Truncate, after.unwrap_or_default(), u64::from(after.is_some()));
         }
-        What::Purge(upto) => set(RecordKind::Purge, *upto, 0),
-        What::Identity(identity) => {
+        Record::Purge(upto) => set(RecordKind::Purge, *upto, 0),
+        Record::Identity(identity) => {
             set(RecordKind::Identity, LogId::default(), 0);
             behind = format!("#i {}\n", encode_identity(Some(identity))).into_bytes();
             payload = &behind;

@@ -7,10 +7,12 @@
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile};
 use crate::file::manifest::segment_path;
-use crate::file::record::{HEAD_MAX, Place, RecordKind, parse, unarmour};
+use crate::file::numbers::unarmour;
+use crate::file::record::{HEAD_MAX, Place, RecordKind, parse};
 use crate::file::segment::Segment;
-use crate::log::pending::Spot;
-use crate::log::{Entry, EntryKind, LogId, Shared};
+use crate::log::index::Spot;
+use crate::log::shared::Shared;
+use crate::{Entry, EntryKind, LogId};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,9 +44,9 @@ pub(crate) fn read<D: Disk>(
         };
         // Was it truncated, purged or moved while we read? Then look again; else the disk is to
         // blame.
-        let inner = shared.inner();
-        inner.check()?;
-        if plan.spots.iter().all(|(index, spot)| inner.spots.get(*index) == Some(*spot)) {
+        let memory = shared.memory();
+        memory.check()?;
+        if plan.spots.iter().all(|(index, spot)| memory.index.spots.get(*index) == Some(*spot)) {
             return Err(error);
         }
     }
@@ -56,29 +58,29 @@ fn plan<D: Disk>(
     end: u64,
     bytes_max: usize,
 ) -> Result<Plan<D::File>, StoreError> {
-    let inner = shared.inner();
-    inner.check()?;
+    let memory = shared.memory();
+    memory.check()?;
     let mut plan = Plan { spots: Vec::new(), segments: BTreeMap::new(), cached: Vec::new() };
-    let last = inner.last.map_or(0, |last| last.index.saturating_add(1));
-    let first = first.max(inner.purged.map_or(0, |purged| purged.index + 1));
+    let last = memory.latest.last.map_or(0, |last| last.index.saturating_add(1));
+    let first = first.max(memory.latest.purged.map_or(0, |purged| purged.index + 1));
     let end = end.min(last);
-    let cache_first = inner.cache.first().unwrap_or(last);
+    let cache_first = memory.cache.first().unwrap_or(last);
     let mut bytes = 0;
     let mut full = false;
-    for index in first.max(inner.spots.first)..end.min(cache_first) {
-        let Some(spot) = inner.spots.get(index) else { break };
+    for index in first.max(memory.index.spots.first)..end.min(cache_first) {
+        let Some(spot) = memory.index.spots.get(index) else { break };
         full = bytes > 0 && bytes + spot.length as usize > bytes_max;
         if full {
             break;
         }
         bytes += spot.length as usize + 1;
         plan.spots.push((index, spot));
-        if let Some(segment) = inner.segments.get(&spot.segment) {
+        if let Some(segment) = memory.index.segments.get(&spot.segment) {
             plan.segments.entry(spot.segment).or_insert_with(|| segment.clone());
         }
     }
     if !full && first < end {
-        for entry in inner.cache.from(first).take_while(|entry| entry.id.index < end) {
+        for entry in memory.cache.from(first).take_while(|entry| entry.id.index < end) {
             if bytes > 0 && bytes + entry.payload.len() > bytes_max {
                 break;
             }

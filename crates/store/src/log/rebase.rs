@@ -5,17 +5,20 @@
 //! the base are copied to a fresh segment, which is part of the log only when the manifest lists
 //! it. A crash at any step leaves the old list or the new one.
 
+use crate::StoreError;
 use crate::disk::{Disk, DiskFile};
+use crate::entry::{EntryKind, LogId};
+use crate::file::filler::LINE;
 use crate::file::manifest::{Base, DIR, Manifest, base_path, segment_path, temporary_path};
-use crate::file::record::{LINE, Place};
+use crate::file::record::Place;
 use crate::file::segment::{Segment, create_filled, size_for};
 use crate::log::encode::{encode, room_for};
-use crate::log::pending::{Spot, What};
-use crate::log::writer::{Tip, Writer};
-use crate::log::{EntryKind, Shared};
-use crate::{LogId, StoreError};
-use std::io::ErrorKind;
-use std::sync::PoisonError;
+use crate::log::index::Spot;
+use crate::log::pending::Record;
+use crate::log::read::read;
+use crate::log::shared::Shared;
+use crate::log::tip::Tip;
+use crate::log::writer::Writer;
 
 impl<D: Disk> Writer<D> {
     /// Makes `base` the manifest's base, followed by segments that hold only entries behind it, and
@@ -37,11 +40,11 @@ impl<D: Disk> Writer<D> {
         kept: Option<Base>,
     ) -> Result<(), StoreError> {
         let (of_last, of_next, before_next, inexact_last) = {
-            let inner = shared.inner();
-            let holds = |index| inner.spots.get(index).map(|spot| spot.segment);
+            let memory = shared.memory();
+            let holds = |index| memory.index.spots.get(index).map(|spot| spot.segment);
             let of_next = holds(base.last.index + 1);
-            let before = of_next.and_then(|next| inner.starts.get(&next).copied().flatten());
-            (holds(base.last.index), of_next, before, inner.inexact_last)
+            let before = of_next.and_then(|next| memory.index.starts.get(&next).copied().flatten());
+            (holds(base.last.index), of_next, before, memory.inexact.last)
         };
         let mut manifest = Manifest {
             base: Some(base),
@@ -83,20 +86,20 @@ impl<D: Disk> Writer<D> {
     /// Numbers of the segments from `first` on, the prepared one included.
     fn listed_from(&self, shared: &Shared<D>, first: u32) -> Vec<u32> {
         let next = self.next.as_ref().map(|next| next.number);
-        shared.inner().starts.range(first..).map(|(number, _)| *number).chain(next).collect()
+        shared.memory().index.starts.range(first..).map(|(number, _)| *number).chain(next).collect()
     }
 
     fn take_manifest(&mut self, shared: &Shared<D>, manifest: Manifest) {
         let before = std::mem::replace(&mut self.manifest, manifest);
         let listed = [self.manifest.base, self.manifest.kept];
         {
-            let mut inner = shared.inner();
-            inner.inexact_since = self.manifest.inexact_since;
-            inner.written_since_purge = 0;
+            let mut memory = shared.memory();
+            memory.inexact.since = self.manifest.inexact_since;
+            memory.figures.written_since_purge = 0;
         }
         for old in [before.base, before.kept].into_iter().flatten() {
             if !listed.iter().flatten().any(|base| base.number == old.number) {
-                shared.inner().doomed.push_back(base_path(old.number));
+                shared.memory().upkeep.doomed.push_back(base_path(old.number));
             }
         }
         self.drop_segments(shared);
@@ -116,11 +119,10 @@ impl<D: Disk> Writer<D> {
         let mut copies = Vec::new();
         if base.index <= self.last_index() {
             standing.last = Some(base);
-            copies =
-                crate::log::read::read(shared, base.index + 1, self.last_index() + 1, usize::MAX)?;
+            copies = read(shared, base.index + 1, self.last_index() + 1, usize::MAX)?;
         }
         let number = self.next.as_ref().map_or(self.active.number, |next| next.number) + 1;
-        let copies: Vec<What> = copies.into_iter().map(What::Entry).collect();
+        let copies: Vec<Record> = copies.into_iter().map(Record::Entry).collect();
         let room = copies.iter().map(room_for).sum();
         let bytes = size_for(room, self.options.segment_bytes);
         let file = create_filled(&self.disk, "rebase", bytes, true)?;
@@ -136,9 +138,9 @@ impl<D: Disk> Writer<D> {
         }
         self.enter(shared, segment, tip, standing.last);
         {
-            let mut inner = shared.inner();
+            let mut memory = shared.memory();
             for (index, spot) in spots {
-                inner.spots.set(index, spot);
+                memory.index.spots.set(index, spot);
             }
         }
         self.dirty = false;
@@ -155,14 +157,14 @@ impl<D: Disk> Writer<D> {
         &mut self,
         segment: &Segment<D::File>,
         tip: &mut Tip,
-        copies: &[What],
+        copies: &[Record],
     ) -> Result<Vec<(u64, Spot)>, StoreError> {
         let mut spots = Vec::with_capacity(copies.len());
-        for what in copies {
+        for record in copies {
             let place = Place { segment: segment.number, offset: tip.at };
             self.heads.clear();
-            let length = encode(what, place, tip, &self.options, &mut self.heads);
-            let What::Entry(entry) = what else { continue };
+            let length = encode(record, place, tip, &self.options, &mut self.heads);
+            let Record::Entry(entry) = record else { continue };
             let verbatim = entry.kind == EntryKind::Commands;
             let payload: &[u8] = if verbatim { &entry.payload } else { &[] };
             segment.file.write_at(&[&self.heads, payload], place.offset)?;
@@ -177,25 +179,15 @@ impl<D: Disk> Writer<D> {
     }
 
     /// Gives up segments, oldest first, that lie below the manifest's and hold nothing that is not
-    /// purged. Their files are removed later, by [`sweep`]: that takes a while, and the log's
+    /// purged. Their files are removed later, by `upkeep`: that takes a while, and the log's
     /// writers do not wait for it (removing 250 MB took 37 ms, a purge with its segments 32 ms).
     pub(crate) fn drop_segments(&mut self, shared: &Shared<D>) {
         let listed = self.manifest.segments.first().copied().unwrap_or(0);
-        let purged = self.standing.purged.map(|purged| purged.index);
-        loop {
-            let mut inner = shared.inner();
-            let mut starts = inner.starts.iter();
-            let (Some((&oldest, _)), Some((_, start))) = (starts.next(), starts.next()) else {
-                break;
-            };
-            if oldest >= listed || start.map(|start| start.index) > purged {
-                break;
-            }
-            inner.starts.remove(&oldest);
-            inner.segments.remove(&oldest);
-            inner.doomed.push_back(segment_path(oldest));
+        let mut memory = shared.memory();
+        while let Some(number) = memory.index.drop_oldest(listed, self.standing.purged) {
+            memory.upkeep.doomed.push_back(segment_path(number));
         }
-        if !shared.inner().doomed.is_empty() {
+        if !memory.upkeep.doomed.is_empty() {
             shared.rolled.notify_all();
         }
     }
@@ -203,14 +195,14 @@ impl<D: Disk> Writer<D> {
     /// Takes the snapshot before the newest one off the manifest; its file goes with the next
     /// sweep.
     pub(crate) fn unlist_kept(&mut self, shared: &Shared<D>) -> Result<(), StoreError> {
-        shared.inner().check()?;
+        shared.memory().check()?;
         let manifest = Manifest { kept: None, ..self.manifest.clone() };
         if let Err(error) = manifest.store(&self.disk) {
             return Err(self.give_up(shared, error));
         }
         let before = std::mem::replace(&mut self.manifest, manifest);
         if let Some(old) = before.kept {
-            shared.inner().doomed.push_back(base_path(old.number));
+            shared.memory().upkeep.doomed.push_back(base_path(old.number));
         }
         Ok(())
     }
@@ -221,7 +213,7 @@ impl<D: Disk> Writer<D> {
         shared: &Shared<D>,
         since: u64,
     ) -> Result<(), StoreError> {
-        shared.inner().check()?;
+        shared.memory().check()?;
         if self.manifest.inexact_since.is_none_or(|known| since < known) {
             let manifest = Manifest { inexact_since: Some(since), ..self.manifest.clone() };
             if let Err(error) = manifest.store(&self.disk) {
@@ -229,31 +221,7 @@ impl<D: Disk> Writer<D> {
             }
             self.manifest = manifest;
         }
-        shared.inner().inexact_since = self.manifest.inexact_since;
+        shared.memory().inexact.since = self.manifest.inexact_since;
         Ok(())
-    }
-}
-
-/// Removes the files that are doomed, without holding up who writes the log; says whether there
-/// were any. One after the other, each durably: a hole in the row of segments would look like
-/// damage. What a crash leaves of them the next start removes, or the next purge behind it.
-pub(crate) fn sweep<D: Disk>(shared: &Shared<D>) -> Result<bool, StoreError> {
-    let _one = shared.preparing.lock().unwrap_or_else(PoisonError::into_inner);
-    shared.inner().check()?;
-    let mut swept = false;
-    loop {
-        let next = shared.inner().doomed.front().cloned();
-        let Some(path) = next else { return Ok(swept) };
-        let removed = match shared.disk.remove(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => shared.disk.sync_dir(DIR),
-        };
-        match removed.map_err(StoreError::from) {
-            Ok(()) => swept = true,
-            // A disk can be too full to remove a file.
-            Err(StoreError::Full) => return Err(StoreError::Full),
-            Err(error) => return Err(shared.writer().give_up(shared, error)),
-        }
-        shared.inner().doomed.pop_front();
     }
 }

@@ -1,83 +1,67 @@
-//! Opening a log: scan, then finish what a crash interrupted, so that the directory is exactly what
-//! a log that was never interrupted would have left.
+//! Mending a directory: scan, then finish what a crash interrupted, so that it is exactly what a
+//! log that was never interrupted would have left.
 //!
 //! Finished here: a torn tail is cut (refilled with `#` lines), half-blanked payloads are blanked,
 //! files that never became part of the log are removed. Damage to anything that was acknowledged is
 //! refused, never repaired.
 
-use crate::StoreError;
 use crate::disk::{Disk, DiskFile};
-use crate::file::durable::Durable;
-use crate::file::foot::Foot;
+use crate::entry::{LogId, Vote};
+use crate::file::filler::filler;
 use crate::file::manifest::{
-    DIR, Listing, Manifest, foreign, manifest_path, segment_path, temporary_path,
+    DIR, Listing, Manifest, base_path, foreign, manifest_path, segment_path, temporary_path,
 };
-use crate::file::record::filler;
 use crate::file::segment::{
     SEGMENT_HEAD_MAX, Segment, SegmentHead, Standing, create_filled, size_after,
 };
-use crate::log::arena::Arena;
 use crate::log::encode::encode_segment_head;
-use crate::log::pending::Inner;
+use crate::log::options::LogOptions;
 use crate::log::scan::{Found, Step, foot_of, load, scan, segment_head};
-use crate::log::space::{Space, give_up_spare};
-use crate::log::writer::{Edge, Tip, Writer, blank_payload};
-use crate::log::{Log, LogOptions, Recovered, Shared};
-use std::collections::{BTreeMap, VecDeque};
+use crate::log::tip::Tip;
+use crate::{Identity, StoreError};
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 
 /// Bytes written at once while refilling.
 const REFILL_STEP: u64 = 1 << 20;
 
-/// See [`Log::open`].
-pub(crate) fn open<D: Disk>(
-    disk: D,
-    options: LogOptions,
-    step: Step<'_>,
-) -> Result<(Log<D>, Recovered), StoreError> {
-    let lock = take_lock(&disk)?;
-    give_up_spare(&disk);
-    disk.create_dir(DIR)?;
-    let group = Some(options.group);
-    let (mended, created) = if let Some(mended) = recover(&disk, group, step)? {
-        (mended, false)
-    } else {
-        create_first(&disk, &options)?;
-        (recover(&disk, group, step)?.ok_or_else(|| foreign(DIR))?, true)
-    };
-    let recovered = Recovered { created, ..recovered(&mended.found) };
-    Ok((assemble(disk, options, mended, (lock, false))?, recovered))
+/// What opening found.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// The last vote.
+    pub vote: Option<Vote>,
+    /// The last committed mark (never beyond `last`).
+    pub committed: Option<LogId>,
+    /// The last purged id.
+    pub purged: Option<LogId>,
+    /// The last entry, or the purged id.
+    pub last: Option<LogId>,
+    /// Bytes of a torn tail that were cut.
+    pub torn_bytes: u64,
+    /// Greatest stamp in any record, Unix milliseconds.
+    pub stamp_ms: u64,
+    /// Whom the log's records say this replica is. Wins over `facts/`.
+    pub identity: Option<Identity>,
+    /// There was no log: it was made just now, and knows nothing of what this replica may have
+    /// promised before.
+    pub created: bool,
 }
 
-/// See [`Log::open_to_read`].
-pub(crate) fn open_to_read<D: Disk>(
-    disk: D,
-    options: LogOptions,
-) -> Result<Option<(Log<D>, Recovered)>, StoreError> {
-    let lock = take_lock(&disk)?;
-    let (listing, manifest) = (Listing::read(&disk)?, Manifest::load(&disk)?);
-    let (segments, _void) = judge(&disk, &listing, manifest.as_ref())?;
-    if segments.is_empty() {
-        return Ok(None);
-    }
-    let found = scan(&disk, &segments, Some(options.group), &mut |_| (), None)?;
-    let open = open_segments(&disk, &found)?;
-    let mended = Mended { found, manifest: manifest.unwrap_or_default(), open };
-    let recovered = recovered(&mended.found);
-    Ok(Some((assemble(disk, options, mended, (lock, true))?, recovered)))
-}
-
-fn recovered(found: &Found) -> Recovered {
-    Recovered {
-        vote: found.standing.vote,
-        committed: found.standing.committed,
-        purged: found.standing.purged,
-        last: found.standing.last,
-        torn_bytes: found.torn_bytes,
-        stamp_ms: found.standing.stamp_ms,
-        identity: found.standing.identity,
-        created: false,
+impl Recovered {
+    /// What a scan says of the state.
+    pub(crate) fn new(found: &Found) -> Self {
+        let standing = &found.standing;
+        Self {
+            vote: standing.vote,
+            committed: standing.committed,
+            purged: standing.purged,
+            last: standing.last,
+            torn_bytes: found.torn_bytes,
+            stamp_ms: standing.stamp_ms,
+            identity: standing.identity,
+            created: false,
+        }
     }
 }
 
@@ -86,7 +70,7 @@ pub(crate) struct Mended<D: Disk> {
     pub(crate) found: Found,
     pub(crate) manifest: Manifest,
     /// The segments of the stream.
-    open: Open<D>,
+    pub(crate) open: Open<D>,
 }
 
 /// Scans and mends the log of a directory; `None` when there is none.
@@ -108,6 +92,19 @@ pub(crate) fn recover<D: Disk>(
     Ok(Some(Mended { found, manifest, open }))
 }
 
+/// Scans the log of a directory and changes nothing; `None` when there is none.
+pub(crate) fn look<D: Disk>(disk: &D, group: u32) -> Result<Option<Mended<D>>, StoreError> {
+    let (listing, manifest) = (Listing::read(disk)?, Manifest::load(disk)?);
+    let (segments, _void) = judge(disk, &listing, manifest.as_ref())?;
+    if segments.is_empty() {
+        return Ok(None);
+    }
+    let found = scan(disk, &segments, Some(group), &mut |_| (), None)?;
+    let open = open_segments(disk, &found)?;
+    Ok(Some(Mended { found, manifest: manifest.unwrap_or_default(), open }))
+}
+
+/// Takes the directory for this process.
 pub(crate) fn take_lock<D: Disk>(disk: &D) -> Result<Box<dyn Send + Sync>, StoreError> {
     disk.lock().map_err(|error| match error.kind() {
         ErrorKind::WouldBlock => {
@@ -136,7 +133,7 @@ fn settle<D: Disk>(disk: &D) -> Result<(Manifest, Vec<u32>), StoreError> {
     }
     let known = [manifest.base, manifest.kept].map(|base| base.map(|base| base.number));
     for number in listing.bases.iter().filter(|number| !known.contains(&Some(**number))) {
-        disk.remove(&crate::file::manifest::base_path(*number))?;
+        disk.remove(&base_path(*number))?;
     }
     Ok((manifest, segments))
 }
@@ -191,7 +188,7 @@ fn is_rebased<D: Disk>(disk: &D, number: u32) -> Result<bool, StoreError> {
 
 /// Makes the first segment of a fresh directory. Its first record is durable before it gets its
 /// name.
-fn create_first<D: Disk>(disk: &D, options: &LogOptions) -> Result<(), StoreError> {
+pub(crate) fn create_first<D: Disk>(disk: &D, options: &LogOptions) -> Result<(), StoreError> {
     let bytes = size_after(0, options.segment_bytes);
     let file = create_filled(disk, "first", bytes, true)?;
     let standing = Standing::default();
@@ -242,7 +239,7 @@ fn mend<D: Disk>(disk: &D, found: &Found) -> Result<Open<D>, StoreError> {
     for spot in &found.void {
         // Its segment may be gone already, with everything in it.
         if let Some(segment) = open.get(&spot.segment) {
-            blank_payload(segment, *spot)?;
+            segment.blank_payload(spot.offset, spot.length)?;
             segment.file.sync()?;
         }
     }
@@ -279,72 +276,4 @@ fn mend_manifest<D: Disk>(
         }
     }
     Ok(mended)
-}
-
-fn assemble<D: Disk>(
-    disk: D,
-    options: LogOptions,
-    mended: Mended<D>,
-    (lock, read_only): (Box<dyn Send + Sync>, bool),
-) -> Result<Log<D>, StoreError> {
-    let Mended { found, manifest, open } = mended;
-    let nothing = || foreign(DIR);
-    let active = open.get(&found.active).ok_or_else(nothing)?.clone();
-    let tip = found.tip.ok_or_else(nothing)?;
-    let number = found.active + 1;
-    let next = if manifest.segments.contains(&number) {
-        let file = disk.open(&segment_path(number))?;
-        Some(Segment::fresh(number, file.len()?, file))
-    } else {
-        None
-    };
-    // What lies behind the base was written since the last cut.
-    let listed = manifest.segments.iter().filter(|number| **number < found.active);
-    let closed = listed.filter_map(|number| found.sizes.get(number)).map(|(bytes, _)| bytes);
-    let written = closed.sum::<u64>() + tip.at;
-    let mut inner = Inner::new(options.cache_bytes);
-    inner.spots = found.spots;
-    inner.segments = open;
-    inner.vote = found.standing.vote;
-    inner.committed = found.standing.committed;
-    inner.purged = found.standing.purged;
-    inner.last = found.standing.last;
-    inner.inexact_since = manifest.inexact_since;
-    inner.inexact_last = manifest.inexact_since.and(found.standing.last).map(|last| last.index);
-    inner.prepared = next.as_ref().map(|next| next.bytes);
-    inner.starts = found.starts;
-    inner.mark_due = !active.has_foot();
-    inner.active_bytes = tip.at;
-    let durable = if read_only { None } else { Some(Durable::open(&disk)?) };
-    let writer = Writer {
-        durable,
-        disk: disk.clone(),
-        options: options.clone(),
-        active,
-        tip,
-        edge: Edge::default(),
-        foot: Foot::default(),
-        sealed: found.sealed,
-        dirty: false,
-        next,
-        standing: found.standing,
-        written: (written, 0),
-        manifest,
-        batch: VecDeque::new(),
-        heads: Vec::new(),
-    };
-    let shared = Shared {
-        arena: Mutex::new(Arena::new(options.cache_bytes)),
-        disk,
-        options,
-        inner: Mutex::new(inner),
-        writer: Mutex::new(writer),
-        preparing: Mutex::new(()),
-        queued: Condvar::new(),
-        rolled: Condvar::new(),
-        space: Space::default(),
-        read_only,
-        _lock: lock,
-    };
-    Ok(Log { shared: Arc::new(shared) })
 }

@@ -8,13 +8,15 @@
 
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile};
+use crate::file::filler::{blank, first_unfilled};
 use crate::file::foot::{self, FOOT_BYTES, Reading};
 use crate::file::manifest::{foreign, segment_path};
-use crate::file::record::{Head, PREFIX, Parsed, Place, RecordKind, blank, first_unfilled, parse};
-use crate::file::segment::{SegmentHead, Standing, decode_identity, room};
-use crate::log::pending::{Spot, Spots};
-use crate::log::writer::Tip;
-use crate::log::{EntryKind, LogId, Vote};
+use crate::file::record::{Head, PREFIX, Parsed, Place, RecordKind, parse};
+use crate::file::segment::{SegmentHead, Standing, room};
+use crate::identity::decode_identity;
+use crate::log::index::{Spot, Spots};
+use crate::log::tip::Tip;
+use crate::{EntryKind, LogId, Vote};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A record as an inspection sees it.

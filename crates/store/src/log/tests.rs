@@ -1,7 +1,8 @@
 //! The log on a disk that loses what was not synced.
 
 use super::*;
-use crate::FakeDisk;
+use crate::{EntryKind, FakeDisk};
+use bytes::Bytes;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 mod damage;

@@ -1,6 +1,7 @@
 //! The one place of this room that looks at a clock: how long a sync takes, for the figures.
 //!
-//! Nothing decides anything by it, so a simulation stays deterministic.
+//! Nothing decides anything by it, so a simulation stays deterministic. Whatever else needs a time
+//! is given one.
 
 use std::time::Instant;
 

@@ -108,7 +108,7 @@ impl<D: Disk> Snapshots<D> {
     /// Begins a snapshot, to be written piece by piece.
     pub fn begin(&self, log: &Log<D>) -> Result<Draft<D>, StoreError> {
         let number = self.drafts.fetch_add(1, Ordering::Relaxed);
-        Draft::create(&self.disk, number, log.shared.options.floor())
+        Draft::create(&self.disk, number, log.floor())
     }
 
     /// Gives up the snapshot before the newest one, to make space; says whether there was one.
@@ -117,7 +117,7 @@ impl<D: Disk> Snapshots<D> {
         if catalogue.whole.len() < 2 {
             return Ok(false);
         }
-        log.shared.writer().unlist_kept(&log.shared)?;
+        log.unlist_kept()?;
         catalogue.whole.truncate(1);
         drop(catalogue);
         log.sweep();
@@ -178,7 +178,7 @@ impl<D: Disk> Snapshots<D> {
         let base = Base { number: listed.max(known) + 1, last, bytes, crc };
         let path = base_path(base.number);
         name(&path)?;
-        let outcome = log.shared.writer().rebase(&log.shared, base, newest);
+        let outcome = log.rebase(base, newest);
         if let Err(error) = outcome {
             // Unless the very last step failed: then the manifest names it, and it must stay.
             let manifest = Manifest::load(&self.disk)?.unwrap_or_default();

@@ -1,5 +1,7 @@
 //! Driving a server: `redis-benchmark` for the figures, a plain pipelining loader for the key
 //! space.
+//!
+//! Both speak to whatever listens on a port; which system that is, `systems` knows.
 
 use super::Case;
 use std::io::{Read, Write};

@@ -1,5 +1,7 @@
 //! Memory per key: RSS growth while a key space is loaded, one Quorate node beside one
 //! `redis-server`.
+//!
+//! Read from `/proc` while nothing else is asked of either, so that buffers do not count as keys.
 
 use super::drive;
 use super::systems::System;

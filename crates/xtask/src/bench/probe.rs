@@ -1,5 +1,7 @@
-//! A load whose every latency is kept with its time, so that what happened in a window can be told
-//! from what happened before it. `redis-benchmark` gives one distribution for a whole run.
+//! A load whose every latency is kept with its time.
+//!
+//! What happened in a window can be told from what happened before it; `redis-benchmark` gives one
+//! distribution for a whole run.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::{Read, Write};

@@ -1,4 +1,7 @@
 //! The figures of a bench: medians, ratios, a table for people and JSON for scripts.
+//!
+//! Nothing is judged here. What a run consists of, and how often it is repeated, the bench itself
+//! says.
 
 use super::{Case, drive::Run};
 use serde_json::{Value, json};

@@ -1,4 +1,7 @@
 //! Redis's test suite from Debian's source package: fetched once into `target/`, never committed.
+//!
+//! With `apt` lists and a cache of its own, so that the computer's own stay as they are. What is
+//! left out or changed of the suite is said where it is run.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

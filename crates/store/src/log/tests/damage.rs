@@ -1,7 +1,8 @@
 //! Torn tails are cut, damage is refused: at every byte of a small log.
 
 use super::*;
-use crate::file::record::{HEAD_MAX, filler};
+use crate::file::filler::filler;
+use crate::file::record::HEAD_MAX;
 use crate::log::scan::scan;
 
 const FIRST: &str = "appendonlydir/quorate.aof.1.incr.aof";

@@ -69,7 +69,7 @@ fn segments_grow_while_much_is_written_between_cuts_and_shrink_again() {
         index
     };
     let next = large(&log, 100);
-    let prepared = |log: &Log<FakeDisk>| log.shared.inner().prepared.expect("is ready");
+    let prepared = |log: &Log<FakeDisk>| log.memory().upkeep.next_bytes.expect("is ready");
     assert!(prepared(&log) >= 32 * MIB, "{}", prepared(&log));
     write_and_save(&log, &snapshots, next, 0);
     assert!(prepared(&log) >= 32 * MIB, "as much may come again");
