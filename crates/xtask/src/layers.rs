@@ -26,7 +26,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "quorate-store",
-        uses: &["bytes", "crc32c", "rustix", "sled", "tracing"],
+        uses: &["bytes", "crc32c", "rustix", "serde", "serde_json", "sled", "tracing"],
         tests_use: &["proptest"],
     },
     Room {

@@ -1,6 +1,6 @@
-//! Small facts in `facts/` (sled): identity and snapshot catalogue. Each value carries version and
-//! CRC and is written as insert, flush, `fdatasync` through a second descriptor, because sled's own
-//! flush is not durable.
+//! Small facts in `facts/` (sled): identity and snapshot catalogue. Each value is a record (see
+//! `records`) and is written as insert, flush, `fdatasync` through a second descriptor, because
+//! sled's own flush is not durable.
 //!
 //! Nothing here is the only copy: the log's records repeat the identity and the manifest lists the
 //! snapshots. So when sled cannot read its files (it panics on some damage) they are moved aside
@@ -8,15 +8,15 @@
 //! when log and facts are not of one directory, or not of one time: see [`Identity::agree`].
 
 mod agree;
+mod records;
 
 use crate::{Identity, SnapshotFile, StoreError};
+use records::{IdentityRecord, SnapshotRecord, decode_identity, decode_snapshots, encode};
 use std::fs::File;
 use std::io::{Error, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-/// Version of the values' layout.
-const VERSION: u8 = 1;
 const IDENTITY: &str = "identity";
 const SNAPSHOTS: &str = "snapshots";
 
@@ -87,56 +87,35 @@ impl Facts {
 
     /// Keeps the identity durably.
     pub fn set_identity(&self, identity: Identity) -> Result<(), StoreError> {
-        let mut value = vec![u8::from(identity.cluster.is_some())];
-        value.extend_from_slice(&identity.cluster.unwrap_or(0).to_le_bytes());
-        value.extend_from_slice(&identity.node.to_le_bytes());
-        value.extend_from_slice(&identity.incarnation.to_le_bytes());
-        self.put(IDENTITY, &value)
+        self.put(IDENTITY, encode(&IdentityRecord::from(identity))?)
     }
 
     fn identity(&self) -> Option<Identity> {
-        let value = self.get(IDENTITY)?;
-        let (known, rest) = value.split_first()?;
-        let (cluster, rest) = rest.split_first_chunk::<16>()?;
-        let (node, rest) = rest.split_first_chunk::<8>()?;
-        let incarnation = rest.first_chunk::<8>()?;
-        let cluster = (*known == 1).then(|| u128::from_le_bytes(*cluster));
-        let (node, incarnation) = (u64::from_le_bytes(*node), u64::from_le_bytes(*incarnation));
-        Some(Identity { cluster, node, incarnation })
+        decode_identity(&self.get(IDENTITY)?)
     }
 
     /// Keeps a copy of the snapshot catalogue, newest first. For people and tools: the manifest is
     /// what counts.
     pub fn set_snapshots(&self, snapshots: &[SnapshotFile]) -> Result<(), StoreError> {
-        let line = |file: &SnapshotFile| {
-            format!("{}.{} {} {}\n", file.last.term, file.last.index, file.bytes, file.path)
-        };
-        let text: String = snapshots.iter().map(line).collect();
-        self.put(SNAPSHOTS, text.as_bytes())
+        let records: Vec<SnapshotRecord> = snapshots.iter().map(SnapshotRecord::from).collect();
+        self.put(SNAPSHOTS, encode(&records)?)
     }
 
-    /// The copy of the snapshot catalogue, one line each: last id, bytes, path.
-    pub fn snapshots(&self) -> Option<String> {
-        String::from_utf8(self.get(SNAPSHOTS)?).ok()
+    /// The copy of the snapshot catalogue, newest first.
+    pub fn snapshots(&self) -> Option<Vec<SnapshotFile>> {
+        decode_snapshots(&self.get(SNAPSHOTS)?)
     }
 
-    /// Writes a value as version, CRC32C of the rest, the rest; returns when it is on disk.
-    fn put(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
-        let mut framed = vec![VERSION];
-        framed.extend_from_slice(&crc32c::crc32c(value).to_le_bytes());
-        framed.extend_from_slice(value);
-        let written = self.db.insert(key, framed).and_then(|_| self.db.flush());
+    /// Writes a value; returns when it is on disk.
+    fn put(&self, key: &str, value: Vec<u8>) -> Result<(), StoreError> {
+        let written = self.db.insert(key, value).and_then(|_| self.db.flush());
         written.map_err(|error| StoreError::Io(Error::other(error.to_string())))?;
         self.file.sync_data()?;
         Ok(())
     }
 
-    fn get(&self, key: &str) -> Option<Vec<u8>> {
-        let framed = self.db.get(key).ok()??;
-        let (version, rest) = framed.split_first()?;
-        let (sum, value) = rest.split_first_chunk::<4>()?;
-        let good = *version == VERSION && u32::from_le_bytes(*sum) == crc32c::crc32c(value);
-        good.then(|| value.to_vec())
+    fn get(&self, key: &str) -> Option<sled::IVec> {
+        self.db.get(key).ok()?
     }
 }
 

@@ -44,7 +44,7 @@ fn an_identity_is_drawn_once_and_each_start_is_counted() {
     drop(facts);
     assert_eq!(start(&root, &mut log), Identity { incarnation: 2, ..named });
     let (facts, _) = Facts::open(&root).unwrap();
-    assert_eq!(facts.snapshots().as_deref(), Some(""));
+    assert_eq!(facts.snapshots(), Some(Vec::new()));
     drop(facts);
     std::fs::remove_dir_all(root).unwrap();
 }
@@ -79,6 +79,25 @@ fn the_log_wins_and_starts_never_go_back() {
     assert_eq!(agree(&old(Some(KNOWN)), Some(behind)), Ok(next), "facts are older");
     let unnamed = Identity { cluster: None, ..KNOWN };
     assert_eq!(agree(&old(Some(unnamed)), Some(unnamed)), Ok(Identity { cluster: None, ..next }));
+}
+
+#[test]
+fn facts_of_version_1_are_read_and_written_anew() {
+    let root = fresh("version-1");
+    let mut rest = vec![1];
+    rest.extend_from_slice(&7_u128.to_le_bytes());
+    rest.extend_from_slice(&8_u64.to_le_bytes());
+    rest.extend_from_slice(&5_u64.to_le_bytes());
+    let value = [&[1], &crc32c::crc32c(&rest).to_le_bytes()[..], &rest].concat();
+    let (facts, _) = Facts::open(&root).unwrap();
+    facts.put(IDENTITY, value).unwrap();
+    drop(facts);
+    assert_eq!(start(&root, &mut old(Some(KNOWN))), Identity { incarnation: 6, ..KNOWN });
+    let (facts, kept) = Facts::open(&root).unwrap();
+    assert_eq!(kept, Some(Identity { incarnation: 6, ..KNOWN }));
+    assert_eq!(facts.get(IDENTITY).unwrap()[0], 2);
+    drop(facts);
+    std::fs::remove_dir_all(root).unwrap();
 }
 
 #[test]

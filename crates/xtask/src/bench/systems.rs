@@ -1,7 +1,7 @@
 //! The systems that are compared, as processes on loopback, and the CPU time they have used.
 //!
-//! Started in a directory of their own and ended with the value that holds them; what they are asked
-//! is `drive`'s.
+//! Started in a directory of their own and ended with the value that holds them; what they are
+//! asked is `drive`'s.
 
 use super::drive;
 use std::path::{Path, PathBuf};
