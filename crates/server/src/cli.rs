@@ -13,12 +13,12 @@ const USAGE: &str =
   quorate server [FILE] [--name value …]   run one node
   quorate dev [--port P] [--nodes N] [--dir D]
                                            run a cluster on this machine (3 nodes: 6379, 6380, 6381)
-  quorate ping [--host H] [--port P] [--password PW]
+  quorate ping [--host H] [--port P] [--password PW] [--json]
                                            exit 0 when the node answers and serves: it hears a
                                            leader, or leads and is heard by a quorum
   quorate secret --file PATH               make a secret for the peer port, unless it is there
-  quorate log print DIR                    show the log of a stopped node, record by record
-  quorate check DIR [--repair]             verify a stopped node's data directory
+  quorate log print DIR [--json]           show the log of a stopped node, record by record
+  quorate check DIR [--repair] [--json]    verify a stopped node's data directory
   quorate export --data DIR --out FILE     a stopped node's data as an RDB file
   quorate restore --from FILE --data DIR [--strict] [--skip-unsupported]
                                            a new cluster's first data directory from an RDB file
@@ -43,12 +43,12 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         Some("ping") => options(words).and_then(|pairs| crate::ping::run(&pairs)),
         Some("secret") => options(words).and_then(|pairs| crate::secret::run(&pairs)),
         Some("log") if words.get(1).is_some_and(|word| word == "print") => {
-            directory(words.get(2)).and_then(|dir| crate::tools::print_log(&dir))
+            let json = has(words, "--json");
+            directory(words, 2).and_then(|dir| crate::tools::print_log(&dir, json))
         }
         Some("check") => {
-            let repair = words.iter().any(|word| word == "--repair");
-            let dir = words.iter().skip(1).find(|word| !word.starts_with("--"));
-            directory(dir).and_then(|dir| crate::tools::check(&dir, repair))
+            let (repair, json) = (has(words, "--repair"), has(words, "--json"));
+            directory(words, 1).and_then(|dir| crate::tools::check(&dir, repair, json))
         }
         Some("export") => options(words).and_then(|pairs| crate::tools::export(&pairs)),
         Some("restore") => options(words).and_then(|pairs| crate::tools::restore(&pairs)),
@@ -101,7 +101,19 @@ pub(crate) fn complain(text: &str) {
     }
 }
 
-fn directory(word: Option<&String>) -> Result<PathBuf, String> {
+/// A value as one line of JSON.
+pub(crate) fn json_line(value: &impl serde::Serialize) -> String {
+    // A struct of ours has neither keys that are no texts nor a `Serialize` that fails.
+    serde_json::to_string(value).unwrap_or_default() + "\n"
+}
+
+fn has(words: &[String], flag: &str) -> bool {
+    words.iter().any(|word| word == flag)
+}
+
+/// The first word that is no flag, from the one at `from` on.
+fn directory(words: &[String], from: usize) -> Result<PathBuf, String> {
+    let word = words.iter().skip(from).find(|word| !word.starts_with("--"));
     let dir = PathBuf::from(word.ok_or("which data directory?")?);
     if dir.is_dir() { Ok(dir) } else { Err(format!("{} is no directory", dir.display())) }
 }
@@ -168,7 +180,7 @@ fn flags(words: &[String]) -> Result<(Option<String>, Pairs), String> {
         while let Some(value) = words.next_if(|word| !word.starts_with("--")) {
             values.push(value);
         }
-        let switch = matches!(name, "unsafe-no-fsync" | "strict" | "skip-unsupported");
+        let switch = matches!(name, "unsafe-no-fsync" | "strict" | "skip-unsupported" | "json");
         let switch = switch && values.is_empty();
         if values.is_empty() && !switch && name != "save" {
             return Err(format!("'--{name}' needs a value"));

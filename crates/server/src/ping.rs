@@ -1,9 +1,10 @@
 //! `quorate ping`: asks a node whether it serves, for health checks. Small and blocking: no
 //! runtime.
 
-use crate::cli::{Pairs, environment, print};
+use crate::cli::{Pairs, environment, json_line, print};
 use bytes::BytesMut;
 use quorate_resp::{Value, decode_reply, write_command};
+use serde::Serialize;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
@@ -18,7 +19,7 @@ const REPLY_BYTES_MAX: usize = 1 << 20;
 pub(crate) fn run(pairs: &Pairs) -> Result<(), String> {
     let mut host = "127.0.0.1".to_owned();
     let mut port = "6379".to_owned();
-    let mut password = None;
+    let (mut password, mut json) = (None, false);
     for (name, value) in environment(std::env::vars()) {
         match name.as_str() {
             "port" => port = value,
@@ -31,17 +32,64 @@ pub(crate) fn run(pairs: &Pairs) -> Result<(), String> {
             "host" => host.clone_from(value),
             "port" => port.clone_from(value),
             "password" => password = Some(value.clone()),
+            "json" => json = true,
             other => return Err(format!("ping does not know --{other}")),
         }
     }
     let port: u16 = port.parse().map_err(|_| format!("'{port}' is no port"))?;
-    let state = ask(&host, port, password.as_deref())?;
-    print(&format!("PONG {state}\n"));
-    Ok(())
+    let status = status(&host, port, password.as_deref())?;
+    if json {
+        print(&json_line(&status));
+        return status.serves().map(|_| ());
+    }
+    status.serves().map(|state| print(&format!("PONG {state}\n")))
+}
+
+/// What a node says of itself.
+#[derive(Debug, Default, Serialize)]
+struct Status {
+    /// It has its state and serves.
+    ready: bool,
+    role: String,
+    /// Address or name of the leader that it hears; null without one.
+    leader: Option<String>,
+    /// Index of the last entry applied.
+    applied: Option<u64>,
+}
+
+impl Status {
+    /// From the text that `INFO quorate` answers.
+    fn read(info: &str) -> Self {
+        let field = |name: &str| {
+            info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("")
+        };
+        Self {
+            ready: field("ready") == "1",
+            role: field("raft_role").to_owned(),
+            leader: Some(field("raft_leader").to_owned()).filter(|leader| !leader.is_empty()),
+            applied: field("raft_applied_index").parse().ok(),
+        }
+    }
+
+    /// A line for people; an error if it does not serve.
+    fn serves(&self) -> Result<String, String> {
+        let Self { ready, role, leader, applied } = self;
+        let leader = leader.as_deref().unwrap_or("");
+        if *ready {
+            let applied = applied.map_or_else(String::new, |applied| applied.to_string());
+            Ok(format!("role={role} leader={leader} applied={applied}"))
+        } else {
+            Err(format!("not ready: role={role} leader={leader}"))
+        }
+    }
 }
 
 /// What a node that serves says of itself; the error says what is wrong.
 pub(crate) fn ask(host: &str, port: u16, password: Option<&str>) -> Result<String, String> {
+    status(host, port, password)?.serves()
+}
+
+fn status(host: &str, port: u16, password: Option<&str>) -> Result<Status, String> {
     let mut client = Client::connect(host, port)?;
     if let Some(password) = password.filter(|password| !password.is_empty()) {
         client.call(&["AUTH", password])?;
@@ -50,16 +98,7 @@ pub(crate) fn ask(host: &str, port: u16, password: Option<&str>) -> Result<Strin
         Some(_) => "not ready: the node is loading its state".to_owned(),
         None => line,
     })?;
-    let info = client.call(&["INFO", "quorate"])?;
-    let field = |name: &str| {
-        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("")
-    };
-    let (role, leader) = (field("raft_role"), field("raft_leader"));
-    if field("ready") == "1" {
-        Ok(format!("role={role} leader={leader} applied={}", field("raft_applied_index")))
-    } else {
-        Err(format!("not ready: role={role} leader={leader}"))
-    }
+    Ok(Status::read(&client.call(&["INFO", "quorate"])?))
 }
 
 struct Client(TcpStream);
@@ -102,5 +141,31 @@ impl Client {
             }
         }
         Err("the answer is too long".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(info: &str, json: &str, text: Result<&str, &str>) {
+        let status = Status::read(info);
+        assert_eq!(json_line(&status), format!("{json}\n"));
+        let shown = status.serves();
+        assert_eq!(shown.as_deref().map_err(String::as_str), text);
+    }
+
+    #[test]
+    fn a_status_is_told_to_people_and_to_scripts() {
+        check(
+            "# Q\r\nready:1\r\nraft_role:leader\r\nraft_leader:n1\r\nraft_applied_index:7\r\n",
+            r#"{"ready":true,"role":"leader","leader":"n1","applied":7}"#,
+            Ok("role=leader leader=n1 applied=7"),
+        );
+        check(
+            "ready:0\r\nraft_role:follower\r\nraft_leader:\r\n",
+            r#"{"ready":false,"role":"follower","leader":null,"applied":null}"#,
+            Err("not ready: role=follower leader="),
+        );
     }
 }

@@ -61,6 +61,8 @@ const ROOMS: &[Room] = &[
             "quorate-resp",
             "quorate-store",
             "rustix",
+            "serde",
+            "serde_json",
             "sha2",
             "tokio",
             "tracing",

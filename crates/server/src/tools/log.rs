@@ -1,13 +1,15 @@
-//! `quorate log print DIR`: every record of the log, with its commands as a person would type them.
+//! `quorate log print DIR [--json]`: every record of the log, with its commands as a person would
+//! type them, or a line of JSON for each (docs/operations.md).
 //!
 //! Looking takes no lock, so a running node may be looked at too; its newest records may then seem
 //! torn.
 
-use crate::cli::print;
+use crate::cli::{json_line, print};
 use crate::settings::quoted;
 use quorate_engine::{Db, Decoded, decode};
 use quorate_resp::{Args, Limits, Parsed, Parser};
 use quorate_store::{EntryKind, OsDisk, RecordKind, RecordView, inspect};
+use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -15,79 +17,120 @@ use std::path::Path;
 const ARG_BYTES_MAX: usize = 256;
 
 /// Prints all records, oldest first. Damage ends it with an error that says where.
-pub(crate) fn print_log(dir: &Path) -> Result<(), String> {
+pub(crate) fn print_log(dir: &Path, json: bool) -> Result<(), String> {
     let disk = OsDisk::new(dir).map_err(|why| format!("{}: {why}", dir.display()))?;
     let mut records = 0_u64;
     let outcome = inspect(&disk, &mut |record| {
         records += 1;
-        print(&describe(record));
+        print(&if json { to_json(record) } else { describe(record) });
     });
-    print(&format!("{records} records\n"));
+    if !json {
+        print(&format!("{records} records\n"));
+    }
     outcome.map_err(|why| why.to_string())
+}
+
+/// One word for what a record is.
+fn kind_name(kind: RecordKind) -> &'static str {
+    match kind {
+        RecordKind::Entry(EntryKind::Blank) => "blank",
+        RecordKind::Entry(EntryKind::Commands) => "commands",
+        RecordKind::Entry(EntryKind::Membership) => "membership",
+        RecordKind::Entry(EntryKind::Cut) => "cut",
+        RecordKind::Entry(EntryKind::Fact) => "fact",
+        RecordKind::Segment => "segment",
+        RecordKind::Vote => "vote",
+        RecordKind::Committed => "committed",
+        RecordKind::Truncate => "truncate",
+        RecordKind::Purge => "purge",
+        RecordKind::Identity => "identity",
+        RecordKind::Mark => "mark",
+    }
 }
 
 /// A line for the record, and one for each of its commands.
 fn describe(record: &RecordView<'_>) -> String {
     let (term, index) = (record.id.term, record.id.index);
-    let mut text = format!("{}+{} ", record.path, record.offset);
+    let name = kind_name(record.kind);
+    let mut text = format!("{}+{} {name}", record.path, record.offset);
     let _ = match record.kind {
-        RecordKind::Entry(kind) => {
-            let name = match kind {
-                EntryKind::Blank => "blank",
-                EntryKind::Commands => "commands",
-                EntryKind::Membership => "membership",
-                EntryKind::Cut => "cut",
-                EntryKind::Fact => "fact",
-            };
+        RecordKind::Entry(_) => {
             let (at, seed) = (record.now_ms, record.seed);
-            write!(text, "{name} index={index} term={term} now_ms={at} seed={seed:016x}")
+            write!(text, " index={index} term={term} now_ms={at} seed={seed:016x}")
         }
-        RecordKind::Segment => write!(text, "segment"),
         RecordKind::Vote => {
             let committed = if record.seed == 1 { " committed" } else { "" };
-            write!(text, "vote term={term} for={index}{committed}")
+            write!(text, " term={term} for={index}{committed}")
         }
-        RecordKind::Committed => write!(text, "committed index={index} term={term}"),
-        RecordKind::Truncate => write!(text, "truncate behind index={index} term={term}"),
-        RecordKind::Purge => write!(text, "purge up to index={index} term={term}"),
-        RecordKind::Identity => write!(text, "identity"),
-        RecordKind::Mark => write!(text, "mark"),
+        RecordKind::Committed => write!(text, " index={index} term={term}"),
+        RecordKind::Truncate => write!(text, " behind index={index} term={term}"),
+        RecordKind::Purge => write!(text, " up to index={index} term={term}"),
+        RecordKind::Segment | RecordKind::Identity | RecordKind::Mark => Ok(()),
     };
     let _ = write!(text, " seq={} synced={}", record.seq, record.synced);
     if !record.whole {
         text.push_str(" (void)");
     }
     text.push('\n');
-    if record.whole && record.kind == RecordKind::Entry(EntryKind::Commands) {
-        for command in decode(record.payload) {
-            let line = match command {
-                Ok(Decoded::Command(db, bytes, true)) => canonical(db, bytes, "expiry "),
-                Ok(Decoded::Command(db, bytes, false)) => canonical(db, bytes, ""),
-                Ok(Decoded::Hidden(db, bytes)) => canonical(db, &bytes, "hidden "),
-                Ok(Decoded::Words(db, words)) => {
-                    let mut parser = Parser::default();
-                    parser.words(words);
-                    line(db, parser.args(words), "hidden ")
-                }
-                Err(why) => format!("    undecodable: {why}\n"),
-            };
-            text.push_str(&line);
-        }
-    }
+    each_command(record, &mut |command| {
+        text.push_str(&match command {
+            Ok((db, args, form)) => line(db, args, form),
+            Err(why) => format!("    {why}\n"),
+        });
+    });
     text
 }
 
+/// How a command stands in the log.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    Plain,
+    /// A key was due; no client asked for it.
+    Expiry,
+    /// Stock Redis does not see it.
+    Hidden,
+}
+
+/// What hears of each command, or of why there is none.
+type Hear<'a> = &'a mut dyn FnMut(Result<(Db, Args<'_>, Form), String>);
+
+/// Goes through the commands of a record, if it has any that are not void.
+fn each_command(record: &RecordView<'_>, hear: Hear<'_>) {
+    if !record.whole || record.kind != RecordKind::Entry(EntryKind::Commands) {
+        return;
+    }
+    for command in decode(record.payload) {
+        match command {
+            Ok(Decoded::Command(db, bytes, true)) => canonical(db, bytes, Form::Expiry, hear),
+            Ok(Decoded::Command(db, bytes, false)) => canonical(db, bytes, Form::Plain, hear),
+            Ok(Decoded::Hidden(db, bytes)) => canonical(db, &bytes, Form::Hidden, hear),
+            Ok(Decoded::Words(db, words)) => {
+                let mut parser = Parser::default();
+                parser.words(words);
+                hear(Ok((db, parser.args(words), Form::Hidden)));
+            }
+            Err(why) => hear(Err(format!("undecodable: {why}"))),
+        }
+    }
+}
+
 /// One command in canonical form.
-fn canonical(db: Db, bytes: &[u8], mark: &str) -> String {
+fn canonical(db: Db, bytes: &[u8], form: Form, hear: Hear<'_>) {
     let mut parser = Parser::default();
     match parser.parse(bytes, &Limits::stored()) {
-        Ok(Parsed::Command { .. }) => line(db, parser.args(bytes), mark),
-        _ => "    malformed command\n".to_owned(),
+        Ok(Parsed::Command { .. }) => hear(Ok((db, parser.args(bytes), form))),
+        _ => hear(Err("malformed command".to_owned())),
     }
 }
 
 /// One command.
-fn line(db: Db, args: Args<'_>, mark: &str) -> String {
+fn line(db: Db, args: Args<'_>, form: Form) -> String {
+    let mark = match form {
+        Form::Plain => "",
+        Form::Expiry => "expiry ",
+        Form::Hidden => "hidden ",
+    };
     let mut text = format!("    db{} {mark}", db.0);
     for (at, arg) in args.iter().enumerate() {
         if at == 0 {
@@ -103,4 +146,169 @@ fn line(db: Db, args: Args<'_>, mark: &str) -> String {
     }
     text.push('\n');
     text
+}
+
+/// A record as JSON.
+#[derive(Debug, Serialize)]
+struct RecordLine<'a> {
+    path: &'a str,
+    offset: u64,
+    kind: &'static str,
+    group: u32,
+    seq: u64,
+    synced: u64,
+    whole: bool,
+    #[serde(flatten)]
+    about: About,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    commands: Vec<CommandLine>,
+}
+
+/// What there is to say of a record by its kind.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum About {
+    Entry {
+        term: u64,
+        index: u64,
+        now_ms: u64,
+        seed: String,
+    },
+    Vote {
+        term: u64,
+        voted_for: u64,
+        committed: bool,
+    },
+    /// Of a truncation that keeps nothing there is none.
+    Id {
+        term: u64,
+        index: u64,
+    },
+    Nothing {},
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum CommandLine {
+    Command { db: u16, form: Form, args: Vec<Argument> },
+    Error { error: String },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Argument {
+    Text(String),
+    /// What is no UTF-8.
+    Bytes {
+        hex: String,
+    },
+}
+
+impl Argument {
+    fn new(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Bytes { hex: bytes.iter().map(|byte| format!("{byte:02x}")).collect() },
+        }
+    }
+}
+
+fn to_json(record: &RecordView<'_>) -> String {
+    let (term, index) = (record.id.term, record.id.index);
+    let about = match record.kind {
+        RecordKind::Entry(_) => {
+            let seed = format!("{:016x}", record.seed);
+            About::Entry { term, index, now_ms: record.now_ms, seed }
+        }
+        RecordKind::Vote => About::Vote { term, voted_for: index, committed: record.seed == 1 },
+        RecordKind::Truncate if record.seed != 1 => About::Nothing {},
+        RecordKind::Committed | RecordKind::Truncate | RecordKind::Purge => {
+            About::Id { term, index }
+        }
+        RecordKind::Segment | RecordKind::Identity | RecordKind::Mark => About::Nothing {},
+    };
+    let mut commands = Vec::new();
+    each_command(record, &mut |command| {
+        commands.push(match command {
+            Ok((db, args, form)) => {
+                let args = args.iter().map(Argument::new).collect();
+                CommandLine::Command { db: db.0, form, args }
+            }
+            Err(error) => CommandLine::Error { error },
+        });
+    });
+    json_line(&RecordLine {
+        path: record.path,
+        offset: record.offset,
+        kind: kind_name(record.kind),
+        group: record.group,
+        seq: record.seq,
+        synced: record.synced,
+        whole: record.whole,
+        about,
+        commands,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_store::LogId;
+
+    fn record(kind: RecordKind, seed: u64, payload: &[u8]) -> RecordView<'_> {
+        let id = LogId { term: 2, index: 7 };
+        let path = "appendonlydir/quorate.aof.1.incr.aof";
+        RecordView {
+            path,
+            offset: 9,
+            kind,
+            group: 0,
+            seq: 4,
+            synced: 3,
+            id,
+            now_ms: 5,
+            seed,
+            payload,
+            whole: true,
+        }
+    }
+
+    fn check(record: &RecordView<'_>, text: &str, json: &str) {
+        let front = "appendonlydir/quorate.aof.1.incr.aof+9";
+        assert_eq!(describe(record), format!("{front} {text}"));
+        let shown = to_json(record);
+        assert!(shown.ends_with("}\n") && shown.lines().count() == 1, "{shown}");
+        let always = r#""path": "appendonlydir/quorate.aof.1.incr.aof", "offset": 9, "group": 0,
+            "seq": 4, "synced": 3, "whole": true"#;
+        let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+        assert_eq!(parse(&shown), parse(&format!("{{{always}, {json}}}")), "{shown}");
+    }
+
+    #[test]
+    fn records_are_shown_to_people_and_to_scripts() {
+        let set = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\n\xff\x00\r\n";
+        check(
+            &record(RecordKind::Entry(EntryKind::Commands), 0x1f, set),
+            "commands index=7 term=2 now_ms=5 seed=000000000000001f seq=4 synced=3\n    \
+             db0 SET \"k\" \"\\xff\\x00\"\n",
+            r#""kind": "commands", "term": 2, "index": 7, "now_ms": 5, "seed": "000000000000001f",
+               "commands": [{"db": 0, "form": "plain", "args": ["SET", "k", {"hex": "ff00"}]}]"#,
+        );
+        check(
+            &record(RecordKind::Vote, 1, b""),
+            "vote term=2 for=7 committed seq=4 synced=3\n",
+            r#""kind": "vote", "term": 2, "voted_for": 7, "committed": true"#,
+        );
+        check(
+            &record(RecordKind::Truncate, 1, b""),
+            "truncate behind index=7 term=2 seq=4 synced=3\n",
+            r#""kind": "truncate", "term": 2, "index": 7"#,
+        );
+        check(
+            &record(RecordKind::Purge, 0, b""),
+            "purge up to index=7 term=2 seq=4 synced=3\n",
+            r#""kind": "purge", "term": 2, "index": 7"#,
+        );
+        check(&record(RecordKind::Mark, 0, b""), "mark seq=4 synced=3\n", r#""kind": "mark""#);
+    }
 }
