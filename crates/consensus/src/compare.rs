@@ -9,10 +9,12 @@
 //! knows who is right: writes are refused until somebody does.
 
 use crate::env::{Check, Env};
-use crate::network::call;
+use crate::leadership::Route;
+use crate::lock::lock;
+use crate::peer::transport::{PeerId, Request, Response};
 use crate::proto as pb;
-use crate::shared::{Route, Shared, lock};
-use crate::transport::{PeerId, Request, Response};
+use crate::raft::network::call;
+use crate::shared::Shared;
 use futures::future::join_all;
 use quorate_engine::{Content, ContentPoint, Keyspace};
 use std::collections::{BTreeSet, VecDeque};
@@ -193,7 +195,7 @@ pub(crate) async fn run<E: Env>(shared: Arc<Shared<E>>) {
     let mut walk = Walk::default();
     while !shared.queue.is_closed() && !shared.env.skips(Check::Comparison) {
         let pause = if walk.from.is_some() { STRETCH_EVERY } else { EVERY };
-        let _ = Shared::<E>::within(pause, shared.comparing.due.notified()).await;
+        let _ = E::within(pause, shared.comparing.due.notified()).await;
         if !matches!(shared.route(), Route::Lead(_)) {
             walk.from = None;
             // What this replica found out as a leader, another one finds out anew.
@@ -366,7 +368,7 @@ impl<E: Env> Shared<E> {
             peer.node
         );
         let (this, peer) = (self.clone(), peer.clone());
-        Self::spawn(async move {
+        E::spawn(async move {
             tracing::error!("{what}");
             tell(&this, &peer, at, what).await;
         });
@@ -383,7 +385,7 @@ impl<E: Env> Shared<E> {
                 self.queue.changed().await;
             }
         };
-        if Self::within(ANSWER_MAX, gone).await.is_none() {
+        if E::within(ANSWER_MAX, gone).await.is_none() {
             tracing::warn!("nobody has taken over in time");
         }
     }
@@ -407,7 +409,7 @@ impl<E: Env> Shared<E> {
         self.comparing.watch(Watch { at, from: point, keys_max, bytes_max, done });
         // It may be there already, and nothing is applied any more.
         self.comparing.look(&*self.keyspace.read().await);
-        let content = Self::within(ANSWER_MAX, looked).await;
+        let content = E::within(ANSWER_MAX, looked).await;
         let content = content.and_then(Result::ok).flatten().filter(|_| keys_max > 0);
         let digest = self.comparing.digest_at(at);
         let next = content.and_then(|content| content.next);

@@ -6,54 +6,35 @@
 //! names openraft and the generated peer types. It never sees a client socket and never a command's
 //! name.
 
-mod assembly;
-mod backup;
-mod bootstrap;
+mod api;
+mod applied;
 mod clock;
 mod compare;
-mod core;
 mod env;
-mod following;
-mod forward;
-mod grpc;
-mod handover;
-mod host;
-mod links;
-mod load;
-mod log;
-mod machine;
-mod members;
-mod network;
+mod failure;
+mod leadership;
+mod lock;
+mod maintenance;
+mod membership;
 mod node;
-mod office;
-mod offline;
-mod pace;
-mod pieces;
-mod proposer;
+mod peer;
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
 mod proto;
-mod queue;
 mod raft;
-mod reads;
-mod saving;
-mod service;
+mod read;
+mod replica;
 mod shared;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod sizes;
 mod snapshot;
-mod status;
-mod tail;
-mod transfer;
-mod transport;
-mod trust;
-mod wire;
+mod write;
 
-pub use backup::Backup;
-pub use following::{Feed, FeedEnd};
-pub use node::{
-    Answer, Failed, KeyspaceGuard, Loading, MemberStatus, Node, NotApplied, Options, ReadError,
-    Role, StartError, Status,
+pub use api::{
+    Answer, Failed, LastSnapshot, Loading, MemberStatus, NotApplied, Options, ReadError, Role,
+    SavingStatus, StartError, Status,
 };
-pub use offline::{Exported, Restored, Step, export, restore};
-pub use saving::{LastSnapshot, SavingStatus};
+pub use node::{KeyspaceGuard, Node};
+pub use snapshot::backup::Backup;
+pub use snapshot::feed::{Feed, FeedEnd};
+pub use snapshot::offline::{Exported, Restored, Step, export, restore};

@@ -1,240 +1,30 @@
 //! What the server sees of a replica.
 
-use crate::backup::Backup;
-use crate::bootstrap::guard::Guard;
-use crate::bootstrap::{Bootstrap, Ground, Local};
-use crate::core::{Core, Settings, Storage};
-use crate::following::Feed;
-use crate::grpc::{GrpcTransport, connections_max, serve};
-use crate::host::{Host, random};
-use crate::load::Progress;
-use crate::members::Start;
+use crate::api::{
+    Answer, Failed, LastSnapshot, Loading, MAX_LEVEL, NotApplied, Options, ReadError, Settings,
+    StartError, Status,
+};
+use crate::env::real::{RealEnv, random};
+use crate::failure::Failure;
+use crate::lock::lock;
+use crate::membership::guard::Guard;
+use crate::membership::members::Start;
+use crate::membership::{Bootstrap, Ground, Local};
+use crate::peer::grpc::{GrpcTransport, connections_max, serve};
 use crate::proto as pb;
-use crate::saving::{LastSnapshot, SavingStatus};
-use crate::shared::{Failure, MAX_LEVEL, lock};
-use bytes::Bytes;
+use crate::replica::{Replica, Storage};
+use crate::snapshot::backup::Backup;
+use crate::snapshot::feed::Feed;
+use crate::snapshot::load::Progress;
 use futures::future::BoxFuture;
-use quorate_engine::{Db, Effects, Keyspace, Refusal, Run};
+use quorate_engine::{Db, Effects, Keyspace, Run};
 use quorate_store::{Disk, DiskFile, Facts, Identity, Log, LogOptions, OsDisk, Snapshots};
-use std::net::SocketAddr;
 use std::ops::Deref;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
-
-/// How a replica is started.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Data directory.
-    pub dir: PathBuf,
-    /// Where peers reach this process.
-    pub peer_bind: SocketAddr,
-    /// The entry of `peers` that is this replica, `host:port`; its stable name.
-    pub peer_address: String,
-    /// Where clients reach this replica, told to peers (`raft_leader`, redirects).
-    pub resp_address: String,
-    /// The static peer list, the same on every replica; one entry or empty: a cluster of one.
-    pub peers: Vec<String>,
-    /// Shared secret of the peer port (HMAC-free bearer, compared in constant time), if set.
-    pub peer_secret: Option<String>,
-    /// Heartbeat interval (default 75 ms).
-    pub heartbeat: Duration,
-    /// Election time-out, least (default 250 ms).
-    pub election_min: Duration,
-    /// Election time-out, most (default 400 ms).
-    pub election_max: Duration,
-    /// How long a write that was definitely not appended is held and re-routed (default 2 s).
-    pub write_timeout: Duration,
-    /// Log bytes after which a snapshot is taken (default 512 MiB; an eighth of the disk at most),
-    /// or as many as the newest snapshot has, if that is more.
-    pub snapshot_log_bytes: u64,
-    /// Age of the newest snapshot at which one is taken if anything changed (default a day; zero:
-    /// never).
-    pub snapshot_age: Duration,
-    /// Bytes of one log segment, at most (default 64 MiB; a sixty-fourth of the disk at most).
-    pub segment_bytes: u64,
-    /// Free bytes on the disk below which writes are refused (default 256 MiB; an eighth of the
-    /// disk at most); two segments at least.
-    pub reserve_bytes: u64,
-    /// False only with `--unsafe-no-fsync`.
-    pub fsync: bool,
-}
-
-/// What became of a run.
-#[derive(Debug)]
-pub enum Answer {
-    /// Applied (or refused command by command): the replies of all its commands, encoded, in order.
-    Replies(Bytes),
-    /// Definitely not appended; nothing happened.
-    NotApplied(NotApplied),
-    /// Appended or on its way to the leader, and then the leadership, the time or this process ran
-    /// out: it may or may not be applied.
-    Uncertain,
-}
-
-/// Why a run was definitely not applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotApplied {
-    /// No leader was found within the write time-out.
-    NoLeader,
-    /// The state is not loaded yet.
-    Loading,
-    /// Refused by the leader before it was logged.
-    Refused(Refusal),
-    /// Too many bytes wait already.
-    Overloaded,
-    /// The process is stopping.
-    Stopping,
-}
-
-/// Why a linearizable read cannot be answered now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReadError {
-    /// No quorum confirmed a read index in time.
-    NoQuorum,
-    /// The state is not loaded yet.
-    Loading,
-    /// The process is stopping.
-    Stopping,
-}
-
-/// Why a replica does not start; the text says what to do.
-#[derive(Debug)]
-pub struct StartError(pub String);
-
-impl std::fmt::Display for StartError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for StartError {}
-
-/// Why a replica cannot go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failed {
-    /// What happened, and what to do.
-    pub why: String,
-    /// It holds something else than the other replicas: its directory is to be set aside
-    /// ([`set_aside`](quorate_store::set_aside)) before it starts again, as a new node.
-    pub diverged: bool,
-}
-
-impl From<String> for Failed {
-    fn from(why: String) -> Self {
-        Self { why, diverged: false }
-    }
-}
-
-/// A replica's office.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Role {
-    /// Leader.
-    Leader,
-    /// Candidate.
-    Candidate,
-    /// Follower.
-    #[default]
-    Follower,
-    /// Learner: replicates, has no vote yet.
-    Learner,
-}
-
-/// One member as this replica sees it.
-#[derive(Clone, Debug, Default)]
-pub struct MemberStatus {
-    /// Node id.
-    pub node: u64,
-    /// RESP address.
-    pub resp_address: String,
-    /// Peer address.
-    pub peer_address: String,
-    /// Whether it votes.
-    pub voter: bool,
-    /// On the leader: last index known to be on its disk.
-    pub matched: Option<u64>,
-    /// On the leader: whether it answered within the last election time-out.
-    pub live: bool,
-}
-
-/// How far loading the state at a start has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Loading {
-    /// Unix seconds at which it began.
-    pub since_s: u64,
-    /// Bytes to be read, about.
-    pub total: u64,
-    /// Bytes read.
-    pub done: u64,
-}
-
-/// Figures for INFO, ROLE, WAIT and metrics.
-#[derive(Clone, Debug, Default)]
-pub struct Status {
-    /// Cluster id, 32 hexadecimal digits; empty before bootstrap.
-    pub cluster: String,
-    /// Node id.
-    pub node: u64,
-    /// Incarnation.
-    pub incarnation: u64,
-    /// Office.
-    pub role: Role,
-    /// Term.
-    pub term: u64,
-    /// RESP address of the leader, if it was heard lately.
-    pub leader: Option<String>,
-    /// Whether this replica leads and a quorum answered lately, or follows a leader heard of
-    /// lately.
-    pub healthy: bool,
-    /// Last entry in the log.
-    pub last_log_index: u64,
-    /// Last committed.
-    pub commit_index: u64,
-    /// Last applied.
-    pub applied_index: u64,
-    /// Last snapshot.
-    pub snapshot_index: u64,
-    /// Last purged.
-    pub purged_index: u64,
-    /// Members.
-    pub members: Vec<MemberStatus>,
-    /// Digest of the applied state.
-    pub state_digest: u64,
-    /// On the leader: the last entry after which all replicas that answered held the same.
-    pub agreed_index: u64,
-    /// On the leader: replicas hold different states and no majority agrees, so that writes are
-    /// refused.
-    pub divided: bool,
-    /// Cluster time of the applied state, Unix milliseconds.
-    pub cluster_time_ms: u64,
-    /// Entries proposed here, and commands in them.
-    pub proposed: (u64, u64),
-    /// Rounds of the read gate, and reads they released.
-    pub read_rounds: (u64, u64),
-    /// Greatest lateness of a heartbeat sent by this leader, milliseconds.
-    pub heartbeat_late_ms_max: u64,
-    /// Log bytes on disk.
-    pub log_bytes: u64,
-    /// What the log's files take of the disk, what is not written yet included.
-    pub log_disk_bytes: u64,
-    /// `fdatasync` calls, median and 99th percentile in microseconds.
-    pub fsync: (u64, u64, u64),
-    /// Whether writes are refused because the disk is full.
-    pub disk_full: bool,
-    /// The snapshot that is being taken, and the last one.
-    pub saving: SavingStatus,
-    /// How far loading has come, while it goes on.
-    pub loading: Option<Loading>,
-    /// Keys in the snapshot that was loaded at the start.
-    pub loaded_keys: u64,
-    /// Keys removed because their deadline was past, while this process runs.
-    pub expired_keys: u64,
-    /// Bytes of memory that the log's newest entries take.
-    pub log_cached_bytes: u64,
-}
 
 /// Shared access to the applied state. Never hold it across an `await`.
 #[derive(Debug)]
@@ -264,7 +54,7 @@ struct Inner {
     identity: OnceLock<Identity>,
     progress: Arc<Progress>,
     /// Set once the cluster is known and the state loaded.
-    core: OnceLock<Core<Host>>,
+    replica: OnceLock<Replica<RealEnv>>,
     /// What is shown before.
     empty: RwLock<Keyspace>,
     failure: Arc<Failure>,
@@ -280,19 +70,19 @@ impl Inner {
 
 /// What bootstrap finds beneath it.
 struct HostGround {
-    host: Host,
+    host: RealEnv,
     options: Options,
     me: pb::Member,
     guard: Arc<Guard>,
     facts: Facts,
     log: Log<OsDisk>,
     identity: Mutex<Identity>,
-    storage: Mutex<Option<Storage<Host>>>,
+    storage: Mutex<Option<Storage<RealEnv>>>,
     effects: mpsc::UnboundedSender<Effects>,
 }
 
 impl Ground for HostGround {
-    type Replica = Core<Host>;
+    type Replica = Replica<RealEnv>;
     type Transport = GrpcTransport;
 
     fn transport(&self) -> &GrpcTransport {
@@ -309,7 +99,7 @@ impl Ground for HostGround {
         Ok(())
     }
 
-    fn open(&self, cluster: u128) -> BoxFuture<'_, Result<Core<Host>, String>> {
+    fn open(&self, cluster: u128) -> BoxFuture<'_, Result<Replica<RealEnv>, String>> {
         let storage = lock(&self.storage).take();
         let options = &self.options;
         let settings = Settings {
@@ -326,7 +116,7 @@ impl Ground for HostGround {
         let (host, effects) = (self.host.clone(), self.effects.clone());
         Box::pin(async move {
             let storage = storage.ok_or("the replica was started before")?;
-            Core::start(host, settings, storage, effects).await.map_err(|error| error.0)
+            Replica::start(host, settings, storage, effects).await.map_err(|error| error.0)
         })
     }
 
@@ -355,7 +145,7 @@ fn weight(disk: &OsDisk) -> u64 {
 fn open(
     options: &Options,
     progress: Arc<Progress>,
-) -> Result<(Storage<Host>, Facts, Identity), StartError> {
+) -> Result<(Storage<RealEnv>, Facts, Identity), StartError> {
     let failed =
         |error: &dyn std::fmt::Display| StartError(format!("{}: {error}", options.dir.display()));
     let disk = OsDisk::new(options.dir.clone()).map_err(|error| failed(&error))?;
@@ -397,7 +187,7 @@ impl Node {
         let inner = Arc::new(Inner {
             identity: OnceLock::new(),
             progress: Arc::default(),
-            core: OnceLock::new(),
+            replica: OnceLock::new(),
             empty: RwLock::new(Keyspace::new([0; 2])),
             failure: Arc::default(),
             stop: Notify::new(),
@@ -413,14 +203,14 @@ impl Node {
         Ok(Self { inner })
     }
 
-    fn core(&self) -> Option<&Core<Host>> {
-        self.inner.core.get()
+    fn replica(&self) -> Option<&Replica<RealEnv>> {
+        self.inner.replica.get()
     }
 
     /// Hands over a run with at least one write. Runs of one caller keep their order.
     pub fn submit(&self, run: Run) -> oneshot::Receiver<Answer> {
-        if let Some(core) = self.core() {
-            return core.submit(run);
+        if let Some(replica) = self.replica() {
+            return replica.submit(run);
         }
         let (told, answer) = oneshot::channel();
         let loading = self.loading().is_some();
@@ -432,16 +222,16 @@ impl Node {
     /// A linearizable view: what it shows includes every write that was acknowledged before this
     /// call.
     pub async fn read(&self) -> Result<KeyspaceGuard<'_>, ReadError> {
-        match self.core() {
-            Some(core) => core.read().await.map(KeyspaceGuard),
+        match self.replica() {
+            Some(replica) => replica.read().await.map(KeyspaceGuard),
             None => Err(ReadError::Loading),
         }
     }
 
     /// Whatever is applied here now (stale reads, INFO).
     pub async fn peek(&self) -> KeyspaceGuard<'_> {
-        KeyspaceGuard(match self.core() {
-            Some(core) => core.peek().await,
+        KeyspaceGuard(match self.replica() {
+            Some(replica) => replica.peek().await,
             None => self.inner.empty.read().await,
         })
     }
@@ -449,8 +239,8 @@ impl Node {
     /// Flips a bit of a value of this replica alone, past everything that notices a change: for
     /// tests of what compares replicas. False: the key is not there or has no spare bytes.
     pub async fn flip_bit(&self, db: Db, key: &[u8], bit: u64) -> bool {
-        match self.core() {
-            Some(core) => core.flip_bit(db, key, bit).await,
+        match self.replica() {
+            Some(replica) => replica.flip_bit(db, key, bit).await,
             None => false,
         }
     }
@@ -459,14 +249,14 @@ impl Node {
     /// Remaining times are counted from it, since cluster time stands still while nothing is
     /// written.
     pub fn clock_ms(&self) -> u64 {
-        self.core().map_or(0, Core::clock_ms)
+        self.replica().map_or(0, Replica::clock_ms)
     }
 
     /// Figures.
     pub fn status(&self) -> Status {
-        if let Some(core) = self.core() {
+        if let Some(replica) = self.replica() {
             let loaded_keys = self.inner.progress.keys.load(Ordering::Relaxed);
-            return Status { loaded_keys, ..core.status() };
+            return Status { loaded_keys, ..replica.status() };
         }
         let Identity { cluster, node, incarnation } = self.inner.identity();
         let cluster = cluster.map_or(String::new(), |cluster| format!("{cluster:032x}"));
@@ -475,7 +265,7 @@ impl Node {
 
     /// Whether the state is being loaded: there is nothing to be shown yet.
     pub fn is_loading(&self) -> bool {
-        self.core().is_none() && self.loading().is_some()
+        self.replica().is_none() && self.loading().is_some()
     }
 
     /// How far loading has come, while it goes on.
@@ -494,8 +284,8 @@ impl Node {
 
     /// A fresh snapshot to be sent to whoever asked for one.
     pub async fn backup(&self) -> Result<Backup, String> {
-        match self.core() {
-            Some(core) => core.backup().await,
+        match self.replica() {
+            Some(replica) => replica.backup().await,
             None => Err("the state is not loaded yet".to_owned()),
         }
     }
@@ -503,8 +293,8 @@ impl Node {
     /// A fresh snapshot for a replica from outside, and what is applied behind it, of which no more
     /// than so many bytes wait.
     pub async fn follow(&self, bytes_max: u64) -> Result<(Backup, Feed), String> {
-        match self.core() {
-            Some(core) => core.follow(bytes_max).await,
+        match self.replica() {
+            Some(replica) => replica.follow(bytes_max).await,
             None => Err("the state is not loaded yet".to_owned()),
         }
     }
@@ -512,14 +302,14 @@ impl Node {
     /// Whether this replica has its state and serves (`quorate ping`): within two election
     /// time-outs it has heard the leader, or a quorum has answered it as the leader.
     pub fn is_ready(&self) -> bool {
-        self.core().is_some_and(Core::is_ready)
+        self.replica().is_some_and(Replica::is_ready)
     }
 
     /// Has the leader log a cut and waits for this replica's snapshot of it. The error says why
     /// not.
     pub async fn snapshot(&self) -> Result<u64, String> {
-        match self.core() {
-            Some(core) => core.snapshot().await,
+        match self.replica() {
+            Some(replica) => replica.snapshot().await,
             None => Err("the state is not loaded yet".to_owned()),
         }
     }
@@ -527,8 +317,8 @@ impl Node {
     /// Hands leadership to the voter whose client or peer address is `to` (`None`: to whichever is
     /// most up to date), if this replica leads and such a voter answers.
     pub async fn hand_over(&self, to: Option<&str>) -> Result<(), String> {
-        match self.core() {
-            Some(core) => core.hand_over(to).await,
+        match self.replica() {
+            Some(replica) => replica.hand_over(to).await,
             None => Err("this replica does not lead".to_owned()),
         }
     }
@@ -536,8 +326,8 @@ impl Node {
     /// Hands over, answers what is pending, makes a last snapshot if there is a use for it, syncs
     /// the log, stops.
     pub async fn shutdown(&self, last: LastSnapshot) {
-        if let Some(core) = self.core() {
-            core.shutdown(last).await;
+        if let Some(replica) = self.replica() {
+            replica.shutdown(last).await;
         }
         self.inner.stop.notify_waiters();
         let tasks = std::mem::take(&mut *lock(&self.inner.tasks));
@@ -582,7 +372,7 @@ async fn bring_up(
     effects: mpsc::UnboundedSender<Effects>,
 ) -> Result<(), StartError> {
     let secret = options.peer_secret.clone();
-    let host = Host::new(GrpcTransport::new(secret.as_deref()));
+    let host = RealEnv::new(GrpcTransport::new(secret.as_deref()));
     let progress = inner.progress.clone();
     progress.since_s.store(crate::env::Env::wall_ms(&host) / 1000, Ordering::Relaxed);
     let options = suited(options)?;
@@ -632,16 +422,16 @@ async fn listen(
     }
 }
 
-/// Takes the core over as soon as bootstrap has started it, and tells when it fails.
+/// Takes the replica over as soon as bootstrap has started it, and tells when it fails.
 async fn follow(inner: Arc<Inner>, bootstrap: Arc<Bootstrap<HostGround>>) {
     let mut replica = bootstrap.replica();
-    let core = match replica.wait_for(Option::is_some).await {
-        Ok(core) => core.clone(),
+    let replica = match replica.wait_for(Option::is_some).await {
+        Ok(replica) => replica.clone(),
         Err(_) => return,
     };
-    let Some(core) = core else { return };
-    let _ = inner.core.set(core.clone());
-    inner.failure.note(core.failed().await);
+    let Some(replica) = replica else { return };
+    let _ = inner.replica.set(replica.clone());
+    inner.failure.note(replica.failed().await);
 }
 
 async fn find_cluster(inner: Arc<Inner>, bootstrap: Arc<Bootstrap<HostGround>>) {

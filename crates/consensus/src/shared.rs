@@ -1,37 +1,33 @@
 //! What the parts of a replica have in common. Each field has one writer, named beside it.
 
-use crate::bootstrap::guard::Guard;
+use crate::api::{MAX_LEVEL, Settings};
+use crate::applied::{Applied, Figures};
 use crate::clock::Clock;
 use crate::compare::Comparing;
-use crate::core::Settings;
 use crate::env::{Env, LogWriter};
-use crate::following::Followers;
-use crate::forward::Way;
-use crate::handover::Leaving;
-use crate::links::Links;
-use crate::node::Failed;
+use crate::failure::Failure;
+use crate::leadership::hand_over::Leaving;
+use crate::leadership::{LeaderHeard, Office, Route};
+use crate::lock::lock;
+use crate::membership::guard::Guard;
+use crate::peer::links::Links;
 use crate::proto as pb;
-use crate::queue::{Proposed, Queue};
-use crate::raft::{Config, Raft, StoredMembership};
-use crate::reads::Reads;
-use crate::saving::Saving;
-use crate::snapshot::Kept;
-use crate::tail::Tail;
-use crate::transfer::Transfers;
-use futures::future::{Either, select};
-use openraft::AsyncRuntime;
+use crate::raft::Raft;
+use crate::raft::tail::Tail;
+use crate::raft::types::{Config, StoredMembership};
+use crate::read::gate::Reads;
+use crate::snapshot::content::Kept;
+use crate::snapshot::feed::Followers;
+use crate::snapshot::take::Saving;
+use crate::snapshot::transfer::Transfers;
+use crate::write::in_flight::InFlight;
+use crate::write::queue::{Proposed, Queue};
 use quorate_engine::{Effects, Keyspace};
-use quorate_store::{Log, LogId, Snapshots};
+use quorate_store::{Log, Snapshots};
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use tokio::sync::{Notify, RwLock, mpsc};
-
-/// Greatest feature level this build supports.
-pub(crate) const MAX_LEVEL: u64 = 1;
+use tokio::sync::{RwLock, mpsc};
 
 /// See the module.
 pub(crate) struct Shared<E: Env> {
@@ -61,7 +57,7 @@ pub(crate) struct Shared<E: Env> {
     pub(crate) proposed: Proposed,
     pub(crate) reads: Reads,
     /// What is on its way to the leader; written by `forward`.
-    pub(crate) way: Mutex<Option<Arc<Way>>>,
+    pub(crate) way: Mutex<Option<Arc<InFlight>>>,
     /// Written by the watcher (`office`).
     pub(crate) office: Mutex<Office>,
     /// Written by `handover`.
@@ -92,173 +88,6 @@ pub(crate) struct Heard {
     pub(crate) fenced: Option<Arc<std::sync::atomic::AtomicBool>>,
 }
 
-/// When this replica heard a leader last. A vote on disk names one that may be long gone.
-#[derive(Debug, Default)]
-pub(crate) struct LeaderHeard(Mutex<Option<Duration>>);
-
-impl LeaderHeard {
-    /// A leader was heard at this monotonic time.
-    pub(crate) fn note(&self, now: Duration) {
-        *lock(&self.0) = Some(now);
-    }
-
-    /// How long ago; `None`: not since this process began.
-    pub(crate) fn age(&self, now: Duration) -> Option<Duration> {
-        lock(&self.0).map(|at| now.saturating_sub(at))
-    }
-}
-
-/// Who leads, as this replica sees it. A leader counts while it is heard, and while it hears a
-/// quorum: Raft itself names one that died until there is the next, and lets one go on leading
-/// nobody.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Office {
-    pub(crate) term: u64,
-    pub(crate) role: crate::node::Role,
-    /// The leader and where it is reached.
-    pub(crate) leader: Option<pb::Member>,
-}
-
-/// Where writes and read barriers go at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
-    /// This replica leads and has applied its term's first entry.
-    Lead(u64),
-    /// To this leader.
-    Follow(crate::transport::PeerId),
-    /// Nowhere yet.
-    Wait,
-}
-
-/// Figures that no other part counts.
-#[derive(Debug, Default)]
-pub(crate) struct Figures {
-    pub(crate) entries: AtomicU64,
-    pub(crate) commands: AtomicU64,
-    pub(crate) rounds: AtomicU64,
-    pub(crate) reads: AtomicU64,
-    pub(crate) heartbeat_late_ms_max: AtomicU64,
-    /// Batches sealed by this process; makes seeds unique.
-    pub(crate) batches: AtomicU64,
-    /// Forward streams opened by this process.
-    pub(crate) streams: AtomicU64,
-    /// Digest, cluster time and changes of the keyspace, so that whoever asks need not wait for it.
-    /// Written by whoever writes the keyspace, while it does.
-    pub(crate) digest: AtomicU64,
-    pub(crate) now_ms: AtomicU64,
-    pub(crate) changes: AtomicU64,
-    /// Keys removed because their deadline was past, while this process runs.
-    pub(crate) expired: AtomicU64,
-    /// [`Keyspace::expired`] when it was last seen: another keyspace may take its place.
-    expired_seen: AtomicU64,
-}
-
-impl Figures {
-    /// Notes how the keyspace is after loading: what expired in the log was counted when it did.
-    pub(crate) fn begin(&self, keyspace: &Keyspace) {
-        self.expired_seen.store(keyspace.expired(), Ordering::Relaxed);
-        self.see(keyspace);
-    }
-
-    /// Notes how the keyspace is now. Called by apply alone, which holds it.
-    pub(crate) fn see(&self, keyspace: &Keyspace) {
-        self.digest.store(keyspace.digest(), Ordering::Relaxed);
-        self.now_ms.store(keyspace.now_ms(), Ordering::Relaxed);
-        self.changes.store(keyspace.changes(), Ordering::Relaxed);
-        let now = keyspace.expired();
-        let before = self.expired_seen.swap(now, Ordering::Relaxed);
-        self.expired.fetch_add(now.saturating_sub(before), Ordering::Relaxed);
-    }
-}
-
-/// How far this replica has applied.
-#[derive(Debug, Default)]
-pub(crate) struct Applied {
-    /// Index of the last entry applied, for those who wait for one.
-    index: AtomicU64,
-    /// The last entry applied: a term and an index that belong together.
-    last: Mutex<LogId>,
-    changed: Notify,
-}
-
-impl Applied {
-    /// Everything up to this entry is applied. Called by apply alone.
-    pub(crate) fn set(&self, term: u64, index: u64) {
-        *lock(&self.last) = LogId { term, index };
-        self.index.store(index, Ordering::Release);
-        self.changed.notify_waiters();
-    }
-
-    /// Term and index of the last entry applied.
-    pub(crate) fn id(&self) -> LogId {
-        *lock(&self.last)
-    }
-
-    pub(crate) fn index(&self) -> u64 {
-        self.index.load(Ordering::Acquire)
-    }
-
-    /// Term of the last entry applied. A leader may seal once it is its own term: everything
-    /// earlier is applied.
-    pub(crate) fn term(&self) -> u64 {
-        self.id().term
-    }
-
-    /// Resolves when `index` is applied.
-    pub(crate) async fn reached(&self, index: u64) {
-        loop {
-            let changed = self.changed.notified();
-            if self.index() >= index {
-                return;
-            }
-            changed.await;
-        }
-    }
-}
-
-/// Why this process must stop.
-#[derive(Debug, Default)]
-pub(crate) struct Failure {
-    reason: OnceLock<Failed>,
-    set: Notify,
-}
-
-impl Failure {
-    /// The first reason counts.
-    pub(crate) fn set(&self, why: String) {
-        self.note(Failed { why, diverged: false });
-    }
-
-    /// This replica holds something else than the others. The first reason counts.
-    pub(crate) fn diverge(&self, why: String) {
-        self.note(Failed { why, diverged: true });
-    }
-
-    /// The first reason counts.
-    pub(crate) fn note(&self, reason: Failed) {
-        if let Ok(()) = self.reason.set(reason) {
-            self.set.notify_waiters();
-        }
-    }
-
-    /// The reason, if there is one.
-    #[cfg(any(test, feature = "sim"))]
-    pub(crate) fn get(&self) -> Option<&Failed> {
-        self.reason.get()
-    }
-
-    /// Resolves with the reason.
-    pub(crate) async fn wait(&self) -> Failed {
-        loop {
-            let set = self.set.notified();
-            if let Some(reason) = self.reason.get() {
-                return reason.clone();
-            }
-            set.await;
-        }
-    }
-}
-
 impl<E: Env> Shared<E> {
     /// The envelope of a message to a peer.
     pub(crate) fn envelope(&self, to: u64) -> pb::Envelope {
@@ -275,7 +104,7 @@ impl<E: Env> Shared<E> {
     /// Where writes and read barriers go now.
     pub(crate) fn route(&self) -> Route {
         let office = lock(&self.office);
-        if office.role == crate::node::Role::Leader {
+        if office.role == crate::api::Role::Leader {
             return if self.applied.term() == office.term {
                 Route::Lead(office.term)
             } else {
@@ -284,7 +113,7 @@ impl<E: Env> Shared<E> {
         }
         match &office.leader {
             Some(leader) if leader.node != self.settings.me.node => {
-                Route::Follow(crate::transport::PeerId {
+                Route::Follow(crate::peer::transport::PeerId {
                     node: leader.node,
                     address: leader.peer_address.clone(),
                 })
@@ -307,31 +136,4 @@ impl<E: Env> Shared<E> {
     pub(crate) fn raft(&self) -> Option<&Raft<E>> {
         self.raft.get()
     }
-
-    /// Spawns a task.
-    pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
-        drop(E::Rt::spawn(task));
-    }
-
-    /// Waits.
-    pub(crate) async fn sleep(duration: Duration) {
-        E::Rt::sleep(duration).await;
-    }
-
-    /// Puts a limit on a wait; `None` when it was reached. By real time, which `E::Rt::timeout` is
-    /// not.
-    pub(crate) async fn within<T: Send>(
-        limit: Duration,
-        future: impl Future<Output = T> + Send,
-    ) -> Option<T> {
-        match select(pin!(future), pin!(E::Rt::sleep(limit))).await {
-            Either::Left((value, _)) => Some(value),
-            Either::Right(_) => None,
-        }
-    }
-}
-
-/// Locks; a panic elsewhere does not make the value useless (and ends the process in production).
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

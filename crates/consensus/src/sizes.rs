@@ -1,6 +1,6 @@
 //! Sizes that suit the disk: what is set for large ones would leave a small one no room.
 
-use crate::node::Options;
+use crate::api::Options;
 
 const MIB: u64 = 1 << 20;
 /// A segment has at most this part of the disk,

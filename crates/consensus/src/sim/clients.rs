@@ -5,7 +5,7 @@ use super::check::LOCK_MS;
 use super::cluster::{Cluster, HOSTS, Running};
 use super::net::Random;
 use super::rt::SimRt;
-use crate::node::Answer;
+use crate::api::Answer;
 use bytes::Bytes;
 use openraft::AsyncRuntime;
 use quorate_engine::{Db, Keyspace, Reader, Run};
@@ -99,7 +99,7 @@ impl Client {
     }
 
     async fn submit_in(&self, db: u8, running: &Running, words: &[&str]) -> Option<Bytes> {
-        let answer = running.core.submit(command(db, words));
+        let answer = running.replica.submit(command(db, words));
         match SimRt::timeout(ANSWER_MAX, answer).await {
             // While replicas differ and no majority answers, nothing is written.
             Ok(Ok(Answer::Replies(replies))) if replies.starts_with(b"-MISCONF") => None,
@@ -130,7 +130,7 @@ impl Client {
     async fn read(&self, running: &Running) {
         let checks = &self.cluster.checks;
         let asked = checks.ask(false);
-        let value = match SimRt::timeout(ANSWER_MAX, running.core.read()).await {
+        let value = match SimRt::timeout(ANSWER_MAX, running.replica.read()).await {
             Ok(Ok(keyspace)) => counter(&keyspace),
             Ok(Err(_)) | Err(_) => return,
         };

@@ -5,12 +5,12 @@ use super::check::Checks;
 use super::env::SimEnv;
 use super::net::{Net, Random, SimTransport};
 use super::rt::{Process, SimRt};
-use crate::assembly::raft_config;
-use crate::bootstrap::guard::Guard;
-use crate::core::{Core, Joined, Settings, Storage};
-use crate::members::Start;
-use crate::node::{Failed, Role};
+use crate::api::{Failed, Joined, Role, Settings};
+use crate::membership::guard::Guard;
+use crate::membership::members::Start;
 use crate::proto as pb;
+use crate::replica::assembly::raft_config;
+use crate::replica::{Replica, Storage};
 use openraft::AsyncRuntime;
 use quorate_engine::{Db, Reader, SnapshotFacts};
 use quorate_store::{FakeDisk, Identity, Log, LogOptions, Snapshots, StoreError};
@@ -52,7 +52,7 @@ pub(crate) struct Running {
     pub(crate) name: String,
     pub(crate) node: u64,
     pub(crate) process: Process,
-    pub(crate) core: Core<SimEnv>,
+    pub(crate) replica: Replica<SimEnv>,
 }
 
 impl Cluster {
@@ -104,7 +104,7 @@ impl Cluster {
     /// The host whose replica leads the newest term, as far as its replica knows.
     pub(crate) fn leader(&self) -> Option<usize> {
         let leading = |at: usize| {
-            let status = self.running(at)?.core.status();
+            let status = self.running(at)?.replica.status();
             (status.role == Role::Leader).then_some((status.term, at))
         };
         (0..HOSTS).filter_map(leading).max().map(|(_, at)| at)
@@ -160,24 +160,25 @@ impl Cluster {
         let has_log = storage.recovered.last.is_some();
         process.enter(|| {
             drop(SimRt::spawn(async move {
-                let core = Core::start_with(env, settings, storage, effects, config).await;
+                let replica = Replica::start_with(env, settings, storage, effects, config).await;
                 // At once: bootstrap asks no later.
-                let forgot = core.as_ref().is_ok_and(|core| has_log && !core.is_initialized());
-                let _ = done.send((core, forgot));
+                let forgot =
+                    replica.as_ref().is_ok_and(|replica| has_log && !replica.is_initialized());
+                let _ = done.send((replica, forgot));
             }));
         });
         let started = started.await.map_err(|_| format!("n{at} died while it started"));
-        let (core, forgot) = started?;
-        let core = core.map_err(|error| format!("n{at} does not start: {error}"))?;
+        let (replica, forgot) = started?;
+        let replica = replica.map_err(|error| format!("n{at} does not start: {error}"))?;
         if forgot {
             return Err(format!("n{at} has a log and starts as if it belonged to no cluster"));
         }
         let name = Self::name(at);
         self.checks.note(&format!("{name} started"));
-        self.net.attach(&name, Arc::new(core.clone()), process.clone());
+        self.net.attach(&name, Arc::new(replica.clone()), process.clone());
         if let Some(host) = self.lock().get_mut(at) {
             let node = host.member.node;
-            host.running = Some(Running { name, node, process, core });
+            host.running = Some(Running { name, node, process, replica });
         }
         Ok(())
     }
@@ -285,7 +286,7 @@ impl Cluster {
         };
         while self.node_of(at) == who.node {
             if let Some(running) = self.leader().and_then(|at| self.running(at)) {
-                let join = running.core.join(who.clone(), true);
+                let join = running.replica.join(who.clone(), true);
                 // A leader that dies never answers.
                 let joined = SimRt::timeout(Duration::from_secs(10), join).await;
                 if matches!(joined, Ok(Joined::Voter)) {
@@ -304,7 +305,7 @@ impl Cluster {
         }
         let members = self.lock().iter().map(|host| host.member.clone()).collect();
         let first = self.running(0).ok_or("the first host does not run")?;
-        first.core.initialize(members).await?;
+        first.replica.initialize(members).await?;
         let this = self.clone();
         drop(SimRt::spawn(async move {
             loop {
@@ -321,7 +322,7 @@ impl Cluster {
     /// What holds something else than the others has stopped: a new node starts in its place.
     async fn replace_diverged(&self) -> Result<(), String> {
         for at in 0..HOSTS {
-            let failed = self.running(at).and_then(|it| it.core.shared.failure.get().cloned());
+            let failed = self.running(at).and_then(|it| it.replica.shared.failure.get().cloned());
             if let Some(Failed { why, diverged: true }) = failed {
                 self.checks.note(&format!("n{at} sets its directory aside: {why}"));
                 self.replace(at).await?;
@@ -336,11 +337,11 @@ impl Cluster {
     fn look(&self) {
         for at in 0..HOSTS {
             let Some(running) = self.running(at) else { continue };
-            let status = running.core.status();
+            let status = running.replica.status();
             if status.role == Role::Leader {
                 self.checks.leads(status.term, &running.name);
             }
-            if let Ok(keyspace) = running.core.shared.keyspace.try_read() {
+            if let Ok(keyspace) = running.replica.shared.keyspace.try_read() {
                 let (index, digest) = (keyspace.applied_index(), keyspace.digest());
                 self.checks.state(index, digest, &running.name);
             }
@@ -354,7 +355,7 @@ impl Cluster {
         self.net.set_rough(false);
         for at in 0..HOSTS {
             if let Some(running) = self.running(at)
-                && let Some(failed) = running.core.shared.failure.get()
+                && let Some(failed) = running.replica.shared.failure.get()
                 && !failed.diverged
             {
                 self.kill(at, false);
@@ -364,7 +365,7 @@ impl Cluster {
         for at in 0..HOSTS {
             let serving = async {
                 while let Some(running) = self.running(at) {
-                    if running.core.read().await.is_ok() {
+                    if running.replica.read().await.is_ok() {
                         return;
                     }
                     SimRt::sleep(LOOK).await;
@@ -381,7 +382,7 @@ impl Cluster {
         let mut contents = BTreeMap::new();
         for at in 0..HOSTS {
             let running = self.running(at).ok_or_else(|| format!("n{at} does not run"))?;
-            let keyspace = running.core.read().await;
+            let keyspace = running.replica.read().await;
             let keyspace = keyspace.map_err(|error| format!("n{at} does not read: {error:?}"))?;
             let reader = Reader { keyspace: &keyspace, db: Db(0), seed: 0, clock_ms: 0 };
             for key in self.checks.acknowledged() {
@@ -410,7 +411,9 @@ impl Cluster {
     fn compare_logs(&self) -> Result<(), String> {
         let logs: Vec<_> = (0..HOSTS)
             .filter_map(|at| self.running(at))
-            .map(|running| (running.core.status().applied_index, running.core.shared.log.clone()))
+            .map(|running| {
+                (running.replica.status().applied_index, running.replica.shared.log.clone())
+            })
             .collect();
         let end = logs.iter().map(|(applied, _)| *applied).min().unwrap_or(0) + 1;
         let purged = logs.iter().filter_map(|(_, log)| log.bounds().0).map(|id| id.index + 1).max();

@@ -8,8 +8,8 @@
 use super::cluster::{Cluster, HOSTS};
 use super::net::{Random, SimTransport};
 use super::rt::SimRt;
+use crate::peer::transport::{PeerId, Request, Transport, TransportError};
 use crate::proto as pb;
-use crate::transport::{PeerId, Request, Transport, TransportError};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use openraft::AsyncRuntime;
@@ -83,8 +83,9 @@ impl Cluster {
         loop {
             if let Some(running) = self.leader().and_then(|at| self.running(at)) {
                 let run = super::clients::command(db, &["SET", key, &"stone".repeat(20)]);
-                let answer = SimRt::timeout(Duration::from_secs(5), running.core.submit(run)).await;
-                if let Ok(Ok(crate::node::Answer::Replies(_))) = answer {
+                let answer =
+                    SimRt::timeout(Duration::from_secs(5), running.replica.submit(run)).await;
+                if let Ok(Ok(crate::api::Answer::Replies(_))) = answer {
                     return;
                 }
             }
@@ -99,8 +100,8 @@ impl Cluster {
         let ((db, key), bit) = (STONE, random.below(800));
         let flipped = async {
             // One that is behind may be given a snapshot, and the bit is whole again.
-            while running.core.read().await.is_err() {}
-            while !running.core.flip_bit(Db(db), key.as_bytes(), bit).await {
+            while running.replica.read().await.is_err() {}
+            while !running.replica.flip_bit(Db(db), key.as_bytes(), bit).await {
                 SimRt::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -149,7 +150,7 @@ impl Cluster {
         // A replica that reaches none of the others believes whoever is ahead of it: see `trust`.
         self.net.heal();
         let Some(running) = self.running(at) else { return Ok(()) };
-        if !running.core.shared.is_member(running.node) {
+        if !running.replica.shared.is_member(running.node) {
             // It is being let in, and takes whoever does that.
             return Ok(());
         }
@@ -158,7 +159,7 @@ impl Cluster {
         let transport = SimTransport { net: self.net.clone(), address: "x".to_owned() };
         let to = PeerId { node: running.node, address: host.clone() };
         let member = (0..HOSTS).filter(|other| *other != at).find_map(|at| self.running(at));
-        let status = running.core.status();
+        let status = running.replica.status();
         let (term, last) = (status.term, status.last_log_index);
         let stranger = self.envelope(0xbad, running.node);
         let known = self.envelope(member.map_or(0xbad, |it| it.node), running.node);

@@ -6,7 +6,7 @@ use super::damage::{End, FOUND_MAX, damage_end, lose_log};
 use super::net::Random;
 use super::rt::SimRt;
 use super::{Faults, check::Checks, clients};
-use crate::node::Answer;
+use crate::api::Answer;
 use openraft::AsyncRuntime;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const SERVE_MAX: Duration = Duration::from_secs(15);
 /// Whether a write was acknowledged.
 async fn set(running: &Running, key: &str) -> bool {
     let run = clients::command(0, &["SET", key, "v"]);
-    let answer = SimRt::timeout(SERVE_MAX, running.core.submit(run)).await;
+    let answer = SimRt::timeout(SERVE_MAX, running.replica.submit(run)).await;
     matches!(answer, Ok(Ok(Answer::Replies(replies))) if &replies[..] == b"+OK\r\n")
 }
 
@@ -149,8 +149,8 @@ fn an_older_copy_of_a_directory_is_not_listened_to() {
             cluster.start(0).await?;
             let node = cluster.node_of(0);
             let known = |at: usize| {
-                let core = cluster.running(at).expect("it runs").core;
-                let known = core.shared.guard.members().start_of(node);
+                let replica = cluster.running(at).expect("it runs").replica;
+                let known = replica.shared.guard.members().start_of(node);
                 known.incarnation
             };
             while known(1) < 2 || known(2) < 2 {
@@ -162,8 +162,8 @@ fn an_older_copy_of_a_directory_is_not_listened_to() {
             cluster.start(0).await?;
             SimRt::sleep(SERVE_MAX).await;
             let refused = |at: usize| {
-                let core = cluster.running(at).expect("it runs").core;
-                core.shared.guard.last_refusal(node)
+                let replica = cluster.running(at).expect("it runs").replica;
+                replica.shared.guard.last_refusal(node)
             };
             let why = refused(1).or(refused(2)).ok_or("n0 is listened to")?;
             assert!(why.contains("an older copy") && why.contains("move"), "{why}");
@@ -200,10 +200,10 @@ fn without_a_majority_writes_stop() {
         let (differs, away) = ((leads + 1) % 3, (leads + 2) % 3);
         let leader = cluster.running(leads).ok_or("it leads")?;
         let follower = cluster.running(differs).ok_or("it follows")?;
-        while follower.core.read().await.is_err() {}
+        while follower.replica.read().await.is_err() {}
         cluster.kill(away, false);
-        assert!(follower.core.flip_bit(quorate_engine::Db(5), b"stone", 3).await);
-        let divided = || leader.core.shared.comparing.is_divided();
+        assert!(follower.replica.flip_bit(quorate_engine::Db(5), b"stone", 3).await);
+        let divided = || leader.replica.shared.comparing.is_divided();
         let found = async {
             while !divided() {
                 SimRt::sleep(Duration::from_millis(20)).await;
@@ -237,8 +237,10 @@ fn forged_messages_have_no_effect() {
         for at in 0..3 {
             cluster.forge(&mut Random::new(7), at).await?;
         }
-        let terms: Vec<u64> =
-            (0..3).filter_map(|at| cluster.running(at)).map(|it| it.core.status().term).collect();
+        let terms: Vec<u64> = (0..3)
+            .filter_map(|at| cluster.running(at))
+            .map(|it| it.replica.status().term)
+            .collect();
         assert!(terms.iter().all(|term| *term < 5), "{terms:?}");
         write(&cluster, 1, 5).await;
         cluster.heal().await?;

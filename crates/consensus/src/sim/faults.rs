@@ -158,7 +158,7 @@ fn isolate(cluster: &Cluster, random: &mut Random, at: usize) {
 
 async fn hand_over(cluster: &Cluster, at: usize) {
     if let Some(running) = cluster.running(at) {
-        let result = running.core.hand_over(None).await;
+        let result = running.replica.hand_over(None).await;
         cluster.checks.note(&format!("{} hands over: {result:?}", running.name));
     }
 }
@@ -168,7 +168,7 @@ fn snapshot(cluster: &Cluster, at: usize) {
         cluster.checks.note(&format!("{} asked for a snapshot", running.name));
         let checks = cluster.checks.clone();
         drop(SimRt::spawn(async move {
-            let made = running.core.snapshot().await;
+            let made = running.replica.snapshot().await;
             checks.note(&format!("{} has a snapshot: {made:?}", running.name));
         }));
     }

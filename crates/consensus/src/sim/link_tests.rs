@@ -5,7 +5,7 @@ use super::check::Checks;
 use super::clients::command;
 use super::cluster::{Cluster, HOSTS};
 use super::rt::SimRt;
-use crate::node::Answer;
+use crate::api::Answer;
 use openraft::AsyncRuntime;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,8 @@ fn leader(cluster: &Cluster) -> usize {
 
 /// Sets a key through a host; whether it was done.
 async fn set(cluster: &Cluster, at: usize, key: &str, value: &str) -> bool {
-    let core = cluster.running(at).expect("it runs").core;
-    matches!(core.submit(command(0, &["SET", key, value])).await, Ok(Answer::Replies(_)))
+    let replica = cluster.running(at).expect("it runs").replica;
+    matches!(replica.submit(command(0, &["SET", key, value])).await, Ok(Answer::Replies(_)))
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_value_that_takes_many_seconds_is_written_in_one_office() {
     SimRt::with_seed(1).block_on(async {
         let cluster = founded(1).await;
         let at = leader(&cluster);
-        let term = cluster.running(at).expect("it runs").core.status().term;
+        let term = cluster.running(at).expect("it runs").replica.status().term;
         // 800 KB at 200 KB/s: longer than a stream may be silent.
         cluster.net.set_width(200);
         let value = "v".repeat(800_000);
@@ -47,8 +47,9 @@ fn a_value_that_takes_many_seconds_is_written_in_one_office() {
         cluster.start(behind).await.expect("it starts");
         let fetched = async {
             loop {
-                let shown =
-                    |at: usize| cluster.running(at).expect("it runs").core.status().applied_index;
+                let shown = |at: usize| {
+                    cluster.running(at).expect("it runs").replica.status().applied_index
+                };
                 if shown(behind) == shown(at) {
                     return;
                 }
@@ -56,7 +57,7 @@ fn a_value_that_takes_many_seconds_is_written_in_one_office() {
             }
         };
         SimRt::timeout(LIMIT, fetched).await.expect("it catches up");
-        let now = cluster.running(at).expect("it runs").core.status().term;
+        let now = cluster.running(at).expect("it runs").replica.status().term;
         assert_eq!((leader(&cluster), now), (at, term));
         cluster.net.set_width(0);
         cluster.judge().await.expect("all agree");

@@ -16,13 +16,13 @@ mod damage_tests;
 mod env;
 mod faults;
 #[cfg(test)]
+mod leadership_tests;
+#[cfg(test)]
 mod link_tests;
 mod net;
-#[cfg(test)]
-mod office_tests;
 pub(crate) mod rt;
 #[cfg(test)]
-mod saving_tests;
+mod snapshot_tests;
 #[cfg(test)]
 mod space_tests;
 #[cfg(test)]

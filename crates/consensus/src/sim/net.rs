@@ -2,8 +2,8 @@
 //! streams keep their order until they break. A killed process breaks what it held.
 
 use super::rt::{Process, SimRt};
+use crate::peer::transport::{PeerId, Request, Response, Service, Transport, TransportError};
 use crate::proto as pb;
-use crate::transport::{PeerId, Request, Response, Service, Transport, TransportError};
 use futures::future::{BoxFuture, Either, select};
 use futures::stream::{self, BoxStream, StreamExt};
 use openraft::AsyncRuntime;

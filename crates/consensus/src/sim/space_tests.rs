@@ -2,7 +2,7 @@
 
 use super::cluster::Cluster;
 use super::rt::SimRt;
-use super::saving_tests::{founded, set, used};
+use super::snapshot_tests::{founded, set, used};
 use openraft::AsyncRuntime;
 use std::time::Duration;
 
@@ -58,10 +58,10 @@ fn a_month_of_snapshots_leaves_little_behind() {
         let mut most = 0;
         for day in 0..31 {
             set(&leader, "key", 100 + day).await;
-            leader.core.snapshot().await.expect("nothing is in its way");
+            leader.replica.snapshot().await.expect("nothing is in its way");
             // Time for the housekeeper to look; a day of heartbeats would show nothing more.
             SimRt::sleep(Duration::from_mins(1)).await;
-            most = most.max(leader.core.status().log_disk_bytes);
+            most = most.max(leader.replica.status().log_disk_bytes);
         }
         // A quarter of what is logged between two snapshots, and two segments; one more until the
         // housekeeper has looked.

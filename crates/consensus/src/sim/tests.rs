@@ -4,10 +4,10 @@ use super::cluster::Cluster;
 use super::env::SimEnv;
 use super::rt::SimRt;
 use super::{Faults, run};
-use crate::assembly::{Parts, assemble};
-use crate::log::Storage;
-use crate::machine::Machine;
-use crate::raft::Types;
+use crate::raft::log_storage::Storage;
+use crate::raft::state_machine::StateMachine;
+use crate::raft::types::Types;
+use crate::replica::assembly::{Parts, assemble};
 use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::{AsyncRuntime, StorageError};
 use tokio::sync::mpsc;
@@ -34,10 +34,10 @@ fn the_same_seed_gives_the_same_trace() {
 /// carries snapshots from one to another.
 struct Fresh;
 
-impl StoreBuilder<Types<SimRt>, Storage<SimEnv>, Machine<SimEnv>> for Fresh {
+impl StoreBuilder<Types<SimRt>, Storage<SimEnv>, StateMachine<SimEnv>> for Fresh {
     async fn build(
         &self,
-    ) -> Result<((), Storage<SimEnv>, Machine<SimEnv>), StorageError<Types<SimRt>>> {
+    ) -> Result<((), Storage<SimEnv>, StateMachine<SimEnv>), StorageError<Types<SimRt>>> {
         let (env, disk, settings) = Cluster::lone(1).expect("nothing runs on a new host");
         let storage = Cluster::open(disk).expect("an empty disk opens");
         let (effects, _nobody) = mpsc::unbounded_channel();

@@ -1,0 +1,300 @@
+//! The words that this crate shares with the server, and its parts with each other: what a replica
+//! is told, what it answers, what it shows. Plain data; nothing here does anything.
+
+use crate::membership::guard::Guard;
+use crate::proto as pb;
+use bytes::Bytes;
+use quorate_engine::Refusal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Greatest feature level this build supports.
+pub(crate) const MAX_LEVEL: u64 = 1;
+
+/// How a replica is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Data directory.
+    pub dir: PathBuf,
+    /// Where peers reach this process.
+    pub peer_bind: SocketAddr,
+    /// The entry of `peers` that is this replica, `host:port`; its stable name.
+    pub peer_address: String,
+    /// Where clients reach this replica, told to peers (`raft_leader`, redirects).
+    pub resp_address: String,
+    /// The static peer list, the same on every replica; one entry or empty: a cluster of one.
+    pub peers: Vec<String>,
+    /// Shared secret of the peer port (HMAC-free bearer, compared in constant time), if set.
+    pub peer_secret: Option<String>,
+    /// Heartbeat interval (default 75 ms).
+    pub heartbeat: Duration,
+    /// Election time-out, least (default 250 ms).
+    pub election_min: Duration,
+    /// Election time-out, most (default 400 ms).
+    pub election_max: Duration,
+    /// How long a write that was definitely not appended is held and re-routed (default 2 s).
+    pub write_timeout: Duration,
+    /// Log bytes after which a snapshot is taken (default 512 MiB; an eighth of the disk at most),
+    /// or as many as the newest snapshot has, if that is more.
+    pub snapshot_log_bytes: u64,
+    /// Age of the newest snapshot at which one is taken if anything changed (default a day; zero:
+    /// never).
+    pub snapshot_age: Duration,
+    /// Bytes of one log segment, at most (default 64 MiB; a sixty-fourth of the disk at most).
+    pub segment_bytes: u64,
+    /// Free bytes on the disk below which writes are refused (default 256 MiB; an eighth of the
+    /// disk at most); two segments at least.
+    pub reserve_bytes: u64,
+    /// False only with `--unsafe-no-fsync`.
+    pub fsync: bool,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub enum Answer {
+    /// Applied (or refused command by command): the replies of all its commands, encoded, in order.
+    Replies(Bytes),
+    /// Definitely not appended; nothing happened.
+    NotApplied(NotApplied),
+    /// Appended or on its way to the leader, and then the leadership, the time or this process ran
+    /// out: it may or may not be applied.
+    Uncertain,
+}
+
+/// Why a run was definitely not applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotApplied {
+    /// No leader was found within the write time-out.
+    NoLeader,
+    /// The state is not loaded yet.
+    Loading,
+    /// Refused by the leader before it was logged.
+    Refused(Refusal),
+    /// Too many bytes wait already.
+    Overloaded,
+    /// The process is stopping.
+    Stopping,
+}
+
+/// Why a linearizable read cannot be answered now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// No quorum confirmed a read index in time.
+    NoQuorum,
+    /// The state is not loaded yet.
+    Loading,
+    /// The process is stopping.
+    Stopping,
+}
+
+/// Why a replica does not start; the text says what to do.
+#[derive(Debug)]
+pub struct StartError(pub String);
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Why a replica cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// What happened, and what to do.
+    pub why: String,
+    /// It holds something else than the other replicas: its directory is to be set aside
+    /// ([`set_aside`](quorate_store::set_aside)) before it starts again, as a new node.
+    pub diverged: bool,
+}
+
+impl From<String> for Failed {
+    fn from(why: String) -> Self {
+        Self { why, diverged: false }
+    }
+}
+
+/// A replica's office.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Role {
+    /// Leader.
+    Leader,
+    /// Candidate.
+    Candidate,
+    /// Follower.
+    #[default]
+    Follower,
+    /// Learner: replicates, has no vote yet.
+    Learner,
+}
+
+/// One member as this replica sees it.
+#[derive(Clone, Debug, Default)]
+pub struct MemberStatus {
+    /// Node id.
+    pub node: u64,
+    /// RESP address.
+    pub resp_address: String,
+    /// Peer address.
+    pub peer_address: String,
+    /// Whether it votes.
+    pub voter: bool,
+    /// On the leader: last index known to be on its disk.
+    pub matched: Option<u64>,
+    /// On the leader: whether it answered within the last election time-out.
+    pub live: bool,
+}
+
+/// How far loading the state at a start has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loading {
+    /// Unix seconds at which it began.
+    pub since_s: u64,
+    /// Bytes to be read, about.
+    pub total: u64,
+    /// Bytes read.
+    pub done: u64,
+}
+
+/// Figures for INFO, ROLE, WAIT and metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Cluster id, 32 hexadecimal digits; empty before bootstrap.
+    pub cluster: String,
+    /// Node id.
+    pub node: u64,
+    /// Incarnation.
+    pub incarnation: u64,
+    /// Office.
+    pub role: Role,
+    /// Term.
+    pub term: u64,
+    /// RESP address of the leader, if it was heard lately.
+    pub leader: Option<String>,
+    /// Whether this replica leads and a quorum answered lately, or follows a leader heard of
+    /// lately.
+    pub healthy: bool,
+    /// Last entry in the log.
+    pub last_log_index: u64,
+    /// Last committed.
+    pub commit_index: u64,
+    /// Last applied.
+    pub applied_index: u64,
+    /// Last snapshot.
+    pub snapshot_index: u64,
+    /// Last purged.
+    pub purged_index: u64,
+    /// Members.
+    pub members: Vec<MemberStatus>,
+    /// Digest of the applied state.
+    pub state_digest: u64,
+    /// On the leader: the last entry after which all replicas that answered held the same.
+    pub agreed_index: u64,
+    /// On the leader: replicas hold different states and no majority agrees, so that writes are
+    /// refused.
+    pub divided: bool,
+    /// Cluster time of the applied state, Unix milliseconds.
+    pub cluster_time_ms: u64,
+    /// Entries proposed here, and commands in them.
+    pub proposed: (u64, u64),
+    /// Rounds of the read gate, and reads they released.
+    pub read_rounds: (u64, u64),
+    /// Greatest lateness of a heartbeat sent by this leader, milliseconds.
+    pub heartbeat_late_ms_max: u64,
+    /// Log bytes on disk.
+    pub log_bytes: u64,
+    /// What the log's files take of the disk, what is not written yet included.
+    pub log_disk_bytes: u64,
+    /// `fdatasync` calls, median and 99th percentile in microseconds.
+    pub fsync: (u64, u64, u64),
+    /// Whether writes are refused because the disk is full.
+    pub disk_full: bool,
+    /// The snapshot that is being taken, and the last one.
+    pub saving: SavingStatus,
+    /// How far loading has come, while it goes on.
+    pub loading: Option<Loading>,
+    /// Keys in the snapshot that was loaded at the start.
+    pub loaded_keys: u64,
+    /// Keys removed because their deadline was past, while this process runs.
+    pub expired_keys: u64,
+    /// Bytes of memory that the log's newest entries take.
+    pub log_cached_bytes: u64,
+}
+
+/// What a replica is told at its start.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The cluster.
+    pub(crate) cluster: u128,
+    /// This replica: node id and addresses, as they stand in the membership.
+    pub(crate) me: pb::Member,
+    /// Which start this is, and what is known of the peers'.
+    pub(crate) guard: Arc<Guard>,
+    /// Heartbeat interval.
+    pub(crate) heartbeat: Duration,
+    /// Election time-out, least.
+    pub(crate) election_min: Duration,
+    /// Election time-out, most.
+    pub(crate) election_max: Duration,
+    /// How long a write that was definitely not appended is held and re-routed.
+    pub(crate) write_timeout: Duration,
+    /// Log bytes after which a snapshot is taken.
+    pub(crate) snapshot_log_bytes: u64,
+    /// Age of the newest snapshot at which one is taken if anything changed; zero: never.
+    pub(crate) snapshot_age: Duration,
+}
+
+/// A member and whether it votes.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    /// Who.
+    pub(crate) member: pb::Member,
+    /// Whether it votes.
+    pub(crate) voter: bool,
+}
+
+/// What became of a request to join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// It is a voter now (or was already).
+    Voter,
+    /// This replica does not lead; the leader, if known.
+    NotLeader(Option<u64>),
+    /// Refused, or not now; says why.
+    Refused(String),
+}
+
+/// Whether a node that stops makes a snapshot of its own, so that stock Redis opens its directory
+/// and shows exactly its state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LastSnapshot {
+    /// No.
+    Never,
+    /// If there is something in the log that Redis would replay differently.
+    #[default]
+    IfInexact,
+    /// Yes.
+    Always,
+}
+
+/// Snapshots as `INFO` shows them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SavingStatus {
+    /// The one that is being taken: for how long, keys written, all its keys.
+    pub running: Option<(Duration, u64, u64)>,
+    /// Whether the last one failed.
+    pub failed: bool,
+    /// Taken by this process.
+    pub saves: u64,
+    /// How many failed since the last one.
+    pub failures: u64,
+    /// How long the last one took, in this process.
+    pub took: Option<Duration>,
+    /// When the newest was taken, Unix seconds; 0: never.
+    pub newest_at: u64,
+    /// Changes since then.
+    pub changes: u64,
+}

@@ -1,0 +1,110 @@
+//! Handing leadership over: because an operator asks, because this replica stops, or because its
+//! disk is full and another's is not.
+
+use crate::env::Env;
+use crate::leadership::SILENCE;
+use crate::lock::lock;
+use crate::replica::Replica;
+use crate::shared::Shared;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long a hand-over is waited for.
+const HAND_OVER_MAX: Duration = Duration::from_secs(2);
+/// After one for want of space has failed, writes are refused for so long before the next.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Where a hand-over for want of space stands.
+#[derive(Debug, Default)]
+pub(crate) struct Leaving(Mutex<Attempt>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Attempt {
+    running: bool,
+    /// When the last one failed, monotonic.
+    failed: Option<Duration>,
+}
+
+impl<E: Env> Replica<E> {
+    /// Hands leadership to the voter whose client or peer address is `to`, or to the one that is
+    /// most up to date, if this replica leads and such a voter answers. Without a name, one that
+    /// has space on its disk comes first.
+    pub(crate) async fn hand_over(&self, to: Option<&str>) -> Result<(), String> {
+        if !self.shared.leads() {
+            return Err("this replica does not lead".to_owned());
+        }
+        let links = &self.shared.links;
+        let heir =
+            self.heirs(to).into_iter().max_by_key(|(node, at)| (links.has_space(*node), *at));
+        let (heir, _) = heir.ok_or_else(|| match to {
+            None => "no other voter answers".to_owned(),
+            Some(to) => format!("no other voter answers at {to}"),
+        })?;
+        let asked = self.raft().trigger().transfer_leader(heir).await;
+        asked.map_err(|error| error.to_string())?;
+        let me = self.shared.settings.me.node;
+        let gone = async {
+            while self.leader().is_none_or(|leader| leader == me) {
+                E::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let done = E::within(HAND_OVER_MAX, gone).await;
+        done.ok_or_else(|| "no other replica has taken over in time".to_owned())
+    }
+
+    /// The other voters that answer, or the one at this address: node, and how much of the log it
+    /// has.
+    fn heirs(&self, to: Option<&str>) -> Vec<(u64, Option<u64>)> {
+        let metrics = self.metrics();
+        let me = self.shared.settings.me.node;
+        // As for a leader: a busy machine is no reason to refuse.
+        let live_within = self.shared.settings.election_max * SILENCE;
+        let matched = |node: u64| metrics.replication.as_ref()?.get(&node)?.map(|id| id.index);
+        let is_at = |node: u64, to: &str| {
+            let peer = metrics.membership_config.get_node(&node);
+            peer.is_some_and(|peer| to == peer.resp_address || to == peer.peer_address)
+        };
+        metrics
+            .membership_config
+            .voter_ids()
+            .filter(|node| *node != me)
+            .filter(|node| to.is_none_or(|to| is_at(*node, to)))
+            .filter(|node| Self::silence(&metrics, *node).is_some_and(|age| age < live_within))
+            .map(|node| (node, matched(node)))
+            .collect()
+    }
+}
+
+impl<E: Env> Shared<E> {
+    /// Whether this leader, whose disk is full, hands over, because that of another voter is not;
+    /// begins to, if so. Nothing is sealed meanwhile: what waits goes to the next leader.
+    pub(crate) fn leaves_for_space(self: &Arc<Self>) -> bool {
+        if !self.leads() {
+            return false;
+        }
+        let now = self.env.elapsed();
+        let mut attempt = lock(&self.leaving.0);
+        if attempt.running {
+            return true;
+        }
+        if attempt.failed.is_some_and(|at| now < at.saturating_add(RETRY_AFTER)) {
+            return false;
+        }
+        let Some(replica) = Replica::of(self) else { return false };
+        if !replica.heirs(None).iter().any(|(node, _)| self.links.has_space(*node)) {
+            return false;
+        }
+        attempt.running = true;
+        drop(attempt);
+        tracing::warn!("the disk is full: handing over to a replica that has space");
+        E::spawn(async move {
+            let outcome = replica.hand_over(None).await;
+            let failed = outcome.is_err().then(|| replica.shared.env.elapsed());
+            *lock(&replica.shared.leaving.0) = Attempt { running: false, failed };
+            if let Err(why) = outcome {
+                tracing::warn!(why, "leadership is not handed over");
+            }
+        });
+        true
+    }
+}

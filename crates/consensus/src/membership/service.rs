@@ -1,0 +1,124 @@
+//! Answering: Hello, Adopt and Join here, everything else by the replica once there is one.
+
+use super::guard::{Needs, cluster_bytes, founder_of, parse_cluster};
+use super::{Bootstrap, Ground, Started};
+use crate::api::Joined;
+use crate::peer::transport::{Request, Response, Service, TransportError};
+use crate::proto as pb;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+
+impl<G: Ground> Bootstrap<G> {
+    fn running(&self) -> Result<G::Replica, String> {
+        let replica = self.replica.borrow().clone();
+        replica.ok_or_else(|| format!("{} belongs to no cluster yet", self.local.me.name))
+    }
+
+    fn hello(&self, request: &pb::HelloRequest) -> Result<pb::HelloResponse, String> {
+        self.guard.check(self.cluster(), request.envelope.as_ref(), Needs::Stranger)?;
+        let name = &self.local.me.name;
+        if request.me.as_ref().is_some_and(|member| member.name == *name) {
+            return Err(format!("it calls itself {name}, and so does the node it has reached"));
+        }
+        let replica = self.replica.borrow().clone();
+        Ok(pb::HelloResponse {
+            me: Some(self.local.me.clone()),
+            cluster: cluster_bytes(self.cluster()),
+            initialized: replica.as_ref().is_some_and(Started::is_initialized),
+            leader: replica.as_ref().and_then(Started::leader).unwrap_or(0),
+            peers: self.local.peers.clone(),
+        })
+    }
+
+    /// Takes the founder's cluster id for ours. Answers when it is on disk and the replica runs, so
+    /// that the founder's first call for votes finds somebody.
+    async fn adopt(&self, request: pb::AdoptRequest) -> Result<pb::AdoptResponse, String> {
+        self.guard.check(self.cluster(), request.envelope.as_ref(), Needs::Stranger)?;
+        let from = request.envelope.map_or(0, |envelope| envelope.from);
+        let (me, members) = (&self.local.me, request.members);
+        let cluster = parse_cluster(&request.cluster)?.ok_or("an adoption without a cluster id")?;
+        let listed = |member: &pb::Member| self.local.peers.contains(&member.name);
+        if members.len() != self.local.peers.len() || !members.iter().all(listed) {
+            return Err(format!("the founder's list of peers is not {}'s", me.name));
+        }
+        let is_me = |it: &pb::Member| it.node == me.node && it.name == me.name;
+        if request.to != me.node || !members.iter().any(is_me) {
+            return Err(format!("{} is node {}: ask again", me.name, me.node));
+        }
+        if founder_of(cluster) != from || !members.iter().any(|member| member.node == from) {
+            return Err(format!("cluster {cluster:032x} was not drawn by node {from}"));
+        }
+        self.keep(cluster)?;
+        self.adopted.notify_one();
+        let mut replica = self.replica.subscribe();
+        replica.wait_for(Option::is_some).await.map_err(|_| "stopping")?;
+        Ok(pb::AdoptResponse { adopted: true })
+    }
+
+    async fn join(&self, request: pb::JoinRequest) -> Result<pb::JoinResponse, String> {
+        self.guard.check(self.cluster(), request.envelope.as_ref(), Needs::Member)?;
+        let from = request.envelope.map_or(0, |envelope| envelope.from);
+        let who = request.me.filter(|member| member.node == from && from != 0);
+        let who = who.ok_or("a replica can only ask for itself")?;
+        let replica = self.running()?;
+        let known = replica.members().iter().any(|seat| seat.member.name == who.name);
+        if !known && !self.local.peers.contains(&who.name) {
+            return Err(format!(
+                "{} is not in the list of peers of {}",
+                who.name, self.local.me.name
+            ));
+        }
+        tracing::debug!("{} (node {from}) asks to join", who.name);
+        let cluster = cluster_bytes(self.cluster());
+        let answer = pb::JoinResponse { cluster, leader: self.local.me.node, ..Default::default() };
+        let name = who.name.clone();
+        Ok(match replica.join(who, request.replace_same_name).await {
+            Joined::Voter => {
+                tracing::info!("{name} votes as node {from}");
+                pb::JoinResponse { joined: true, ..answer }
+            }
+            Joined::NotLeader(leader) => pb::JoinResponse {
+                leader: leader.unwrap_or(0),
+                reason: "it does not lead any more".to_owned(),
+                ..answer
+            },
+            Joined::Refused(reason) => pb::JoinResponse { reason, ..answer },
+        })
+    }
+}
+
+impl<G: Ground> Service for Bootstrap<G> {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, String>> {
+        async move {
+            match request {
+                Request::Hello(request) => self.hello(&request).map(Response::Hello),
+                Request::Adopt(request) => self.adopt(request).await.map(Response::Adopt),
+                Request::Join(request) => self.join(request).await.map(Response::Join),
+                other => self.running()?.call(other).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn append_stream(
+        &self,
+        input: BoxStream<'static, Result<pb::AppendRequest, TransportError>>,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::AppendResponse>, String>> {
+        async move { self.running()?.append_stream(input).await }.boxed()
+    }
+
+    fn forward_stream(
+        &self,
+        input: BoxStream<'static, Result<pb::ForwardRequest, TransportError>>,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, String>> {
+        async move { self.running()?.forward_stream(input).await }.boxed()
+    }
+
+    fn snapshot(
+        &self,
+        input: BoxStream<'static, Result<pb::SnapshotChunk, TransportError>>,
+    ) -> BoxFuture<'_, Result<pb::SnapshotResponse, String>> {
+        async move { self.running()?.snapshot(input).await }.boxed()
+    }
+}

@@ -1,0 +1,202 @@
+//! What a peer may have this replica do: the checks that come before openraft sees a message.
+//!
+//! The envelope was checked by the guard. Here it is asked whether the sender is a member, whether
+//! a term rises by a believable step, and whether what the leader sends contradicts what this
+//! replica has applied. openraft trusts all three: it takes every index at or below the committed
+//! one for matching, so two logs that differ there would never be noticed.
+
+use crate::env::{Check, Env};
+use crate::lock::lock;
+use crate::membership::guard::Needs;
+use crate::peer::transport::{PeerId, Request, Response};
+use crate::proto as pb;
+use crate::raft::network::call;
+use crate::shared::Shared;
+use futures::future::join_all;
+use openraft::async_runtime::WatchReceiver;
+use quorate_store::LogId;
+use std::time::Duration;
+
+/// A term rises by at most so much at once: more elections than a cluster has in days. A forged or
+/// damaged one near the end of all numbers would leave no term to elect a leader in.
+const TERM_STEP_MAX: u64 = 1 << 20;
+/// How long members may take to say whether they know a node.
+const VOUCH_MAX: Duration = Duration::from_secs(1);
+/// A node that no member knows is not asked about again for so long.
+const STRANGE_FOR: Duration = Duration::from_secs(1);
+/// Nodes that are remembered as strange.
+const STRANGERS_MAX: usize = 64;
+
+fn id(id: &pb::LogId) -> LogId {
+    LogId { term: id.term, index: id.index }
+}
+
+/// The greatest entry that the sender of an append shows to have.
+fn shown(request: &pb::AppendRequest) -> Option<LogId> {
+    let entry = request.entries.last().map(|entry| LogId { term: entry.term, index: entry.index });
+    let ids = [request.prev, request.committed, request.last];
+    ids.iter().flatten().map(id).chain(entry).max()
+}
+
+impl<E: Env> Shared<E> {
+    /// Refuses a message that is not for this replica, or not from a replica that may speak. Gives
+    /// its sender.
+    pub(crate) fn check(&self, envelope: Option<&pb::Envelope>) -> Result<u64, String> {
+        self.guard.check(Some(self.settings.cluster), envelope, Needs::Member)?;
+        let Some(envelope) = envelope else { return Err("no envelope".to_owned()) };
+        let mut heard = lock(&self.heard);
+        let peer = heard.entry(envelope.from).or_default();
+        if envelope.start != peer.start || envelope.incarnation > peer.incarnation {
+            // It has started again and counts its streams from the beginning.
+            (peer.incarnation, peer.start) = (envelope.incarnation, envelope.start);
+            peer.stream = 0;
+        }
+        Ok(envelope.from)
+    }
+
+    /// Whether a node is a member as far as this replica's log knows.
+    pub(crate) fn is_member(&self, node: u64) -> bool {
+        if lock(&self.membership).membership().get_node(&node).is_some() {
+            return true;
+        }
+        let Some(raft) = self.raft() else { return false };
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.membership().get_node(&node).is_some()
+    }
+
+    /// The members, as far as this replica has applied, without itself.
+    fn others(&self) -> Vec<PeerId> {
+        let membership = lock(&self.membership);
+        let nodes = membership.membership().nodes();
+        nodes
+            .filter(|(node, _)| **node != self.settings.me.node)
+            .map(|(node, peer)| PeerId { node: *node, address: peer.peer_address.clone() })
+            .collect()
+    }
+
+    /// Refuses whoever is no member. A replica that was away may not know a newer member: then the
+    /// members it knows are asked. Only if none of them answers, a log that is ahead of ours
+    /// counts: the node is then needed to go on at all.
+    pub(crate) async fn trust(&self, from: u64, ahead: Option<LogId>) -> Result<(), String> {
+        if self.is_member(from) {
+            return Ok(());
+        }
+        let others = self.others();
+        // Without a membership this replica is new, and takes whoever has let it in.
+        if others.is_empty() {
+            return Ok(());
+        }
+        let now = self.env.elapsed();
+        let stranger = || format!("node {from} is no member of this cluster");
+        if lock(&self.strangers).get(&from).is_some_and(|since| *since + STRANGE_FOR > now) {
+            return Err(stranger());
+        }
+        let asked = join_all(others.iter().map(|member| self.ask_about(member, from))).await;
+        let answers: Vec<bool> = asked.into_iter().flatten().collect();
+        let none_answers = answers.is_empty();
+        let (_, last) = self.log.bounds();
+        if answers.contains(&true) || (none_answers && ahead > last) {
+            tracing::info!(from, none_answers, "a node that is not in our membership is trusted");
+            return Ok(());
+        }
+        let mut strangers = lock(&self.strangers);
+        strangers.retain(|_, since| *since + STRANGE_FOR > now);
+        if strangers.len() < STRANGERS_MAX {
+            strangers.insert(from, now);
+        }
+        tracing::warn!(from, "refused a node that is no member");
+        Err(stranger())
+    }
+
+    async fn ask_about(&self, member: &PeerId, node: u64) -> Option<bool> {
+        let envelope = Some(self.envelope(member.node));
+        let request = Request::Vouch(pb::VouchRequest { envelope, node });
+        match call(self, member, request, VOUCH_MAX).await {
+            Ok(Response::Vouch(answer)) => Some(answer.member),
+            _ => None,
+        }
+    }
+
+    /// Answers whether a node is a member.
+    pub(crate) fn serve_vouch(&self, request: &pb::VouchRequest) -> Result<Response, String> {
+        self.check(request.envelope.as_ref())?;
+        Ok(Response::Vouch(pb::VouchResponse { member: self.is_member(request.node) }))
+    }
+
+    /// Refuses a term that cannot be.
+    pub(crate) fn check_term(&self, vote: Option<&pb::Vote>) -> Result<(), String> {
+        let Some(known) = self.log.vote() else { return Ok(()) };
+        let term = vote.map_or(0, |vote| vote.term);
+        if term <= known.term.saturating_add(TERM_STEP_MAX) {
+            return Ok(());
+        }
+        tracing::warn!(term, known = known.term, "refused a term that is far beyond ours");
+        Err(format!("term {term} is more than {TERM_STEP_MAX} beyond {}", known.term))
+    }
+
+    /// A heartbeat, or the first append of a stream: whether its sender may send it.
+    pub(crate) async fn check_leader(&self, request: &pb::AppendRequest) -> Result<(), String> {
+        let from = self.check(request.envelope.as_ref())?;
+        self.trust(from, shown(request)).await?;
+        self.check_append(request)
+    }
+
+    /// Any append: whether it may be given to Raft. One that contradicts what is applied here ends
+    /// this replica: nobody can say which of the two is right but the majority, and the leader has
+    /// it behind it.
+    pub(crate) fn check_append(&self, request: &pb::AppendRequest) -> Result<(), String> {
+        let term = request.vote.map_or(0, |vote| vote.term);
+        match self.log.vote().map(|known| known.term) {
+            // A leader of the past; Raft tells it so.
+            Some(known) if term < known => return Ok(()),
+            Some(known) if term > known => self.check_term(request.vote.as_ref())?,
+            _ => {}
+        }
+        match self.contradiction(term, request) {
+            Some(what) if !self.env.skips(Check::Contradiction) => {
+                self.failure.diverge(what.clone());
+                Err(what)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn contradiction(&self, term: u64, request: &pb::AppendRequest) -> Option<String> {
+        let applied = self.applied.id();
+        // A leader's log holds everything that was committed before its term.
+        let last = request.last.filter(|last| last.term == term);
+        if let Some(last) = last.filter(|last| applied.term < term && last.index <= applied.index) {
+            return Some(format!(
+                "entry {} of term {} is applied here, and the log of the leader of term {term} \
+                 ends at entry {}",
+                applied.index, applied.term, last.index
+            ));
+        }
+        let entries = request.entries.iter();
+        let entries = entries.map(|entry| LogId { term: entry.term, index: entry.index });
+        request.prev.iter().map(id).chain(entries).find_map(|theirs| {
+            let ours = self.applied_term(theirs.index, applied)?;
+            (ours != theirs.term).then(|| {
+                format!(
+                    "entry {} is applied here with term {ours}, and the leader of term {term} has \
+                     it with term {}",
+                    theirs.index, theirs.term
+                )
+            })
+        })
+    }
+
+    /// Term of an entry that is applied; `None` where that is not known any more.
+    fn applied_term(&self, index: u64, applied: LogId) -> Option<u64> {
+        if index >= applied.index {
+            // Where nothing is written, heartbeats name the last entry.
+            return (index == applied.index).then_some(applied.term);
+        }
+        if let Some(purged) = self.log.bounds().0.filter(|purged| purged.index >= index) {
+            return (purged.index == index).then_some(purged.term);
+        }
+        let read = self.log.read(index, index + 1, 1).ok()?;
+        read.first().map(|entry| entry.id.term)
+    }
+}

@@ -1,0 +1,214 @@
+//! From a data directory to a state: the newest snapshot, then the log behind it.
+//!
+//! Both are read in pieces, so memory holds the state and little else, and everything here blocks:
+//! it runs beside the event loop, which answers clients and peers meanwhile. A start and the
+//! offline tools come this way.
+
+use crate::env::Env;
+use crate::membership::members::Members;
+use crate::raft::convert;
+use crate::raft::types::{Config, DataKind, Entry, Membership, SnapshotMeta, StoredMembership};
+use crate::snapshot::facts;
+use openraft::EntryPayload;
+use quorate_engine::{Applied, Keyspace, Stamp};
+use quorate_store::{Disk, Log, LogId, SnapshotFile, Snapshots};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Entry bytes read at once.
+const ENTRIES_BYTES: usize = 4 << 20;
+const ADVICE: &str = "move the data directory aside and let the node join again as a new one";
+/// The header of a record, about: entries are counted with it, since the log's size is.
+const RECORD_HEAD_BYTES: u64 = 160;
+
+/// How far loading has come; shared with whoever shows it.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) total: AtomicU64,
+    pub(crate) done: AtomicU64,
+    /// Unix seconds; 0 before it begins.
+    pub(crate) since_s: AtomicU64,
+    /// Keys in the snapshot.
+    pub(crate) keys: AtomicU64,
+    /// The state is there.
+    pub(crate) over: std::sync::atomic::AtomicBool,
+}
+
+impl Progress {
+    /// Counts; says so in the log at every tenth.
+    pub(crate) fn add(&self, bytes: u64) {
+        let total = self.total.load(Ordering::Relaxed).max(1);
+        let before = self.done.fetch_add(bytes, Ordering::Relaxed);
+        let tenth = |done: u64| done.min(total) * 10 / total;
+        if tenth(before + bytes) > tenth(before) {
+            tracing::info!(percent = tenth(before + bytes) * 10, of_bytes = total, "loading");
+        }
+    }
+}
+
+/// A state and what Raft must know of it.
+pub(crate) struct State<E: Env> {
+    pub(crate) keyspace: Keyspace,
+    pub(crate) meta: SnapshotMeta<Config<E>>,
+    pub(crate) members: Members,
+}
+
+impl<E: Env> State<E> {
+    /// Before the first entry. The hash key is drawn from the cluster's id, which was drawn at
+    /// random once.
+    pub(crate) fn empty(cluster: u128) -> Self {
+        let keyspace = Keyspace::new([(cluster >> 64) as u64, cluster as u64]);
+        let meta = SnapshotMeta::<Config<E>>::default();
+        Self { keyspace, meta, members: Members::default() }
+    }
+
+    /// What a start begins with: the newest snapshot that is whole, if there ever was one. One that
+    /// rotted is passed over when the log behind the one before it is there.
+    pub(crate) fn begin(
+        (snapshots, log): (&Snapshots<E::Disk>, &Log<E::Disk>),
+        cluster: u128,
+        progress: &Progress,
+    ) -> Result<(Self, Option<SnapshotFile>), String> {
+        loop {
+            let Some(file) = snapshots.newest() else {
+                return match snapshots.lost() {
+                    None => Ok((Self::empty(cluster), None)),
+                    Some(_) => Err(format!("no snapshot is whole; {ADVICE}")),
+                };
+            };
+            if let Some(lost) = snapshots.lost() {
+                bridge(log, &file, lost)?;
+            }
+            let why = match Self::from_snapshot(snapshots, &file, cluster, progress) {
+                Ok(state) => {
+                    let (path, index) = (&file.path, file.last.index);
+                    tracing::info!(path, index, "snapshot loaded");
+                    progress.keys.store(state.keyspace.keys(), Ordering::Relaxed);
+                    return Ok((state, Some(file)));
+                }
+                Err(why) => why,
+            };
+            let verified = snapshots.reader(&file).and_then(|it| it.verify(0, &mut |_| ()));
+            if verified.is_ok() {
+                // It is as it was written: an older one would not be better.
+                return Err(why);
+            }
+            tracing::error!(why, "a snapshot is damaged; the one before it is tried");
+            snapshots.condemn(&file);
+        }
+    }
+
+    /// Reads a snapshot; the error names the file.
+    fn from_snapshot(
+        snapshots: &Snapshots<E::Disk>,
+        file: &SnapshotFile,
+        cluster: u128,
+        progress: &Progress,
+    ) -> Result<Self, String> {
+        let path = &file.path;
+        let failed = |why: &dyn std::fmt::Display| format!("{path}: {why}");
+        let from = snapshots.reader(file).map_err(|error| failed(&error))?;
+        let loaded = facts::load::<E>(&from, cluster, &mut |piece| {
+            progress.add(piece.len() as u64);
+            Ok(())
+        });
+        let (keyspace, facts) = loaded.map_err(|error| failed(&error))?;
+        let facts::Facts { meta, members, .. } = facts;
+        Ok(Self { keyspace, meta, members })
+    }
+
+    /// Applies the entries of the log behind this state, up to and including `upto`.
+    pub(crate) fn replay(
+        &mut self,
+        log: &Log<E::Disk>,
+        upto: u64,
+        progress: &Progress,
+    ) -> Result<(), String> {
+        let mut next = self.meta.last_log_id.map_or(0, |id| id.index + 1);
+        while next <= upto {
+            let entries = log.read(next, upto + 1, ENTRIES_BYTES);
+            let entries = entries.map_err(|error| error.to_string())?;
+            if entries.first().is_none_or(|first| first.id.index != next) {
+                return Err(format!("entry {next} is not in the log, which should reach {upto}"));
+            }
+            for entry in entries {
+                next = entry.id.index + 1;
+                progress.add(entry.payload.len() as u64 + RECORD_HEAD_BYTES);
+                let entry = convert::entry_from_store::<E::Rt>(entry).map_err(|what| what.0)?;
+                self.apply(log, entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, log: &Log<E::Disk>, entry: Entry<Config<E>>) -> Result<(), String> {
+        let id = entry.log_id;
+        match entry.payload {
+            EntryPayload::Membership(membership) => {
+                self.members.see(self.meta.last_membership.membership(), &membership, id.index);
+                self.meta.last_membership =
+                    StoredMembership::<Config<E>>::new(Some(id), membership);
+            }
+            EntryPayload::Normal(data) if data.kind == DataKind::Commands => {
+                if data.is_inexact() {
+                    log.mark_inexact(id.index).map_err(|error| error.to_string())?;
+                }
+                let stamp = Stamp { now_ms: data.now_ms, seed: data.seed };
+                let at = Applied { index: id.index, stamp };
+                quorate_engine::apply(&mut self.keyspace, at, &data.payload, None)
+                    .map_err(|what| format!("entry {id} cannot be applied: {what}"))?;
+            }
+            EntryPayload::Normal(data) if data.kind == DataKind::Fact => {
+                self.members
+                    .apply(&data.payload)
+                    .map_err(|what| format!("entry {id} cannot be applied: {what}"))?;
+            }
+            EntryPayload::Blank | EntryPayload::Normal(_) => {}
+        }
+        self.meta.last_log_id = Some(id);
+        Ok(())
+    }
+
+    /// Whether this node is the only one that votes.
+    pub(crate) fn is_alone(&self, node: u64) -> bool {
+        let mut voters = self.meta.last_membership.membership().voter_ids();
+        voters.next() == Some(node) && voters.next().is_none()
+    }
+
+    /// A node that votes alone knows best where it is reached: a restored directory was written
+    /// before anybody knew.
+    pub(crate) fn move_to(&mut self, me: &crate::proto::Member) -> Result<(), String> {
+        let (node, peer) = convert::peer(me.clone());
+        let known = &self.meta.last_membership;
+        let now = known.membership().get_node(&node);
+        if !self.is_alone(node) || now == Some(&peer) || known.membership().nodes().count() != 1 {
+            return Ok(());
+        }
+        let id = *known.log_id();
+        let membership = alone(node, peer)?;
+        self.meta.last_membership = StoredMembership::<Config<E>>::new(id, membership);
+        Ok(())
+    }
+}
+
+/// Says why not, unless the log leads from a snapshot to everything that a newer, lost one held:
+/// this replica has answered for all of that, so it may not come back without it.
+fn bridge<D: Disk>(log: &Log<D>, from: &SnapshotFile, lost: LogId) -> Result<(), String> {
+    let purged = log.bounds().0.map_or(0, |id| id.index);
+    // One entry of the same index and term: then everything before it is the same, too.
+    let there = log.read(lost.index, lost.index + 1, 1).map_err(|error| error.to_string())?;
+    if purged <= from.last.index && there.first().is_some_and(|entry| entry.id == lost) {
+        return Ok(());
+    }
+    Err(format!(
+        "the newest snapshot is damaged, and the log behind the one before it ({}, up to entry \
+         {}) is not there any more; {ADVICE}",
+        from.path, from.last.index
+    ))
+}
+
+/// A membership of one.
+pub(crate) fn alone(node: u64, peer: crate::raft::types::Peer) -> Result<Membership, String> {
+    Membership::new(vec![BTreeSet::from([node])], BTreeMap::from([(node, peer)]))
+        .map_err(|error| error.to_string())
+}

@@ -1,0 +1,351 @@
+//! Receiving a snapshot: see the module above.
+//!
+//! One at a time: the newest sender that speaks up takes over from the one before, for it has
+//! either replaced it or is the same one after its connection broke. The work runs in a task of its
+//! own, so that a connection that ends does not end it in the middle of a write; and off the event
+//! loop, so that heartbeats and votes go on. What comes is decoded as it comes; when a transfer
+//! goes on, what is there already is decoded first.
+
+use super::Held;
+use crate::env::Env;
+use crate::peer::transport::TransportError;
+use crate::proto as pb;
+use crate::raft::convert;
+use crate::raft::types::{Config, Vote};
+use crate::shared::Shared;
+use crate::snapshot::content::{Content, Received};
+use crate::snapshot::facts::{self, Facts};
+use futures::future::{Either, select};
+use futures::stream::{BoxStream, StreamExt};
+use openraft::storage::Snapshot;
+use quorate_engine::{Keyspace, SnapshotReader};
+use quorate_store::{Incoming, IncomingId, StoreError};
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::sync::{oneshot, watch};
+
+/// Bytes decoded at once of what is on disk already.
+const READ_BYTES: usize = 1 << 20;
+
+/// A snapshot as it comes: on disk, and decoded.
+struct Arriving<E: Env> {
+    incoming: Incoming<E::Disk>,
+    reader: SnapshotReader,
+}
+
+type Chunks = BoxStream<'static, Result<pb::SnapshotChunk, TransportError>>;
+
+/// Why a transfer ended early, and what becomes of what has come.
+enum Broken {
+    /// It stays: the sender goes on from there.
+    Keep(String),
+    /// It is of no use.
+    Drop(String),
+    /// The disk refused; it is looked at again.
+    Disk(StoreError),
+}
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        Self::Disk(error)
+    }
+}
+
+impl<E: Env> Shared<E> {
+    /// Looks at what an earlier process left of a snapshot, and removes what is of no use.
+    pub(crate) async fn find_incoming(self: Arc<Self>) {
+        let mut held = self.transfers.held.lock().await;
+        match self.look(&mut held).await {
+            Ok(()) => {}
+            Err(why) => tracing::warn!(why, "what has come of a snapshot cannot be read"),
+        }
+        if let Held::Part(incoming) = &*held {
+            let (have, id) = (incoming.at().0, incoming.id());
+            tracing::info!(
+                have,
+                of = id.bytes,
+                index = id.last.index,
+                "part of a snapshot is here"
+            );
+        }
+    }
+
+    /// Makes known what is on disk.
+    async fn look(&self, held: &mut Held<E::Disk>) -> Result<(), String> {
+        if matches!(held, Held::Unknown) {
+            let (snapshots, applied) = (self.snapshots.clone(), self.applied.index());
+            let cluster = self.settings.cluster;
+            let found = self.env.heavy(move || {
+                let Some(found) = Incoming::resume(snapshots.disk())? else { return Ok(None) };
+                let IncomingId { cluster: of, last, .. } = found.id();
+                if of != cluster || last.index <= applied {
+                    found.discard()?;
+                    return Ok(None);
+                }
+                Ok::<_, StoreError>(Some(found))
+            });
+            *held = match found.await.map_err(|error| error.to_string())? {
+                Some(incoming) => Held::Part(incoming),
+                None => Held::Nothing,
+            };
+        }
+        Ok(())
+    }
+
+    /// A deposed leader does not get a turn.
+    fn fit_to_send(&self, vote: Option<pb::Vote>) -> Result<Vote<Config<E>>, String> {
+        let vote = convert::vote_from_pb::<E::Rt>(vote).map_err(|what| what.0.to_owned())?;
+        let term = crate::lock::lock(&self.office).term;
+        if vote.leader_id.term < term {
+            return Err(format!("term {} is over, this is {term}", vote.leader_id.term));
+        }
+        Ok(vote)
+    }
+
+    /// How much of a snapshot is here.
+    pub(crate) async fn serve_offer(
+        self: &Arc<Self>,
+        request: pb::OfferRequest,
+    ) -> Result<pb::OfferResponse, String> {
+        let from = self.check(request.envelope.as_ref())?;
+        let ahead = request.last.map(|id| quorate_store::LogId { term: id.term, index: id.index });
+        self.trust(from, ahead).await?;
+        self.check_term(request.vote.as_ref())?;
+        self.fit_to_send(request.vote)?;
+        let id = self.id(request.last, request.bytes, request.crc)?;
+        let (this, (done, answer)) = (self.clone(), oneshot::channel());
+        E::spawn(async move {
+            this.transfers.take_turn();
+            let mut held = this.transfers.held.lock().await;
+            let looked = this.look(&mut held).await;
+            let have = match &*held {
+                Held::Part(incoming) if incoming.id() == id => incoming.at(),
+                _ => (0, 0),
+            };
+            let _ = done.send(looked.map(|()| have));
+        });
+        let (bytes, crc) = answer.await.map_err(|_| "stopping".to_owned())??;
+        Ok(pb::OfferResponse { bytes, crc })
+    }
+
+    fn id(&self, last: Option<pb::LogId>, bytes: u64, crc: u32) -> Result<IncomingId, String> {
+        let last = last.ok_or("a snapshot of nothing")?;
+        let last = quorate_store::LogId { term: last.term, index: last.index };
+        Ok(IncomingId { cluster: self.settings.cluster, last, bytes, crc })
+    }
+
+    /// Receives a snapshot and lets Raft install it.
+    pub(crate) async fn serve_snapshot(
+        self: Arc<Self>,
+        mut input: Chunks,
+    ) -> Result<pb::SnapshotResponse, String> {
+        use pb::snapshot_chunk::Part;
+        let Some(Ok(pb::SnapshotChunk { part: Some(Part::Head(head)), .. })) = input.next().await
+        else {
+            return Err("a snapshot without a head".to_owned());
+        };
+        let from = self.check(head.envelope.as_ref())?;
+        let ahead = head.last.map(|id| quorate_store::LogId { term: id.term, index: id.index });
+        self.trust(from, ahead).await?;
+        self.check_term(head.vote.as_ref())?;
+        let vote = self.fit_to_send(head.vote)?;
+        let id =
+            self.id(head.last, head.bytes, head.crc.ok_or("a snapshot without a checksum")?)?;
+        let turn = self.transfers.take_turn();
+        let (done, answer) = oneshot::channel();
+        E::spawn(async move {
+            let _ = done.send(self.take_snapshot(vote, id, head.offset, (turn, input)).await);
+        });
+        answer.await.map_err(|_| "stopping".to_owned())?
+    }
+
+    async fn take_snapshot(
+        &self,
+        vote: Vote<Config<E>>,
+        id: IncomingId,
+        offset: u64,
+        (turn, input): (watch::Receiver<u64>, Chunks),
+    ) -> Result<pb::SnapshotResponse, String> {
+        // Until it is installed nobody else may touch the files.
+        let mut held = self.transfers.held.lock().await;
+        self.look(&mut held).await?;
+        let begun = match std::mem::replace(&mut *held, Held::Unknown) {
+            Held::Part(incoming) if incoming.id() == id && incoming.at().0 == offset => {
+                Ok(incoming)
+            }
+            _ if offset == 0 => self.begin(id).await,
+            _ => Err("something else is here by now: offer the snapshot again".to_owned()),
+        };
+        let came = match begun {
+            Ok(incoming) => {
+                let arriving = self.decode_again(&mut held, incoming).await?;
+                self.take_chunks(&mut held, arriving, (turn, input)).await?
+            }
+            Err(why) => return Err(why),
+        };
+        let (incoming, keyspace, facts) = self.open_received(&mut held, came).await?;
+        let Facts { meta, members, .. } = facts;
+        let index = id.last.index;
+        tracing::info!(index, bytes = id.bytes, from = offset, "snapshot received");
+        let content = Content::Received(Box::new(Received { incoming, keyspace, members }));
+        let snapshot = Snapshot { meta, snapshot: content };
+        let raft = self.raft().ok_or("this replica is still starting")?;
+        let installed = raft.install_full_snapshot(vote, snapshot).await;
+        let installed = installed.map_err(|error| error.to_string())?;
+        // If Raft had no use for it, the files are still there, and are now.
+        self.look(&mut held).await?;
+        Ok(pb::SnapshotResponse { vote: Some(convert::vote_to_pb::<E::Rt>(&installed.vote)) })
+    }
+
+    async fn begin(&self, id: IncomingId) -> Result<Incoming<E::Disk>, String> {
+        let (snapshots, log) = (self.snapshots.clone(), self.log.clone());
+        let begun = self.env.heavy(move || {
+            let disk = snapshots.disk();
+            Incoming::remove(disk)?;
+            log.ask_for(id.bytes)?;
+            Incoming::begin(disk, id)
+        });
+        begun.await.map_err(|error| format!("a snapshot of {} bytes: {error}", id.bytes))
+    }
+
+    /// Decodes what came before.
+    async fn decode_again(
+        &self,
+        held: &mut Held<E::Disk>,
+        incoming: Incoming<E::Disk>,
+    ) -> Result<Arriving<E>, String> {
+        let mut arriving = Arriving::<E> { incoming, reader: SnapshotReader::new([0; 2]) };
+        let decoded = self.env.heavy(move || {
+            let decoded = arriving.decode_again();
+            (arriving, decoded)
+        });
+        match decoded.await {
+            (arriving, Ok(())) => Ok(arriving),
+            (arriving, Err(broken)) => Err(self.settle(held, arriving.incoming, broken).await),
+        }
+    }
+
+    /// Takes what comes, to the end.
+    async fn take_chunks(
+        &self,
+        held: &mut Held<E::Disk>,
+        mut arriving: Arriving<E>,
+        (mut turn, mut input): (watch::Receiver<u64>, Chunks),
+    ) -> Result<Arriving<E>, String> {
+        loop {
+            let next = match select(input.next(), pin!(turn.changed())).await {
+                Either::Left((None, _)) => return Ok(arriving),
+                Either::Left((Some(chunk), _)) => checked(chunk),
+                Either::Right(_) => Err("another sender has taken over".to_owned()),
+            };
+            let (data, crc) = match next {
+                Ok(next) => next,
+                Err(why) => {
+                    return Err(self.settle(held, arriving.incoming, Broken::Keep(why)).await);
+                }
+            };
+            let taken = self.env.heavy(move || {
+                let taken = arriving.take(&data, crc);
+                (arriving, taken)
+            });
+            let (back, taken) = taken.await;
+            arriving = back;
+            if let Err(broken) = taken {
+                return Err(self.settle(held, arriving.incoming, broken).await);
+            }
+        }
+    }
+
+    /// What becomes of a part whose transfer broke; gives the reason.
+    async fn settle(
+        &self,
+        held: &mut Held<E::Disk>,
+        incoming: Incoming<E::Disk>,
+        broken: Broken,
+    ) -> String {
+        let (why, keep) = match broken {
+            Broken::Keep(why) => (why, true),
+            Broken::Drop(why) => (why, false),
+            // Whoever filled the disk needs the space more than we do.
+            Broken::Disk(error) => (error.to_string(), !matches!(error, StoreError::Full)),
+        };
+        tracing::info!(why, have = incoming.at().0, keep, "a snapshot has not come whole");
+        if keep {
+            *held = Held::Part(incoming);
+        } else if let Err(error) = self.env.heavy(move || incoming.discard()).await {
+            tracing::warn!(%error, "a useless part of a snapshot cannot be removed");
+        }
+        why
+    }
+
+    /// Verifies and decodes what has come, off the event loop.
+    async fn open_received(
+        &self,
+        held: &mut Held<E::Disk>,
+        arriving: Arriving<E>,
+    ) -> Result<(Incoming<E::Disk>, Keyspace, Facts<E>), String> {
+        let cluster = self.settings.cluster;
+        let opened = self.env.heavy(move || {
+            let Arriving { mut incoming, reader } = arriving;
+            let opened = open::<E>(&mut incoming, reader, cluster);
+            (incoming, opened)
+        });
+        match opened.await {
+            (incoming, Ok((keyspace, facts))) => Ok((incoming, keyspace, facts)),
+            (incoming, Err(broken)) => Err(self.settle(held, incoming, broken).await),
+        }
+    }
+}
+
+impl<E: Env> Arriving<E> {
+    /// Keeps and decodes a piece.
+    fn take(&mut self, data: &[u8], crc: u32) -> Result<(), Broken> {
+        self.incoming.add(data, crc)?;
+        self.reader.feed(data).map_err(|error| Broken::Drop(error.to_string()))
+    }
+
+    fn decode_again(&mut self) -> Result<(), Broken> {
+        let mut at = 0;
+        while at < self.incoming.at().0 {
+            let bytes = self.incoming.read(at, READ_BYTES)?;
+            self.reader.feed(&bytes).map_err(|error| Broken::Drop(error.to_string()))?;
+            at += bytes.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// A piece as it may be written.
+fn checked(
+    chunk: Result<pb::SnapshotChunk, TransportError>,
+) -> Result<(bytes::Bytes, u32), String> {
+    let chunk = chunk.map_err(|error| format!("{error:?}"))?;
+    let Some(pb::snapshot_chunk::Part::Data(data)) = chunk.part else {
+        return Err("a second head".to_owned());
+    };
+    if crc32c::crc32c(&data) != chunk.crc {
+        return Err("a damaged chunk".to_owned());
+    }
+    Ok((data, chunk.crc))
+}
+
+fn open<E: Env>(
+    incoming: &mut Incoming<E::Disk>,
+    reader: SnapshotReader,
+    cluster: u128,
+) -> Result<(Keyspace, Facts<E>), Broken> {
+    let id = incoming.id();
+    if incoming.at().0 != id.bytes {
+        return Err(Broken::Keep("the snapshot ends early".to_owned()));
+    }
+    match incoming.complete() {
+        Err(StoreError::Corrupt(why)) => return Err(Broken::Drop(why)),
+        outcome => outcome?,
+    }
+    let (keyspace, fields) = reader.finish().map_err(|error| Broken::Drop(error.to_string()))?;
+    let facts = facts::accept::<E>(&fields, cluster).map_err(Broken::Drop)?;
+    if facts.meta.last_log_id.map(convert::log_id_to_store::<E::Rt>) != Some(id.last) {
+        return Err(Broken::Drop("head and snapshot differ".to_owned()));
+    }
+    Ok((keyspace, facts))
+}

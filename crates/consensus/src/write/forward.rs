@@ -1,0 +1,242 @@
+//! The forwarder: a follower hands its sessions' runs to the leader over one long stream.
+//!
+//! Runs carry ids; an answer names its run, so replies cannot cross. A run that the leader did not
+//! append comes back and is routed again; when the stream breaks, what was on its way is uncertain
+//! (the leader may have appended it), and what never left is routed again. Nothing leaves before
+//! the leader has accepted the stream. There is one stream at a time: before runs go elsewhere,
+//! those on the old stream are waited for a moment, so that the runs of one session stay in order
+//! across a change of leader.
+
+use crate::api::NotApplied;
+use crate::env::Env;
+use crate::lock::lock;
+use crate::peer::transport::{PeerId, Transport, TransportError};
+use crate::proto as pb;
+use crate::raft::network::OPEN_MAX;
+use crate::shared::Shared;
+use crate::write::in_flight::InFlight;
+use crate::write::queue::{End, Slot, Work};
+use crate::write::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX};
+use bytes::Bytes;
+use futures::future::{Either, select};
+use futures::stream::{self, StreamExt};
+use quorate_resp::Proto;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How long runs on an old stream are waited for.
+const SETTLE_MAX: Duration = Duration::from_millis(300);
+/// Pause after the leader sent something back.
+const RETRY: Duration = Duration::from_millis(10);
+/// Most runs on their way. Beyond it they wait in the queue, which is bounded in bytes.
+const OUTSTANDING_MAX: usize = 16_384;
+
+/// See the module.
+pub(crate) struct Forwarder<E: Env> {
+    shared: Arc<Shared<E>>,
+    link: Option<Link>,
+    next_id: u64,
+}
+
+struct Link {
+    leader: PeerId,
+    requests: mpsc::UnboundedSender<pb::ForwardRequest>,
+    way: Arc<InFlight>,
+}
+
+impl<E: Env> Forwarder<E> {
+    pub(crate) fn new(shared: Arc<Shared<E>>) -> Self {
+        Self { shared, link: None, next_id: 1 }
+    }
+
+    /// Sends what waits to the leader.
+    pub(crate) async fn send(&mut self, leader: &PeerId) {
+        self.settle(Some(leader)).await;
+        let shared = self.shared.clone();
+        if self.link.is_none() {
+            self.link = Some(open(&shared, leader.clone()));
+        }
+        let Some(link) = &self.link else { return };
+        if link.way.sent_back.swap(false, Ordering::AcqRel) {
+            return E::sleep(RETRY).await;
+        }
+        if link.way.len() >= OUTSTANDING_MAX {
+            return shared.queue.changed().await;
+        }
+        let mut runs = Vec::new();
+        for item in shared.queue.take(BATCH_BYTES_MAX, BATCH_COMMANDS_MAX) {
+            let Some(run) = forward_run(self.next_id, &item.work) else {
+                item.slot.answer(End::NotApplied(NotApplied::NoLeader));
+                continue;
+            };
+            runs.push(run);
+            lock(&link.way.items).insert(self.next_id, item);
+            self.next_id += 1;
+        }
+        let request = pb::ForwardRequest { envelope: None, stream: 0, runs };
+        if let Err(mpsc::error::SendError(request)) = link.requests.send(request) {
+            // The stream has just ended and these never left.
+            for run in request.runs {
+                if let Some(item) = lock(&link.way.items).remove(&run.id) {
+                    shared.queue.put_back(item);
+                }
+            }
+            E::sleep(RETRY).await;
+        }
+    }
+
+    /// Drops the stream unless it leads to `keep`, after waiting a moment for what is on its way.
+    /// Tells whether there was something to drop; then the queue may have grown.
+    pub(crate) async fn settle(&mut self, keep: Option<&PeerId>) -> bool {
+        let stays =
+            |link: &Link| !link.way.ended.load(Ordering::Acquire) && keep == Some(&link.leader);
+        let Some(Link { requests, way, .. }) = self.link.take_if(|link| !stays(link)) else {
+            return false;
+        };
+        // The request side ends; the leader answers what it has and then ends, too.
+        drop(requests);
+        let shared = self.shared.clone();
+        let settled = async {
+            while !way.ended.load(Ordering::Acquire) && way.len() > 0 {
+                shared.queue.changed().await;
+            }
+        };
+        if E::within(SETTLE_MAX + shared.round_trip() * 2, settled).await.is_none() {
+            way.abandon.notify_one();
+            while !way.ended.load(Ordering::Acquire) {
+                shared.queue.changed().await;
+            }
+        }
+        shared.queue.wake();
+        true
+    }
+}
+
+/// A run as it travels. No commands: a cut is asked for.
+fn forward_run(id: u64, work: &Work) -> Option<pb::ForwardRun> {
+    match work {
+        Work::Run(run) => Some(pb::ForwardRun {
+            id,
+            db: u32::from(run.db.0),
+            proto: match run.proto {
+                Proto::Resp2 => 2,
+                Proto::Resp3 => 3,
+            },
+            count: run.count,
+            commands: run.commands.clone(),
+            transaction: false,
+        }),
+        Work::Cut => Some(pb::ForwardRun { id, count: 0, ..Default::default() }),
+        Work::Tick | Work::Fact(_) => None,
+    }
+}
+
+fn open<E: Env>(shared: &Arc<Shared<E>>, leader: PeerId) -> Link {
+    let (requests, queued) = mpsc::unbounded_channel();
+    let way = Arc::new(InFlight::default());
+    *lock(&shared.way) = Some(way.clone());
+    let number = shared.figures.streams.fetch_add(1, Ordering::Relaxed) + 1;
+    let first = pb::ForwardRequest {
+        envelope: Some(shared.envelope(leader.node)),
+        stream: number,
+        runs: Vec::new(),
+    };
+    let (task, to, on) = (shared.clone(), leader.clone(), way.clone());
+    E::spawn(async move {
+        exchange(&task, &to, first, queued, &on).await;
+        finish(&task, &on);
+    });
+    Link { leader, requests, way }
+}
+
+/// Runs the stream to its end.
+async fn exchange<E: Env>(
+    shared: &Shared<E>,
+    leader: &PeerId,
+    first: pb::ForwardRequest,
+    queued: mpsc::UnboundedReceiver<pb::ForwardRequest>,
+    way: &Arc<InFlight>,
+) {
+    let (accept, accepted) = oneshot::channel::<()>();
+    let leaving = way.clone();
+    let rest = stream::unfold((queued, Some(accepted)), |(mut queued, accepted)| async move {
+        if let Some(accepted) = accepted {
+            // A leader that has not answered the opening is given nothing.
+            accepted.await.ok()?;
+        }
+        queued.recv().await.map(|request| (request, (queued, None)))
+    })
+    .map(move |request| leaving.depart(request));
+    let requests = stream::once(async { first }).chain(rest).boxed();
+    let connect = shared.env.transport().forward_stream(leader, requests);
+    let mut answers = match E::within(OPEN_MAX + shared.round_trip() * 2, connect).await {
+        Some(Ok(answers)) => answers,
+        Some(Err(TransportError::Refused(what))) => {
+            return tracing::warn!(%what, "the leader refuses forwarded runs");
+        }
+        Some(Err(TransportError::Unreachable(_))) | None => return,
+    };
+    let _ = accept.send(());
+    loop {
+        let abandoned = pin!(way.abandon.notified());
+        match select(answers.next(), abandoned).await {
+            Either::Left((Some(Ok(response)), _)) => {
+                response.answers.into_iter().for_each(|answer| take_answer(shared, way, answer));
+                shared.queue.wake();
+            }
+            Either::Left(_) | Either::Right(_) => return,
+        }
+    }
+}
+
+fn take_answer<E: Env>(shared: &Shared<E>, way: &InFlight, answer: pb::ForwardAnswer) {
+    use pb::forward_answer::Result as Pb;
+    let Some(item) = lock(&way.items).remove(&answer.id) else { return };
+    match answer.result {
+        Some(Pb::Replies(replies)) => item.slot.answer(End::Applied(answer.index, replies)),
+        Some(Pb::NotLeader(_)) => {
+            way.sent_back.store(true, Ordering::Release);
+            shared.queue.put_back(item);
+        }
+        Some(Pb::Uncertain(_)) | None => item.slot.answer(End::Uncertain),
+    }
+}
+
+/// The stream has ended: what never left is routed again, the rest is uncertain.
+fn finish<E: Env>(shared: &Shared<E>, way: &InFlight) {
+    let (left, items) = {
+        let mut items = lock(&way.items);
+        (way.left.load(Ordering::Acquire), std::mem::take(&mut *items))
+    };
+    for (id, item) in items {
+        if id > left {
+            shared.queue.put_back(item);
+        } else {
+            item.slot.answer(End::Uncertain);
+        }
+    }
+    way.ended.store(true, Ordering::Release);
+    shared.queue.wake();
+}
+
+/// What arrived from a follower, as work of this replica.
+pub(crate) fn work_from(run: pb::ForwardRun, slot: Slot) -> Result<(Work, Slot), Slot> {
+    if run.count == 0 {
+        return Ok((Work::Cut, slot));
+    }
+    let proto = match run.proto {
+        2 => Proto::Resp2,
+        3 => Proto::Resp3,
+        _ => return Err(slot),
+    };
+    let Ok(db) = u8::try_from(run.db) else { return Err(slot) };
+    if db >= quorate_engine::Db::COUNT {
+        return Err(slot);
+    }
+    let commands: Bytes = run.commands;
+    let db = quorate_engine::Db(db);
+    Ok((Work::Run(quorate_engine::Run { db, proto, commands, count: run.count }), slot))
+}
