@@ -4,6 +4,7 @@
 //! The gate runs a slice of it; this names the family, the first seed and the number of commands.
 //! They travel in the environment, because the tester is a test.
 
+use crate::built::ALL;
 use crate::shell::{Outcome, Shell};
 
 const USAGE: &str = "usage: cargo xtask diff [--restored] [--family NAME] [--seed N] [--commands N]
@@ -30,7 +31,7 @@ pub(crate) fn run(shell: &Shell, args: &[String]) -> Outcome {
         }
     }
     let filter = format!("{family}{mode}");
-    let test = ["cargo", "test", "--package", "quorate-tests", "--test", "differential", "--"];
+    let test = [&["cargo", "test"][..], &ALL, &["--test", "differential", "--"]].concat();
     let environment: Vec<&str> = environment.iter().map(String::as_str).collect();
     shell.run("env", &[&environment[..], &test, &["--nocapture", &filter]].concat())
 }

@@ -6,14 +6,17 @@
 #![allow(clippy::print_stdout, reason = "a console tool: its output is its purpose")]
 
 mod bench;
+mod built;
 mod ci;
 mod damage;
 mod diff;
 mod generate;
 mod layers;
+mod long;
 mod packages;
 mod python;
 mod shell;
+mod steps;
 mod tcl;
 mod tidy;
 mod wrap;
@@ -70,6 +73,12 @@ const TASKS: &[Task] = &[
         usage: "",
         summary: "Compares each room's dependencies with the table.",
         run: |shell, _| layers::run(shell),
+    },
+    Task {
+        name: "long",
+        usage: "[--seed N] [STEP…]",
+        summary: "Runs what is too long for the gate, with new seeds.",
+        run: long::run,
     },
     Task {
         name: "sim",
@@ -130,9 +139,9 @@ fn generated(shell: &Shell, args: &[String]) -> Outcome {
 /// Passes its arguments on: also `--loud`, and the planted faults `--leader-restore` and
 /// `--skip-vote-sync`.
 fn simulate(shell: &Shell, args: &[String]) -> Outcome {
-    let call = ["run", "--quiet", "--package", "quorate-consensus", "--features", "sim"];
+    built::binaries(shell)?;
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    shell.cargo(&[&call[..], &["--example", "sim", "--"], &args].concat())
+    shell.run(&built::folder(shell).join("examples/sim").to_string_lossy(), &args)
 }
 
 /// Against a cluster of its own from a release build (`--debug`: from a debug build, as the gate
@@ -142,8 +151,8 @@ fn suite(shell: &Shell, args: &[String]) -> Outcome {
     let binary = if has("--port") {
         None
     } else if has("--debug") {
-        shell.cargo(&["build", "--package", "quorate", "--locked"])?;
-        Some(ci::debug_binary(shell))
+        built::binaries(shell)?;
+        Some(built::folder(shell).join("quorate"))
     } else {
         Some(bench::systems::build(shell.root())?)
     };
