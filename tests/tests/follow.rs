@@ -357,6 +357,20 @@ fn acknowledgements_are_not_answered_and_a_ping_comes() {
     begin_anew(node, &first);
 }
 
+#[test]
+fn signs_of_life_come_and_are_expected_as_the_settings_say() {
+    let settings = ["--repl-ping-replica-period", "1", "--repl-timeout", "3"];
+    let cluster = Cluster::start("follow-silent", 1, &settings);
+    let node = &cluster.replicas[0];
+    let mut raw = Raw::connect(node);
+    raw.follow();
+    raw.send("REPLCONF ACK 0\r\n");
+    raw.expect(&[&["PING"]]);
+    let mut rest = Vec::new();
+    assert!(raw.0.read_to_end(&mut rest).is_ok());
+    assert!(node.output().contains("it was silent for 3 s"), "{}", node.output());
+}
+
 /// Somebody who followed comes again, and then a backup client.
 fn begin_anew(node: &Replica, first: &str) {
     // Who comes again gets everything anew, under another name.

@@ -2,7 +2,7 @@
 //!
 //! The stream goes out as the replica takes it; what it does not take waits in the feed, which is
 //! bounded. The replica says every second how far it is; it is sent a `PING` now and then, as from
-//! Redis, so that it knows this node to be alive. It can never go on where it was: whoever was cut
+//! Redis, so that it knows this node to be alive. Settings are those at the time it came. It can never go on where it was: whoever was cut
 //! off gets everything anew.
 
 use super::Session;
@@ -22,13 +22,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-/// How often a replica hears that we live: Redis's `repl-ping-replica-period`.
-const PING_EVERY: Duration = Duration::from_secs(10);
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 /// How often limits are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A replica that is silent for so long is given up: Redis's `repl-timeout`.
-const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Bytes that wait for a replica at most, when the setting names no limit.
 const WAITING_BYTES_MAX: u64 = 256 << 20;
 /// Places of the stream whose log entry is remembered until the replica has them.
@@ -70,6 +66,8 @@ struct Following {
     marks: VecDeque<(u64, u64)>,
     limit: OutputLimit,
     over_soft_since: Option<Instant>,
+    /// Seconds for which it may be silent.
+    silence_max_s: u64,
     /// Whether it acknowledges at all: one that asked with SYNC need not.
     acknowledges: bool,
 }
@@ -85,6 +83,7 @@ impl<B: Backend> Session<B> {
             marks: VecDeque::new(),
             limit,
             over_soft_since: None,
+            silence_max_s: self.client.tuned.replica_silence_s,
             acknowledges: with_acks,
         };
         follower.note_heard();
@@ -102,7 +101,7 @@ impl<B: Backend> Session<B> {
             End::Slow(waiting) => {
                 format!("{waiting} bytes waited for it for {} s", limit.seconds)
             }
-            End::Silent => format!("it was silent for {} s", SILENCE_MAX.as_secs()),
+            End::Silent => format!("it was silent for {} s", following.silence_max_s),
         };
         self.shared.followers.cut.fetch_add(1, Relaxed);
         if matches!(end, End::Slow(_) | End::Feed(FeedEnd::Behind(_))) {
@@ -113,7 +112,7 @@ impl<B: Backend> Session<B> {
     }
 
     async fn stream_to(&mut self, following: &mut Following) -> End {
-        let mut ping = every(PING_EVERY);
+        let mut ping = every(Duration::from_secs(self.client.tuned.replica_ping_s));
         let mut look = every(LOOK_EVERY);
         loop {
             let peer = &self.client.peer;
@@ -248,7 +247,7 @@ impl Following {
         if let Some(why) = self.feed.end() {
             return Some(End::Feed(why));
         }
-        if self.acknowledges && self.follower.silent_ms() > SILENCE_MAX.as_millis() as u64 {
+        if self.acknowledges && self.follower.silent_ms() / 1000 >= self.silence_max_s {
             return Some(End::Silent);
         }
         let waiting = self.follower.waiting.load(Relaxed);

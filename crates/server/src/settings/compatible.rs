@@ -54,8 +54,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     row("replicaof", Words, "").at_start().alias("slaveof"),
     row("repl-backlog-size", Bytes(1, MAX), "1048576"),
     row("repl-backlog-ttl", Int(0, MAX), "3600"),
-    row("repl-timeout", Int(1, INT), "60"),
-    row("repl-ping-replica-period", Int(1, INT), "10").alias("repl-ping-slave-period"),
     row("repl-diskless-sync", Bool, "yes"),
     row("repl-diskless-sync-delay", Int(0, INT), "5"),
     row("repl-disable-tcp-nodelay", Bool, "no"),

@@ -77,6 +77,19 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Replies that may wait for a client before it is closed.",
     ),
     Setting::new(
+        "repl-ping-replica-period",
+        Int(1, i32::MAX as i64),
+        "10",
+        "Seconds between signs of life to a replica of Redis that follows this node.",
+    )
+    .alias("repl-ping-slave-period"),
+    Setting::new(
+        "repl-timeout",
+        Int(1, i32::MAX as i64),
+        "60",
+        "Seconds without a sign of life after which such a replica is given up.",
+    ),
+    Setting::new(
         "maxmemory-clients",
         BytesOrPercent,
         "12%",
