@@ -159,7 +159,7 @@ pub(crate) fn settings(words: &[String], environment: Pairs) -> Result<Settings,
     }
     pairs.extend(flags);
     let file = file.map(|file| std::path::absolute(&file).unwrap_or_else(|_| file.into()));
-    Settings::from_pairs(&pairs, file)
+    Settings::from_pairs(&pairs, file).map_err(|why| why.to_string())
 }
 
 /// A file in front, then `--name value …`.

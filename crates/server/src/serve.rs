@@ -89,7 +89,8 @@ async fn serve(settings: Settings, outside: Outside) -> Result<(), String> {
     let mut signals = Signals::catch()?;
     let port: u16 = settings.get("port").parse().unwrap_or(6379);
     let backlog = settings.get("tcp-backlog").parse().unwrap_or(511);
-    let listeners = listen::bind(&settings.get("bind"), port, backlog)?;
+    let listeners =
+        listen::bind(&settings.get("bind"), port, backlog).map_err(|why| why.to_string())?;
     let options = options(&settings)?;
     let (effects, effects_of_node) = mpsc::unbounded_channel();
     tracing::info!(dir = %options.dir.display(), peers = ?options.peers, "starting");
@@ -388,7 +389,7 @@ mod tests {
     fn check(pairs: &[(&str, &str)], expected: Result<&str, &str>) {
         let pairs: Vec<_> =
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let settings = Settings::from_pairs(&pairs, None);
+        let settings = Settings::from_pairs(&pairs, None).map_err(|why| why.to_string());
         let bound = settings.and_then(|settings| options(&settings));
         let bound = bound.map(|options| options.peer_bind.ip().to_string());
         match (bound, expected) {

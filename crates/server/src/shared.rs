@@ -86,7 +86,7 @@ pub(crate) struct Shared {
 }
 
 /// A wish to listen elsewhere.
-pub(crate) type Rebind = (u16, tokio::sync::oneshot::Sender<Result<(), String>>);
+pub(crate) type Rebind = (u16, tokio::sync::oneshot::Sender<Result<(), crate::listen::BindError>>);
 
 impl Shared {
     /// Everything at its beginning. The registry is leaked once: sessions keep references to its

@@ -1,6 +1,6 @@
 //! `CONFIG …`: the settings table seen by clients.
 
-use super::{Call, ConfigChange, Row, Run, Work, bulk, error, exactly, least};
+use super::{Call, ConfigChange, Row, Run, View, Work, bulk, error, exactly, least};
 use crate::backend::Backend;
 use crate::evict::evict;
 use crate::settings::{Scope, Setting, When, all, find, kept, merge_output_limits, rewrite_file};
@@ -16,7 +16,7 @@ pub(super) const COMMANDS: &[Row] =
     &[Row::parent("CONFIG", SUBS, "Shows and changes settings.").since("2.0.0")];
 
 const SUBS: &[Row] = &[
-    Row::new("CONFIG|GET", least(3), Run::Here(get), "Shows settings whose names match.")
+    Row::new("CONFIG|GET", least(3), Run::Look(get, false), "Shows settings whose names match.")
         .flags(ADMIN),
     Row::new("CONFIG|SET", least(4), Run::Ask(set), "Changes settings, all or none.")
         .flags(ADMIN.and(Flags::SECRET)),
@@ -31,7 +31,9 @@ const SUBS: &[Row] = &[
     .flags(ADMIN),
 ];
 
-fn get(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+fn get(call: &mut Call<'_>, view: &View<'_>, args: Args<'_>) -> Reply<'static> {
+    // A node that has just loaded its state, or has applied another node's change, shows it.
+    call.shared.see_cluster(view.keyspace.settings());
     let mut pairs: Vec<(&'static str, String)> = Vec::new();
     for pattern in args.from(2).iter() {
         let pattern = pattern.to_ascii_lowercase();
@@ -83,7 +85,7 @@ fn set(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
                 merge_output_limits(&old, &value)
             }
             Ok(value) => value,
-            Err(why) => return refused(&why),
+            Err(why) => return refused(&why.to_string()),
         };
         if row.name == "maxclients"
             && let Err(most) = call.shared.outside.descriptors.make_room(number(&value))
@@ -187,7 +189,7 @@ async fn listen_on(shared: &Shared, port: u16) -> Result<(), Reply<'static>> {
     match outcome.await {
         Ok(Ok(())) if asked => Ok(()),
         Ok(Err(why)) => {
-            tracing::warn!(port, why, "cannot listen there");
+            tracing::warn!(port, %why, "cannot listen there");
             Err(set_failed("port", FAILED))
         }
         _ => Err(set_failed("port", FAILED)),

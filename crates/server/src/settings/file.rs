@@ -3,7 +3,7 @@
 //! One setting a line, `name value …`, with Redis's quoting; `#` begins a comment. A rewrite keeps
 //! comments and the order of the lines it finds, replaces what changed and appends what is new.
 
-use super::{Setting, find};
+use super::{Setting, SettingsError, find};
 use quorate_resp::split_line;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// Names and values of a file's text. Values of a repeated name that lists (`save`,
 /// `client-output-buffer-limit`) join.
-pub(crate) fn parse_file(text: &str) -> Result<Vec<(String, String)>, String> {
+pub(crate) fn parse_file(text: &str) -> Result<Vec<(String, String)>, SettingsError> {
     let mut pairs = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -19,12 +19,12 @@ pub(crate) fn parse_file(text: &str) -> Result<Vec<(String, String)>, String> {
             continue;
         }
         let words = split_line(line.as_bytes())
-            .ok_or_else(|| format!("line {}: unbalanced quotes in '{line}'", number + 1))?;
+            .ok_or_else(|| SettingsError::Quotes(number + 1, line.to_owned()))?;
         let words: Vec<String> =
             words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
         let Some((name, values)) = words.split_first() else { continue };
         if values.is_empty() {
-            return Err(format!("line {}: '{name}' needs a value", number + 1));
+            return Err(SettingsError::NoValue(number + 1, name.clone()));
         }
         pairs.push((name.clone(), values.join(" ")));
     }

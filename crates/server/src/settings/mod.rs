@@ -8,6 +8,7 @@
 mod compatible;
 mod document;
 mod file;
+mod invalid;
 mod replicated;
 mod table;
 mod tuned;
@@ -15,6 +16,7 @@ mod value;
 
 pub(crate) use document::{listing, page};
 pub(crate) use file::{parse_file, quoted, rewrite_file};
+pub(crate) use invalid::{Invalid, SettingsError};
 pub(crate) use replicated::{kept, shown};
 pub(crate) use tuned::{Allow, OutputLimit, Tuned, merge_output_limits};
 pub(crate) use value::Kind;
@@ -122,14 +124,15 @@ impl Settings {
     pub(crate) fn from_pairs(
         pairs: &[(String, String)],
         file: Option<std::path::PathBuf>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SettingsError> {
         let mut set = BTreeMap::new();
         for (name, value) in pairs {
-            let row = find(name).ok_or_else(|| format!("unknown setting '{name}'"))?;
-            let value = row
-                .kind
-                .canonical(value)
-                .map_err(|why| format!("setting '{name} \"{value}\"' is not accepted: {why}"))?;
+            let row = find(name).ok_or_else(|| SettingsError::Unknown(name.clone()))?;
+            let value = row.kind.canonical(value).map_err(|why| SettingsError::Invalid {
+                name: name.clone(),
+                value: value.clone(),
+                why,
+            })?;
             set.insert(row.name, value);
         }
         let memory_bytes = crate::process::memory_bytes();

@@ -3,6 +3,8 @@
 //! `CONFIG SET` accepts what Redis accepts (`1gb`, `YES`, `Ex`) and refuses with Redis's words;
 //! `CONFIG GET` shows the canonical form (`1073741824`, `yes`, `xE`).
 
+use super::Invalid;
+
 /// The type of a setting.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
@@ -39,23 +41,22 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The canonical text of `value`, or Redis's reason why it is refused.
-    pub(crate) fn canonical(self, value: &str) -> Result<String, String> {
+    pub(crate) fn canonical(self, value: &str) -> Result<String, Invalid> {
         match self {
             Self::Bool => match value.to_ascii_lowercase().as_str() {
                 text @ ("yes" | "no") => Ok(text.to_owned()),
-                _ => Err("argument must be 'yes' or 'no'".to_owned()),
+                _ => Err(Invalid::NotBool),
             },
             Self::Int(min, max) => {
-                let number = value.parse::<i64>();
-                let number = number.map_err(|_| "argument couldn't be parsed into an integer")?;
+                let number = value.parse::<i64>().map_err(|_| Invalid::NotNumber)?;
                 in_bounds(number, min, max)
             }
             Self::Bytes(min, max) => {
-                let number = memory_bytes(value).ok_or("argument must be a memory value")?;
+                let number = memory_bytes(value).ok_or(Invalid::NotBytes)?;
                 in_bounds(number, min, max)
             }
             Self::BytesUpTo(most) => {
-                let number = memory_bytes(value).ok_or("argument must be a memory value")?;
+                let number = memory_bytes(value).ok_or(Invalid::NotBytes)?;
                 Ok(number.min(most).to_string())
             }
             Self::BytesOrPercent => bytes_or_percent(value),
@@ -92,11 +93,11 @@ impl Kind {
     }
 }
 
-fn in_bounds(number: i64, min: i64, max: i64) -> Result<String, String> {
+fn in_bounds(number: i64, min: i64, max: i64) -> Result<String, Invalid> {
     if (min..=max).contains(&number) {
         Ok(number.to_string())
     } else {
-        Err(format!("argument must be between {min} and {max} inclusive"))
+        Err(Invalid::OutOfBounds(min, max))
     }
 }
 
@@ -117,36 +118,32 @@ pub(crate) fn memory_bytes(text: &str) -> Option<i64> {
     number.parse::<i64>().ok()?.checked_mul(factor)
 }
 
-fn bytes_or_percent(value: &str) -> Result<String, String> {
+fn bytes_or_percent(value: &str) -> Result<String, Invalid> {
     if let Some(percent) = value.strip_suffix('%') {
         return match percent.parse::<u32>() {
             Ok(percent @ ..=100) => Ok(format!("{percent}%")),
-            Ok(_) => Err("percentage argument must be less or equal to 100".to_owned()),
-            Err(_) => Err("argument must be a memory or percent value".to_owned()),
+            Ok(_) => Err(Invalid::PercentAbove100),
+            Err(_) => Err(Invalid::NotBytesOrPercent),
         };
     }
     match memory_bytes(value) {
         Some(bytes) => Ok(bytes.to_string()),
-        None => Err("argument must be a memory or percent value".to_owned()),
+        None => Err(Invalid::NotBytesOrPercent),
     }
 }
 
-fn one_of(words: &[&str]) -> String {
-    format!("argument(s) must be one of the following: {}", words.join(", "))
-}
-
-fn choice(value: &str, words: &[&'static str]) -> Result<String, String> {
+fn choice(value: &str, words: &'static [&'static str]) -> Result<String, Invalid> {
     let found = words.iter().find(|word| word.eq_ignore_ascii_case(value));
-    found.map(|word| (*word).to_owned()).ok_or_else(|| one_of(words))
+    found.map(|word| (*word).to_owned()).ok_or(Invalid::NotOneOf(words))
 }
 
-fn choices(value: &str, words: &[&'static str]) -> Result<String, String> {
+fn choices(value: &str, words: &'static [&'static str]) -> Result<String, Invalid> {
     let mut given = Vec::new();
     for text in value.split_ascii_whitespace() {
         given.push(choice(text, words)?);
     }
     if given.is_empty() {
-        return Err(one_of(words));
+        return Err(Invalid::NotOneOf(words));
     }
     let canonical: Vec<&str> =
         words.iter().copied().filter(|word| given.iter().any(|text| text == word)).collect();
@@ -160,10 +157,10 @@ fn words_of(value: &str) -> String {
 /// Redis's order of the class letters; `A` stands for the first ten.
 const EVENT_CLASSES: &str = "g$lshzxetd";
 
-fn events(value: &str) -> Result<String, String> {
+fn events(value: &str) -> Result<String, Invalid> {
     let known = |letter: char| EVENT_CLASSES.contains(letter) || "AKEmn".contains(letter);
     if !value.chars().all(known) {
-        return Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".to_owned());
+        return Err(Invalid::EventClass);
     }
     let has = |letter: char| {
         value.contains(letter) || (EVENT_CLASSES.contains(letter) && value.contains('A'))
@@ -178,8 +175,7 @@ fn events(value: &str) -> Result<String, String> {
     Ok(text)
 }
 
-fn save_points(value: &str) -> Result<String, String> {
-    const INVALID: &str = "Invalid save parameters";
+fn save_points(value: &str) -> Result<String, Invalid> {
     let words: Vec<&str> = value.split_ascii_whitespace().collect();
     let sound = words.len().is_multiple_of(2)
         && words.chunks(2).all(|pair| match pair {
@@ -189,17 +185,15 @@ fn save_points(value: &str) -> Result<String, String> {
             }
             _ => false,
         });
-    if sound { Ok(words.join(" ")) } else { Err(INVALID.to_owned()) }
+    if sound { Ok(words.join(" ")) } else { Err(Invalid::SavePoints) }
 }
 
-fn percentiles(value: &str) -> Result<String, String> {
+fn percentiles(value: &str) -> Result<String, Invalid> {
     let mut list = Vec::new();
     for word in value.split_ascii_whitespace() {
-        let number = word.parse::<f64>().map_err(
-            |_| "latency-tracking-info-percentiles should contain a numeric list of percentiles",
-        )?;
+        let number = word.parse::<f64>().map_err(|_| Invalid::NotPercentile)?;
         if !(0.0..=100.0).contains(&number) {
-            return Err("percentiles should be between 0.0 and 100.0".to_owned());
+            return Err(Invalid::PercentileOutOfBounds);
         }
         list.push(number.to_string());
     }
@@ -209,23 +203,20 @@ fn percentiles(value: &str) -> Result<String, String> {
 /// Classes in Redis's order; `replica` may be called `slave`.
 pub(super) const CLIENT_CLASSES: [&str; 3] = ["normal", "slave", "pubsub"];
 
-fn output_limits(value: &str) -> Result<String, String> {
+fn output_limits(value: &str) -> Result<String, Invalid> {
     let words: Vec<&str> = value.split_ascii_whitespace().collect();
     if words.is_empty() || !words.len().is_multiple_of(4) {
-        return Err("Wrong number of arguments in buffer limit configuration.".to_owned());
+        return Err(Invalid::OutputLimitCount);
     }
     let mut lines = Vec::new();
     for four in words.chunks(4) {
         let [class, hard, soft, seconds] = four else { continue };
         let class = if class.eq_ignore_ascii_case("replica") { "slave" } else { class };
         let class = CLIENT_CLASSES.iter().find(|name| name.eq_ignore_ascii_case(class));
-        let class = class.ok_or("Invalid client class specified in buffer limit configuration.")?;
+        let class = class.ok_or(Invalid::OutputLimitClass)?;
         let limits = (memory_bytes(hard), memory_bytes(soft), seconds.parse::<u32>().ok());
         let (Some(hard), Some(soft), Some(seconds)) = limits else {
-            return Err(
-                "Error in hard, soft or soft_seconds setting in buffer limit configuration."
-                    .to_owned(),
-            );
+            return Err(Invalid::OutputLimitNumber);
         };
         lines.push(format!("{class} {hard} {soft} {seconds}"));
     }
