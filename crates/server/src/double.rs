@@ -15,6 +15,10 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 pub(crate) struct Trouble {
     /// The next run's answer.
     pub(crate) answer: Option<Answer>,
+    /// Whether runs are never answered.
+    pub(crate) stuck: bool,
+    /// How many wait for that.
+    pub(crate) waiting: usize,
     /// The answer of every read.
     pub(crate) read: Option<ReadError>,
     /// Whether the state is being loaded.
@@ -73,8 +77,13 @@ impl Backend for Double {
     type Guard<'a> = Guard<'a>;
 
     async fn submit(&self, run: Run) -> Answer {
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).answer.take();
-        match trouble {
+        let (stuck, answer) = {
+            let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            trouble.waiting += usize::from(trouble.stuck);
+            (trouble.stuck, trouble.answer.take())
+        };
+        match answer {
+            _ if stuck => std::future::pending().await,
             Some(answer) => answer,
             None => self.work(std::slice::from_ref(&run)).await,
         }

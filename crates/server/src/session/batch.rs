@@ -40,6 +40,9 @@ impl<B: Backend> Session<B> {
     /// run.
     fn next_piece(&mut self) -> Piece {
         loop {
+            if self.killed {
+                return Piece::Nothing;
+            }
             let run_waits = !self.intake.is_empty_run();
             if !run_waits && (self.client.closing || self.output.len() >= OUTPUT_HOLD_BYTES) {
                 self.held = !self.client.closing;
@@ -164,17 +167,19 @@ impl<B: Backend> Session<B> {
     }
 
     async fn serve_reads(&mut self) {
-        if self.shared.pause().is_some_and(|pause| pause.all) {
-            self.wait_for_resume().await;
+        let paused = self.shared.pause().is_some_and(|pause| pause.all);
+        if paused && !self.wait_for_resume().await {
+            return;
         }
         let node = self.node.clone();
         let view = match self.client.mode {
-            Mode::Exact => node.read().await,
-            Mode::Stale => Ok(node.peek().await),
+            Mode::Exact => self.attend(node.read()).await,
+            Mode::Stale => Some(Ok(node.peek().await)),
         };
         match view {
-            Ok(keyspace) => self.run_reads(&keyspace, node.clock_ms()),
-            Err(why) => self.refuse_reads(no_read(&why)),
+            Some(Ok(keyspace)) => self.run_reads(&keyspace, node.clock_ms()),
+            Some(Err(why)) => self.refuse_reads(no_read(&why)),
+            None => {}
         }
     }
 
@@ -235,8 +240,8 @@ impl<B: Backend> Session<B> {
     }
 
     async fn serve_run(&mut self) {
-        if self.shared.pause().is_some() {
-            self.wait_for_resume().await;
+        if self.shared.pause().is_some() && !self.wait_for_resume().await {
+            return;
         }
         let collected = self.intake.take_run();
         let commands = collected.commands.clone();
@@ -248,7 +253,8 @@ impl<B: Backend> Session<B> {
         };
         let started = Instant::now();
         self.show_sizes(commands.len());
-        let answer = self.node.submit(run).await;
+        let node = self.node.clone();
+        let Some(answer) = self.attend(node.submit(run)).await else { return };
         let nanos = started.elapsed().as_nanos() as u64;
         if let Some(id) = collected.ids.last() {
             self.client.peer.command.store(*id, std::sync::atomic::Ordering::Relaxed);
@@ -362,12 +368,16 @@ impl<B: Backend> Session<B> {
         }
     }
 
-    /// Waits until `CLIENT PAUSE` is over.
+    /// Waits until `CLIENT PAUSE` is over; false if the client is gone before.
     #[cold]
-    pub(super) async fn wait_for_resume(&self) {
-        while let Some(pause) = self.shared.pause() {
-            let left = pause.until.saturating_duration_since(Instant::now());
-            let _ = tokio::time::timeout(left, self.shared.resumed.notified()).await;
-        }
+    pub(super) async fn wait_for_resume(&mut self) -> bool {
+        let shared = std::sync::Arc::clone(&self.shared);
+        let resumed = async move {
+            while let Some(pause) = shared.pause() {
+                let left = pause.until.saturating_duration_since(Instant::now());
+                let _ = tokio::time::timeout(left, shared.resumed.notified()).await;
+            }
+        };
+        self.attend(resumed).await.is_some()
     }
 }

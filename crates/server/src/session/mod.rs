@@ -57,6 +57,8 @@ struct Session<B: Backend> {
     output: BytesMut,
     /// Whether commands wait until the client has taken replies.
     held: bool,
+    /// Set when the connection ends whatever still waits.
+    killed: bool,
     /// Since when more than the soft limit waits.
     over_soft_since: Option<Instant>,
     /// Since when, in milliseconds of the session, a command is skipped.
@@ -83,6 +85,7 @@ pub(crate) async fn serve<B: Backend>(
         client,
         output: BytesMut::new(),
         held: false,
+        killed: false,
         over_soft_since: None,
         skipping_since_ms: None,
         generation: 0,

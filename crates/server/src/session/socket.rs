@@ -33,9 +33,32 @@ impl<B: Backend> Session<B> {
         open
     }
 
+    /// Waits for something that others do for this client, and heeds signals meanwhile: what is
+    /// pushed goes out, and a client that is killed is gone at once. `None` then; what was asked
+    /// for goes its way without anybody who waits for it.
+    ///
+    /// The end of what the client sends is not looked for: many send their commands, close their
+    /// half of the connection and read the replies.
+    pub(super) async fn attend<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
+            let signals = self.client.peer.take_signals();
+            let pushed = signals & PUSH != 0;
+            if signals != 0 && !self.heed(signals) || pushed && !self.poll_send(cx) {
+                self.killed = true;
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let signals = self.client.peer.take_signals();
-        if signals != 0 && !self.heed(signals) {
+        if self.killed || signals != 0 && !self.heed(signals) {
             return Poll::Ready(false);
         }
         if !self.poll_send(cx) || (self.client.closing && self.output.is_empty()) {

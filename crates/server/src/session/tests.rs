@@ -340,6 +340,27 @@ async fn a_pause_holds_writes_back() {
 }
 
 #[tokio::test]
+async fn a_client_is_killed_while_it_waits() {
+    let server = Server::start(&[]);
+    let mut one = server.connect().await;
+    let mut paused = server.connect().await;
+    one.check("CLIENT PAUSE 60000 WRITE\r\n", "+OK\r\n").await;
+    paused.send(b"SET a 1\r\n").await;
+    one.check("CLIENT KILL ID 2\r\nCLIENT UNPAUSE\r\n", ":1\r\n+OK\r\n").await;
+    assert_eq!(paused.rest().await, "");
+    server.node.trouble.lock().expect("no test panicked").stuck = true;
+    let mut stuck = server.connect().await;
+    stuck.send(b"GET a\r\nSET a 1\r\nSET a 2\r\n").await;
+    while server.node.trouble.lock().expect("no test panicked").waiting == 0 {
+        tokio::task::yield_now().await;
+    }
+    // KILL answers when the connection is closed.
+    one.check("CLIENT KILL ID 3\r\n", ":1\r\n").await;
+    stuck.rest().await;
+    assert_eq!(server.shared.clients.count(), 1);
+}
+
+#[tokio::test]
 async fn monitors_see_commands_but_no_secrets() {
     let server = Server::start(&[]);
     let mut one = server.connect().await;
