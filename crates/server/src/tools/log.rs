@@ -190,7 +190,7 @@ enum About {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum CommandLine {
-    Command { db: u16, form: Form, args: Vec<Argument> },
+    Command { db: u8, form: Form, args: Vec<Argument> },
     Error { error: String },
 }
 
