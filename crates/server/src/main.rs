@@ -12,8 +12,6 @@ mod command;
 mod cron;
 mod descriptors;
 mod dev;
-#[cfg(test)]
-mod double;
 mod evict;
 mod followers;
 mod listen;
@@ -30,6 +28,8 @@ mod shared;
 mod signals;
 mod slowlog;
 mod stats;
+#[cfg(test)]
+mod test_backend;
 mod tools;
 
 use std::process::ExitCode;

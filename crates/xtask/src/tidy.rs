@@ -59,21 +59,7 @@ impl Source {
 }
 
 /// (rule, path, reason): what a rule does not apply to.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("metaphor", "crates/consensus/src/host.rs", BEFORE),
-    ("metaphor", "crates/consensus/src/machine.rs", BEFORE),
-    ("metaphor", "crates/consensus/src/office.rs", BEFORE),
-    ("metaphor", "crates/consensus/src/sim/office_tests.rs", BEFORE),
-    ("metaphor", "crates/consensus/src/wire.rs", BEFORE),
-    ("metaphor", "crates/engine/src/armour.rs", BEFORE),
-    ("metaphor", "crates/engine/src/number/double.rs", BEFORE),
-    ("metaphor", "crates/server/src/double.rs", BEFORE),
-    ("metaphor", "crates/server/src/tools/doors.rs", BEFORE),
-    ("metaphor", "tests/tests/doors.rs", BEFORE),
-];
-
-/// Why a file is let off a rule that is younger than its name.
-const BEFORE: &str = "named before the rule; goes when its room is put in order";
+const EXCEPTIONS: &[(&str, &str, &str)] = &[];
 
 /// Whether it is meant to be read; the fuzzers' seeds are not, though some are UTF-8.
 fn is_text(text: &str) -> bool {

@@ -5,8 +5,8 @@
 //! and `int_text` read and print them. Nothing here knows of keys or commands.
 
 mod big;
-mod double;
 mod extended;
+mod float;
 
-pub(crate) use double::{parse_bound, parse_double};
 pub use extended::Extended;
+pub(crate) use float::{parse_bound, parse_double};

@@ -12,14 +12,14 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Which replies a client wants (`CLIENT REPLY`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Silence {
+pub(crate) enum ReplyMode {
     /// All.
     #[default]
-    Off,
-    /// Not the one of the next command.
-    Next,
-    /// None until `CLIENT REPLY ON`.
     On,
+    /// Not the one of the next command.
+    Skip,
+    /// None until `CLIENT REPLY ON`.
+    Off,
 }
 
 /// Which reads a client wants.
@@ -39,7 +39,7 @@ pub(crate) struct Client {
     pub(crate) db: Db,
     pub(crate) proto: Proto,
     pub(crate) authenticated: bool,
-    pub(crate) silence: Silence,
+    pub(crate) reply_mode: ReplyMode,
     pub(crate) mode: Mode,
     /// Encoded RESP3 attributes to send before the next reply.
     pub(crate) preface: Vec<u8>,
@@ -60,7 +60,7 @@ impl Client {
             db: Db(0),
             proto: Proto::Resp2,
             authenticated: false,
-            silence: Silence::Off,
+            reply_mode: ReplyMode::On,
             mode: Mode::Exact,
             preface: Vec::new(),
             closing: false,

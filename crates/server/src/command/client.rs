@@ -1,6 +1,8 @@
 //! `CLIENT …`: who is connected to this node, and what a connection says about itself.
 
-use super::{Call, Row, Run, Silence, bulk, error, exactly, int, is, kill, least, not_an_integer};
+use super::{
+    Call, ReplyMode, Row, Run, bulk, error, exactly, int, is, kill, least, not_an_integer,
+};
 use super::{syntax_error, text};
 use crate::clients::Peer;
 use crate::shared::Pause;
@@ -160,10 +162,10 @@ fn set_info(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
 }
 
 fn reply(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
-    call.client.silence = match args.at(2) {
-        word if is(word, "ON") => Silence::Off,
-        word if is(word, "OFF") => Silence::On,
-        word if is(word, "SKIP") && call.client.silence == Silence::Off => Silence::Next,
+    call.client.reply_mode = match args.at(2) {
+        word if is(word, "ON") => ReplyMode::On,
+        word if is(word, "OFF") => ReplyMode::Off,
+        word if is(word, "SKIP") && call.client.reply_mode == ReplyMode::On => ReplyMode::Skip,
         word if is(word, "SKIP") => return Reply::OK,
         _ => return syntax_error(),
     };

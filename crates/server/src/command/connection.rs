@@ -1,6 +1,8 @@
 //! Commands about the connection: who the client is and how it wants to be talked to.
 
-use super::{Call, Mode, Row, Run, Silence, exactly, int, is, least, not_an_integer, syntax_error};
+use super::{
+    Call, Mode, ReplyMode, Row, Run, exactly, int, is, least, not_an_integer, syntax_error,
+};
 use crate::settings::Tuned;
 use quorate_engine::{Db, Flags, Group};
 use quorate_resp::{Args, Proto, Reply, up_to_zero};
@@ -202,7 +204,7 @@ fn reset(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
     client.select(Db(0));
     client.speak(Proto::Resp2);
     client.set_mode(Mode::Exact);
-    client.silence = Silence::Off;
+    client.reply_mode = ReplyMode::On;
     let open = client.tuned.password.is_none();
     client.set_authenticated(open);
     Reply::Simple("RESET".into())

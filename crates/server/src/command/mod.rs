@@ -25,7 +25,7 @@ mod slowlog;
 mod sync;
 mod work;
 
-pub(crate) use call::{Call, Client, Mode, Silence};
+pub(crate) use call::{Call, Client, Mode, ReplyMode};
 pub(crate) use config::set_in_cluster;
 pub(crate) use debug::allowed as debug_allowed;
 pub(crate) use docs::help;

@@ -7,7 +7,7 @@ use super::intake::Found;
 use super::refusal::{UNCERTAIN, UNCERTAIN_READ, no_read, not_applied};
 use super::{OUTPUT_HOLD_BYTES, Session, refusal, replies};
 use crate::backend::Backend;
-use crate::command::{Mode, Row, Silence, debug_allowed, error, help};
+use crate::command::{Mode, ReplyMode, Row, debug_allowed, error, help};
 use crate::registry::{Entry, Target};
 use crate::slowlog::{Slow, shown};
 use quorate_consensus::Answer;
@@ -74,7 +74,7 @@ impl<B: Backend> Session<B> {
                 Target::Read(_) | Target::Write => {
                     self.monitor(entry, self.intake.args());
                     self.intake.gather();
-                    if self.intake.is_full_run() || self.client.silence != Silence::Off {
+                    if self.intake.is_full_run() || self.client.reply_mode != ReplyMode::On {
                         return Piece::Run;
                     }
                 }
@@ -159,10 +159,10 @@ impl<B: Backend> Session<B> {
 
     /// Sends a reply, if the client wants it.
     pub(super) fn emit(&mut self, reply: &Reply<'_>) {
-        match self.client.silence {
-            Silence::Off => reply.encode(self.client.proto, &mut self.output),
-            Silence::Next => self.client.silence = Silence::Off,
-            Silence::On => {}
+        match self.client.reply_mode {
+            ReplyMode::On => reply.encode(self.client.proto, &mut self.output),
+            ReplyMode::Skip => self.client.reply_mode = ReplyMode::On,
+            ReplyMode::Off => {}
         }
     }
 
@@ -208,10 +208,10 @@ impl<B: Backend> Session<B> {
                 Reply::Null => self.shared.stats.missed(),
                 _ => self.shared.stats.hit(),
             }
-            if self.client.silence == Silence::Off {
+            if self.client.reply_mode == ReplyMode::On {
                 reply.encode(self.client.proto, &mut self.output);
-            } else if self.client.silence == Silence::Next {
-                self.client.silence = Silence::Off;
+            } else if self.client.reply_mode == ReplyMode::Skip {
+                self.client.reply_mode = ReplyMode::On;
             }
             let now = Instant::now();
             let nanos = (now - clock).as_nanos() as u64;
@@ -282,10 +282,10 @@ impl<B: Backend> Session<B> {
 
     /// Passes a run's replies on. A command's time is its share of the run's.
     fn take_replies(&mut self, bytes: &[u8], ids: &[u16], nanos: u64) {
-        if self.client.silence == Silence::Off {
+        if self.client.reply_mode == ReplyMode::On {
             self.output.extend_from_slice(bytes);
-        } else if self.client.silence == Silence::Next {
-            self.client.silence = Silence::Off;
+        } else if self.client.reply_mode == ReplyMode::Skip {
+            self.client.reply_mode = ReplyMode::On;
         }
         let tracking = self.client.tuned.latency_tracking;
         let share = nanos / (ids.len() as u64).max(1);

@@ -3,7 +3,7 @@
 use super::Session;
 use super::refusal::no_read;
 use crate::backend::Backend;
-use crate::command::{Call, Row, Run, Silence, View, Work, perform};
+use crate::command::{Call, ReplyMode, Row, Run, View, Work, perform};
 use crate::registry::Entry;
 use crate::settings::quoted;
 use crate::shared::Shared;
@@ -40,7 +40,7 @@ impl<B: Backend> Session<B> {
         if !entry.meta.flags.has(Flags::ADMIN) {
             self.monitor(entry, self.intake.args());
         }
-        let before = self.client.silence;
+        let before = self.client.reply_mode;
         let reply = self.call(entry, row).await;
         if let Some(Reply::Error(line)) = &reply {
             self.shared.stats.failed(entry.id, line.as_bytes());
@@ -58,15 +58,15 @@ impl<B: Backend> Session<B> {
 
     /// Sends the reply unless `CLIENT REPLY` says otherwise; that command itself may have changed
     /// what is wanted.
-    fn answer(&mut self, before: Silence, reply: Option<&Reply<'static>>) {
-        let after = self.client.silence;
+    fn answer(&mut self, before: ReplyMode, reply: Option<&Reply<'static>>) {
+        let after = self.client.reply_mode;
         let Some(reply) = reply else { return };
-        if !self.client.preface.is_empty() && after == Silence::Off {
+        if !self.client.preface.is_empty() && after == ReplyMode::On {
             self.output.extend_from_slice(&std::mem::take(&mut self.client.preface));
         }
         if before == after {
             self.emit(reply);
-        } else if after == Silence::Off {
+        } else if after == ReplyMode::On {
             reply.encode(self.client.proto, &mut self.output);
         }
     }

@@ -1,11 +1,11 @@
-//! The client surface on real sockets, with the double behind it.
+//! The client surface on real sockets, with the test backend behind it.
 //!
 //! Each test starts a server on a port of its own and speaks bytes to it, as a client would.
 
-use crate::double::Double;
 use crate::listen;
 use crate::settings::Settings;
 use crate::shared::{Outside, Shared};
+use crate::test_backend::TestBackend;
 use quorate_consensus::{Answer, NotApplied, ReadError};
 use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError};
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 /// A server of the test's own.
 struct Server {
     port: u16,
-    node: Double,
+    node: TestBackend,
     shared: Arc<Shared>,
 }
 
@@ -30,7 +30,7 @@ impl Server {
         let settings = Settings::from_pairs(&pairs, None).expect("settings that are accepted");
         let (rebind, rebinds) = tokio::sync::mpsc::channel(1);
         let shared = Arc::new(Shared::new(settings, rebind, Outside::default()));
-        let node = Double::new();
+        let node = TestBackend::new();
         tokio::spawn(listen::accept_all(node.clone(), Arc::clone(&shared), listeners, rebinds));
         tokio::spawn(crate::cron::run(node.clone(), Arc::clone(&shared)));
         Self { port, node, shared }

@@ -2,7 +2,7 @@
 //!
 //! Small and blocking: no runtime. The file's own checksum is compared while it comes.
 
-use super::doors::wanted;
+use super::export::wanted;
 use super::file::WholeFile;
 use super::progress::Progress;
 use crate::cli::{Pairs, print};

@@ -3,12 +3,12 @@
 
 mod backup;
 mod check;
-mod doors;
+mod export;
 mod file;
 mod log;
 mod progress;
 
 pub(crate) use backup::backup;
 pub(crate) use check::check;
-pub(crate) use doors::{export, restore};
+pub(crate) use export::{export, restore};
 pub(crate) use log::print_log;

@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{RwLock, RwLockReadGuard};
 
-/// What the double answers instead of working.
+/// What the backend answers instead of working.
 #[derive(Debug, Default)]
 pub(crate) struct Trouble {
     /// The next run's answer.
@@ -29,7 +29,7 @@ pub(crate) struct Trouble {
 
 /// An engine behind a lock.
 #[derive(Clone)]
-pub(crate) struct Double {
+pub(crate) struct TestBackend {
     keyspace: Arc<RwLock<Keyspace>>,
     pub(crate) trouble: Arc<Mutex<Trouble>>,
 }
@@ -44,7 +44,7 @@ impl Deref for Guard<'_> {
     }
 }
 
-impl Double {
+impl TestBackend {
     /// An empty engine.
     pub(crate) fn new() -> Self {
         Self { keyspace: Arc::new(RwLock::new(Keyspace::new([1, 2]))), trouble: Arc::default() }
@@ -68,12 +68,12 @@ impl Double {
         };
         match replies {
             Ok(replies) => Answer::Replies(replies.into_iter().next().unwrap_or_default()),
-            Err(why) => panic!("the double cannot apply what it sealed: {why}"),
+            Err(why) => panic!("the test backend cannot apply what it sealed: {why}"),
         }
     }
 }
 
-impl Backend for Double {
+impl Backend for TestBackend {
     type Guard<'a> = Guard<'a>;
 
     async fn submit(&self, run: Run) -> Answer {
@@ -151,11 +151,11 @@ impl Backend for Double {
     }
 
     async fn backup(&self) -> Result<Backup, String> {
-        Err("the double has no snapshots".to_owned())
+        Err("the test backend has no snapshots".to_owned())
     }
 
     async fn follow(&self, _: u64) -> Result<(Backup, Feed), String> {
-        Err("the double has no snapshots".to_owned())
+        Err("the test backend has no snapshots".to_owned())
     }
 
     async fn hand_over(&self, _: Option<&str>) -> Result<(), String> {
