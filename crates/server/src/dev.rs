@@ -5,7 +5,8 @@
 //! A node that dies (try `kill -9`) is started again after a moment. Signals mean what they mean to
 //! a node, which is told the same: Ctrl-C stops all of them cleanly, a second one at once.
 
-use crate::cli::{Pairs, complain, print};
+use crate::arguments::Pairs;
+use crate::console::{complain, print};
 use crate::serve::DIE_WITH_PARENT;
 use crate::signals::{INTERRUPT, Signals, Wish};
 use crate::{ping, secret};

@@ -4,11 +4,13 @@
 //! threads in the rooms below.
 
 mod anew;
+mod arguments;
 mod auth;
 mod backend;
 mod cli;
 mod clients;
 mod command;
+mod console;
 mod cron;
 mod descriptors;
 mod dev;

@@ -1,7 +1,8 @@
 //! `quorate ping`: asks a node whether it serves, for health checks. Small and blocking: no
 //! runtime.
 
-use crate::cli::{Pairs, environment, json_line, print};
+use crate::arguments::{Pairs, environment};
+use crate::console::{json_line, print};
 use bytes::BytesMut;
 use quorate_resp::{Value, decode_reply, write_command};
 use serde::Serialize;

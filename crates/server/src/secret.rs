@@ -3,7 +3,7 @@
 //! In a file it is visible neither in a list of processes nor in what a container was started with.
 //! `quorate dev` and the compose file make one of their own. What it protects is in `consensus`.
 
-use crate::cli::Pairs;
+use crate::arguments::Pairs;
 use crate::settings::Settings;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::fmt::Write as _;

@@ -4,9 +4,9 @@
 //! else happens), replica, sessions. The order of the end: no new clients, leadership handed over,
 //! what was begun is answered, the replica closes.
 
-use crate::cli::complain;
 use crate::clients::{FINISH, KILL};
 use crate::command::set_in_cluster;
+use crate::console::complain;
 use crate::descriptors::Descriptors;
 use crate::settings::{Scope, Settings, all};
 use crate::shared::{Outside, Shared, Stop};

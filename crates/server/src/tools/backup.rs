@@ -5,7 +5,8 @@
 use super::export::wanted;
 use super::file::WholeFile;
 use super::progress::Progress;
-use crate::cli::{Pairs, print};
+use crate::arguments::Pairs;
+use crate::console::print;
 use bytes::BytesMut;
 use quorate_engine::Checksum;
 use quorate_resp::write_command;

@@ -4,7 +4,7 @@
 //! What it finds is told to people line by line, or to scripts as one object of JSON
 //! (docs/operations.md); whether all is well, the exit status says in both cases.
 
-use crate::cli::{json_line, print};
+use crate::console::{json_line, print};
 use quorate_store::{LogId, OsDisk, Report};
 use serde::Serialize;
 use std::fmt::Write as _;

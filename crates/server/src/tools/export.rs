@@ -3,7 +3,8 @@
 
 use super::file::WholeFile;
 use super::progress::Progress;
-use crate::cli::{Pairs, complain, print};
+use crate::arguments::Pairs;
+use crate::console::{complain, print};
 use quorate_engine::{Foreign, Report};
 use std::fmt::Write as _;
 use std::fs::File;

@@ -4,7 +4,7 @@
 //! Looking takes no lock, so a running node may be looked at too; its newest records may then seem
 //! torn.
 
-use crate::cli::{json_line, print};
+use crate::console::{json_line, print};
 use crate::settings::quoted;
 use quorate_engine::{Db, Decoded, decode};
 use quorate_resp::{Args, Limits, Parsed, Parser};
