@@ -21,6 +21,7 @@ mod logging;
 mod memory;
 mod ping;
 mod process;
+mod refusal;
 mod registry;
 mod secret;
 mod serve;

@@ -4,9 +4,7 @@
 //! The parts are counted where they are held. Only the last is measured: what was resident when the
 //! node had its state, less the data, so that a small node does not look like a fragmented one.
 
-use crate::command::View;
 use crate::process::Figures;
-use crate::shared::Shared;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// An empty process takes less; what is resident beyond it at the start is no fixed cost.
@@ -19,6 +17,19 @@ pub(crate) struct Remembered {
     startup: AtomicU64,
     /// Most in use at once, as far as it was looked at.
     peak: AtomicU64,
+}
+
+/// What is counted where it is held, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    /// Keys and values.
+    pub(crate) data: u64,
+    /// Buffers of clients.
+    pub(crate) clients: u64,
+    /// What waits for replicas of Redis.
+    pub(crate) replicas: u64,
+    /// Entries of the log that are kept for followers.
+    pub(crate) log: u64,
 }
 
 /// The figures of one moment, in bytes.
@@ -41,15 +52,19 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Adds it up. The first call with the state loaded fixes what counts as the process's own.
-    pub(crate) fn now(shared: &Shared, process: &Figures, view: &View<'_>) -> Self {
-        let (data, log) = (view.keyspace.used_bytes(), view.status.log_cached_bytes);
+    /// Adds it up. The first call with the state loaded (`is_loaded`) fixes what counts as the
+    /// process's own.
+    pub(crate) fn now(
+        remembered: &Remembered,
+        process: &Figures,
+        held: Held,
+        is_loaded: bool,
+    ) -> Self {
+        let Held { data, clients, replicas, log } = held;
         let resident = process.rss_bytes;
-        let replicas = shared.followers.waiting();
-        let clients = shared.clients.bytes() as u64 + replicas;
-        let remembered = &shared.memory;
+        let clients = clients + replicas;
         let own = resident.saturating_sub(data + clients + log).clamp(1, STARTUP_BYTES_MAX);
-        if view.status.loading.is_none() {
+        if is_loaded {
             let _ = remembered.startup.compare_exchange(0, own, Relaxed, Relaxed);
         }
         let startup = match remembered.startup.load(Relaxed) {

@@ -164,6 +164,12 @@ impl Shared {
         replicated.unwrap_or_else(|| self.settings.get(row.name))
     }
 
+    /// Unix seconds of the newest snapshot, which was made at `newest_at`; like Redis, of the start
+    /// while there is none (0).
+    pub(crate) fn last_save(&self, newest_at: u64) -> u64 {
+        if newest_at == 0 { self.started_unix_s } else { newest_at }
+    }
+
     /// Sets or ends a pause.
     pub(crate) fn set_pause(&self, pause: Option<Pause>) {
         *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = pause;

@@ -172,7 +172,7 @@ pub(crate) async fn set_in_cluster<B: Backend>(
 ) -> Result<(), Reply<'static>> {
     let value = kept(name, value);
     let args = ["QUORATE.CONFIG", name, &value].map(|arg| arg.as_bytes().to_vec());
-    match super::work::through_log(node, &args).await {
+    match super::log::through_log(node, &args).await {
         Reply::Error(line) if line.as_bytes().starts_with(b"ERR ") => {
             let line = line.to_string();
             Err(set_failed(name, line.strip_prefix("ERR ").unwrap_or(&line)))

@@ -4,7 +4,7 @@
 //! look for a master must find one wherever they connect. Who leads stands in the `quorate`
 //! section.
 
-use super::server::last_save;
+use super::memory::figures;
 use super::work::replicas;
 use super::{Call, View, is};
 use crate::memory::Memory;
@@ -51,7 +51,7 @@ const SECTIONS: &[(&str, Section, bool)] = &[
 /// `INFO [section …]`.
 pub(super) fn info(call: &mut Call<'_>, view: &View<'_>, args: Args<'_>) -> Reply<'static> {
     let process = crate::process::Figures::now();
-    let memory = Memory::now(call.shared, &process, view);
+    let memory = figures(call, view, &process);
     let facts = Facts { call, view, process, memory };
     let mut text = String::with_capacity(4096);
     for (name, write, by_default) in SECTIONS {
@@ -210,7 +210,7 @@ fn persistence(text: &mut String, facts: &Facts<'_>) {
     field(text, "current_save_keys_total", keys);
     field(text, "rdb_changes_since_last_save", saving.changes);
     field(text, "rdb_bgsave_in_progress", busy);
-    field(text, "rdb_last_save_time", last_save(shared, status));
+    field(text, "rdb_last_save_time", shared.last_save(status.saving.newest_at));
     field(text, "rdb_last_bgsave_status", last_status);
     field(text, "rdb_last_bgsave_time_sec", took);
     field(text, "rdb_current_bgsave_time_sec", takes);

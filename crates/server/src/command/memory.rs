@@ -1,7 +1,8 @@
 //! `MEMORY …`: what the data and the process take.
 
 use super::{Call, Row, Run, View, bulk, exactly};
-use crate::memory::Memory;
+use crate::memory::{Held, Memory};
+use crate::process::Figures;
 use quorate_engine::Db;
 use quorate_resp::{Args, Reply};
 
@@ -39,13 +40,19 @@ const SUBS: &[Row] = &[
         .since("4.0.0"),
 ];
 
-fn figures(call: &Call<'_>, view: &View<'_>) -> Memory {
-    let process = crate::process::Figures::now();
-    Memory::now(call.shared, &process, view)
+/// What takes memory now.
+pub(super) fn figures(call: &Call<'_>, view: &View<'_>, process: &Figures) -> Memory {
+    let held = Held {
+        data: view.keyspace.used_bytes(),
+        clients: call.shared.clients.bytes() as u64,
+        replicas: call.shared.followers.waiting(),
+        log: view.status.log_cached_bytes,
+    };
+    Memory::now(&call.shared.memory, process, held, view.status.loading.is_none())
 }
 
 fn stats(call: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
-    let memory = figures(call, view);
+    let memory = figures(call, view, &Figures::now());
     let number = |value: u64| Reply::Int(value as i64);
     let keys: u64 = (0..Db::COUNT).map(|db| view.keyspace.stats(Db(db)).0).sum();
     let each = (memory.used() - memory.startup) / keys.max(1);
@@ -70,7 +77,7 @@ fn stats(call: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
 }
 
 fn doctor(call: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
-    let memory = figures(call, view);
+    let memory = figures(call, view, &Figures::now());
     let (used, rss) = (memory.used(), memory.resident);
     let text = if rss < 256 << 20 {
         "The process takes less than 256 MiB; there is nothing to say about it yet.".to_owned()

@@ -2,7 +2,7 @@
 //!
 //! They have the same `Meta` rows as data commands and a handler of their own kind. A handler is a
 //! plain function: it looks, changes its client's state, and returns a reply, or [`Work`] for the
-//! session to carry out when something must be awaited. Only `work` awaits.
+//! session to carry out when something must be awaited. Only `perform` and `log` await.
 
 mod access;
 mod acl;
@@ -18,8 +18,10 @@ mod info;
 mod keys;
 mod kill;
 mod latency;
+mod log;
 mod memory;
 mod module;
+mod perform;
 mod server;
 mod slowlog;
 mod sync;
@@ -30,7 +32,8 @@ pub(crate) use config::set_in_cluster;
 pub(crate) use debug::allowed as debug_allowed;
 pub(crate) use docs::help;
 pub(crate) use info::REDIS_VERSION;
-pub(crate) use work::{ConfigChange, Work, perform};
+pub(crate) use perform::perform;
+pub(crate) use work::{ConfigChange, Work};
 
 use quorate_consensus::Status;
 use quorate_engine::{Arity, Flags, Group, Keys, Keyspace, Meta};

@@ -158,16 +158,8 @@ fn bgrewriteaof(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'stat
     Ok(Work::SaveBehind("Background append only file rewriting started"))
 }
 
-/// Unix seconds of the newest snapshot; like Redis, of the start while there is none.
-pub(super) fn last_save(shared: &Shared, status: &Status) -> u64 {
-    match status.saving.newest_at {
-        0 => shared.started_unix_s,
-        at => at,
-    }
-}
-
 fn lastsave(call: &mut Call<'_>, view: &View<'_>, _: Args<'_>) -> Reply<'static> {
-    Reply::Int(last_save(call.shared, view.status) as i64)
+    Reply::Int(call.shared.last_save(view.status.saving.newest_at) as i64)
 }
 
 fn shutdown(_: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {

@@ -4,10 +4,11 @@
 //! server.
 
 use super::intake::Found;
-use super::refusal::{UNCERTAIN, UNCERTAIN_READ, no_read, not_applied};
-use super::{OUTPUT_HOLD_BYTES, Session, refusal, replies};
+
+use super::{OUTPUT_HOLD_BYTES, Session, replies};
 use crate::backend::Backend;
 use crate::command::{Mode, ReplyMode, Row, debug_allowed, error, help};
+use crate::refusal::{self, UNCERTAIN, UNCERTAIN_READ, no_read, not_applied};
 use crate::registry::{Entry, Target};
 use crate::slowlog::{Slow, shown};
 use quorate_consensus::Answer;

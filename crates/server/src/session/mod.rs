@@ -8,13 +8,10 @@
 mod batch;
 mod follow;
 mod intake;
-mod refusal;
 mod replies;
 mod server;
 mod socket;
 mod sync;
-
-pub(crate) use refusal::{UNCERTAIN, not_applied};
 
 use crate::backend::Backend;
 use crate::clients::{Held, Peer};

@@ -1,9 +1,9 @@
 //! Running one command of the server, and showing commands to monitors.
 
 use super::Session;
-use super::refusal::no_read;
 use crate::backend::Backend;
 use crate::command::{Call, ReplyMode, Row, Run, View, Work, perform};
+use crate::refusal::no_read;
 use crate::registry::Entry;
 use crate::settings::quoted;
 use crate::shared::Shared;

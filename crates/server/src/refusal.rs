@@ -10,12 +10,12 @@ use quorate_engine::Refusal;
 pub(crate) const UNCERTAIN: &str = "UNCERTAIN the command may or may not have been applied: \
      leadership or time ran out before its outcome was known";
 /// The answer to a read that stood in the same run.
-pub(super) const UNCERTAIN_READ: &str =
+pub(crate) const UNCERTAIN_READ: &str =
     "CLUSTERDOWN the read was not answered: leadership or time ran out";
 /// Redis's text.
-pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+pub(crate) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 /// Redis's text.
-pub(super) const NO_AUTH: &str = "NOAUTH Authentication required.";
+pub(crate) const NO_AUTH: &str = "NOAUTH Authentication required.";
 
 /// The answer to every command of a run that was definitely not applied.
 pub(crate) fn not_applied(why: &NotApplied) -> &'static str {
@@ -39,7 +39,7 @@ pub(crate) fn not_applied(why: &NotApplied) -> &'static str {
 }
 
 /// The answer to a read that could not be served linearizably.
-pub(super) fn no_read(why: &ReadError) -> &'static str {
+pub(crate) fn no_read(why: &ReadError) -> &'static str {
     match why {
         ReadError::NoQuorum => "CLUSTERDOWN no quorum confirmed the read in time",
         ReadError::Loading => LOADING,
