@@ -1,4 +1,7 @@
 //! Passwords: kept as digests, compared in constant time.
+//!
+//! What a client sent is hashed first, so that the comparison takes the same time for every
+//! password, whatever its length and wherever it differs.
 
 use sha2::{Digest, Sha256};
 

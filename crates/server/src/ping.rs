@@ -1,5 +1,7 @@
 //! `quorate ping`: asks a node whether it serves, for health checks. Small and blocking: no
 //! runtime.
+//!
+//! The exit status is for probes, the line or the JSON for people and scripts.
 
 use crate::arguments::{Pairs, environment};
 use crate::console::{json_line, print};

@@ -1,4 +1,6 @@
 //! `ACL …`: there is one user, `default`, who may do everything once the password is given.
+//!
+//! Questions are answered as Redis answers them with nothing but that user; changes are refused.
 
 use super::{Call, Row, Run, bulk, error, exactly, least};
 use quorate_engine::Flags;

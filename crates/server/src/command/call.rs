@@ -1,4 +1,6 @@
 //! What a handler gets: the session's state and what all sessions share.
+//!
+//! Kept apart from the session itself, so that handlers are plain functions that a test can call.
 
 use crate::clients::Peer;
 use crate::followers::Announced;

@@ -1,4 +1,7 @@
 //! `CLIENT …`: who is connected to this node, and what a connection says about itself.
+//!
+//! What a connection shows it publishes itself, once a batch ([`clients`](crate::clients)); nothing
+//! here waits for another session.
 
 use super::{
     Call, ReplyMode, Row, Run, bulk, error, exactly, int, is, kill, least, not_an_integer,

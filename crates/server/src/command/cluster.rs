@@ -1,5 +1,7 @@
 //! `CLUSTER …`: this is not a Redis Cluster (every node has every key), and it says so as Redis
 //! does.
+//!
+//! Clients made for Redis Cluster ask at the start and then go on without it.
 
 use super::{Call, Row, Run, exactly, least};
 use quorate_engine::{Flags, Group};

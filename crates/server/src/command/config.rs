@@ -1,4 +1,7 @@
 //! `CONFIG …`: the settings table seen by clients.
+//!
+//! A change is checked as a whole before any of it is made. Settings of the node change here, those
+//! of the cluster go through the log.
 
 use super::{Call, ConfigChange, Row, Run, View, Work, bulk, error, exactly, least};
 use crate::backend::Backend;

@@ -1,4 +1,6 @@
 //! Commands about the connection: who the client is and how it wants to be talked to.
+//!
+//! AUTH and HELLO change the session's state; everything else only looks.
 
 use super::{
     Call, Mode, ReplyMode, Row, Run, exactly, int, is, least, not_an_integer, syntax_error,

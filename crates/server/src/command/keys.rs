@@ -1,5 +1,7 @@
 //! Where a command's keys are, as clients ask for it: the key specifications of COMMAND INFO, and
 //! COMMAND GETKEYS.
+//!
+//! Both follow from the command's row alone: [`Keys`] says where they are.
 
 use super::access::{access, access_of};
 use super::{Call, bulk};

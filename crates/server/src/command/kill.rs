@@ -1,4 +1,7 @@
 //! `CLIENT KILL` and its filters.
+//!
+//! Filters are read first and then asked of every client. The answer comes when the sockets are
+//! closed, so that a test that counts connections afterwards counts right.
 
 use super::work::Work;
 use super::{Call, int, is, syntax_error, text};

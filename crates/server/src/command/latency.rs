@@ -1,5 +1,7 @@
 //! `LATENCY …`: histograms of commands; no events are recorded, so the rest answers that there are
 //! none.
+//!
+//! The histograms are those of [`stats`](crate::stats), which counts every command anyway.
 
 use super::{Call, Row, Run, bulk, exactly, least};
 use quorate_engine::Flags;

@@ -1,4 +1,6 @@
 //! `MEMORY …`: what the data and the process take.
+//!
+//! The sums are [`memory`](crate::memory)'s; this file fetches the parts and names them as Redis does.
 
 use super::{Call, Row, Run, View, bulk, exactly};
 use crate::memory::{Held, Memory};

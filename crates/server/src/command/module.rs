@@ -1,5 +1,7 @@
 //! What belongs to Redis's modules and to its replication, which are not ours: questions are
 //! answered truthfully, and what cannot be done is refused with the reason.
+//!
+//! Tools ask without a need for the answer; an honest one lets them go on.
 
 use super::{Call, Row, Run, exactly, int, is, least};
 use quorate_engine::{Flags, Group};

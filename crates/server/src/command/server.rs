@@ -1,4 +1,6 @@
 //! Commands about the node as a whole: time, role, snapshots, stopping.
+//!
+//! SAVE, SHUTDOWN and FAILOVER only say what is to be done ([`work`](super::work)).
 
 use super::work::{HAND_OVER_TIME, replicas};
 use super::{Call, Row, Run, View, Work, bulk, exactly, int, is, least, not_an_integer};

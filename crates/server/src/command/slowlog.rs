@@ -1,4 +1,7 @@
-//! `SLOWLOG …`.
+//! `SLOWLOG …`: commands that took long.
+//!
+//! Each node keeps its own: what was slow here need not have been slow elsewhere.
+//! Entries are made by the session ([`slowlog`](crate::slowlog)).
 
 use super::{Call, Row, Run, bulk, error, exactly, int, least};
 use crate::slowlog::Slow;

@@ -1,4 +1,7 @@
 //! Running one command of the server, and showing commands to monitors.
+//!
+//! A handler gets what its row says that it needs; whatever it asks to be awaited is carried out by
+//! [`perform`] while the session waits.
 
 use super::Session;
 use crate::backend::Backend;

@@ -1,4 +1,7 @@
 //! Why settings are refused, in Redis's words where Redis has the case.
+//!
+//! A reason is data until somebody is told: the command line and CONFIG SET say it in different
+//! sentences.
 
 use std::fmt;
 

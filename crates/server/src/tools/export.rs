@@ -1,5 +1,7 @@
 //! `quorate export` and `quorate restore`: out of a stopped node's data directory into an RDB file,
 //! and from any Redis's RDB file into the first data directory of a new cluster.
+//!
+//! Neither needs a running node; both read and check everything before they claim success.
 
 use super::file::WholeFile;
 use super::progress::Progress;

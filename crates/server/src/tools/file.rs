@@ -1,4 +1,7 @@
 //! A file that appears whole or not at all: written aside, synced, renamed, its directory synced.
+//!
+//! Whoever finds it under its name can use it; what a tool that was ended leaves has another name
+//! and is overwritten next time.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};

@@ -1,5 +1,7 @@
 //! Tools beside the server: looking at the data directory of a stopped node, and carrying data in
 //! and out. They never start a replica.
+//!
+//! Each is a function of words to an outcome; the command line calls it.
 
 mod backup;
 mod check;

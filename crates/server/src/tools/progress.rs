@@ -1,5 +1,7 @@
 //! How far long work has come, on standard error: one line that changes in a terminal, a line now
 //! and then elsewhere.
+//!
+//! A quick piece of work prints nothing at all.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
