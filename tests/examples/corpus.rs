@@ -2,8 +2,8 @@
 //!
 //! `QUORATE_BIN=<that binary> cargo run -p quorate-tests --example corpus -- NAME` writes
 //! `NAME-log.tar.xz` (killed, nothing but a log), `NAME-base.tar.xz` (killed, a snapshot and a log
-//! behind it) and `NAME-stopped.tar.xz` (ended in order): a directory, and a transcript of what that
-//! binary answered. `tests/corpus.rs` opens them with the binary of today.
+//! behind it) and `NAME-stopped.tar.xz` (ended in order): a directory, and a transcript of what
+//! that binary answered. `tests/corpus.rs` opens them with the binary of today.
 
 use quorate_resp::Value;
 use quorate_tests::client::Client;

@@ -82,9 +82,9 @@ fn read(messages: &str, package: &str) -> Result<Vec<Tests>, String> {
 fn tests_are_found_in_cargos_messages() {
     let line = |id: &str, kind: &str, name: &str, test: bool| {
         format!(
-            r#"{{"reason":"compiler-artifact","package_id":"{id}","manifest_path":"/q/tests/Cargo.toml",
-            "target":{{"kind":["{kind}"],"name":"{name}"}},"profile":{{"test":{test}}},
-            "executable":"/t/{name}-1"}}"#
+            r#"{{"reason":"compiler-artifact","package_id":"{id}",
+            "manifest_path":"/q/tests/Cargo.toml","target":{{"kind":["{kind}"],"name":"{name}"}},
+            "profile":{{"test":{test}}},"executable":"/t/{name}-1"}}"#
         )
         .replace('\n', "")
     };

@@ -1,4 +1,6 @@
 //! A list of steps, run in order until one fails: [`ci`](crate::ci) and [`long`](crate::long).
+//!
+//! Whoever runs it learns how long each step took, and how to repeat the one that failed alone.
 
 use crate::shell::{Outcome, Shell};
 use std::time::{Duration, Instant};

@@ -2,8 +2,8 @@
 //!
 //! The stream goes out as the replica takes it; what it does not take waits in the feed, which is
 //! bounded. The replica says every second how far it is; it is sent a `PING` now and then, as from
-//! Redis, so that it knows this node to be alive. Settings are those at the time it came. It can never go on where it was: whoever was cut
-//! off gets everything anew.
+//! Redis, so that it knows this node to be alive. Settings are those at the time it came. It can
+//! never go on where it was: whoever was cut off gets everything anew.
 
 use super::Session;
 use super::intake::Intake;
