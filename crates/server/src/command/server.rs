@@ -5,8 +5,8 @@
 use super::work::{HAND_OVER_TIME, replicas};
 use super::{Call, Row, Run, View, Work, bulk, exactly, int, is, least, not_an_integer};
 use super::{syntax_error, text};
-use crate::shared::{Shared, Stop, unix_micros};
-use quorate_consensus::{LastSnapshot, Status};
+use crate::shared::{Stop, unix_micros};
+use quorate_consensus::LastSnapshot;
 use quorate_engine::{Flags, Group};
 use quorate_resp::{Args, Reply, parse_int};
 use std::time::Duration;
