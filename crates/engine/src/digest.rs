@@ -35,6 +35,23 @@ impl Digest {
     }
 }
 
+/// What a change is called in the digest. Part of the format: a number is
+/// never used for something else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Op {
+    Set = 1,
+    Write = 2,
+    Remove = 3,
+    Deadline = 4,
+    Move = 5,
+    Copy = 6,
+    Flush = 7,
+    Exchange = 8,
+    Setting = 9,
+    Level = 10,
+    Edit = 11,
+}
+
 /// Up to 15 bytes as a little-endian number. In loads that overlap: what is put together byte by
 /// byte and then read as one number waits for its own stores (a quarter of what a change of a key
 /// took to be noted).

@@ -409,7 +409,7 @@ impl<'a> Writer<'a> {
     /// Notes a keyspace event, if `notify-keyspace-events` asks for its class (Redis's class
     /// letter).
     pub fn notify(&mut self, class: u8, event: &'static str, key: &[u8]) {
-        if self.keyspace.notify.wants(class) {
+        if self.keyspace.side.settings.wanted.wants(class) {
             let effect = Effect::Notify { class, event, db: self.db, key: key.into() };
             self.effects.list.push(effect);
         }

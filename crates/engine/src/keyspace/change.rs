@@ -12,8 +12,9 @@
 use super::record::{Entry, Head};
 use super::{Garbage, Keyspace, Waste};
 use crate::db::{Db, Deadline, WrongType};
-use crate::digest::{self, Digest};
+use crate::digest::{self, Digest, Op};
 use crate::point::Point;
+use crate::side::{Change, Part};
 use crate::types::value::Large;
 use crate::types::{Form, Open};
 use alloc::boxed::Box;
@@ -27,22 +28,6 @@ pub(crate) struct Site<'k> {
     pub(crate) at: Point,
     /// Log index of the change: the key's revision.
     pub(crate) index: u64,
-}
-
-/// What a change is called in the digest. Part of the format.
-#[derive(Clone, Copy, Debug)]
-enum Op {
-    Set = 1,
-    Write = 2,
-    Remove = 3,
-    Deadline = 4,
-    Move = 5,
-    Copy = 6,
-    Flush = 7,
-    Exchange = 8,
-    Setting = 9,
-    Level = 10,
-    Edit = 11,
 }
 
 /// What the counters and the expiry index must know of an entry.
@@ -321,13 +306,16 @@ impl Keyspace {
         self.note(Op::Exchange, one, &[], [other.number() as u64, 0, index]);
     }
 
-    pub(super) fn note_setting(&mut self, name: &str, value: &str) {
-        let value = digest::of(value.as_bytes());
-        self.note(Op::Setting, Db(0), name.as_bytes(), [value, 0, self.applied_index]);
-    }
-
-    pub(super) fn note_level(&mut self, level: u32) {
-        self.note(Op::Level, Db(0), &[], [u64::from(level), 0, self.applied_index]);
+    /// Changes a part of the side state, as part of applying an entry. `work` says what has changed,
+    /// if anything.
+    pub(crate) fn change_side<'c, P: Part, E>(
+        &mut self,
+        work: impl FnOnce(&mut P) -> Result<Option<Change<'c>>, E>,
+    ) -> Result<(), E> {
+        if let Some(change) = work(P::of(&mut self.side))? {
+            self.note(P::OP, Db(0), change.of, [change.now, 0, self.applied_index]);
+        }
+        Ok(())
     }
 
     /// The mutation point of keys. `change` is what was at the key and what is there now.

@@ -206,8 +206,7 @@ impl Keyspace {
             now_ms: self.now_ms,
             index: self.applied_index,
             digest: self.digest,
-            level: self.level,
-            settings: self.settings.clone(),
+            side: self.side.clone(),
             floors: self.revisions.floors(),
             gone: self.revisions.gone().to_vec(),
         };

@@ -38,13 +38,16 @@ pub(crate) use record::{Entry, Head, PACKED_MAX};
 pub(crate) use revisions::Revisions;
 
 use crate::Db;
-use crate::digest::Digest;
+use crate::digest::{self, Digest};
 use crate::point::Point;
-use crate::side::settings::{NotifyMask, SettingError, Settings};
+use crate::side::level::Level;
+use crate::side::settings::{SettingError, Settings};
+use crate::side::{Change, Side};
 use crate::types::Rules;
 use crate::types::hash::HashTree;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use freeze::Freeze;
 
 /// The whole replicated state.
@@ -55,13 +58,10 @@ pub struct Keyspace {
     /// Cluster time. Never goes back.
     pub(crate) now_ms: u64,
     pub(crate) applied_index: u64,
-    /// Feature level: nothing above it may be used.
-    pub(crate) level: u32,
     pub(crate) digest: Digest,
     pub(crate) revisions: Revisions,
-    settings: Settings,
-    /// `settings.notify`, read once.
-    notify: NotifyMask,
+    /// What is not a key.
+    pub(crate) side: Side,
     /// Whatever is put into the table or changed there belongs to this epoch. Flipped by a freeze.
     /// Invariant: without a freeze every key does. Not part of the state: replicas need not agree.
     epoch: bool,
@@ -93,11 +93,9 @@ impl Keyspace {
             hash_key,
             now_ms: 0,
             applied_index: 0,
-            level: 0,
             digest: Digest(0),
             revisions: Revisions::default(),
-            settings: Settings::default(),
-            notify: NotifyMask::default(),
+            side: Side::default(),
             epoch: false,
             freeze: None,
             changes: 0,
@@ -157,12 +155,12 @@ impl Keyspace {
 
     /// Settings that are part of the state.
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.side.settings
     }
 
     /// Feature level: nothing above it may be used in the log.
     pub fn level(&self) -> u32 {
-        self.level
+        self.side.level.0
     }
 
     /// Revision of a visible key, or of the last deletion in its bucket when it is absent (WATCH).
@@ -224,29 +222,20 @@ impl Keyspace {
 
     /// Changes a setting, as part of applying an entry.
     pub fn set_setting(&mut self, name: &str, value: &str) -> Result<(), SettingError> {
-        self.restore_setting(name, value)?;
-        self.note_setting(name, value);
-        Ok(())
-    }
-
-    /// Takes a setting from a snapshot, whose digest knows it already.
-    pub(crate) fn restore_setting(&mut self, name: &str, value: &str) -> Result<(), SettingError> {
-        self.settings.set(name, value)?;
-        self.notify = NotifyMask::parse(&self.settings.notify).unwrap_or_default();
-        Ok(())
+        self.change_side(|settings: &mut Settings| {
+            settings.set(name, value)?;
+            Ok(Some(Change { of: name.as_bytes(), now: digest::of(value.as_bytes()) }))
+        })
     }
 
     /// Raises the feature level, as part of applying an entry. It never goes down.
     pub fn raise_level(&mut self, level: u32) {
-        if level > self.level {
-            self.level = level;
-            self.note_level(level);
-        }
+        let Ok(()) = self.change_side(|now: &mut Level| Ok::<_, Infallible>(now.raise(level)));
     }
 
     /// What collections must know of the state.
     pub(crate) fn rules(&self) -> Rules {
-        let limits = self.settings.limits;
+        let limits = self.side.settings.limits;
         Rules { limits, hash_key: self.hash_key, as_written: false, now_ms: self.now_ms }
     }
 

@@ -1,7 +1,7 @@
 //! Names of the AUX fields of the state: what a snapshot says and RDB has no place for.
 //!
-//! All begin alike, so that they cannot be taken for the caller's. `docs/formats.md` describes
-//! them.
+//! All begin alike, so that they cannot be taken for the caller's. The side state names its own (`side`).
+//! `docs/formats.md` describes all of them.
 
 /// Of every field below.
 pub(crate) const PREFIX: &str = "quorate.";
@@ -11,9 +11,6 @@ pub(crate) const HASH_KEY: &str = "quorate.hash-key";
 pub(crate) const TIME: &str = "quorate.time-ms";
 pub(crate) const INDEX: &str = "quorate.index";
 pub(crate) const DIGEST: &str = "quorate.digest";
-pub(crate) const LEVEL: &str = "quorate.level";
-/// Followed by the setting's name.
-pub(crate) const SETTING: &str = "quorate.setting.";
 /// Per database: floors of absent and of present keys' revisions.
 pub(crate) const FLOORS: &str = "quorate.floors";
 /// Deletion buckets: distance to the one before, revision. May occur many times.

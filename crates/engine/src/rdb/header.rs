@@ -5,7 +5,7 @@ use super::text::{print, push_number};
 use super::{code, field};
 use crate::db::Db;
 use crate::digest::Digest;
-use crate::side::settings::Settings;
+use crate::side::Side;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -32,8 +32,7 @@ pub(crate) struct Header {
     /// The applied index.
     pub(crate) index: u64,
     pub(crate) digest: Digest,
-    pub(crate) level: u32,
-    pub(crate) settings: Settings,
+    pub(crate) side: Side,
     /// Per database: no absent key, and no key at all, has a lower revision.
     pub(crate) floors: [(u64, u64); Db::COUNT as usize],
     /// When a key of each bucket was last deleted. Empty: none was.
@@ -58,11 +57,7 @@ impl Header {
         put_aux(&mut out, field::TIME, &self.now_ms.to_string());
         put_aux(&mut out, field::INDEX, &self.index.to_string());
         put_aux(&mut out, field::DIGEST, &format!("{:016x}", self.digest.0));
-        put_aux(&mut out, field::LEVEL, &self.level.to_string());
-        for name in Settings::NAMES {
-            let value = self.settings.get(name).unwrap_or_default();
-            put_aux(&mut out, &format!("{}{name}", field::SETTING), &value);
-        }
+        self.side.fields(&mut |name, value| put_aux(&mut out, name, value));
         self.put_revisions(&mut out);
         out
     }

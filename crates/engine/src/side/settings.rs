@@ -5,6 +5,9 @@
 //! their values are read and written, so that the text in the log and in a snapshot is always the
 //! canonical one.
 
+use super::{Part, Side};
+use crate::digest::Op;
+use alloc::format;
 use alloc::string::{String, ToString};
 
 /// Replicated settings.
@@ -16,6 +19,8 @@ pub struct Settings {
     pub string_bytes_max: u64,
     /// `notify-keyspace-events` as a string of Redis's class letters, in Redis's canonical order.
     pub notify: String,
+    /// The same, read once.
+    pub(crate) wanted: NotifyMask,
     /// Where small values become large ones.
     pub(crate) limits: Limits,
 }
@@ -26,6 +31,7 @@ impl Default for Settings {
             maxmemory: 0,
             string_bytes_max: 512 << 20,
             notify: String::new(),
+            wanted: NotifyMask::default(),
             limits: Limits::default(),
         }
     }
@@ -67,7 +73,8 @@ impl Settings {
             "maxmemory" => self.maxmemory = number()?,
             "proto-max-bulk-len" => self.string_bytes_max = number()?,
             "notify-keyspace-events" => {
-                self.notify = NotifyMask::parse(value).ok_or(SettingError::Invalid)?.print();
+                self.wanted = NotifyMask::parse(value).ok_or(SettingError::Invalid)?;
+                self.notify = self.wanted.print();
             }
             "list-max-listpack-size" => {
                 self.limits.list_size = value.parse().map_err(|_| SettingError::Invalid)?;
@@ -92,6 +99,26 @@ impl Settings {
                 limits.number(name).map(|number| number.to_string())
             }
         }
+    }
+}
+
+impl Part for Settings {
+    const OP: Op = Op::Setting;
+    const FIELD: &'static str = "quorate.setting.";
+
+    fn of(side: &mut Side) -> &mut Self {
+        &mut side.settings
+    }
+
+    fn fields(&self, put: &mut dyn FnMut(&str, &str)) {
+        for name in Self::NAMES {
+            let value = self.get(name).unwrap_or_default();
+            put(&format!("{}{name}", Self::FIELD), &value);
+        }
+    }
+
+    fn restore(&mut self, name: &str, value: &str) -> Option<()> {
+        self.set(name, value).ok()
     }
 }
 

@@ -206,16 +206,15 @@ impl State {
             field::TIME => number(value).map(|now_ms| keyspace.now_ms = now_ms),
             field::INDEX => number(value).map(|index| keyspace.applied_index = index),
             field::DIGEST => hex(value).map(|digest| keyspace.digest.0 = digest),
-            field::LEVEL => number(value).map(|level| keyspace.level = level),
             field::FLOORS => self.floors(value),
             field::GONE => self.gone(value),
             field::KEYS => return self.revisions(value),
             field::FIELDS => self.fields(value),
             field::PRODUCERS => self.producers(value),
-            _ => name
-                .strip_prefix(field::SETTING)
-                .zip(core::str::from_utf8(value).ok())
-                .and_then(|(name, value)| keyspace.restore_setting(name, value).ok()),
+            _ => {
+                let value = core::str::from_utf8(value).ok();
+                value.and_then(|value| keyspace.side.restore(name, value))
+            }
         })
     }
 
