@@ -2,7 +2,7 @@
 
 use super::payload::{Decoded, Walker};
 use super::replies::{Answers, mix};
-use super::retell::{Listener, Record, Teller};
+use super::retell::{Applying, Listener, Teller};
 use crate::cmd::tell_if_gone;
 use crate::keyspace::Ahead;
 use crate::{Effects, Keyspace, Plan, RunFn, Spec, Stamp, WriteFn, Writer, cmd};
@@ -92,10 +92,10 @@ fn run<L: Listener>(
         }
         let (spec, write) = write_of(last, args)?;
         last = Some(spec);
-        let record = Record { spec, found: &found, args };
-        listener.before(&cx.reader(), record);
+        let applying = Applying { spec, found: &found, args };
+        listener.before(&cx.reader(), applying);
         let reply = write(&mut cx, args);
-        listener.after(&cx.reader(), record, &reply);
+        listener.after(&cx.reader(), applying, &reply);
         if let Some(answers) = &mut answers {
             answers.reply(&reply);
         }

@@ -18,5 +18,5 @@ mod seal;
 pub use apply::{Applied, Outcome, apply, apply_told};
 pub use payload::{Decoded, Run, decode};
 pub use replies::{Plan, read};
-pub(crate) use retell::{Record, Teller};
+pub(crate) use retell::{Applying, Teller};
 pub use seal::{Refusal, SealLimits, Sealed, seal};

@@ -21,9 +21,9 @@ use quorate_resp::{Args, Reply, int_text};
 /// replica to serve its clients in between.
 const NAMES_MAX: usize = 512;
 
-/// A record that is being applied.
+/// A command of the log while it is applied.
 #[derive(Clone, Copy)]
-pub(crate) struct Record<'a> {
+pub(crate) struct Applying<'a> {
     pub(crate) spec: &'static Spec,
     pub(crate) found: &'a Decoded<'a>,
     pub(crate) args: Args<'a>,
@@ -32,9 +32,9 @@ pub(crate) struct Record<'a> {
 /// Somebody who is told of records while they are applied.
 pub(crate) trait Listener {
     /// The record comes next.
-    fn before(&mut self, cx: &Reader<'_>, record: Record<'_>);
+    fn before(&mut self, cx: &Reader<'_>, applying: Applying<'_>);
     /// It was applied, with this reply.
-    fn after(&mut self, cx: &Reader<'_>, record: Record<'_>, reply: &Reply<'_>);
+    fn after(&mut self, cx: &Reader<'_>, applying: Applying<'_>, reply: &Reply<'_>);
     /// An expiry with these arguments was applied.
     fn expired(&mut self, cx: &Reader<'_>, args: Args<'_>);
 }
@@ -42,9 +42,9 @@ pub(crate) trait Listener {
 /// Nobody.
 impl Listener for () {
     #[inline]
-    fn before(&mut self, _: &Reader<'_>, _: Record<'_>) {}
+    fn before(&mut self, _: &Reader<'_>, _: Applying<'_>) {}
     #[inline]
-    fn after(&mut self, _: &Reader<'_>, _: Record<'_>, _: &Reply<'_>) {}
+    fn after(&mut self, _: &Reader<'_>, _: Applying<'_>, _: &Reply<'_>) {}
     #[inline]
     fn expired(&mut self, _: &Reader<'_>, _: Args<'_>) {}
 }
@@ -62,21 +62,21 @@ pub(crate) struct Teller {
 }
 
 impl Listener for Teller {
-    fn before(&mut self, cx: &Reader<'_>, record: Record<'_>) {
+    fn before(&mut self, cx: &Reader<'_>, applying: Applying<'_>) {
         self.changes = cx.keyspace.changes();
-        self.met_due = cx.keyspace.any_field_due() && meets_due_fields(cx, record);
-        self.stream = told::stream::Before::of(cx, record);
+        self.met_due = cx.keyspace.any_field_due() && meets_due_fields(cx, applying);
+        self.stream = told::stream::Before::of(cx, applying);
     }
 
-    fn after(&mut self, cx: &Reader<'_>, record: Record<'_>, reply: &Reply<'_>) {
-        let Record { spec, found, args } = record;
+    fn after(&mut self, cx: &Reader<'_>, applying: Applying<'_>, reply: &Reply<'_>) {
+        let Applying { spec, found, args } = applying;
         if cx.keyspace.changes() == self.changes || spec.meta.flags.has(Flags::INTERNAL) {
             return;
         }
         if self.met_due {
-            return self.wholes(cx, record);
+            return self.wholes(cx, applying);
         }
-        let is_stream = told::stream::tell(self, cx, record, reply);
+        let is_stream = told::stream::tell(self, cx, applying, reply);
         if is_stream {
             return;
         }
@@ -84,7 +84,7 @@ impl Listener for Teller {
             (Decoded::Command(_, bytes, _), _) => self.out.plain(cx.db, bytes, 1),
             (_, "SPOP") => self.popped(cx, args.at(1), reply),
             (_, name) if told::hash::tell(self, cx, name, args) => {}
-            _ => self.wholes(cx, record),
+            _ => self.wholes(cx, applying),
         }
     }
 
@@ -134,13 +134,13 @@ impl Teller {
     }
 
     /// The keys that a record names, as they are now.
-    fn wholes(&mut self, cx: &Reader<'_>, record: Record<'_>) {
-        let mut dbs: Vec<Db> = databases(cx, record).collect();
+    fn wholes(&mut self, cx: &Reader<'_>, applying: Applying<'_>) {
+        let mut dbs: Vec<Db> = databases(cx, applying).collect();
         dbs.sort_unstable();
         dbs.dedup();
         for db in dbs {
-            for at in record.spec.meta.keys.positions(record.args) {
-                self.whole(&Reader { db, ..*cx }, record.args.at(at));
+            for at in applying.spec.meta.keys.positions(applying.args) {
+                self.whole(&Reader { db, ..*cx }, applying.args.at(at));
             }
         }
     }
@@ -185,9 +185,9 @@ fn member(reply: &Reply<'_>) -> Vec<u8> {
 }
 
 /// Whether a record names a hash some of whose fields are due and not removed.
-fn meets_due_fields(cx: &Reader<'_>, record: Record<'_>) -> bool {
-    databases(cx, record).any(|db| {
-        let Record { spec, args, .. } = record;
+fn meets_due_fields(cx: &Reader<'_>, applying: Applying<'_>) -> bool {
+    databases(cx, applying).any(|db| {
+        let Applying { spec, args, .. } = applying;
         let mut keys = spec.meta.keys.positions(args);
         let now_ms = cx.now_ms();
         keys.any(|at| !cx.keyspace.due_fields_of(db, args.at(at), now_ms, 1).0.is_empty())
@@ -197,7 +197,7 @@ fn meets_due_fields(cx: &Reader<'_>, record: Record<'_>) -> bool {
 /// The databases that a record may name keys of: its own, and those among its arguments.
 fn databases<'a>(
     cx: &Reader<'_>,
-    Record { spec, args, .. }: Record<'a>,
+    Applying { spec, args, .. }: Applying<'a>,
 ) -> impl Iterator<Item = Db> + use<'a> {
     let elsewhere = spec.meta.flags.has(Flags::OTHER_DB);
     let others = args.iter().filter_map(Db::parse).filter(move |_| elsewhere);

@@ -7,7 +7,7 @@ use super::ahead::Known;
 use super::change::Site;
 use super::change::garbage;
 use super::context::{Effect, Effects, Reader, Stamp, Writer};
-use super::record::{Entry, Head};
+use super::record::{Head, Record};
 use super::{Garbage, Keyspace};
 use crate::db::{Db, Deadline, WrongType};
 use crate::digest::next_random;
@@ -31,8 +31,8 @@ pub struct StrRef<'a> {
 }
 
 impl<'a> StrRef<'a> {
-    fn new(entry: &'a Entry) -> Self {
-        let (packed, chunks) = entry.bytes();
+    fn new(record: &'a Record) -> Self {
+        let (packed, chunks) = record.bytes();
         let (chunks, len) = chunks.map_or((&[][..], packed.len()), |c| (c.list(), c.len()));
         Self { packed, chunks, len }
     }
@@ -101,10 +101,10 @@ impl<'a> StrRef<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The entry of a key that is there (and not expired).
-    pub(crate) fn visible(&self, key: &[u8]) -> Option<&'a Entry> {
-        let entry = self.keyspace.entry(self.db, key)?;
-        entry.visible(self.now_ms()).then_some(entry)
+    /// The record of a key that is there (and not expired).
+    pub(crate) fn visible(&self, key: &[u8]) -> Option<&'a Record> {
+        let record = self.keyspace.record(self.db, key)?;
+        record.visible(self.now_ms()).then_some(record)
     }
 
     /// Whether the key is there (and not expired).
@@ -114,28 +114,28 @@ impl<'a> Reader<'a> {
 
     /// The string at `key`.
     pub fn string(&self, key: &[u8]) -> Result<Option<StrRef<'a>>, WrongType> {
-        let Some(entry) = self.visible(key) else { return Ok(None) };
-        if entry.form().is_string() { Ok(Some(StrRef::new(entry))) } else { Err(WrongType) }
+        let Some(record) = self.visible(key) else { return Ok(None) };
+        if record.form().is_string() { Ok(Some(StrRef::new(record))) } else { Err(WrongType) }
     }
 
     /// The collection of type `T` at `key`.
     pub(crate) fn view<T: Large>(&self, key: &[u8]) -> Result<Option<View<'a, T>>, WrongType> {
-        self.visible(key).map(|entry| entry.view(self.now_ms()).ok_or(WrongType)).transpose()
+        self.visible(key).map(|record| record.view(self.now_ms()).ok_or(WrongType)).transpose()
     }
 
     /// What `OBJECT ENCODING` says of the value at `key`, `None` when absent.
     pub fn encoding(&self, key: &[u8]) -> Option<&'static str> {
-        self.visible(key).map(Entry::encoding)
+        self.visible(key).map(Record::encoding)
     }
 
     /// Redis's name of the type at `key` (`string`, …), `None` when absent.
     pub fn type_name(&self, key: &[u8]) -> Option<&'static str> {
-        self.visible(key).map(|entry| entry.form().type_name())
+        self.visible(key).map(|record| record.form().type_name())
     }
 
     /// `None`: absent. `Some(None)`: no deadline. Else the deadline in Unix milliseconds.
     pub fn deadline_ms(&self, key: &[u8]) -> Option<Option<u64>> {
-        self.visible(key).map(Entry::deadline)
+        self.visible(key).map(Record::deadline)
     }
 
     /// Cluster time, Unix milliseconds: what TTLs are measured against.
@@ -164,8 +164,8 @@ impl<'a> Reader<'a> {
                 return at;
             }
             last = Some(at);
-            if found.entry.visible(self.now_ms()) {
-                visit(found.entry.key());
+            if found.record.visible(self.now_ms()) {
+                visit(found.record.key());
             }
         }
         0
@@ -186,13 +186,13 @@ impl<'a> Reader<'a> {
         let table = &self.keyspace.database(self.db).table;
         let mut seed = self.seed;
         let picked = (0..TRIES).filter_map(|_| table.pick(&mut seed));
-        let walked = table.walk(0, 0).take(WALK).map(|found| found.entry);
-        picked.chain(walked).find(|entry| entry.visible(self.now_ms())).map(Entry::key)
+        let walked = table.walk(0, 0).take(WALK).map(|found| found.record);
+        picked.chain(walked).find(|record| record.visible(self.now_ms())).map(Record::key)
     }
 
     /// Bytes the key takes with its value, as counted (MEMORY USAGE).
     pub fn usage_bytes(&self, key: &[u8]) -> Option<u64> {
-        self.visible(key).map(Entry::cost)
+        self.visible(key).map(Record::cost)
     }
 }
 
@@ -247,11 +247,11 @@ impl<'a> Writer<'a> {
         self.discard(old);
     }
 
-    /// Puts an entry that was made aside, whatever was there. `element` stands for its value in the
+    /// Puts a record that was made aside, whatever was there. `element` stands for its value in the
     /// digest.
-    pub(crate) fn put_entry(&mut self, key: &[u8], entry: Entry, element: u64) {
+    pub(crate) fn put_record(&mut self, key: &[u8], record: Record, element: u64) {
         let site = self.site(self.db, key);
-        let old = self.keyspace.put_value(&site, entry, element);
+        let old = self.keyspace.put_value(&site, record, element);
         self.discard(old);
     }
 
@@ -324,7 +324,7 @@ impl<'a> Writer<'a> {
         }
         let element = open.noted().unwrap_or_default();
         let head = Head { form: open.form, revision: self.index, deadline: None };
-        self.put_entry(key, Entry::of_open(head, key, open), element);
+        self.put_record(key, Record::of_open(head, key, open), element);
         true
     }
 
@@ -332,9 +332,9 @@ impl<'a> Writer<'a> {
     /// Large values go to `effects.garbage`.
     pub fn remove(&mut self, key: &[u8]) -> bool {
         let site = self.site(self.db, key);
-        let Some(entry) = self.keyspace.take(&site) else { return false };
-        let visible = entry.visible(self.keyspace.now_ms());
-        self.discard(garbage(entry));
+        let Some(record) = self.keyspace.take(&site) else { return false };
+        let visible = record.visible(self.keyspace.now_ms());
+        self.discard(garbage(record));
         visible
     }
 
@@ -372,8 +372,8 @@ impl<'a> Writer<'a> {
             return false;
         }
         let (from, to) = (self.site(self.db, from), self.site(db, to));
-        let Some(entry) = self.keyspace.take(&from) else { return false };
-        let old = self.keyspace.put_moved(&from, &to, entry);
+        let Some(record) = self.keyspace.take(&from) else { return false };
+        let old = self.keyspace.put_moved(&from, &to, record);
         self.discard(old);
         true
     }
@@ -382,8 +382,8 @@ impl<'a> Writer<'a> {
     /// when absent.
     pub fn copy_key(&mut self, from: &[u8], db: Db, to: &[u8]) -> bool {
         let (from, to) = (self.site(self.db, from), self.site(db, to));
-        let Some(entry) = self.keyspace.copied(&from, &to) else { return false };
-        let old = self.keyspace.put_copied(&from, &to, entry);
+        let Some(record) = self.keyspace.copied(&from, &to) else { return false };
+        let old = self.keyspace.put_copied(&from, &to, record);
         self.discard(old);
         true
     }

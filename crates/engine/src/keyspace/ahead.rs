@@ -122,7 +122,7 @@ impl Keyspace {
             Some((self.database(db).table.page(at)?, at.hash))
         });
         let entries = pages.map(|page| page.and_then(|(page, hash)| page.near(hash)));
-        let touched = entries.iter().flatten().map(|entry| u64::from(entry.touch()));
+        let touched = entries.iter().flatten().map(|record| u64::from(record.touch()));
         core::hint::black_box(touched.sum::<u64>());
     }
 

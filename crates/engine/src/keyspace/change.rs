@@ -3,13 +3,13 @@
 //! calls too.
 //!
 //! `open` finds what is there and, while a freeze runs, lets it keep what the key was (see
-//! `freeze`). An entry that is put into the table gets the current epoch first.
+//! `freeze`). A record that is put into the table gets the current epoch first.
 //!
 //! `settle` keeps counted bytes, expiry index, deletion revisions and digest in step with the
 //! table. The functions above it touch the table and say what was there before and what is there
 //! now.
 
-use super::record::{Entry, Head};
+use super::record::{Head, Record};
 use super::{Garbage, Keyspace, Waste};
 use crate::db::{Db, Deadline, WrongType};
 use crate::digest::{self, Digest, Op};
@@ -30,19 +30,19 @@ pub(crate) struct Site<'k> {
     pub(crate) index: u64,
 }
 
-/// What the counters and the expiry index must know of an entry.
+/// What the counters and the expiry index must know of a record.
 #[derive(Clone, Copy, Debug)]
-struct Facts {
+struct Indexed {
     cost: u64,
     deadline: Option<u64>,
     /// The earliest deadline of a hash's field.
     field: Option<u64>,
 }
 
-impl Facts {
-    fn of(entry: &Entry) -> Self {
-        let (deadline, field) = (entry.deadline(), entry.field_deadline());
-        Self { cost: entry.cost_with(deadline, field), deadline, field }
+impl Indexed {
+    fn of(record: &Record) -> Self {
+        let (deadline, field) = (record.deadline(), record.field_deadline());
+        Self { cost: record.cost_with(deadline, field), deadline, field }
     }
 }
 
@@ -61,22 +61,22 @@ impl Keyspace {
 
     /// Finds a key that is about to change or to go. A running freeze that has not written the key
     /// keeps it as it is now.
-    fn open(&mut self, site: &Site<'_>) -> Option<&mut Entry> {
+    fn open(&mut self, site: &Site<'_>) -> Option<&mut Record> {
         let database = self.databases.get_mut(site.db.number())?;
-        let entry = database.table.get_mut(site.at, site.key)?;
-        if entry.epoch() != self.epoch {
+        let record = database.table.get_mut(site.at, site.key)?;
+        if record.epoch() != self.epoch {
             if let Some(freeze) = &mut self.freeze {
-                freeze.save(site.db, entry);
+                freeze.save(site.db, record);
             }
-            entry.set_epoch(self.epoch);
+            record.set_epoch(self.epoch);
         }
-        Some(entry)
+        Some(record)
     }
 
-    /// Puts an entry; gives back what it replaced, which was opened.
-    fn insert(&mut self, site: &Site<'_>, mut entry: Entry) -> Option<Entry> {
-        entry.set_epoch(self.epoch);
-        self.database_mut(site.db).table.insert(site.at, entry)
+    /// Puts a record; gives back what it replaced, which was opened.
+    fn insert(&mut self, site: &Site<'_>, mut record: Record) -> Option<Record> {
+        record.set_epoch(self.epoch);
+        self.database_mut(site.db).table.insert(site.at, record)
     }
 
     /// Sets a string, whatever was there. Gives back what has to be dropped.
@@ -89,27 +89,27 @@ impl Keyspace {
     ) -> Option<Garbage> {
         let (now_ms, epoch) = (self.now_ms, self.epoch);
         let mut found = self.open(site);
-        let before = found.as_deref().map(Facts::of);
+        let before = found.as_deref().map(Indexed::of);
         let deadline = match deadline {
             Deadline::Keep => {
-                before.and_then(|facts| facts.deadline).filter(|&deadline| now_ms <= deadline)
+                before.and_then(|indexed| indexed.deadline).filter(|&deadline| now_ms <= deadline)
             }
             Deadline::Clear => None,
             Deadline::At(at_ms) => Some(at_ms),
         };
         let head = Head { form, revision: site.index, deadline };
-        let in_place = found.as_deref_mut().is_some_and(|entry| entry.overwrite(head, value));
-        let (after, old) = if let (true, Some(entry)) = (in_place, &found) {
-            (Facts::of(entry), None)
+        let in_place = found.as_deref_mut().is_some_and(|record| record.overwrite(head, value));
+        let (after, old) = if let (true, Some(record)) = (in_place, &found) {
+            (Indexed::of(record), None)
         } else {
-            let mut entry = Entry::string(head, site.key, value);
-            let after = Facts::of(&entry);
+            let mut record = Record::string(head, site.key, value);
+            let after = Indexed::of(&record);
             let old = match found {
                 Some(place) => {
-                    entry.set_epoch(epoch);
-                    Some(core::mem::replace(place, entry))
+                    record.set_epoch(epoch);
+                    Some(core::mem::replace(place, record))
                 }
-                None => self.insert(site, entry),
+                None => self.insert(site, record),
             };
             (after, old)
         };
@@ -122,15 +122,15 @@ impl Keyspace {
     pub(super) fn put_value(
         &mut self,
         site: &Site<'_>,
-        entry: Entry,
+        record: Record,
         element: u64,
     ) -> Option<Garbage> {
         if self.freeze.is_some() {
             self.open(site);
         }
-        let after = Facts::of(&entry);
-        let old = self.insert(site, entry);
-        self.settle(Op::Set, site, element, (old.as_ref().map(Facts::of), Some(after)));
+        let after = Indexed::of(&record);
+        let old = self.insert(site, record);
+        self.settle(Op::Set, site, element, (old.as_ref().map(Indexed::of), Some(after)));
         old.and_then(garbage)
     }
 
@@ -143,14 +143,14 @@ impl Keyspace {
     ) -> (usize, Option<Garbage>) {
         let now_ms = self.now_ms;
         let found = self.open(site);
-        let before = found.as_deref().map(Facts::of);
+        let before = found.as_deref().map(Indexed::of);
         let (after, length, at, old) = match found {
-            Some(entry) if entry.visible(now_ms) => {
-                let at = offset.unwrap_or(entry.len());
+            Some(record) if record.visible(now_ms) => {
+                let at = offset.unwrap_or(record.len());
                 let head =
-                    Head { form: Form::Raw, revision: site.index, deadline: entry.deadline() };
-                entry.write_at(head, at, bytes);
-                (Facts::of(entry), entry.len(), at, None)
+                    Head { form: Form::Raw, revision: site.index, deadline: record.deadline() };
+                record.write_at(head, at, bytes);
+                (Indexed::of(record), record.len(), at, None)
             }
             _ => {
                 let form = match offset {
@@ -159,9 +159,9 @@ impl Keyspace {
                 };
                 let head = Head { form, revision: site.index, deadline: None };
                 let at = offset.unwrap_or(0);
-                let mut entry = Entry::string(head, site.key, &[]);
-                entry.write_at(head, at, bytes);
-                (Facts::of(&entry), entry.len(), at, self.insert(site, entry))
+                let mut record = Record::string(head, site.key, &[]);
+                record.write_at(head, at, bytes);
+                (Indexed::of(&record), record.len(), at, self.insert(site, record))
             }
         };
         let mut element = Digest(at as u64);
@@ -179,58 +179,58 @@ impl Keyspace {
         work: impl FnOnce(&mut Open<T>) -> R,
     ) -> Result<(Option<R>, Option<Garbage>), WrongType> {
         let (now_ms, rules) = (self.now_ms, self.rules());
-        let found = self.open(site).filter(|entry| entry.visible(now_ms));
-        if let Some(entry) = &found
-            && !T::is(entry.form())
+        let found = self.open(site).filter(|record| record.visible(now_ms));
+        if let Some(record) = &found
+            && !T::is(record.form())
         {
             return Err(WrongType);
         }
-        let before = found.as_deref().map(Facts::of);
+        let before = found.as_deref().map(Indexed::of);
         let head = Head { form: T::FORM, revision: site.index, deadline: None };
         let mut new = None;
-        let entry = match found {
-            Some(entry) => entry,
+        let record = match found {
+            Some(record) => record,
             None if !create => return Ok((None, None)),
-            None => new.insert(Entry::empty(head, site.key)),
+            None => new.insert(Record::empty(head, site.key)),
         };
-        let mut open = entry.open::<T>(rules);
+        let mut open = record.open::<T>(rules);
         let result = work(&mut open);
         let (element, is_empty) = (open.noted(), open.is_empty());
-        entry.close(open);
+        record.close(open);
         // Of a hash only fields that are due may be left.
-        let is_empty = is_empty || matches!(T::FORM, Form::Hash) && !entry.visible(now_ms);
+        let is_empty = is_empty || matches!(T::FORM, Form::Hash) && !record.visible(now_ms);
         let Some(element) = element else { return Ok((Some(result), None)) };
-        entry.set_head(Head { revision: site.index, ..entry.head() });
-        let after = Facts::of(entry);
+        record.set_head(Head { revision: site.index, ..record.head() });
+        let after = Indexed::of(record);
         let old = match (before, is_empty) {
             (Some(_), false) => None,
             (Some(_), true) => self.database_mut(site.db).table.remove(site.at, site.key),
             (None, true) => return Ok((Some(result), None)),
-            (None, false) => new.and_then(|entry| self.insert(site, entry)),
+            (None, false) => new.and_then(|record| self.insert(site, record)),
         };
-        let before = before.or(old.as_ref().map(Facts::of));
+        let before = before.or(old.as_ref().map(Indexed::of));
         self.settle(Op::Edit, site, element, (before, (!is_empty).then_some(after)));
         Ok((Some(result), old.and_then(garbage)))
     }
 
     /// Takes a key out, expired or not.
-    pub(super) fn take(&mut self, site: &Site<'_>) -> Option<Entry> {
+    pub(super) fn take(&mut self, site: &Site<'_>) -> Option<Record> {
         if self.freeze.is_some() {
             self.open(site)?;
         }
-        let entry = self.database_mut(site.db).table.remove(site.at, site.key)?;
-        self.settle(Op::Remove, site, 0, (Some(Facts::of(&entry)), None));
-        Some(entry)
+        let record = self.database_mut(site.db).table.remove(site.at, site.key)?;
+        self.settle(Op::Remove, site, 0, (Some(Indexed::of(&record)), None));
+        Some(record)
     }
 
     /// Sets or clears the deadline of a key that is there and not expired.
     pub(super) fn change_deadline(&mut self, site: &Site<'_>, deadline: Option<u64>) -> bool {
         let now_ms = self.now_ms;
-        let found = self.open(site).filter(|entry| entry.visible(now_ms));
-        let Some(entry) = found else { return false };
-        let before = Facts::of(entry);
-        entry.set_head(Head { revision: site.index, deadline, ..entry.head() });
-        let after = Facts::of(entry);
+        let found = self.open(site).filter(|record| record.visible(now_ms));
+        let Some(record) = found else { return false };
+        let before = Indexed::of(record);
+        record.set_head(Head { revision: site.index, deadline, ..record.head() });
+        let after = Indexed::of(record);
         self.settle(Op::Deadline, site, 0, (Some(before), Some(after)));
         true
     }
@@ -240,17 +240,17 @@ impl Keyspace {
         &mut self,
         from: &Site<'_>,
         to: &Site<'_>,
-        entry: Entry,
+        record: Record,
     ) -> Option<Garbage> {
-        let head = Head { revision: to.index, ..entry.head() };
-        self.put(Op::Move, from, to, entry.renamed(head, to.key))
+        let head = Head { revision: to.index, ..record.head() };
+        self.put(Op::Move, from, to, record.renamed(head, to.key))
     }
 
     /// Copies a key that is there and not expired; `None` if it is not.
-    pub(super) fn copied(&self, from: &Site<'_>, to: &Site<'_>) -> Option<Entry> {
-        let entry = self.database(from.db).table.get(from.at, from.key)?;
-        let head = Head { revision: to.index, ..entry.head() };
-        entry.visible(self.now_ms).then(|| entry.copy(head, to.key))
+    pub(super) fn copied(&self, from: &Site<'_>, to: &Site<'_>) -> Option<Record> {
+        let record = self.database(from.db).table.get(from.at, from.key)?;
+        let head = Head { revision: to.index, ..record.head() };
+        record.visible(self.now_ms).then(|| record.copy(head, to.key))
     }
 
     /// Puts at `to` what was copied from `from`.
@@ -258,20 +258,20 @@ impl Keyspace {
         &mut self,
         from: &Site<'_>,
         to: &Site<'_>,
-        entry: Entry,
+        record: Record,
     ) -> Option<Garbage> {
-        self.put(Op::Copy, from, to, entry)
+        self.put(Op::Copy, from, to, record)
     }
 
-    fn put(&mut self, op: Op, from: &Site<'_>, to: &Site<'_>, entry: Entry) -> Option<Garbage> {
-        let after = Facts::of(&entry);
+    fn put(&mut self, op: Op, from: &Site<'_>, to: &Site<'_>, record: Record) -> Option<Garbage> {
+        let after = Indexed::of(&record);
         if self.freeze.is_some() {
             self.open(to);
         }
-        let old = self.insert(to, entry);
+        let old = self.insert(to, record);
         let mut element = Digest(from.db.number() as u64);
         element.bytes(from.key);
-        self.settle(op, to, element.0, (old.as_ref().map(Facts::of), Some(after)));
+        self.settle(op, to, element.0, (old.as_ref().map(Indexed::of), Some(after)));
         old.and_then(garbage)
     }
 
@@ -324,17 +324,17 @@ impl Keyspace {
         op: Op,
         site: &Site<'_>,
         element: u64,
-        (before, after): (Option<Facts>, Option<Facts>),
+        (before, after): (Option<Indexed>, Option<Indexed>),
     ) {
         let database = self.database_mut(site.db);
-        let cost = |facts: Option<Facts>| facts.map_or(0, |facts| facts.cost);
+        let cost = |indexed: Option<Indexed>| indexed.map_or(0, |indexed| indexed.cost);
         database.used = (database.used + cost(after)).saturating_sub(cost(before));
-        let of = |deadline: fn(Facts) -> Option<u64>| {
+        let of = |deadline: fn(Indexed) -> Option<u64>| {
             (before.and_then(deadline), after.and_then(deadline))
         };
-        let (old, new) = of(|facts| facts.deadline);
+        let (old, new) = of(|indexed| indexed.deadline);
         database.expiry.change(site.key, old, new);
-        let (old_field, new_field) = of(|facts| facts.field);
+        let (old_field, new_field) = of(|indexed| indexed.field);
         database.field_expiry.change(site.key, old_field, new_field);
         if after.is_none() {
             self.revisions.delete(site.db, site.at, site.index);
@@ -355,9 +355,9 @@ impl Keyspace {
 }
 
 /// What has to be dropped elsewhere; a packed record is freed here and now.
-pub(super) fn garbage(entry: Entry) -> Option<Garbage> {
-    match entry {
-        Entry::Packed(_) => None,
-        Entry::Large(_) => Some(Garbage(Waste::Entry(entry))),
+pub(super) fn garbage(record: Record) -> Option<Garbage> {
+    match record {
+        Record::Packed(_) => None,
+        Record::Apart(_) => Some(Garbage(Waste::Record(record))),
     }
 }

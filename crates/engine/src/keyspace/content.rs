@@ -6,7 +6,7 @@
 //! large value, and both follow from the keys alone. Pages, leaves and the epoch do not show.
 
 use super::Keyspace;
-use super::record::Entry;
+use super::record::Record;
 use crate::db::Db;
 use crate::point::Point;
 use crate::point::SLOTS;
@@ -46,7 +46,7 @@ const PARTS_MAX: usize = 1 << (u64::BITS - POINT_BITS);
 struct Place {
     slot: u16,
     hash: u32,
-    /// Parts of the entries at this point (nearly always one) are counted on.
+    /// Parts of the records at this point (nearly always one) are counted on.
     part: usize,
 }
 
@@ -77,26 +77,26 @@ impl Stretch {
         enough && self.parts > 0
     }
 
-    /// Folds in the parts of an entry from one on. Gives the part with which the next stretch has
-    /// to begin, if this one is over before the entry is; `fits` says which can.
-    fn entry(
+    /// Folds in the parts of a record from one on. Gives the part with which the next stretch has
+    /// to begin, if this one is over before the record is; `fits` says which can.
+    fn record(
         &mut self,
         db: Db,
-        entry: &Entry,
+        record: &Record,
         from: usize,
         fits: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let value = entry.value().map(|value| (value, value.parts()));
+        let value = record.value().map(|value| (value, value.parts()));
         let count = value.map_or(1, |(_, parts)| parts.count());
         for part in from..count {
             if self.is_over() && fits(part) {
                 return Some(part);
             }
             if part == from {
-                let (flags, record) = entry.stands();
+                let (flags, bytes) = record.stands();
                 let (apart, flags) = (u64::from(value.is_some()), u64::from(flags));
                 self.sum.words(&[db.number() as u64 | apart << 8 | flags << 16, part as u64]);
-                self.sum.row(record);
+                self.sum.row(bytes);
             }
             if let Some((value, parts)) = value {
                 Value::fold(value, parts, part, &mut self.sum);
@@ -141,11 +141,11 @@ impl Keyspace {
             let is_first = (place.slot, place.hash) == (from.slot, from.hash);
             let skipped = if is_first { from.part.saturating_sub(place.part) } else { 0 };
             let fits = |part: usize| place.part + part < PARTS_MAX;
-            if let Some(part) = stretch.entry(db, found.entry, skipped, fits) {
+            if let Some(part) = stretch.record(db, found.record, skipped, fits) {
                 let cursor = Place { part: place.part + part, ..place }.cursor();
                 return Some(ContentPoint { db: db.0, cursor });
             }
-            place.part += found.entry.value().map_or(1, |value| value.parts().count());
+            place.part += found.record.value().map_or(1, |value| value.parts().count());
         }
         None
     }
@@ -155,8 +155,8 @@ impl Keyspace {
     /// has a form without spare bytes, which strings have, small lists and small hashes.
     pub fn flip_bit(&mut self, db: Db, key: &[u8], bit: u64) -> bool {
         let at = Point::of(self.hash_key, key);
-        let entry = self.database_mut(db).table.get_mut(at, key);
-        entry.is_some_and(|entry| entry.flip_bit(bit))
+        let record = self.database_mut(db).table.get_mut(at, key);
+        record.is_some_and(|record| record.flip_bit(bit))
     }
 }
 

@@ -1,7 +1,7 @@
 //! One of the sixteen databases: its keys, their deadlines, and what they cost.
 
 use super::expiry::Expiry;
-use super::record::Entry;
+use super::record::Record;
 use super::table::Table;
 use crate::point::Point;
 
@@ -12,7 +12,7 @@ pub(crate) struct Database {
     pub(crate) expiry: Expiry,
     /// Hashes with deadlines of fields, by the earliest of each.
     pub(crate) field_expiry: Expiry,
-    /// Sum of the entries' costs.
+    /// Sum of the records' costs.
     pub(super) used: u64,
 }
 
@@ -21,8 +21,8 @@ impl Database {
     /// ([`Expiry::fill`]). What was there already, if
     /// anything: then the snapshot is refused, and this database, whose counters are wrong now,
     /// with it.
-    pub(crate) fn restore(&mut self, at: Point, entry: Entry) -> Option<Entry> {
-        self.used += entry.cost();
-        self.table.insert(at, entry)
+    pub(crate) fn restore(&mut self, at: Point, record: Record) -> Option<Record> {
+        self.used += record.cost();
+        self.table.insert(at, record)
     }
 }

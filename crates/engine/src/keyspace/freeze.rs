@@ -11,7 +11,7 @@
 //! Keys come in no particular order. Nothing here knows where the pieces go.
 
 use super::database::Database;
-use super::record::Entry;
+use super::record::Record;
 use super::{Garbage, Keyspace, Waste};
 use crate::db::Db;
 use crate::rdb::{Header, Output, Piece, SnapshotFacts};
@@ -73,11 +73,11 @@ pub(crate) struct Freeze {
 
 impl Freeze {
     /// A key is about to change or to go: its form in the view is written now.
-    pub(super) fn save(&mut self, db: Db, entry: &Entry) {
+    pub(super) fn save(&mut self, db: Db, record: &Record) {
         if let Some(db) = self.of(db) {
             self.keys += 1;
             if let Some(output) = &mut self.output {
-                output.key(db, &entry.as_key());
+                output.key(db, &record.as_key());
             }
         }
     }
@@ -140,13 +140,13 @@ impl Freeze {
                 Place::Done => None,
             };
             let next = database.and_then(|database| {
-                database.table.visit(*at, &mut |entry| {
+                database.table.visit(*at, &mut |record| {
                     looked += 1;
-                    if entry.epoch() != epoch {
+                    if record.epoch() != epoch {
                         *keys += 1;
-                        entry.set_epoch(epoch);
+                        record.set_epoch(epoch);
                         if let Some(output) = output {
-                            output.key(of, &entry.as_key());
+                            output.key(of, &record.as_key());
                         }
                     }
                     goes_on(looked, output)

@@ -1,7 +1,7 @@
 //! What leaves the keyspace and takes long to free.
 
 use super::database::Database;
-use super::record::Entry;
+use super::record::Record;
 use crate::rdb::Output;
 use alloc::boxed::Box;
 
@@ -14,7 +14,7 @@ pub struct Garbage(pub(crate) Waste);
 #[derive(Debug)]
 pub(crate) enum Waste {
     /// A value of many blocks.
-    Entry(Entry),
+    Record(Record),
     /// A whole database.
     Database(Box<Database>),
     /// What was written of a snapshot that was given up.
@@ -26,7 +26,7 @@ impl Garbage {
     /// there whoever frees may let others go first.
     pub fn free(self, pause: &mut dyn FnMut()) {
         match self.0 {
-            Waste::Entry(entry) => entry.free(pause),
+            Waste::Record(record) => record.free(pause),
             Waste::Database(database) => database.table.free(pause),
             Waste::Output(output) => drop(output),
         }

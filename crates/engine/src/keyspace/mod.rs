@@ -34,7 +34,7 @@ pub(crate) use content::tests as content_tests;
 
 pub(crate) use database::Database;
 pub(crate) use garbage::Waste;
-pub(crate) use record::{Entry, Head, PACKED_MAX};
+pub(crate) use record::{Head, PACKED_MAX, Record};
 pub(crate) use revisions::Revisions;
 
 use crate::Db;
@@ -166,20 +166,20 @@ impl Keyspace {
     /// Revision of a visible key, or of the last deletion in its bucket when it is absent (WATCH).
     pub fn revision(&self, db: Db, key: &[u8]) -> u64 {
         let at = Point::of(self.hash_key, key);
-        let entry = self.database(db).table.get(at, key);
-        let present = entry.filter(|entry| entry.visible(self.now_ms)).map(Entry::revision);
+        let record = self.database(db).table.get(at, key);
+        let present = record.filter(|record| record.visible(self.now_ms)).map(Record::revision);
         self.revisions.of(db, at, present)
     }
 
     /// Deadline of a key that is in the table, expired or not.
     pub fn deadline(&self, db: Db, key: &[u8]) -> Option<u64> {
-        self.entry(db, key)?.deadline()
+        self.record(db, key)?.deadline()
     }
 
     /// Whether the key is in the table and its deadline is past at `now_ms`, or that of the last
     /// field of a hash: it must go before anything names it.
     pub fn is_due(&self, db: Db, key: &[u8], now_ms: u64) -> bool {
-        self.entry(db, key).is_some_and(|entry| !entry.visible(now_ms))
+        self.record(db, key).is_some_and(|record| !record.visible(now_ms))
     }
 
     /// Keys whose deadline is past at `now_ms`, in the order in which they must be removed:
@@ -203,7 +203,7 @@ impl Keyspace {
         now_ms: u64,
         most: usize,
     ) -> (Vec<Vec<u8>>, bool) {
-        let hash = self.entry(db, key).and_then(|entry| entry.view::<HashTree>(now_ms));
+        let hash = self.record(db, key).and_then(|record| record.view::<HashTree>(now_ms));
         hash.map_or((Vec::new(), false), |hash| hash.due(most))
     }
 
@@ -249,8 +249,8 @@ impl Keyspace {
         &mut self.databases[db.number()]
     }
 
-    /// The entry of a key, expired or not.
-    fn entry(&self, db: Db, key: &[u8]) -> Option<&Entry> {
+    /// The record of a key, expired or not.
+    fn record(&self, db: Db, key: &[u8]) -> Option<&Record> {
         self.database(db).table.get(Point::of(self.hash_key, key), key)
     }
 

@@ -1,11 +1,11 @@
 //! A page: up to 64 keys of one slot that share the upper bits of their keyed hash, in (hash, key)
 //! order.
 //!
-//! A hash lies beside its entry: a look-up guesses the position, touches a cache line or two, and
-//! follows the pointer. (Two arrays, of hashes and of entries, took 4 bytes a key less and one more
+//! A hash lies beside its record: a look-up guesses the position, touches a cache line or two, and
+//! follows the pointer. (Two arrays, of hashes and of records, took 4 bytes a key less and one more
 //! cache miss.) Capacities grow in small exact steps: a page wastes little whatever its length.
 
-use super::record::Entry;
+use super::record::Record;
 use alloc::vec::Vec;
 
 /// Most keys of a page, unless their hashes cannot be told apart.
@@ -17,11 +17,11 @@ pub(super) const JOIN_MAX: usize = PAGE_MAX / 2;
 /// What fits into the size classes of mimalloc (eight to a doubling at most), 24 bytes an element.
 const STEPS: [usize; 20] = [1, 2, 3, 4, 5, 6, 8, 9, 10, 13, 16, 18, 21, 26, 32, 37, 42, 53, 64, 74];
 
-/// An entry with the upper half of its key's hash.
+/// An record with the upper half of its key's hash.
 #[derive(Debug)]
 struct Keyed {
     hash: u32,
-    entry: Entry,
+    record: Record,
 }
 
 const _: () = assert!(size_of::<Keyed>() == 24, "the steps are made for this");
@@ -64,12 +64,12 @@ impl Page {
         self.keys.get(at).map(|keyed| keyed.hash)
     }
 
-    pub(super) fn entry(&self, at: usize) -> Option<&Entry> {
-        self.keys.get(at).map(|keyed| &keyed.entry)
+    pub(super) fn record(&self, at: usize) -> Option<&Record> {
+        self.keys.get(at).map(|keyed| &keyed.record)
     }
 
-    pub(super) fn entry_mut(&mut self, at: usize) -> Option<&mut Entry> {
-        self.keys.get_mut(at).map(|keyed| &mut keyed.entry)
+    pub(super) fn entry_mut(&mut self, at: usize) -> Option<&mut Record> {
+        self.keys.get_mut(at).map(|keyed| &mut keyed.record)
     }
 
     /// Position of the first key whose hash is not below `hash`. Hashes spread evenly over the
@@ -87,16 +87,16 @@ impl Page {
         at
     }
 
-    /// The first entry that a look-up of this hash would meet.
-    pub(super) fn near(&self, hash: u32) -> Option<&Entry> {
-        self.entry(self.lower_bound(hash))
+    /// The first record that a look-up of this hash would meet.
+    pub(super) fn near(&self, hash: u32) -> Option<&Record> {
+        self.record(self.lower_bound(hash))
     }
 
     /// Reads a byte of every record from `at` on: the cache misses overlap, where one record after
     /// the other would wait for each.
     pub(super) fn touch_from(&self, at: usize) {
         let rest = self.keys.get(at..).unwrap_or_default();
-        let sum = rest.iter().fold(0_u8, |sum, keyed| sum.wrapping_add(keyed.entry.touch()));
+        let sum = rest.iter().fold(0_u8, |sum, keyed| sum.wrapping_add(keyed.record.touch()));
         core::hint::black_box(sum);
     }
 
@@ -104,7 +104,7 @@ impl Page {
     pub(super) fn find(&self, hash: u32, key: &[u8]) -> Result<usize, usize> {
         let mut at = self.lower_bound(hash);
         while self.hash(at) == Some(hash) {
-            match self.entry(at).map(|entry| entry.key().cmp(key)) {
+            match self.record(at).map(|record| record.key().cmp(key)) {
                 Some(core::cmp::Ordering::Equal) => return Ok(at),
                 Some(core::cmp::Ordering::Less) => at += 1,
                 _ => break,
@@ -113,30 +113,30 @@ impl Page {
         Err(at)
     }
 
-    /// Puts an entry where [`Page::find`] said that it belongs.
-    pub(super) fn insert(&mut self, at: usize, hash: u32, entry: Entry) {
+    /// Puts an record where [`Page::find`] said that it belongs.
+    pub(super) fn insert(&mut self, at: usize, hash: u32, record: Record) {
         if self.len() == self.keys.capacity() {
             self.keys.reserve_exact(step(self.len() + 1) - self.len());
         }
-        self.keys.insert(at, Keyed { hash, entry });
+        self.keys.insert(at, Keyed { hash, record });
     }
 
-    /// Takes the entry at a position that [`Page::find`] gave.
-    pub(super) fn remove(&mut self, at: usize) -> Option<Entry> {
+    /// Takes the record at a position that [`Page::find`] gave.
+    pub(super) fn remove(&mut self, at: usize) -> Option<Record> {
         if at >= self.len() {
             return None;
         }
-        let Keyed { entry, .. } = self.keys.remove(at);
+        let Keyed { record, .. } = self.keys.remove(at);
         let spare = self.keys.capacity() - self.len();
         if spare > 2 && spare > self.len() / 4 {
             self.keys.shrink_to(step(self.len()));
         }
-        Some(entry)
+        Some(record)
     }
 
-    /// Drops all entries: see [`Garbage::free`](super::Garbage::free).
+    /// Drops all records: see [`Garbage::free`](super::Garbage::free).
     pub(super) fn free(self, pause: &mut dyn FnMut()) {
-        self.keys.into_iter().for_each(|keyed| keyed.entry.free(pause));
+        self.keys.into_iter().for_each(|keyed| keyed.record.free(pause));
         pause();
     }
 
@@ -174,8 +174,8 @@ impl Page {
         for at in 0..self.len() {
             let hash = self.hash(at).unwrap();
             assert!(hash >= self.start() && u64::from(hash) < self.end());
-            if let (Some(next), Some(entry)) = (self.hash(at + 1), self.entry(at + 1)) {
-                assert!((hash, self.entry(at).unwrap().key()) < (next, entry.key()));
+            if let (Some(next), Some(record)) = (self.hash(at + 1), self.record(at + 1)) {
+                assert!((hash, self.record(at).unwrap().key()) < (next, record.key()));
             }
         }
     }

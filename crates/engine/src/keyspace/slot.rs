@@ -7,7 +7,7 @@
 //! longer than moving a few page headers.
 
 use super::page::{JOIN_MAX, PAGE_MAX, Page};
-use super::record::Entry;
+use super::record::Record;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -46,12 +46,12 @@ impl Slot {
         }
     }
 
-    pub(super) fn get(&self, hash: u32, key: &[u8]) -> Option<&Entry> {
+    pub(super) fn get(&self, hash: u32, key: &[u8]) -> Option<&Record> {
         let page = self.page(hash)?;
-        page.find(hash, key).ok().and_then(|at| page.entry(at))
+        page.find(hash, key).ok().and_then(|at| page.record(at))
     }
 
-    /// Drops all entries: see [`Garbage::free`](super::Garbage::free).
+    /// Drops all records: see [`Garbage::free`](super::Garbage::free).
     pub(super) fn free(self, pause: &mut dyn FnMut()) {
         match self {
             Self::Empty => {}
@@ -73,20 +73,20 @@ impl Slot {
         (slot, level)
     }
 
-    /// The page where a hash belongs, to change its entries but for their keys.
+    /// The page where a hash belongs, to change its records but for their keys.
     pub(super) fn page_mut(&mut self, hash: u32) -> Option<&mut Page> {
         let (Self::List(pages), _) = self.list_mut(hash) else { return None };
         let number = place(pages, hash);
         pages.get_mut(number)
     }
 
-    pub(super) fn get_mut(&mut self, hash: u32, key: &[u8]) -> Option<&mut Entry> {
+    pub(super) fn get_mut(&mut self, hash: u32, key: &[u8]) -> Option<&mut Record> {
         let page = self.page_mut(hash)?;
         page.find(hash, key).ok().and_then(|at| page.entry_mut(at))
     }
 
-    /// Puts an entry; gives back the one of the same key that it replaced.
-    pub(super) fn insert(&mut self, hash: u32, entry: Entry) -> Option<Entry> {
+    /// Puts an record; gives back the one of the same key that it replaced.
+    pub(super) fn insert(&mut self, hash: u32, record: Record) -> Option<Record> {
         if matches!(self, Self::Empty) {
             *self = Self::List(alloc::vec![Page::default()]);
         }
@@ -95,10 +95,10 @@ impl Slot {
             let Self::List(pages) = slot else { return None };
             let number = place(pages, hash);
             let page = pages.get_mut(number)?;
-            match page.find(hash, entry.key()) {
-                Ok(at) => return page.entry_mut(at).map(|old| core::mem::replace(old, entry)),
+            match page.find(hash, record.key()) {
+                Ok(at) => return page.entry_mut(at).map(|old| core::mem::replace(old, record)),
                 Err(at) if page.len() < PAGE_MAX || page.depth() == 32 => {
-                    page.insert(at, hash, entry);
+                    page.insert(at, hash, record);
                     return None;
                 }
                 Err(_) => split(pages, number),
@@ -109,18 +109,18 @@ impl Slot {
         }
     }
 
-    /// Takes an entry out; a slot without keys becomes empty by its owner, who counts them.
-    pub(super) fn remove(&mut self, hash: u32, key: &[u8]) -> Option<Entry> {
+    /// Takes an record out; a slot without keys becomes empty by its owner, who counts them.
+    pub(super) fn remove(&mut self, hash: u32, key: &[u8]) -> Option<Record> {
         let (Self::List(pages), level) = self.list_mut(hash) else { return None };
         let number = place(pages, hash);
         let page = pages.get_mut(number)?;
         let at = page.find(hash, key).ok()?;
-        let entry = page.remove(at);
+        let record = page.remove(at);
         join(pages, number, level);
         if level > 0 && pages.len() == 1 {
             self.gather(hash, 0);
         }
-        entry
+        record
     }
 
     /// Turns nodes on the way to `hash` whose children are single pages back into lists, from

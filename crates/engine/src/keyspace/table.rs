@@ -5,7 +5,7 @@
 //! costs a few kilobytes; groups also count their keys, which makes a random pick short.
 
 use super::page::Page;
-use super::record::Entry;
+use super::record::Record;
 use super::slot::Slot;
 use crate::digest::next_random;
 use crate::point::{Point, SLOTS};
@@ -35,7 +35,7 @@ impl Table {
         self.count
     }
 
-    /// Drops all entries: see [`Garbage::free`](super::Garbage::free).
+    /// Drops all records: see [`Garbage::free`](super::Garbage::free).
     pub(super) fn free(self, pause: &mut dyn FnMut()) {
         for group in self.groups.into_iter().flatten() {
             group.slots.into_iter().for_each(|slot| slot.free(pause));
@@ -55,18 +55,18 @@ impl Table {
         self.slot(usize::from(at.slot))?.page(at.hash)
     }
 
-    /// The entry of a key.
-    pub(crate) fn get(&self, at: Point, key: &[u8]) -> Option<&Entry> {
+    /// The record of a key.
+    pub(crate) fn get(&self, at: Point, key: &[u8]) -> Option<&Record> {
         self.slot(usize::from(at.slot))?.get(at.hash, key)
     }
 
-    /// The entry of a key, to be changed; its key must stay.
-    pub(crate) fn get_mut(&mut self, at: Point, key: &[u8]) -> Option<&mut Entry> {
+    /// The record of a key, to be changed; its key must stay.
+    pub(crate) fn get_mut(&mut self, at: Point, key: &[u8]) -> Option<&mut Record> {
         self.slot_mut(usize::from(at.slot))?.get_mut(at.hash, key)
     }
 
-    /// Puts an entry at its key's point; gives back what it replaced.
-    pub(crate) fn insert(&mut self, at: Point, entry: Entry) -> Option<Entry> {
+    /// Puts an record at its key's point; gives back what it replaced.
+    pub(crate) fn insert(&mut self, at: Point, record: Record) -> Option<Record> {
         if self.groups.is_empty() {
             self.groups.resize_with(SLOTS / GROUP, || None);
         }
@@ -75,7 +75,7 @@ impl Table {
             let slots = core::array::from_fn(|_| Slot::Empty);
             Box::new(Group { slots, counts: [0; GROUP], count: 0 })
         });
-        let old = group.slots.get_mut(slot % GROUP)?.insert(at.hash, entry);
+        let old = group.slots.get_mut(slot % GROUP)?.insert(at.hash, record);
         if old.is_none() {
             *group.counts.get_mut(slot % GROUP)? += 1;
             group.count += 1;
@@ -84,13 +84,13 @@ impl Table {
         old
     }
 
-    /// Takes a key's entry out.
-    pub(crate) fn remove(&mut self, at: Point, key: &[u8]) -> Option<Entry> {
+    /// Takes a key's record out.
+    pub(crate) fn remove(&mut self, at: Point, key: &[u8]) -> Option<Record> {
         let slot = usize::from(at.slot);
         let place = self.groups.get_mut(slot / GROUP)?;
         let group = place.as_mut()?;
         let keys = group.slots.get_mut(slot % GROUP)?;
-        let entry = keys.remove(at.hash, key)?;
+        let record = keys.remove(at.hash, key)?;
         let count = group.counts.get_mut(slot % GROUP)?;
         *count -= 1;
         if *count == 0 {
@@ -101,10 +101,10 @@ impl Table {
             *place = None;
         }
         self.count -= 1;
-        Some(entry)
+        Some(record)
     }
 
-    /// Every entry at or behind (`slot`, `hash`), in order.
+    /// Every record at or behind (`slot`, `hash`), in order.
     pub(crate) fn walk(&self, slot: usize, hash: u32) -> Walk<'_> {
         let mut walk = Walk { table: self, slot, page: None, at: 0, warms: false };
         if let Some(page) = self.slot(slot).and_then(|slot| slot.page(hash)) {
@@ -125,21 +125,21 @@ impl Table {
         walk
     }
 
-    /// Gives the entries at or behind (slot, hash) to `visit`, which may change all but their keys,
-    /// until it has enough or a page ends; entries of one hash are given together. Where to go on,
+    /// Gives the records at or behind (slot, hash) to `visit`, which may change all but their keys,
+    /// until it has enough or a page ends; records of one hash are given together. Where to go on,
     /// if there may be more.
     pub(crate) fn visit(
         &mut self,
         (slot, hash): (usize, u32),
-        visit: &mut dyn FnMut(&mut Entry) -> bool,
+        visit: &mut dyn FnMut(&mut Record) -> bool,
     ) -> Option<(usize, u32)> {
         let first = self.slot_with_keys(slot)?;
         let hash = if first == slot { hash } else { 0 };
         let page = self.slot_mut(first)?.page_mut(hash)?;
         let mut at = page.lower_bound(hash);
         page.touch_from(at);
-        while let Some(entry) = page.entry_mut(at) {
-            let enough = !visit(entry);
+        while let Some(record) = page.entry_mut(at) {
+            let enough = !visit(record);
             let (this, next) = (page.hash(at), page.hash(at + 1));
             at += 1;
             if let Some(next) = next.filter(|_| enough && this != next) {
@@ -165,7 +165,7 @@ impl Table {
 
     /// A key picked by `seed`, every key with the same chance but for the last of many tries. The
     /// choice depends on the keys alone, not on how the pages came to lie.
-    pub(crate) fn pick(&self, seed: &mut u64) -> Option<&Entry> {
+    pub(crate) fn pick(&self, seed: &mut u64) -> Option<&Record> {
         let (slot, count) = self.pick_slot(below(next_random(seed), self.count))?;
         // Prefixes so long that one of them holds 8 to 16 keys on average; a prefix with m of them
         // is taken with chance m/64, so that each key has the same.
@@ -180,10 +180,10 @@ impl Table {
                 .walk(slot, first)
                 .take_while(|found| usize::from(found.slot) == slot && same(found.hash));
             if let Some(found) = walk.nth(rank as usize) {
-                return Some(found.entry);
+                return Some(found.record);
             }
         }
-        self.walk(slot, 0).next().map(|found| found.entry)
+        self.walk(slot, 0).next().map(|found| found.record)
     }
 
     /// The slot that holds the key of this rank, and its length.
@@ -219,7 +219,7 @@ pub(crate) struct Found<'a> {
     /// Keyed hash.
     pub(crate) hash: u32,
     /// The key and its value.
-    pub(crate) entry: &'a Entry,
+    pub(crate) record: &'a Record,
 }
 
 /// Entries in scan order.
@@ -281,9 +281,9 @@ impl<'a> Iterator for Walk<'a> {
     fn next(&mut self) -> Option<Found<'a>> {
         loop {
             let page = self.page?;
-            if let (Some(hash), Some(entry)) = (page.hash(self.at), page.entry(self.at)) {
+            if let (Some(hash), Some(record)) = (page.hash(self.at), page.record(self.at)) {
                 self.at += 1;
-                return Some(Found { slot: self.slot as u16, hash, entry });
+                return Some(Found { slot: self.slot as u16, hash, record });
             }
             self.next_page(page);
         }

@@ -389,7 +389,7 @@ fn compare(fed: &Fed, model: &Model) {
         .keyspace
         .databases
         .iter()
-        .flat_map(|database| database.table.walk(0, 0).map(|found| found.entry.cost()))
+        .flat_map(|database| database.table.walk(0, 0).map(|found| found.record.cost()))
         .sum();
     assert_eq!(fed.keyspace.used_bytes(), used);
 }

@@ -7,7 +7,7 @@
 
 use super::value::{Begun, Value, is_type};
 use crate::digest::Digest;
-use crate::keyspace::{Entry, Reader, Writer};
+use crate::keyspace::{Reader, Record, Writer};
 use crate::rdb::SnapshotFault;
 use crate::rdb::code::{VERSION_MAX, WRITTEN, kind};
 use crate::rdb::collection;
@@ -42,56 +42,56 @@ pub(crate) struct Payload<'a> {
 impl Reader<'_> {
     /// The value at `key` as DUMP gives it, `None` when absent.
     pub fn dump(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.visible(key).map(|entry| dump(entry, self.now_ms()))
+        self.visible(key).map(|record| dump(record, self.now_ms()))
     }
 
     /// The same for Redis 7.0: without deadlines of fields.
     pub(crate) fn dump_untimed(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.visible(key).map(|entry| dump_untimed(entry, self.now_ms()))
+        self.visible(key).map(|record| dump_untimed(record, self.now_ms()))
     }
 }
 
 impl Writer<'_> {
     /// Puts a value as RESTORE brings it, whatever was there.
     pub(crate) fn put(&mut self, key: &[u8], value: Payload<'_>, deadline: Option<u64>) {
-        let (entry, element) = value.entry(key, self.index, deadline);
-        self.put_entry(key, entry, element);
+        let (record, element) = value.record(key, self.index, deadline);
+        self.put_record(key, record, element);
     }
 }
 
 /// The payload of a value as it is at this time. Version 10 has no place for deadlines of fields:
 /// a hash with any is written in the version of Redis 7.4.
-fn dump(entry: &Entry, now_ms: u64) -> Vec<u8> {
-    if entry.field_deadline().is_some()
-        && let Some(hash) = entry.view(now_ms)
+fn dump(record: &Record, now_ms: u64) -> Vec<u8> {
+    if record.field_deadline().is_some()
+        && let Some(hash) = record.view(now_ms)
     {
         let mut payload = Vec::new();
         let is_timed = collection::write_timed(hash, &mut payload);
         return closed(payload, if is_timed { WRITTEN_TIMED } else { WRITTEN });
     }
-    dump_whole(entry)
+    dump_whole(record)
 }
 
 /// The same for Redis 7.0, where fields have no deadlines: those that are due are left out, and the
 /// others lose theirs.
-fn dump_untimed(entry: &Entry, now_ms: u64) -> Vec<u8> {
-    if entry.field_deadline().is_some()
-        && let Some(hash) = entry.view(now_ms)
+fn dump_untimed(record: &Record, now_ms: u64) -> Vec<u8> {
+    if record.field_deadline().is_some()
+        && let Some(hash) = record.view(now_ms)
     {
         let mut payload = Vec::new();
         collection::write_untimed(hash, &mut payload);
         return closed(payload, WRITTEN);
     }
-    dump_whole(entry)
+    dump_whole(record)
 }
 
 /// A value as it lies.
-fn dump_whole(entry: &Entry) -> Vec<u8> {
-    let (form, value) = (entry.form(), entry.value());
-    let mut payload = Vec::with_capacity(entry.packed().len() + 32);
+fn dump_whole(record: &Record) -> Vec<u8> {
+    let (form, value) = (record.form(), record.value());
+    let mut payload = Vec::with_capacity(record.packed().len() + 32);
     payload.push(collection::kind_of(form, value.is_some()));
     match value {
-        None => collection::write_packed(form, entry.packed(), &mut payload),
+        None => collection::write_packed(form, record.packed(), &mut payload),
         Some(value) => {
             collection::write_large(value, &mut |bytes| payload.extend_from_slice(bytes));
         }
@@ -120,15 +120,15 @@ pub(crate) fn load(
 
 impl Payload<'_> {
     /// The value under a key, and its digest.
-    pub(crate) fn entry(self, key: &[u8], revision: u64, deadline: Option<u64>) -> (Entry, u64) {
+    pub(crate) fn record(self, key: &[u8], revision: u64, deadline: Option<u64>) -> (Record, u64) {
         let mut element = Digest(0);
         element.bytes(self.body);
-        (self.value.entry(key, revision, deadline), element.0)
+        (self.value.record(key, revision, deadline), element.0)
     }
 
     /// The same value in a payload that Redis 7.0 takes; `None` if it is one already.
     pub(crate) fn downgraded(self) -> Option<Vec<u8>> {
-        (self.version > WRITTEN).then(|| dump(&self.value.entry(&[], 0, None), 0))
+        (self.version > WRITTEN).then(|| dump(&self.value.record(&[], 0, None), 0))
     }
 
     /// Whether it is a hash with deadlines of fields, of which Redis 7.0 takes no payload.

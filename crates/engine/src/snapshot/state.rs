@@ -4,7 +4,7 @@
 //! other RDB file is taken with revisions 0 under the hash key that the reader was given.
 
 use super::value::Value;
-use crate::keyspace::{Entry, Head};
+use crate::keyspace::{Head, Record};
 use crate::point::{BUCKETS, Point};
 use crate::rdb::collection::take_active;
 use crate::rdb::input::{Result, Stop};
@@ -56,7 +56,7 @@ pub(super) struct State {
     /// First deletion bucket that no field has spoken of.
     next_bucket: usize,
     /// Keys of ours whose revisions are still to come; of others, those not sorted in yet.
-    waiting: Vec<(Point, Entry)>,
+    waiting: Vec<(Point, Record)>,
 }
 
 impl State {
@@ -101,8 +101,8 @@ impl State {
     fn sort_in(&mut self) -> Result<()> {
         let mut waiting = core::mem::take(&mut self.waiting);
         waiting.sort_unstable_by_key(|(at, _)| *at);
-        for (at, entry) in waiting.drain(..) {
-            self.put(at, entry)?;
+        for (at, record) in waiting.drain(..) {
+            self.put(at, record)?;
         }
         // Its memory serves the next ones.
         self.waiting = waiting;
@@ -123,12 +123,12 @@ impl State {
                 return Err(Stop::Malformed("keys without revisions"));
             }
             let deadline = expire_ms.map(i64::cast_unsigned);
-            self.waiting.push((at, value.entry(key, 0, deadline)));
+            self.waiting.push((at, value.record(key, 0, deadline)));
         } else {
             // To Redis -1 is no deadline, and any other time before 1970 is past.
             let deadline = expire_ms.filter(|&at_ms| at_ms != -1);
             let deadline = deadline.map(|at_ms| u64::try_from(at_ms).unwrap_or(0));
-            self.waiting.push((at, value.entry(key, 0, deadline)));
+            self.waiting.push((at, value.record(key, 0, deadline)));
             if self.waiting.len() == SORTED_MAX {
                 self.sort_in()?;
             }
@@ -154,20 +154,20 @@ impl State {
         (self.keyspace, self.facts)
     }
 
-    fn put(&mut self, at: Point, entry: Entry) -> Result<()> {
-        if let Some(deadline) = entry.deadline()
+    fn put(&mut self, at: Point, record: Record) -> Result<()> {
+        if let Some(deadline) = record.deadline()
             && let Some(deadlines) = self.deadlines.get_mut(self.db.number())
         {
-            deadlines.push((deadline, entry.key().into()));
+            deadlines.push((deadline, record.key().into()));
         }
-        if let Some(deadline) = entry.field_deadline()
+        if let Some(deadline) = record.field_deadline()
             && let Some(deadlines) = self.field_deadlines.get_mut(self.db.number())
         {
-            deadlines.push((deadline, entry.key().into()));
+            deadlines.push((deadline, record.key().into()));
         }
-        let known = self.keyspace.database_mut(self.db).restore(at, entry);
-        let twice = |entry: Entry| SnapshotFault::Key(entry.key().to_vec(), "it occurs twice");
-        known.map_or(Ok(()), |entry| Err(Stop::Fault(twice(entry))))
+        let known = self.keyspace.database_mut(self.db).restore(at, record);
+        let twice = |record: Record| SnapshotFault::Key(record.key().to_vec(), "it occurs twice");
+        known.map_or(Ok(()), |record| Err(Stop::Fault(twice(record))))
     }
 
     /// Takes an AUX field.
@@ -254,11 +254,11 @@ impl State {
             self.next_field = at.checked_add(1)?;
         }
         let rules = self.rules();
-        let (_, entry) = self.waiting.last_mut().filter(|_| self.ours)?;
-        entry.view::<HashTree>(0)?;
-        let mut hash = entry.open::<HashTree>(rules);
+        let (_, record) = self.waiting.last_mut().filter(|_| self.ours)?;
+        record.view::<HashTree>(0)?;
+        let mut hash = record.open::<HashTree>(rules);
         let taken = hash.add_deadlines(&found);
-        entry.close(hash);
+        record.close(hash);
         taken.then_some(())
     }
 
@@ -266,13 +266,13 @@ impl State {
     fn producers(&mut self, value: &[u8]) -> Option<()> {
         let (position, list) = producers::read(value)?;
         let rules = self.keyspace.rules();
-        let (_, entry) = self.waiting.get_mut(position)?;
-        if entry.head().form != Form::Stream {
+        let (_, record) = self.waiting.get_mut(position)?;
+        if record.head().form != Form::Stream {
             return None;
         }
-        let mut open = entry.open::<Stream>(rules);
+        let mut open = record.open::<Stream>(rules);
         let taken = open.large.as_mut().and_then(|stream| producers::take(stream, &list));
-        entry.close(open);
+        record.close(open);
         taken
     }
 
@@ -281,25 +281,25 @@ impl State {
         let Some(list) = parse(value) else { return Ok(None) };
         let mut rest = &list[..];
         let mut waiting = core::mem::take(&mut self.waiting);
-        for (at, mut entry) in waiting.drain(..) {
+        for (at, mut record) in waiting.drain(..) {
             let Some(number) = take_number(&mut rest) else { return Ok(None) };
             let Some(revision) = self.keyspace.applied_index.checked_sub(number >> 1) else {
                 return Ok(None);
             };
-            let (head, odd) = (entry.head(), number & 1 == 1);
+            let (head, odd) = (record.head(), number & 1 == 1);
             let form = if odd && head.form.is_string() { Form::Raw } else { head.form };
-            entry.set_head(Head { form, revision, ..head });
+            record.set_head(Head { form, revision, ..head });
             if odd && head.form == Form::Stream {
-                let mut open = entry.open::<Stream>(self.keyspace.rules());
+                let mut open = record.open::<Stream>(self.keyspace.rules());
                 let taken = open.large.as_mut().and_then(|stream| take_active(stream, &mut rest));
-                entry.close(open);
+                record.close(open);
                 if taken.is_none() {
                     return Ok(None);
                 }
             } else if odd {
-                entry.enlarge(self.keyspace.rules());
+                record.enlarge(self.keyspace.rules());
             }
-            self.put(at, entry)?;
+            self.put(at, record)?;
         }
         // Its memory serves the next slot.
         self.waiting = waiting;

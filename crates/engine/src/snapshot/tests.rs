@@ -41,8 +41,8 @@ pub(crate) fn assert_same(one: &Keyspace, other: &Keyspace) {
         assert_eq!(one.stats(db), other.stats(db));
         let (one, other) = (&one.database(db).table, &other.database(db).table);
         for (a, b) in one.walk(0, 0).zip(other.walk(0, 0)) {
-            assert_eq!((a.slot, a.hash, a.entry.head()), (b.slot, b.hash, b.entry.head()));
-            assert!(a.entry.key() == b.entry.key());
+            assert_eq!((a.slot, a.hash, a.record.head()), (b.slot, b.hash, b.record.head()));
+            assert!(a.record.key() == b.record.key());
         }
     }
     assert_same_content(one, other);

@@ -4,7 +4,7 @@
 //! begun and then goes on piece by piece ([`Unfinished`]), straight into the blocks in which it
 //! will live. So a value of a gigabyte needs no second gigabyte, and no piece is looked at twice.
 
-use crate::keyspace::{Entry, Head, PACKED_MAX};
+use crate::keyspace::{Head, PACKED_MAX, Record};
 use crate::rdb::SnapshotFault;
 use crate::rdb::code::kind;
 use crate::rdb::collection::{self, Collection};
@@ -84,27 +84,27 @@ impl<'a> Value<'a> {
     }
 
     /// The value under its key, with what a snapshot's fields or the clock add.
-    pub(super) fn entry(self, key: &[u8], revision: u64, deadline: Option<u64>) -> Entry {
+    pub(super) fn record(self, key: &[u8], revision: u64, deadline: Option<u64>) -> Record {
         let head = |form| Head { form, revision, deadline };
         match self {
-            Self::Str(bytes) => Entry::string(head(Form::of_string(&bytes)), key, &bytes),
-            Self::Large(chunks) => Entry::large(head(Form::Raw), key, chunks),
+            Self::Str(bytes) => Record::string(head(Form::of_string(&bytes)), key, &bytes),
+            Self::Large(chunks) => Record::large(head(Form::Raw), key, chunks),
             Self::Collection(collection) => of_collection(collection, head, key),
         }
     }
 }
 
-/// The entry of a collection.
-fn of_collection(collection: Collection, head: impl Fn(Form) -> Head, key: &[u8]) -> Entry {
+/// The record of a collection.
+fn of_collection(collection: Collection, head: impl Fn(Form) -> Head, key: &[u8]) -> Record {
     match collection {
-        Collection::List(list) => Entry::of_open(head(list.form), key, list),
-        Collection::Zset(zset) => Entry::of_open(head(zset.form), key, zset),
-        Collection::Set(set) => Entry::of_open(head(set.open.form), key, set.open),
-        Collection::Hash(hash) => Entry::of_open(head(hash.open.form), key, hash.open),
+        Collection::List(list) => Record::of_open(head(list.form), key, list),
+        Collection::Zset(zset) => Record::of_open(head(zset.form), key, zset),
+        Collection::Set(set) => Record::of_open(head(set.open.form), key, set.open),
+        Collection::Hash(hash) => Record::of_open(head(hash.open.form), key, hash.open),
         Collection::Stream(stream) => {
             let mut open = collection::begun::<Stream>(Rules::default());
             open.large = Some(stream.finish());
-            Entry::of_open(head(open.form), key, open)
+            Record::of_open(head(open.form), key, open)
         }
     }
 }

@@ -21,7 +21,7 @@ impl Keyspace {
         };
         for db in Db::all() {
             for found in self.database(db).table.walk(0, 0) {
-                out.key(db, &found.entry.as_key());
+                out.key(db, &found.record.as_key());
                 if out.held() >= PIECE as u64 {
                     hand_out(out.take(false));
                 }

@@ -7,7 +7,7 @@
 
 use super::{add, claim, range, read, refs};
 use crate::Reader;
-use crate::entry::{Record, Teller};
+use crate::entry::{Applying, Teller};
 use crate::types::stream::{Group, Id, Pending};
 use alloc::vec::Vec;
 use quorate_resp::{Reply, int_text, unsigned_text};
@@ -21,7 +21,7 @@ pub(crate) struct Before {
 
 impl Before {
     /// Of the record's stream, if it is one that trims.
-    pub(crate) fn of(cx: &Reader<'_>, Record { spec, args, .. }: Record<'_>) -> Option<Self> {
+    pub(crate) fn of(cx: &Reader<'_>, Applying { spec, args, .. }: Applying<'_>) -> Option<Self> {
         if !matches!(spec.meta.name, "XADD" | "XTRIM") {
             return None;
         }
@@ -37,7 +37,7 @@ impl Before {
 pub(crate) fn tell(
     teller: &mut Teller,
     cx: &Reader<'_>,
-    Record { spec, found, args }: Record<'_>,
+    Applying { spec, found, args }: Applying<'_>,
     reply: &Reply<'_>,
 ) -> bool {
     match spec.meta.name {

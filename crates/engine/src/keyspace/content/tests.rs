@@ -124,7 +124,7 @@ fn a_flipped_bit_is_in_one_stretch() {
     let keys: Vec<_> = Db::all()
         .flat_map(|db| {
             let found = fed.keyspace.database(db).table.walk(0, 0);
-            found.map(move |found| (db, found.entry.key().to_vec()))
+            found.map(move |found| (db, found.record.key().to_vec()))
         })
         .collect();
     let limits = [(1, 1), (3, 100_000), (usize::MAX, usize::MAX)];

@@ -84,7 +84,7 @@ impl Taking {
         assert_eq!((keyspace.frozen(), keyspace.freeze_backlog()), (None, 0));
         for database in &keyspace.databases {
             for found in database.table.walk(0, 0) {
-                assert_eq!(found.entry.epoch(), keyspace.epoch);
+                assert_eq!(found.record.epoch(), keyspace.epoch);
             }
         }
         if self.abandoned {

@@ -117,8 +117,8 @@ proptest! {
         let sum = crc64(0, &payload);
         payload.extend(sum.to_le_bytes());
         if let Ok(value) = load(&payload, 1 << 20, Rules::default()) {
-            let (entry, _) = value.entry(&[], 0, None);
-            prop_assert!(version <= 12 && entry.cost() <= most + 200);
+            let (record, _) = value.record(&[], 0, None);
+            prop_assert!(version <= 12 && record.cost() <= most + 200);
             let cut = load(&payload[..payload.len() - 1], 1 << 20, Rules::default());
             prop_assert!(cut.is_err());
         }
