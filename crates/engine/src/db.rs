@@ -1,4 +1,7 @@
 //! Small words that every room uses: which database, and what setting a value may meet.
+//!
+//! They stand at the bottom: types of values and the log's payload name databases too, and must
+//! not import the keyspace for that.
 
 use quorate_resp::parse_int;
 

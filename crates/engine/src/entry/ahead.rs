@@ -1,4 +1,7 @@
-//! What the commands at the front of a payload name, before their turn: see `keyspace::ahead`.
+//! What the commands at the front of a payload name, before their turn.
+//!
+//! The payload is skimmed: a name and two arguments of each command, without checking the rest.
+//! `keyspace::ahead` says what it is good for.
 
 use super::hidden;
 use crate::db::Db;

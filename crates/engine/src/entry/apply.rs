@@ -1,4 +1,7 @@
-//! Apply: the only way the keyspace changes. Total, deterministic, the same on every replica.
+//! Apply: what an entry does to the keyspace.
+//!
+//! Total, deterministic, the same on every replica. Nothing else changes a key: sealing and reads
+//! take a shared keyspace, and a freeze only marks what it has written.
 
 use super::payload::{Decoded, Walker};
 use super::replies::{Answers, mix};

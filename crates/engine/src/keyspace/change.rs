@@ -306,8 +306,8 @@ impl Keyspace {
         self.note(Op::Exchange, one, &[], [other.number() as u64, 0, index]);
     }
 
-    /// Changes a part of the side state, as part of applying an entry. `work` says what has changed,
-    /// if anything.
+    /// Changes a part of the side state, as part of applying an entry. `work` says what has
+    /// changed, if anything.
     pub(crate) fn change_side<'c, P: Part, E>(
         &mut self,
         work: impl FnOnce(&mut P) -> Result<Option<Change<'c>>, E>,

@@ -1,5 +1,7 @@
-//! What a handler may see and do: [`Reader`] for reads, [`Writer`] for writes, [`Effects`] for what
-//! others must hear.
+//! What a handler may see and do: [`Reader`] for reads, [`Writer`] for writes.
+//!
+//! Their methods are in `access`. What others must hear of a write leaves as data ([`Effects`]):
+//! a handler calls nobody.
 
 use super::ahead::Known;
 use super::{Garbage, Keyspace};

@@ -1,4 +1,7 @@
 //! One of the sixteen databases: its keys, their deadlines, and what they cost.
+//!
+//! `change` keeps the parts in step; a snapshot's reader fills them without it, since the counters
+//! and indexes are complete only at the end of the file.
 
 use super::expiry::Expiry;
 use super::record::Record;

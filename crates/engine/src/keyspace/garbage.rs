@@ -1,4 +1,7 @@
 //! What leaves the keyspace and takes long to free.
+//!
+//! Apply must not wait for that, so it hands such values out, and a thread of the least priority
+//! drops them piece by piece.
 
 use super::database::Database;
 use super::record::Record;

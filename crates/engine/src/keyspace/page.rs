@@ -17,7 +17,7 @@ pub(super) const JOIN_MAX: usize = PAGE_MAX / 2;
 /// What fits into the size classes of mimalloc (eight to a doubling at most), 24 bytes an element.
 const STEPS: [usize; 20] = [1, 2, 3, 4, 5, 6, 8, 9, 10, 13, 16, 18, 21, 26, 32, 37, 42, 53, 64, 74];
 
-/// An record with the upper half of its key's hash.
+/// A record with the upper half of its key's hash.
 #[derive(Debug)]
 struct Keyed {
     hash: u32,
@@ -113,7 +113,7 @@ impl Page {
         Err(at)
     }
 
-    /// Puts an record where [`Page::find`] said that it belongs.
+    /// Puts a record where [`Page::find`] said that it belongs.
     pub(super) fn insert(&mut self, at: usize, hash: u32, record: Record) {
         if self.len() == self.keys.capacity() {
             self.keys.reserve_exact(step(self.len() + 1) - self.len());

@@ -85,7 +85,7 @@ impl Slot {
         page.find(hash, key).ok().and_then(|at| page.entry_mut(at))
     }
 
-    /// Puts an record; gives back the one of the same key that it replaced.
+    /// Puts a record; gives back the one of the same key that it replaced.
     pub(super) fn insert(&mut self, hash: u32, record: Record) -> Option<Record> {
         if matches!(self, Self::Empty) {
             *self = Self::List(alloc::vec![Page::default()]);
@@ -109,7 +109,7 @@ impl Slot {
         }
     }
 
-    /// Takes an record out; a slot without keys becomes empty by its owner, who counts them.
+    /// Takes a record out; a slot without keys becomes empty by its owner, who counts them.
     pub(super) fn remove(&mut self, hash: u32, key: &[u8]) -> Option<Record> {
         let (Self::List(pages), level) = self.list_mut(hash) else { return None };
         let number = place(pages, hash);

@@ -65,7 +65,7 @@ impl Table {
         self.slot_mut(usize::from(at.slot))?.get_mut(at.hash, key)
     }
 
-    /// Puts an record at its key's point; gives back what it replaced.
+    /// Puts a record at its key's point; gives back what it replaced.
     pub(crate) fn insert(&mut self, at: Point, record: Record) -> Option<Record> {
         if self.groups.is_empty() {
             self.groups.resize_with(SLOTS / GROUP, || None);

@@ -1,4 +1,7 @@
 //! Opcodes, types and encodings of RDB, as far as they occur.
+//!
+//! The numbers are those of Redis (`rdb.h`); of Valkey, where both differ, those that a comment
+//! says.
 
 pub(crate) const MAGIC: &[u8; 5] = b"REDIS";
 /// Redis 8.6; in Valkey 9 slots that are being taken over.

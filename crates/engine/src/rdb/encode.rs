@@ -1,4 +1,7 @@
-//! RDB's own alphabet, written: lengths, strings and AUX fields. `input` reads them.
+//! RDB's own alphabet, written: lengths, strings and AUX fields.
+//!
+//! `input` reads the same. A length takes one, two, five or nine bytes; a string that is the text
+//! of a small number is written as the number, as Redis does.
 
 use super::code;
 use crate::types::Form;

@@ -1,4 +1,7 @@
 //! Why bytes are not a snapshot, in words for whoever brought the file.
+//!
+//! A fault names what is wrong and, where there is one, the key; the error adds how far the reader
+//! had come.
 
 use alloc::string::String;
 use alloc::vec::Vec;

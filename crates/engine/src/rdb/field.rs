@@ -1,7 +1,7 @@
 //! Names of the AUX fields of the state: what a snapshot says and RDB has no place for.
 //!
-//! All begin alike, so that they cannot be taken for the caller's. The side state names its own (`side`).
-//! `docs/formats.md` describes all of them.
+//! All begin alike, so that they cannot be taken for the caller's. The side state names its own
+//! (`side`). `docs/formats.md` describes all of them.
 
 /// Of every field below.
 pub(crate) const PREFIX: &str = "quorate.";

@@ -1,4 +1,7 @@
 //! The beginning of a snapshot's file: what the state is besides its keys, in AUX fields.
+//!
+//! A header is taken when the state is frozen, and becomes bytes when the file's first piece is
+//! written, away from the keyspace's lock.
 
 use super::encode::put_aux;
 use super::text::{print, push_number};

@@ -1,6 +1,7 @@
 //! Numbers as printable text for AUX fields: LEB128, then base64 (RFC 4648, no padding).
 //!
-//! Strict both ways: every list of numbers has exactly one text, and any other text is refused.
+//! Strict both ways: every list of numbers has exactly one text, and any other text is
+//! refused. So equal states give equal fields.
 
 use alloc::string::String;
 use alloc::vec::Vec;

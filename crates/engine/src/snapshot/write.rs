@@ -1,4 +1,7 @@
-//! Writing a state that stands still. One that changes meanwhile is frozen: see `keyspace::freeze`.
+//! Writing a state that stands still.
+//!
+//! `DEBUG RELOAD`, the offline tools and tests use it. A state that goes on changing is
+//! frozen instead: see `keyspace::freeze`. The files are the same but for the order of keys.
 
 use crate::Keyspace;
 use crate::db::Db;

@@ -1,8 +1,9 @@
 //! How a write stands in the log, which must stay an append-only file that Redis 7.0 replays to
 //! the same state.
 //!
-//! A row's [`Logged`] chooses a [`LogForm`] when the command is sealed, in a stamp and in a state that
-//! does not show yet what the same batch does before it ([`Sealing`]). Nothing is chosen at apply.
+//! A row's [`Logged`] chooses a [`LogForm`] when the command is sealed, in a stamp and in a state
+//! that does not show yet what the same batch does before it ([`Sealing`]). Nothing is chosen at
+//! apply.
 
 use crate::{Reader, Stamp};
 use alloc::vec::Vec;

@@ -1,6 +1,7 @@
 //! A small set of numbers as it lies in its key's record: sorted, each as wide as the widest needs.
 //!
-//! The width never shrinks, as in Redis, whose file format carries it.
+//! The width never shrinks, as in Redis, whose file format carries it. So which width a set has
+//! is state, though it can only be seen in its snapshot.
 
 use alloc::vec::Vec;
 

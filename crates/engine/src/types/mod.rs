@@ -3,7 +3,8 @@
 //! Each has a small form, which is packed into the key's record ([`pack`]), and a large one, a
 //! [`tree`] of packed leaves. Which of them it is follows Redis's thresholds and is state: nothing
 //! is decided again when a value is loaded. Reading goes through a [`View`], changing through
-//! [`Open`], which `keyspace::change` hands out; a type's file adds to both what the type can do. All types meet in [`value`] alone.
+//! [`Open`], which `keyspace::change` hands out; a type's file adds to both what the type can do.
+//! All types meet in [`value`] alone.
 
 pub(crate) mod chunks;
 pub(crate) mod content;

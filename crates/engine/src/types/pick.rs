@@ -1,6 +1,7 @@
 //! Random picks by position: SPOP, SRANDMEMBER, HRANDFIELD and their like.
 //!
-//! All of it follows from the seed, which a write has from its entry.
+//! All of it follows from the seed. A write has it from its entry, so that every replica picks the
+//! same; a read has one that its server drew.
 
 use crate::digest::next_random;
 use alloc::vec::Vec;

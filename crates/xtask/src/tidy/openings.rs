@@ -7,7 +7,7 @@ use super::{Finding, Source};
 use std::collections::BTreeMap;
 
 /// Files with a shorter opening than [`LINES_MIN`], for each crate: lower a row, never raise it.
-const SHORT: &[(&str, usize)] = &[("consensus", 24), ("engine", 62)];
+const SHORT: &[(&str, usize)] = &[("consensus", 24), ("engine", 44)];
 
 /// Lines of `//!` that a file of shipped code opens with.
 const LINES_MIN: usize = 3;

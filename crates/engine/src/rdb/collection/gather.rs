@@ -1,4 +1,7 @@
 //! What the types' files share: a way out for a large value's bytes, and a complaint.
+//!
+//! The bytes leave in slices that are worth a call, so that a value of a gigabyte needs no second
+//! gigabyte while it is written.
 
 use super::super::encode::{put_length, put_string};
 use crate::types::pack::Item;

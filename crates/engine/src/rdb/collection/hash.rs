@@ -1,5 +1,7 @@
-//! Hashes: fields with their values one by one, or packed as listpack, ziplist or zipmap; those of
-//! Redis 7.4 also with deadlines.
+//! Hashes: fields with their values one by one, or packed as listpack, ziplist or zipmap.
+//!
+//! Those of Redis 7.4 also have deadlines of fields. Version 10, which we write, has no place for
+//! them: they stand in AUX fields behind the hash.
 
 use super::super::code::kind;
 use super::super::encode::{put_aux, put_length, put_string};

@@ -1,4 +1,7 @@
-//! Lists: nodes of a quicklist. How Redis would cut them is decided when they are written.
+//! Lists: nodes of a quicklist, in all forms that Redis ever wrote.
+//!
+//! How Redis would cut a list into nodes is decided when it is written: where our leaves begin does
+//! not show.
 
 use super::super::code::kind;
 use super::super::input::{Input, Result};

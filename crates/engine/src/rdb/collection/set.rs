@@ -1,4 +1,7 @@
 //! Sets: members one by one, a listpack of them, or numbers in a row.
+//!
+//! Members are gathered until they are too many to be packed. One that occurs twice is refused, or
+//! mended in the file of another.
 
 use super::super::code::kind;
 use super::super::encode::put_string;

@@ -1,5 +1,7 @@
-//! Sorted sets: members with scores one by one (from the highest, as Redis writes them), or in a
-//! packed row from the lowest.
+//! Sorted sets: members with scores one by one, or in a packed row.
+//!
+//! One by one they come from the highest, as Redis writes them; in a row from the lowest. A member
+//! that occurs twice and a score that is no number are refused, or mended in the file of another.
 
 use super::super::code::kind;
 use super::super::input::{Input, Result, Stop};

@@ -1,4 +1,7 @@
 //! What stands between keys: opcodes that say something about the file, or that have no place here.
+//!
+//! Each is read as far as its end, even if it is refused or left out, so that the message can name
+//! it and what follows can be read.
 
 use super::super::foreign::Foreign;
 use super::super::value::module_name;

@@ -1,4 +1,7 @@
 //! Ids of a stream's entries: a time and a number within it.
+//!
+//! The forms that clients write (`ms`, `ms-seq`, `ms-*`, `*`) are understood here, and printed as
+//! Redis prints them.
 
 use alloc::vec::Vec;
 use core::fmt;

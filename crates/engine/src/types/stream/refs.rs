@@ -1,5 +1,7 @@
-//! Entries that go with regard to consumer groups, as since Redis 8.2: what becomes of references
-//! to them, and which are still awaited.
+//! Removing entries with regard to consumer groups, as since Redis 8.2.
+//!
+//! An entry may be pending in groups. What becomes of these references, and whether a group still
+//! awaits the entry, decides if it may go.
 
 use super::{Id, Parts, Trim};
 use alloc::vec::Vec;

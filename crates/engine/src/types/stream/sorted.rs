@@ -1,5 +1,7 @@
-//! Rows in the order of their keys, in a tree: blocks by first id, pending entries by id, groups
-//! and consumers by name.
+//! Rows in the order of their keys, in a tree.
+//!
+//! A stream keeps so its blocks by first id, pending entries by id, groups and consumers by name;
+//! a hash its deadlines by time.
 
 use super::super::tree::{Leaf, Tree};
 use alloc::vec::Vec;

@@ -1,5 +1,7 @@
-//! From a member to its score: hashes in order with the scores of the members that have them. The
-//! members themselves are in the ordered tree only, where a hit is verified.
+//! From a member to its score: hashes in order with the scores of the members that have them.
+//!
+//! The members themselves are in the ordered tree only. A hit here is verified there: two members
+//! may have one hash.
 
 use crate::point::element_hash;
 use crate::types::spread;

@@ -1,5 +1,7 @@
-//! Members in order of score, then of their bytes: a leaf of the tree that ranks and ranges are
-//! read from.
+//! Members in order of score, then of their bytes.
+//!
+//! This is a leaf of the tree from which ranks and ranges are read. It does not find a member by
+//! its bytes alone: `index` tells the score first.
 
 use crate::types::tree::Leaf;
 use alloc::boxed::Box;
