@@ -1,5 +1,7 @@
-//! The words that this crate shares with the server, and its parts with each other: what a replica
-//! is told, what it answers, what it shows. Plain data; nothing here does anything.
+//! The words that this crate shares with the server, and its parts with each other.
+//!
+//! What a replica is told, what it answers, what it shows. Plain data: nothing here does anything,
+//! and nothing here names openraft or the wire.
 
 use crate::membership::guard::Guard;
 use crate::proto as pb;

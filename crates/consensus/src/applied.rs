@@ -1,4 +1,7 @@
 //! How far this replica has applied, and figures of what it did.
+//!
+//! Written by the state machine alone; whoever waits for an index (a read behind its barrier, a
+//! member that just came) waits here.
 
 use crate::lock::lock;
 use quorate_engine::Keyspace;

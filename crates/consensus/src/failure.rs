@@ -1,4 +1,7 @@
 //! Why this process must stop, told by whoever finds out to whoever can stop it.
+//!
+//! The first reason stays. Nothing here stops anything: the server waits for it and ends the
+//! process, or starts it again as a new node where the state has diverged.
 
 use crate::api::Failed;
 use std::sync::OnceLock;

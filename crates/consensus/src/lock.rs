@@ -1,4 +1,7 @@
 //! One way to take a lock.
+//!
+//! A poisoned one is taken like any other: in a release build a panic ends the process, and in a
+//! test what comes after it should show the first failure.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,7 @@
-//! The small recurring duties of a replica: what was held too long is given up, what is due
-//! expires, a full log is cut and purged.
+//! The small recurring duties of a replica.
+//!
+//! What was held too long is given up, what is due expires, a full log is cut and purged. Each is
+//! looked at once in a while and does little; what takes long happens elsewhere.
 
 use crate::api::{NotApplied, SavingStatus};
 use crate::env::Env;

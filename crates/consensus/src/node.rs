@@ -1,4 +1,7 @@
-//! What the server sees of a replica.
+//! What the server sees of a replica: the one door of this crate.
+//!
+//! From the first moment, while the state is still being loaded, until the log is closed; each
+//! operation is passed on to the part that does it.
 
 use crate::api::{
     Answer, Failed, LastSnapshot, Loading, MAX_LEVEL, NotApplied, Options, ReadError, Settings,

@@ -1,4 +1,7 @@
 //! Sizes that suit the disk: what is set for large ones would leave a small one no room.
+//!
+//! Cut down once, at the start, to parts of the disk; never more than was asked for, but for a
+//! reserve that could not hold two segments.
 
 use crate::api::Options;
 

@@ -1,4 +1,7 @@
 //! The thread that writes and syncs the log, and when it is left out.
+//!
+//! While this replica leads others, a thread writes all that is queued with one sync and fires the
+//! acks; else whoever appends does it at once, as long as the disk is quick.
 
 use crate::env::LogWriter;
 use crate::lock::lock;

@@ -1,4 +1,7 @@
 //! The real surroundings: tokio, the operating system's disk, clocks and randomness, and gRPC.
+//!
+//! The one place of this crate that names them; everything else asks its `Env`, so that a
+//! simulation can stand in for the world.
 
 use crate::env::log_writer::{ThreadWriter, elapsed};
 use crate::env::{Env, LogWriter};

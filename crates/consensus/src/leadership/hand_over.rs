@@ -1,5 +1,8 @@
 //! Handing leadership over: because an operator asks, because this replica stops, or because its
 //! disk is full and another's is not.
+//!
+//! Whoever asks waits until another replica leads or the time is up. For want of space there is one
+//! attempt at a time, and nothing is sealed meanwhile.
 
 use crate::env::Env;
 use crate::leadership::SILENCE;

@@ -1,5 +1,7 @@
-//! Who leads, as this replica sees it: Raft's word corrected by what was heard (`watch`), where
-//! writes and reads therefore go, and how leadership is handed over (`hand_over`).
+//! Who leads, as this replica sees it.
+//!
+//! Raft's word corrected by what was heard (`watch`), where writes and reads therefore go, and how
+//! leadership is handed over (`hand_over`).
 
 pub(crate) mod hand_over;
 pub(crate) mod watch;

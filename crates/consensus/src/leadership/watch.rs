@@ -1,4 +1,7 @@
 //! Who leads, kept up to date: what Raft says, corrected by what was heard.
+//!
+//! Raft lets a leader lead on that no quorum answers, and a follower believe in one it does not
+//! hear; clients would wait for nothing. What is written here is what the rest goes by.
 
 use crate::api::Role;
 use crate::env::Env;

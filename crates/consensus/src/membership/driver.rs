@@ -1,4 +1,7 @@
 //! Carrying the plan out: ask, decide, act, and again until this replica votes.
+//!
+//! What is decided from which answers is `plan`'s, without a clock or a socket; here are the
+//! questions, the pauses between them, and what is done on the disk.
 
 use super::plan::{Answer, Plan, View, decide};
 use super::{Bootstrap, Ground, Started, guard};

@@ -1,4 +1,7 @@
-//! Answering: Hello, Adopt and Join here, everything else by the replica once there is one.
+//! Answering peers: Hello, Adopt and Join here, everything else by the replica once there is one.
+//!
+//! A process answers before it has a replica, since others need to hear of it in order to found or
+//! to find the cluster.
 
 use super::guard::{Needs, cluster_bytes, founder_of, parse_cluster};
 use super::{Bootstrap, Ground, Started};

@@ -1,4 +1,7 @@
 //! Each start of a member becomes a fact in the log: the leader hears of it and logs it.
+//!
+//! From then on nobody listens to an older start of that member. Who may be listened to is looked
+//! up in `members`.
 
 use crate::env::Env;
 use crate::leadership::Route;

@@ -1,5 +1,7 @@
-//! The other replicas: how they are reached, what is known of the way to each, what they ask of
-//! this one, and what they may have it do.
+//! The other replicas.
+//!
+//! How they are reached, what is known of the way to each, what they ask of this one, and what they
+//! may have it do.
 
 pub(crate) mod grpc;
 pub(crate) mod links;

@@ -1,5 +1,7 @@
-//! Between openraft's types, the store's and the wire's: one place where each field is moved, and
-//! where what comes from a peer is checked before openraft sees it.
+//! Between openraft's types, the store's and the peer contract's.
+//!
+//! One place where each field is moved, and where what comes from a peer is checked before openraft
+//! sees it.
 
 use crate::proto as pb;
 use crate::raft::types::{

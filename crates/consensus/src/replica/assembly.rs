@@ -1,4 +1,6 @@
-//! Putting a replica together: the state from its snapshot, the parts that openraft asks for, and
+//! Putting a replica together at its start.
+//!
+//! The state from its snapshot and the log behind it, the parts that openraft asks for, and
 //! openraft's settings.
 
 use crate::api::{Settings, StartError};

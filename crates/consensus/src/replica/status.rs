@@ -1,5 +1,7 @@
-//! Members and figures: what a replica tells about itself and its cluster. How its membership
-//! changes is in `membership`.
+//! Members and figures: what a replica tells about itself and its cluster.
+//!
+//! Read for INFO, for CLUSTER and by those who decide whether this node is ready. How its
+//! membership changes is in `membership`.
 
 use crate::api::{MemberStatus, Seat, Status};
 use crate::env::Env;

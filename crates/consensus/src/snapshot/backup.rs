@@ -1,4 +1,7 @@
 //! A snapshot for somebody outside: a backup client that asks as a Redis replica does.
+//!
+//! Made for the purpose and verified before its first byte is sent. It stays readable for as long
+//! as the client takes, also when newer ones have replaced it.
 
 use crate::env::Env;
 use crate::replica::Replica;

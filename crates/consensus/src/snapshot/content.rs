@@ -1,4 +1,7 @@
 //! A snapshot as Raft handles it: on this disk, or received and not installed yet.
+//!
+//! openraft only carries it about; what is read, checked and written for it happens in the rest of
+//! this room.
 
 use crate::env::Env;
 use crate::lock::lock;

@@ -1,5 +1,7 @@
-//! What the tools do to the data directory of a node that does not run: take its state out as an
-//! RDB file, and make a new cluster's first directory from one.
+//! What the tools do to the data directory of a node that does not run.
+//!
+//! Take its state out as an RDB file, and make a new cluster's first directory from one. The state
+//! comes about exactly as at a start.
 
 use crate::env::real::{RealEnv, random};
 use crate::membership::guard::draw_cluster;

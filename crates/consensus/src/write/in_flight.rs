@@ -1,4 +1,7 @@
 //! What a follower has sent, or is about to send, to the leader, and is not answered yet.
+//!
+//! What had not left when the stream broke was never appended and may be sent again; of what had
+//! left, nobody here knows.
 
 use crate::api::NotApplied;
 use crate::lock::lock;

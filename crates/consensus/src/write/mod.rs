@@ -1,5 +1,7 @@
-//! The way of a write: a queue, and who takes from it. On the leader the proposer seals a batch and
-//! proposes it, on a follower the forwarder sends it to the leader.
+//! The way of a write: a queue, and who takes from it.
+//!
+//! On the leader the proposer seals a batch and proposes it, on a follower the forwarder sends it
+//! to the leader.
 
 pub(crate) mod forward;
 pub(crate) mod in_flight;

@@ -7,7 +7,7 @@ use super::{Finding, Source};
 use std::collections::BTreeMap;
 
 /// Files with a shorter opening than [`LINES_MIN`], for each crate: lower a row, never raise it.
-const SHORT: &[(&str, usize)] = &[("consensus", 24), ("engine", 44)];
+const SHORT: &[(&str, usize)] = &[("consensus", 1), ("engine", 44)];
 
 /// Lines of `//!` that a file of shipped code opens with.
 const LINES_MIN: usize = 3;
@@ -44,8 +44,10 @@ fn judge_by(allowed: &[(&str, usize)], sources: &BTreeMap<String, Source>) -> Ve
 /// The crate, and the path inside of it, of a file that is shipped.
 fn shipped(source: &Source) -> Option<(&str, &str)> {
     let (of, inside) = source.path.strip_prefix("crates/")?.split_once("/src/")?;
+    // A simulation and its tests stand beside what they simulate.
+    let is_simulated = inside.starts_with("sim/");
     let is_shipped = source.is_rust() && !source.is_test() && !source.is_generated();
-    is_shipped.then_some((of, inside))
+    (is_shipped && !is_simulated).then_some((of, inside))
 }
 
 fn is_short(source: &Source) -> bool {
