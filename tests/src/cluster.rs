@@ -5,12 +5,12 @@
 
 use crate::client::Client;
 use crate::link::Link;
+use crate::port::free_port;
 use crate::wait::until;
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A directory that is removed when it is dropped, unless the test failed: then it stays to be
@@ -41,18 +41,6 @@ impl Drop for Scratch {
             eprintln!("kept for inspection: {}", self.0.display());
         } else {
             let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-}
-
-/// A free TCP port below the range that the kernel gives to outgoing connections.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 12_000 + (std::process::id() % 1_500) as u16 * 12;
-    loop {
-        let port = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 30_000 + 1_500;
-        if port > 2_000 && TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
         }
     }
 }

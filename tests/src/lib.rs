@@ -12,6 +12,7 @@ pub mod generate;
 pub mod history;
 pub mod link;
 pub mod load;
+pub mod port;
 pub mod random;
 pub mod redis;
 pub mod script;

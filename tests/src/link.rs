@@ -6,7 +6,7 @@
 //! connections of one link share its width, one direction apart from the other, as those of one
 //! cable do.
 
-use crate::cluster::free_port;
+use crate::port::free_port;
 use crate::wait::pause;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

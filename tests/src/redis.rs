@@ -2,7 +2,7 @@
 //! compared with us.
 
 use crate::client::Client;
-use crate::cluster::free_port;
+use crate::port::free_port;
 use crate::wait::until;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

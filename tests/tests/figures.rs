@@ -2,7 +2,8 @@
 
 use quorate_resp::Value;
 use quorate_tests::client::{Client, text};
-use quorate_tests::cluster::{Cluster, free_port};
+use quorate_tests::cluster::Cluster;
+use quorate_tests::port::free_port;
 use quorate_tests::redis::Redis;
 use quorate_tests::wait::until;
 use std::collections::BTreeSet;

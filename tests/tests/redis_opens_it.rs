@@ -4,8 +4,9 @@
 use quorate_engine::{Flags, cmd};
 use quorate_resp::Value;
 use quorate_tests::client::{Client, is_ok};
-use quorate_tests::cluster::{Cluster, Replica, Scratch, binary, free_port};
+use quorate_tests::cluster::{Cluster, Replica, Scratch, binary};
 use quorate_tests::contents::{Contents, contents, first_difference};
+use quorate_tests::port::free_port;
 use quorate_tests::redis::Redis;
 use quorate_tests::script::{self, Target};
 use quorate_tests::wait::{pause, until};

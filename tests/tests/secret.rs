@@ -1,6 +1,7 @@
 //! The peer port believes whoever has the secret, and without one only this machine.
 
-use quorate_tests::cluster::{Cluster, Scratch, binary, free_port};
+use quorate_tests::cluster::{Cluster, Scratch, binary};
+use quorate_tests::port::free_port;
 use quorate_tests::wait::until;
 use std::fs;
 use std::io::Read as _;

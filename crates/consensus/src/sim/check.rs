@@ -2,6 +2,7 @@
 
 use super::Report;
 use super::env::now;
+use quorate_engine::{Db, Keyspace, Reader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,17 @@ const TRACE_MAX: usize = 20_000;
 pub(crate) const LOCK_MS: u64 = 300;
 /// What a lock may end early by: the clock's pull of 500 ppm, and rounding to milliseconds.
 const EARLY_MAX: Duration = Duration::from_millis(3);
+
+/// The key of the counter that clients raise.
+pub(crate) const COUNTER: &str = "counter";
+
+/// The counter as a state shows it.
+pub(crate) fn counter(keyspace: &Keyspace) -> u64 {
+    let reader = Reader { keyspace, db: Db(0), seed: 0, clock_ms: 0 };
+    let value = reader.string(COUNTER.as_bytes()).ok().flatten();
+    let text = value.map(|value| value.bytes().into_owned()).unwrap_or_default();
+    String::from_utf8_lossy(&text).parse().unwrap_or(0)
+}
 
 /// The clients' answers and the replicas' states against what a single correct server could have
 /// given.

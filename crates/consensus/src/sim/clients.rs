@@ -1,14 +1,14 @@
 //! The clients of a simulated cluster: they count, set and lock at random replicas, and have every
 //! answer checked.
 
-use super::check::LOCK_MS;
+use super::check::{COUNTER, LOCK_MS};
 use super::cluster::{Cluster, HOSTS, Running};
 use super::net::Random;
 use super::rt::SimRt;
 use crate::api::Answer;
 use bytes::Bytes;
 use openraft::AsyncRuntime;
-use quorate_engine::{Db, Keyspace, Reader, Run};
+use quorate_engine::{Db, Run};
 use quorate_resp::Proto;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -19,8 +19,6 @@ use std::time::Duration;
 const CLIENTS: u64 = 5;
 /// A client gives an answer up after this: its replica died, or the answer is lost.
 const ANSWER_MAX: Duration = Duration::from_secs(12);
-/// The counter's key.
-const COUNTER: &str = "counter";
 
 /// The running clients.
 pub(crate) struct Clients {
@@ -51,14 +49,6 @@ pub(crate) fn start(cluster: &Cluster, seed: u64) -> Clients {
         SimRt::spawn(client.work(stop.clone()))
     });
     Clients { tasks: tasks.collect(), stop }
-}
-
-/// The counter as a state shows it.
-pub(crate) fn counter(keyspace: &Keyspace) -> u64 {
-    let reader = Reader { keyspace, db: Db(0), seed: 0, clock_ms: 0 };
-    let value = reader.string(COUNTER.as_bytes()).ok().flatten();
-    let text = value.map(|value| value.bytes().into_owned()).unwrap_or_default();
-    String::from_utf8_lossy(&text).parse().unwrap_or(0)
 }
 
 pub(crate) fn command(db: u8, words: &[&str]) -> Run {

@@ -398,7 +398,7 @@ impl Cluster {
             if *known != sum {
                 return Err(format!("n{at} holds something else than another replica"));
             }
-            let counted = super::clients::counter(&keyspace);
+            let counted = super::check::counter(&keyspace);
             if counted < self.checks.floor() {
                 return Err(format!("n{at} counts {counted}, but more was seen"));
             }

@@ -16,7 +16,8 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use estimate::{Mark, REGISTERS, estimate};
 use quorate_resp::{Args, Reply};
-use sketch::{Corrupt, STALE, STALE_AT, Sketch};
+use sketch::{STALE, STALE_AT, Sketch};
+use sparse::Corrupt;
 
 /// The rows of the family.
 pub(super) const ROWS: &[Spec] = &[PFADD, PFCOUNT, debug::PFDEBUG, PFMERGE, debug::PFSELFTEST];

@@ -8,13 +8,12 @@
 //! write any bytes under a key, so nothing here trusts a length or a run.
 
 use super::estimate::{Histogram, Mark, REGISTERS};
-use super::sparse;
+use super::sparse::{self, Corrupt, HEADER};
 use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
 
 const MAGIC: &[u8; 4] = b"HYLL";
-pub(super) const HEADER: usize = 16;
 /// Where the encoding stands.
 const ENCODING: usize = 4;
 /// Where the count begins.
@@ -23,10 +22,6 @@ const COUNT: usize = 8;
 pub(super) const STALE_AT: usize = 15;
 pub(super) const STALE: u8 = 0x80;
 const DENSE_BYTES: usize = HEADER + REGISTERS * 6 / 8;
-
-/// The value is not one that PFADD makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Corrupt;
 
 /// A sketch in its bytes, borrowed until something changes. Invariant: a whole header, and if
 /// dense exactly [`DENSE_BYTES`].

@@ -9,11 +9,12 @@
 //! same steps in the same order give the same bytes.
 
 use super::estimate::{Mark, REGISTERS};
-use super::sketch::{Corrupt, HEADER};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
+/// Bytes in front of the registers.
+pub(super) const HEADER: usize = 16;
 /// All registers 0.
 pub(super) const EMPTY: [u8; 2] = [0x7f, 0xff];
 /// A run has values up to this.
@@ -24,6 +25,10 @@ const LENGTH_MAX: usize = 4;
 const SHORT_MAX: usize = 64;
 /// So many runs are looked at for neighbours to join.
 const JOINED: usize = 5;
+
+/// The value is not one that PFADD makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Corrupt;
 
 /// One run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Sketches against numbers from Redis, and against bytes that no PFADD makes.
 
 use super::estimate::{Histogram, Mark, REGISTERS, estimate};
-use super::sketch::{Corrupt, HEADER, Sketch};
+use super::sketch::Sketch;
+use super::sparse::{Corrupt, HEADER};
 use crate::cmd::string::testing::Bench;
 use alloc::borrow::Cow;
 use alloc::format;
