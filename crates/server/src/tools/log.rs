@@ -286,7 +286,8 @@ mod tests {
 
     #[test]
     fn records_are_shown_to_people_and_to_scripts() {
-        let set = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\n\xff\x00\r\n";
+        let set =
+            b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\n\xff\x00\r\n";
         check(
             &record(RecordKind::Entry(EntryKind::Commands), 0x1f, set),
             "commands index=7 term=2 now_ms=5 seed=000000000000001f seq=4 synced=3\n    \
