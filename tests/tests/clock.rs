@@ -1,7 +1,7 @@
 //! Wall clocks that lie: no TTL ends early, and nothing expired comes back.
 
 use quorate_resp::Value;
-use quorate_tests::client::{is_ok, text};
+use quorate_tests::client::{Client, is_ok, text};
 use quorate_tests::cluster::Cluster;
 use quorate_tests::shim::Shim;
 use quorate_tests::wait::until;
@@ -77,5 +77,30 @@ fn a_leader_whose_clock_is_behind_revives_nothing() {
     assert_eq!(text(&client.call(&["GET", "second"]).expect("an answer")).as_deref(), Some("held"));
     until("the second one expires", || {
         matches!(client.call(&["GET", "second"]).expect("an answer"), Value::Null).then_some(())
+    });
+}
+
+/// Reads once at this time past each deadline, where the leader's own tick may be on its way.
+fn read_past_deadlines(port: u16, key: &str) {
+    let mut client = Client::connect(port, Duration::from_secs(10)).expect("it answers");
+    for turn in 0..120 {
+        assert!(is_ok(&client.call(&["SET", key, "held", "PX", "20"]).expect("an answer")));
+        let set = Instant::now();
+        while set.elapsed() < Duration::from_millis(21 + turn % 40) {
+            client.call(&["PING"]).expect("an answer");
+        }
+        let seen = client.call(&["GET", key]).expect("an answer");
+        assert_eq!(seen, Value::Null, "{key}, turn {turn}");
+    }
+}
+
+#[test]
+fn a_follower_shows_no_key_past_its_deadline() {
+    let cluster = Cluster::start("clock-deadlines", 3, &[]);
+    let port = cluster.replicas[(cluster.leader() + 1) % 3].port;
+    std::thread::scope(|scope| {
+        for key in ["a", "b", "c"] {
+            scope.spawn(move || read_past_deadlines(port, key));
+        }
     });
 }

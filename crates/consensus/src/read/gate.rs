@@ -128,8 +128,10 @@ async fn lead<E: Env>(shared: &Shared<E>) -> Option<u64> {
     let linearizer = shared.raft()?.get_read_linearizer(ReadPolicy::ReadIndex).await.ok()?;
     let index = linearizer.read_log_id().index();
     shared.applied.reached(index).await;
-    if !tick_due(shared).await {
-        return Some(index);
+    if let Some(applied) = current(shared).await {
+        // What brought the time there may be an entry behind the index, such as a tick that was on
+        // its way: the follower that asks needs it too.
+        return Some(index.max(applied));
     }
     // The tick is committed in this term after the reads arrived, which proves the same and more.
     let (slot, ticked) = oneshot::channel();
@@ -139,10 +141,16 @@ async fn lead<E: Env>(shared: &Shared<E>) -> Option<u64> {
 
 /// Whether a key may be due by the leader's clock that is still visible.
 pub(crate) async fn tick_due<E: Env>(shared: &Shared<E>) -> bool {
+    current(shared).await.is_none()
+}
+
+/// The last entry applied, if no key is visible in this state that is due by the leader's clock.
+async fn current<E: Env>(shared: &Shared<E>) -> Option<u64> {
     let keyspace = shared.keyspace.read().await;
-    let Some(deadline) = keyspace.next_deadline_ms() else { return false };
     let clock = shared.leader_clock();
-    deadline <= clock && keyspace.now_ms() < clock
+    let is_past = |deadline| deadline <= clock && keyspace.now_ms() < clock;
+    let is_due = keyspace.next_deadline_ms().is_some_and(is_past);
+    (!is_due).then(|| keyspace.applied_index())
 }
 
 /// On a follower.
