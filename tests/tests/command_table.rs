@@ -199,6 +199,20 @@ fn key_specifications_are_those_of_redis() {
     }
 }
 
+#[test]
+fn a_list_of_all_commands_has_their_subcommands() {
+    let mut both = Both::start("command-list");
+    let names = |reply: Value| -> BTreeSet<String> {
+        reply.as_items().expect("an array").iter().map(text).collect()
+    };
+    let (ours, theirs) = both.ask(&["COMMAND", "LIST"]);
+    let (ours, theirs) = (names(ours), names(theirs));
+    let (all_ours, all_theirs) = both.ask(&["COMMAND", "LIST", "FILTERBY", "PATTERN", "*"]);
+    assert_eq!(ours, names(all_ours));
+    assert_eq!(theirs, names(all_theirs));
+    assert!(ours.contains("config|get") && theirs.contains("config|get"));
+}
+
 /// Lines that Redis answers alike to the last byte.
 const ALIKE: &[&str] = &[
     "COMMAND INFO nosuch get",

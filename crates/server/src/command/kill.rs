@@ -70,9 +70,10 @@ impl Filter {
         } else if is(name, "LADDR") {
             self.local = Some(text(value).into_owned());
         } else if is(name, "MAXAGE") {
-            let age = int(value).and_then(|age| u64::try_from(age).ok()).filter(|age| *age > 0);
-            let refusal = "ERR maxage is not an integer or out of range";
-            self.max_age_s = Some(age.ok_or(Reply::error(refusal))?);
+            let refusal = Reply::error("ERR maxage is not an integer or out of range");
+            let age = u64::try_from(int(value).ok_or(refusal)?).ok().filter(|age| *age > 0);
+            let refusal = Reply::error("ERR maxage should be greater than 0");
+            self.max_age_s = Some(age.ok_or(refusal)?);
         } else if is(name, "USER") {
             if value != b"default" {
                 return Err(Reply::error_of(&[b"ERR No such user '", up_to_zero(value), b"'"]));
@@ -126,5 +127,25 @@ pub(super) fn kill(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'s
         (true, 0) => Err(Reply::error("ERR No such client")),
         (true, _) => Ok(Work::Kill(others, Reply::OK)),
         (false, killed) => Ok(Work::Kill(others, Reply::Int(killed))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Filter, Reply};
+
+    #[test]
+    fn an_age_is_a_number_above_zero() {
+        let set = |value| {
+            Filter::new().set(b"maxage", value).map_err(|refusal| match refusal {
+                Reply::Error(text) => String::from_utf8_lossy(&text).into_owned(),
+                other => format!("{other:?}"),
+            })
+        };
+        assert_eq!(set(b"1"), Ok(()));
+        let text = |text: &str| Err(text.to_owned());
+        assert_eq!(set(b"0"), text("ERR maxage should be greater than 0"));
+        assert_eq!(set(b"-1"), text("ERR maxage should be greater than 0"));
+        assert_eq!(set(b"x"), text("ERR maxage is not an integer or out of range"));
     }
 }
