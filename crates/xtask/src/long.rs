@@ -5,7 +5,7 @@
 //! Every step prints what would repeat its failure alone.
 
 use crate::shell::{Outcome, Shell};
-use crate::{built, damage, diff, steps};
+use crate::{built, damage, diff, steps, suites};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const USAGE: &str = "usage: cargo xtask long [--seed N] [STEP…]";
@@ -36,8 +36,20 @@ pub(crate) fn run(shell: &Shell, args: &[String]) -> Outcome {
         shell,
         "long",
         &names,
-        &[("sim", &simulation), ("diff", &redis), ("restored", &restored), ("damage", &damage)],
+        &[
+            ("sim", &simulation),
+            ("diff", &redis),
+            ("restored", &restored),
+            ("damage", &damage),
+            ("suites", &clients),
+        ],
     )
+}
+
+/// The clients' own suites against the binary that the gate uses.
+fn clients(shell: &Shell) -> Outcome {
+    built::binaries(shell)?;
+    suites::run(shell, Some(&built::folder(shell).join("quorate")), &[])
 }
 
 /// Two thousand seeds of three replicas.

@@ -17,11 +17,13 @@ mod packages;
 mod python;
 mod shell;
 mod steps;
+mod suites;
 mod tcl;
 mod tidy;
 mod wrap;
 
 use shell::{Outcome, Shell};
+use std::path::PathBuf;
 
 /// One word behind `cargo xtask`.
 struct Task {
@@ -87,10 +89,16 @@ const TASKS: &[Task] = &[
         run: simulate,
     },
     Task {
+        name: "suites",
+        usage: "[OPTION…] [SUITE…]",
+        summary: "Runs the test suites of Redis clients against a cluster.",
+        run: |shell, args| suites::run(shell, suite_binary(shell, args)?.as_deref(), args),
+    },
+    Task {
         name: "tcl",
         usage: "[OPTION…] [UNIT…]",
         summary: "Runs Redis's own test suite against a cluster.",
-        run: suite,
+        run: |shell, args| tcl::run(shell.root(), suite_binary(shell, args)?.as_deref(), args),
     },
     Task {
         name: "tidy",
@@ -144,17 +152,16 @@ fn simulate(shell: &Shell, args: &[String]) -> Outcome {
     shell.run(&built::folder(shell).join("examples/sim").to_string_lossy(), &args)
 }
 
-/// Against a cluster of its own from a release build (`--debug`: from a debug build, as the gate
-/// does), or against the server at `--port`.
-fn suite(shell: &Shell, args: &[String]) -> Outcome {
+/// What a suite runs against: a cluster of a release build (`--debug`: of a debug build, as the gate
+/// does), or the server at `--port`.
+fn suite_binary(shell: &Shell, args: &[String]) -> Result<Option<PathBuf>, String> {
     let has = |option: &str| args.iter().any(|arg| arg == option);
-    let binary = if has("--port") {
-        None
+    if has("--port") {
+        Ok(None)
     } else if has("--debug") {
         built::binaries(shell)?;
-        Some(built::folder(shell).join("quorate"))
+        Ok(Some(built::folder(shell).join("quorate")))
     } else {
-        Some(bench::systems::build(shell.root())?)
-    };
-    tcl::run(shell.root(), binary.as_deref(), args)
+        bench::systems::build(shell.root()).map(Some)
+    }
 }
