@@ -284,6 +284,7 @@ fn every_command_is_in_some_transcript() {
         .filter_map(|line| Some(line.strip_prefix("> ")?.to_ascii_uppercase()))
         .collect();
     let missing: Vec<&str> = cmd::all()
+        .iter()
         .filter(|spec| !spec.meta.flags.has(Flags::INTERNAL))
         .map(|spec| spec.meta.name)
         .filter(|name| {

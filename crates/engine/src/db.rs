@@ -3,7 +3,7 @@
 //! They stand at the bottom: types of values and the log's payload name databases too, and must
 //! not import the keyspace for that.
 
-use quorate_resp::parse_int;
+use quorate_resp::{Reply, parse_int};
 
 /// Number of a database, `0..16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
@@ -44,3 +44,10 @@ pub enum Deadline {
 /// The key holds another kind of value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongType;
+
+impl From<WrongType> for Reply<'static> {
+    #[cold]
+    fn from(_: WrongType) -> Self {
+        Reply::WRONG_TYPE
+    }
+}

@@ -1,9 +1,10 @@
-//! One command, one row: everything the server must know about a command stands in its [`Spec`].
+//! One command, one row: everything the server must know about a command stands in its [`Row`].
 //!
 //! Legend. `arity` counts the command's name. `keys` says which arguments are keys, for routing,
 //! ACL, sealing and COMMAND. `group` is Redis's documentation group. `run` is the function; its
 //! type says whether it can write. `logged` is the form a write takes in the log, which must stay
-//! an append-only file that Redis 7.0 replays exactly.
+//! an append-only file that Redis 7.0 replays exactly. Commands that the server runs itself have
+//! the same rows.
 
 mod keys;
 mod logged;
@@ -15,11 +16,13 @@ pub use logged::{LogForm, LogFormFn, Logged, Sealing};
 use crate::{Reader, Writer};
 use quorate_resp::{Args, Reply};
 
+/// What a handler gives: the reply, or the error that is the reply.
+pub type Replied<'a> = Result<Reply<'a>, Reply<'static>>;
 /// A read: it sees a shared keyspace and cannot change it.
-pub type ReadFn = for<'a> fn(&Reader<'a>, Args<'a>) -> Reply<'a>;
+pub type ReadFn = for<'a> fn(&Reader<'a>, Args<'a>) -> Replied<'a>;
 /// A write: run at apply, on every replica, with the same inputs. Total: it never panics, whatever
 /// the arguments.
-pub type WriteFn = fn(&mut Writer<'_>, Args<'_>) -> Reply<'static>;
+pub type WriteFn = fn(&mut Writer<'_>, Args<'_>) -> Replied<'static>;
 /// Estimates the cost of one run in nanoseconds from its arguments and the state.
 pub type CostFn = fn(&Reader<'_>, Args<'_>) -> u64;
 
@@ -30,6 +33,33 @@ pub enum Run {
     Read(ReadFn),
     /// Logged and applied.
     Write(WriteFn),
+    /// A write to everybody who asks what the command is, and a read where `reads` says so of its
+    /// arguments (SORT that stores nothing). [`Run::of`] tells which.
+    Either {
+        /// Whether these arguments change nothing.
+        reads: fn(Args<'_>) -> bool,
+        /// Runs it then,
+        read: ReadFn,
+        /// and otherwise.
+        write: WriteFn,
+    },
+}
+
+impl Run {
+    /// What it is with these arguments: a read or a write.
+    #[must_use]
+    pub fn of(self, args: Args<'_>) -> Self {
+        match self {
+            Run::Either { reads, read, .. } if reads(args) => Run::Read(read),
+            Run::Either { write, .. } => Run::Write(write),
+            it => it,
+        }
+    }
+
+    /// Whether it may change the keyspace.
+    pub const fn is_write(self) -> bool {
+        !matches!(self, Run::Read(_))
+    }
 }
 
 /// How many arguments a command takes, its name included.
@@ -57,6 +87,16 @@ impl Arity {
             Arity::AtLeast(count) => -(count as i64),
         }
     }
+}
+
+/// [`Arity::AtLeast`] and [`Arity::Exactly`] in short, for the tables.
+pub const fn least(count: u8) -> Arity {
+    Arity::AtLeast(count)
+}
+
+/// See [`least`].
+pub const fn exactly(count: u8) -> Arity {
+    Arity::Exactly(count)
 }
 
 /// Redis's documentation group; the ACL category follows from it.
@@ -93,16 +133,14 @@ pub enum Group {
 }
 
 impl Group {
-    /// The facts about a command of this group; `since` and `summary` as in [`Meta`].
-    pub const fn meta(
-        self,
-        name: &'static str,
-        arity: Arity,
-        keys: Keys,
-        flags: Flags,
-        (since, summary): (&'static str, &'static str),
-    ) -> Meta {
-        Meta { name, arity, keys, group: self, flags, summary, since }
+    /// Rows of this group.
+    pub const fn rows<R: Copy, const N: usize>(self, mut rows: [Row<R>; N]) -> [Row<R>; N] {
+        let mut at = 0;
+        while let Some((row, _)) = rows.split_at_mut(at).1.split_first_mut() {
+            row.meta.group = self;
+            at += 1;
+        }
+        rows
     }
 }
 
@@ -143,6 +181,8 @@ impl Flags {
     pub const INTERNAL: Flags = Flags(1 << 11);
     /// May wait for somebody else's write (BLPOP, XREAD).
     pub const BLOCKING: Flags = Flags(1 << 12);
+    /// Runs only where `enable-debug-command` lets this client.
+    pub const DEBUG: Flags = Flags(1 << 13);
 
     /// Both sets.
     #[must_use]
@@ -167,6 +207,12 @@ impl Flags {
 pub struct Meta {
     /// Upper-case name; `PARENT|SUB` for a subcommand.
     pub name: &'static str,
+    /// Bytes of `PARENT` in it; 0 for a command.
+    parent: u8,
+    /// What stands behind the name, as Redis's documentation writes it: `key [NX | XX] [GET]`.
+    pub syntax: &'static str,
+    /// Its place in [`cmd::all`](crate::cmd::all), and behind those the server's rows.
+    pub number: u16,
     /// Arguments, name included.
     pub arity: Arity,
     /// Positions of keys.
@@ -179,15 +225,54 @@ pub struct Meta {
     pub summary: &'static str,
     /// Version of Redis that introduced it.
     pub since: &'static str,
+    /// How it treats its keys, in Redis's words: `RO`, `RW`, `OW` (the old value does not matter)
+    /// or `RM`, and what is done with the data. One text for each of its key specifications, in
+    /// their order. Empty: a read that gives data away, or a write that changes what is there.
+    pub access: &'static [&'static str],
+    /// The same for the key of one command that has these arguments, where options decide.
+    pub access_by: Option<fn(Args<'_>) -> &'static str>,
+    /// ACL categories that stand for the group's, where Redis files it otherwise.
+    pub filed: Option<&'static [&'static str]>,
 }
 
-/// One row of the table.
+impl Meta {
+    /// Whether this is a subcommand's row.
+    pub const fn is_sub(&self) -> bool {
+        self.parent > 0
+    }
+
+    /// The name of the command that this is a subcommand of.
+    pub fn parent(&self) -> Option<&'static str> {
+        self.name.get(..usize::from(self.parent)).filter(|_| self.is_sub())
+    }
+
+    /// Whether these arguments name this command, in capitals and without a subcommand.
+    pub fn is_plainly(&self, args: Args<'_>) -> bool {
+        !self.is_sub() && self.name.as_bytes() == args.at(0)
+    }
+}
+
+/// Where a subcommand's name begins with a bar; 0 if it is none.
+const fn bar(name: &str) -> u8 {
+    let mut rest = name.as_bytes();
+    let mut at = 0;
+    while let Some((first, behind)) = rest.split_first() {
+        if *first == b'|' {
+            return at;
+        }
+        (rest, at) = (behind, at + 1);
+    }
+    0
+}
+
+/// One row of a table of commands: of the engine's ([`Spec`]) or the server's. `R` says how it is
+/// run.
 #[derive(Clone, Copy)]
-pub struct Spec {
-    /// Facts shared with server commands.
+pub struct Row<R> {
+    /// What is known of it whoever runs it.
     pub meta: Meta,
     /// The function.
-    pub run: Run,
+    pub run: R,
     /// The form in the log.
     pub logged: Logged,
     /// Estimated cost of one run, for commands that can be long (work above 1 ms leaves the event
@@ -199,15 +284,75 @@ pub struct Spec {
     pub moves: Option<fn(Args<'_>) -> bool>,
 }
 
-impl Spec {
-    /// The row of a read.
-    pub const fn read(meta: Meta, run: ReadFn) -> Self {
-        Self { meta, run: Run::Read(run), logged: Logged::NEVER, cost_ns: None, moves: None }
+/// The row of a data command.
+pub type Spec = Row<Run>;
+
+impl<R: Copy> Row<R> {
+    /// A command, what stands behind its name ([`Meta::syntax`]), and who runs it. What else must
+    /// be known follows: [`Self::facts`], then [`Self::doc`]. The group stands once for all rows of
+    /// a file ([`Group::rows`]).
+    pub const fn new(name: &'static str, syntax: &'static str, run: R) -> Self {
+        let meta = Meta {
+            name,
+            parent: bar(name),
+            syntax,
+            number: 0,
+            arity: Arity::AtLeast(1),
+            keys: Keys::None,
+            group: Group::Server,
+            flags: Flags::NONE,
+            summary: "",
+            since: "",
+            access: &[],
+            access_by: None,
+            filed: None,
+        };
+        Self { meta, run, logged: Logged::NEVER, cost_ns: None, moves: None }
     }
 
-    /// The row of a write.
-    pub const fn write(meta: Meta, logged: Logged, run: WriteFn) -> Self {
-        Self { meta, run: Run::Write(run), logged, cost_ns: None, moves: None }
+    /// What routing, sealing, access rights and COMMAND go by.
+    #[must_use]
+    pub const fn facts(mut self, arity: Arity, keys: Keys, flags: Flags) -> Self {
+        self.meta.arity = arity;
+        self.meta.keys = keys;
+        self.meta.flags = flags;
+        self
+    }
+
+    /// What people read: the version of Redis that introduced it, and one sentence.
+    #[must_use]
+    pub const fn doc(mut self, since: &'static str, summary: &'static str) -> Self {
+        self.meta.since = since;
+        self.meta.summary = summary;
+        self
+    }
+
+    /// The same row, which treats its keys like this ([`Meta::access`]).
+    #[must_use]
+    pub const fn access(mut self, access: &'static [&'static str]) -> Self {
+        self.meta.access = access;
+        self
+    }
+
+    /// The same row, whose options tell how it treats its key ([`Meta::access_by`]).
+    #[must_use]
+    pub const fn access_by(mut self, access: fn(Args<'_>) -> &'static str) -> Self {
+        self.meta.access_by = Some(access);
+        self
+    }
+
+    /// The same row in these ACL categories ([`Meta::filed`]).
+    #[must_use]
+    pub const fn filed(mut self, filed: &'static [&'static str]) -> Self {
+        self.meta.filed = Some(filed);
+        self
+    }
+
+    /// The same row in another group than the default, `server`; [`Group::rows`] does it for many.
+    #[must_use]
+    pub const fn group(mut self, group: Group) -> Self {
+        self.meta.group = group;
+        self
     }
 
     /// The same row with an estimate of its cost.
@@ -216,8 +361,36 @@ impl Spec {
         self.cost_ns = Some(cost_ns);
         self
     }
+}
 
-    /// The same row of a command that moves values ([`Spec::moves`]) with these arguments.
+impl Spec {
+    /// A read.
+    pub const fn read(name: &'static str, syntax: &'static str, run: ReadFn) -> Self {
+        Self::new(name, syntax, Run::Read(run))
+    }
+
+    /// A write, logged as it came unless more is said.
+    pub const fn write(name: &'static str, syntax: &'static str, run: WriteFn) -> Self {
+        let mut row = Self::new(name, syntax, Run::Write(run));
+        row.logged = Logged::PLAIN;
+        row
+    }
+
+    /// The same row, armoured in the log.
+    #[must_use]
+    pub const fn hidden(mut self) -> Self {
+        self.logged = Logged::HIDDEN;
+        self
+    }
+
+    /// The same row, logged as `form` says ([`Logged`]).
+    #[must_use]
+    pub const fn logged(mut self, forms: &'static str, form: LogFormFn) -> Self {
+        self.logged = Logged { forms, form: Some(form) };
+        self
+    }
+
+    /// The same row of a command that moves values ([`Row::moves`]) with these arguments.
     #[must_use]
     pub const fn moving(mut self, moves: fn(Args<'_>) -> bool) -> Self {
         self.moves = Some(moves);
@@ -226,6 +399,6 @@ impl Spec {
 
     /// Whether the command may change the keyspace.
     pub const fn is_write(&self) -> bool {
-        matches!(self.run, Run::Write(_))
+        self.run.is_write()
     }
 }

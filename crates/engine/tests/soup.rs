@@ -292,6 +292,7 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 /// Any command's name with any arguments.
 fn soup() -> impl Strategy<Value = Command> {
     let names: Vec<&str> = cmd::all()
+        .iter()
         .filter(|spec| !spec.meta.flags.has(Flags::INTERNAL))
         .map(|spec| spec.meta.name)
         .collect();

@@ -1,20 +1,18 @@
 //! Every command by its name: the engine's rows and the server's, merged.
 //!
 //! Built once at the start and never changed. A session finds a command with one probe of a small
-//! open table; COMMAND, statistics and HELP walk the same entries. Names that begin with `QUORATE.`
-//! are internal forms of the log and stay out.
+//! open table; COMMAND, statistics and HELP walk the same entries. The engine's rows keep their
+//! numbers, and the server's follow. Internal forms of the log have no names here.
 
-use crate::command::{Row, Run, SERVER_FAMILIES};
-use quorate_engine::{Arity, Flags, Group, Keys, Meta, RunFn, cmd};
+use crate::command::{self, Row, Run};
+use quorate_engine::{Flags, Keys, Meta, Spec, cmd, least};
 use quorate_resp::Args;
 
 /// Who runs a command.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
-    /// The engine, under a shared lock.
-    Read(quorate_engine::ReadFn),
-    /// The engine, through the log.
-    Write,
+    /// The engine: under a shared lock, or through the log.
+    Data(&'static Spec),
     /// The server.
     Server(&'static Row),
     /// Nobody: it has only subcommands.
@@ -23,7 +21,8 @@ pub(crate) enum Target {
 
 /// One command or subcommand.
 pub(crate) struct Entry {
-    /// Position in [`Registry::entries`]; statistics are kept under it.
+    /// Position in [`Registry::entries`], and for data commands the number of their row; statistics
+    /// are kept under it.
     pub(crate) id: u16,
     /// Facts.
     pub(crate) meta: Meta,
@@ -40,6 +39,14 @@ impl Entry {
     pub(crate) fn takes(&self, count: usize) -> bool {
         self.meta.arity.fits(count)
     }
+
+    /// Whether it is a data command that may change the keyspace; `None`: it is none.
+    pub(crate) fn is_write(&self) -> Option<bool> {
+        match self.target {
+            Target::Data(spec) => Some(spec.is_write()),
+            Target::Server(_) | Target::Parent => None,
+        }
+    }
 }
 
 /// All commands.
@@ -48,68 +55,68 @@ pub(crate) struct Registry {
     /// Open addressing; `EMPTY` or a position in `entries`. Its length is a power of two, at least
     /// twice the names.
     slots: Vec<u16>,
-    /// SORT where it stores nothing: then it is a read. Everything else is as in its entry.
-    reading_sort: Option<Entry>,
 }
 
 const EMPTY: u16 = u16::MAX;
 
 impl Registry {
-    /// Merges all rows. Where both sides have a name, the server's row wins (it may hand parts on
-    /// to the engine).
+    /// Merges all rows. A name stands on one side only, but for parents: subcommands of one may be
+    /// the engine's and the server's (MEMORY).
     pub(crate) fn new() -> Self {
-        let mut registry =
-            Self { entries: Vec::new(), slots: vec![EMPTY; 2048], reading_sort: None };
-        for row in SERVER_FAMILIES.iter().copied().flatten() {
-            let target =
-                if matches!(row.run, Run::Parent) { Target::Parent } else { Target::Server(row) };
-            registry.add(row.meta, target);
-            for sub in row.subs {
-                registry.add(sub.meta, Target::Server(sub));
-            }
-        }
+        let mut registry = Self { entries: Vec::new(), slots: vec![EMPTY; 2048] };
         for spec in cmd::all() {
-            if spec.meta.flags.has(Flags::INTERNAL) {
-                continue;
-            }
-            let target = match spec.run {
-                RunFn::Read(run) => Target::Read(run),
-                RunFn::Write(_) => Target::Write,
-            };
-            registry.add(spec.meta, target);
+            registry.add(spec.meta, Target::Data(spec));
         }
-        registry.reading_sort = registry.find(b"SORT").map(|sort| Entry {
-            id: sort.id,
-            meta: sort.meta,
-            target: Target::Read(cmd::reading_sort()),
-            name: sort.name.clone(),
-            subs: Vec::new(),
-        });
+        for row in command::FAMILIES.iter().copied().flatten() {
+            let is_parent = matches!(row.run, Run::Parent);
+            registry.add(row.meta, if is_parent { Target::Parent } else { Target::Server(row) });
+        }
+        // HELP shows what the server adds first.
+        let (data, all) = (cmd::all().len() as u16, registry.entries.len() as u16);
+        for id in (data..all).chain(0..data) {
+            registry.attach(id);
+        }
         registry
     }
 
-    /// Adds a row, and its parent first if it is a subcommand without one.
+    /// Adds a row.
     fn add(&mut self, meta: Meta, target: Target) -> u16 {
-        let parent = meta.name.split_once('|').map(|(parent, _)| parent);
-        let parent = parent.map(|name| match self.find(name.as_bytes()) {
-            Some(entry) => entry.id,
-            None => self.add(parent_of(name, meta.group), Target::Parent),
-        });
         let id = self.entries.len() as u16;
         let name = meta.name.to_ascii_lowercase();
-        let mask = self.slots.len() - 1;
-        let mut at = hash(name.as_bytes()) & mask;
-        while self.slots.get(at).is_some_and(|slot| *slot != EMPTY) {
-            at = (at + 1) & mask;
-        }
-        if let Some(slot) = self.slots.get_mut(at) {
-            *slot = id;
+        if !meta.flags.has(Flags::INTERNAL) {
+            let mask = self.slots.len() - 1;
+            let mut at = hash(name.as_bytes()) & mask;
+            while self.slots.get(at).is_some_and(|slot| *slot != EMPTY) {
+                at = (at + 1) & mask;
+            }
+            if let Some(slot) = self.slots.get_mut(at) {
+                *slot = id;
+            }
         }
         self.entries.push(Entry { id, meta, target, name, subs: Vec::new() });
-        if let Some(entry) = parent.and_then(|parent| self.entries.get_mut(usize::from(parent))) {
-            entry.subs.push(id);
-        }
         id
+    }
+
+    /// Gives a subcommand to its parent, which is made if it has no row of its own.
+    fn attach(&mut self, id: u16) {
+        let Some((name, group)) =
+            self.get(id).and_then(|sub| Some((sub.meta.parent()?, sub.meta.group)))
+        else {
+            return;
+        };
+        let parent = match self.find(name.as_bytes()) {
+            Some(parent) => parent.id,
+            None => {
+                let row = Row::new(name, "", Run::Parent)
+                    .facts(least(2), Keys::None, Flags::NONE)
+                    .doc("2.0.0", "Is a container of subcommands.")
+                    .group(group);
+                self.add(row.meta, Target::Parent)
+            }
+        };
+        if let Some(parent) = self.entries.get_mut(usize::from(parent)) {
+            parent.subs.push(id);
+        }
     }
 
     /// The command of this name, in any case.
@@ -130,13 +137,9 @@ impl Registry {
     pub(crate) fn resolve(&self, args: Args<'_>) -> Option<&Entry> {
         let name = args.at(0);
         let entry = self.find(name)?;
-        if entry.meta.keys == Keys::Sort && cmd::resolve(args).is_some_and(|spec| !spec.is_write())
-        {
-            return self.reading_sort.as_ref().filter(|sort| sort.id == entry.id).or(Some(entry));
-        }
         if entry.subs.is_empty() {
             // A subcommand's entry is not a command's name: `OBJECT|HELP` as one word is unknown.
-            return (!name.contains(&b'|')).then_some(entry);
+            return (!entry.meta.is_sub()).then_some(entry);
         }
         let sub = args.get(1).and_then(|name| self.find_sub(entry, name));
         Some(sub.unwrap_or(entry))
@@ -148,12 +151,7 @@ impl Registry {
         last: Option<&'a Entry>,
         args: Args<'_>,
     ) -> Option<&'a Entry> {
-        let is_plain = |entry: &&Entry| {
-            entry.meta.name.as_bytes() == args.at(0)
-                && entry.subs.is_empty()
-                && entry.meta.keys != Keys::Sort
-                && !entry.name.contains('|')
-        };
+        let is_plain = |entry: &&Entry| entry.meta.is_plainly(args) && entry.subs.is_empty();
         last.filter(is_plain).or_else(|| self.resolve(args))
     }
 
@@ -170,27 +168,19 @@ impl Registry {
         self.entries.get(usize::from(id))
     }
 
+    /// How many ids there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// All entries, subcommands included.
-    pub(crate) fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| !entry.meta.flags.has(Flags::INTERNAL))
     }
 
     /// Commands without their subcommands.
     pub(crate) fn commands(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| !entry.name.contains('|'))
-    }
-}
-
-/// Facts of a parent that has no row of its own.
-const fn parent_of(name: &'static str, group: Group) -> Meta {
-    Meta {
-        name,
-        arity: Arity::AtLeast(2),
-        keys: Keys::None,
-        group,
-        flags: Flags::NONE,
-        summary: "Is a container of subcommands.",
-        since: "2.0.0",
+        self.entries().filter(|entry| !entry.meta.is_sub())
     }
 }
 
@@ -215,6 +205,9 @@ mod tests {
             assert_eq!(registry.find(upper.as_bytes()).map(|found| found.id), Some(entry.id));
             assert_eq!(entry.meta.name, upper);
             assert!(entry.meta.summary.ends_with('.'), "{upper}: the summary is a sentence");
+            if let Target::Data(spec) = entry.target {
+                assert_eq!(entry.id, spec.meta.number, "{upper}");
+            }
         }
         assert!(registry.find(b"NOSUCH").is_none());
         assert!(registry.find(b"").is_none());

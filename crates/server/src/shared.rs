@@ -106,7 +106,7 @@ impl Shared {
             outside,
             generation: AtomicU64::new(1),
             registry,
-            stats: Stats::new(registry.entries().len()),
+            stats: Stats::new(registry.len()),
             clients,
             slowlog: Slowlog::default(),
             memory: crate::memory::Remembered::default(),

@@ -5,8 +5,8 @@ use crate::Task;
 use crate::engine::{names, run as run_of, settings};
 use crate::shrink::shrink;
 use quorate_engine::{
-    Applied, Checksum, Decoded, Keyspace, Run, RunFn, SealLimits, SnapshotFacts, SnapshotReader,
-    Stamp, apply, cmd, decode, seal,
+    Applied, Checksum, Decoded, Keyspace, Run, SealLimits, SnapshotFacts, SnapshotReader, Stamp,
+    apply, cmd, decode, seal,
 };
 use quorate_resp::{Limits, Parser, Proto};
 use quorate_tests::generate::{Command, Maker};
@@ -230,5 +230,5 @@ fn is_read(command: &Command) -> bool {
     let mut parser = Parser::default();
     let parsed = parser.parse(&bytes, &Limits::stored());
     let row = parsed.is_ok().then(|| cmd::resolve(parser.args(&bytes))).flatten();
-    row.is_some_and(|spec| matches!(spec.run, RunFn::Read(_)))
+    row.is_some_and(|spec| !spec.run.of(parser.args(&bytes)).is_write())
 }

@@ -1,15 +1,10 @@
 //! What commands on several types of collections share.
 
 use super::generic::NOT_AN_INTEGER;
+use crate::Writer;
 use crate::types::pick;
-use crate::{Writer, WrongType};
 use alloc::vec::Vec;
 use quorate_resp::{Reply, parse_int};
-
-/// The reply for a key of another type.
-pub(super) fn wrong<T>(found: Result<T, WrongType>) -> Result<T, Reply<'static>> {
-    found.map_err(|WrongType| Reply::WRONG_TYPE)
-}
 
 /// Tells of a key that went because its collection became empty.
 pub(crate) fn tell_if_gone(cx: &mut Writer<'_>, key: &[u8]) {

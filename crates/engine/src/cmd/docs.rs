@@ -1,7 +1,7 @@
 //! `docs/commands.md`, rendered from the table; `cargo xtask gen` writes it and a test keeps it
 //! fresh.
 
-use crate::{Flags, Group, RunFn, Spec};
+use crate::{Flags, Group, Spec};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -17,7 +17,7 @@ ones lie in comment lines that Redis skips.
 
 /// The whole document.
 pub fn docs_markdown() -> String {
-    let mut rows: Vec<&Spec> = super::all().filter(|spec| is_public(spec)).collect();
+    let mut rows: Vec<&Spec> = super::all().iter().filter(|spec| is_public(spec)).collect();
     rows.sort_by_key(|spec| spec.meta.name);
     let mut out = String::from(HEAD);
     for (group, title) in GROUPS {
@@ -55,10 +55,7 @@ fn is_public(spec: &Spec) -> bool {
 fn row(out: &mut String, spec: &Spec) {
     let name = spec.meta.name.replace('|', " ");
     let arity = spec.meta.arity.number();
-    let kind = match spec.run {
-        RunFn::Read(_) => "read",
-        RunFn::Write(_) => "write",
-    };
+    let kind = if spec.is_write() { "write" } else { "read" };
     let logged = spec.logged.forms;
     let (since, summary) = (spec.meta.since, spec.meta.summary);
     let _ = writeln!(out, "| `{name}` | {arity} | {kind} | {logged} | {since} | {summary} |");

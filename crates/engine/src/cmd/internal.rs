@@ -4,63 +4,45 @@
 //! ([`Flags::INTERNAL`]). They change no key, so that a log with them is still an exact record of
 //! the data.
 
-use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, SettingError, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Replied, SettingError, Spec, Writer, exactly};
 use quorate_resp::{Args, Reply, parse_int};
 
 /// The rows.
-pub(super) const COMMANDS: &[Spec] = &[
-    Spec::write(
-        Meta {
-            name: "QUORATE.CONFIG",
-            arity: Arity::Exactly(3),
-            keys: Keys::None,
-            group: Group::Server,
-            flags: Flags::INTERNAL.and(Flags::ADMIN),
-            summary: "Sets one replicated setting.",
-            since: "7.2.0",
-        },
-        Logged::HIDDEN,
-        config,
-    ),
-    Spec::write(
-        Meta {
-            name: "QUORATE.SPIN",
-            arity: Arity::Exactly(2),
-            keys: Keys::None,
-            group: Group::Server,
-            flags: Flags::INTERNAL.and(Flags::ADMIN),
-            summary: "Turns an idle loop so many million times while it is applied.",
-            since: "7.2.0",
-        },
-        Logged::HIDDEN,
-        spin,
-    )
-    .costing(spin_cost_ns),
-];
+pub(super) const ROWS: &[Spec] = &Group::Server.rows([
+    Spec::write("QUORATE.CONFIG", "parameter value", config)
+        .facts(exactly(3), Keys::None, Flags::INTERNAL.and(Flags::ADMIN))
+        .doc("7.2.0", "Sets one replicated setting.")
+        .hidden(),
+    Spec::write("QUORATE.SPIN", "millions", spin)
+        .facts(exactly(2), Keys::None, Flags::INTERNAL.and(Flags::ADMIN))
+        .doc("7.2.0", "Turns an idle loop so many million times while it is applied.")
+        .hidden()
+        .costing(spin_cost_ns),
+]);
 
 /// Turns of the loop per unit.
 const TURNS: u64 = 1_000_000;
 /// No more units than this at once: some minutes.
 const UNITS_MAX: i64 = 1_000_000;
 
-fn config(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn config(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let text = |at| core::str::from_utf8(args.at(at)).unwrap_or("");
     match cx.keyspace.set_setting(text(1), text(2)) {
-        Ok(()) => Reply::OK,
-        Err(SettingError::Unknown) => Reply::error("ERR no such replicated setting"),
-        Err(SettingError::Invalid) => Reply::error("ERR invalid value of a replicated setting"),
+        Ok(()) => Ok(Reply::OK),
+        Err(SettingError::Unknown) => Err(Reply::error("ERR no such replicated setting")),
+        Err(SettingError::Invalid) => {
+            Err(Reply::error("ERR invalid value of a replicated setting"))
+        }
     }
 }
 
-fn spin(_: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
-    let Some(units) = units(args) else {
-        return Reply::error("ERR value is not an integer or out of range");
-    };
+fn spin(_: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    let units = units(args).ok_or(Reply::error("ERR value is not an integer or out of range"))?;
     let mut state = 1_u64;
     for _ in 0..units * TURNS {
         state = core::hint::black_box(state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1));
     }
-    Reply::OK
+    Ok(Reply::OK)
 }
 
 /// A turn is a multiplication, an addition and a store that is read again: 2 ns on the machines we

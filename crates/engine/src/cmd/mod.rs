@@ -1,4 +1,5 @@
-//! All data commands. A family is one folder or file; its rows are one line here.
+//! All data commands. A family is one folder or file, and one line here; it lists its files, and
+//! each of these has its rows.
 //!
 //! [`lookup`] finds a row by name, [`resolve`] by a whole command (subcommands are rows of their
 //! own, `OBJECT|ENCODING`), and [`check`] also says in Redis's words what is wrong with a command
@@ -23,7 +24,7 @@ pub(crate) use collection::tell_if_gone;
 pub use docs::docs_markdown;
 pub use unknown::{unknown_command, unknown_subcommand, wrong_arity};
 
-use crate::{Flags, Keys, ReadFn, Spec};
+use crate::{Flags, Spec};
 use quorate_resp::{Args, Reply};
 
 /// How to tell commands that Redis 7.0 does not know, or would not do alike.
@@ -32,31 +33,24 @@ pub(crate) mod told {
     pub(crate) use super::stream::told as stream;
 }
 
-/// Every family's rows.
-pub const FAMILIES: &[&[Spec]] = &[
-    bitmap::ROWS,
-    generic::database::COMMANDS,
-    generic::dump::COMMANDS,
-    generic::expire::COMMANDS,
-    generic::keys::COMMANDS,
-    generic::object::COMMANDS,
-    generic::rename::COMMANDS,
-    generic::scan::COMMANDS,
-    generic::sort::COMMANDS,
-    hash::ROWS,
-    hyperloglog::ROWS,
-    geo::ROWS,
-    internal::COMMANDS,
-    list::ROWS,
-    set::ROWS,
-    stream::ROWS,
-    string::ROWS,
-    zset::ROWS,
+/// Every family: its files, and their rows.
+const FAMILIES: &[&[&[Spec]]] = &[
+    bitmap::FILES,
+    generic::FILES,
+    hash::FILES,
+    hyperloglog::FILES,
+    geo::FILES,
+    list::FILES,
+    set::FILES,
+    stream::FILES,
+    string::FILES,
+    zset::FILES,
+    &[internal::ROWS],
 ];
 
 /// Every row.
-pub fn all() -> impl Iterator<Item = &'static Spec> {
-    FAMILIES.iter().copied().flatten()
+pub fn all() -> &'static [Spec] {
+    &TABLE
 }
 
 /// Finds a row by its name in any case; a subcommand's is `PARENT|SUB`.
@@ -64,16 +58,12 @@ pub fn lookup(name: &[u8]) -> Option<&'static Spec> {
     probe(hash(HASH_START, name), |wanted| wanted.eq_ignore_ascii_case(name))
 }
 
-/// Finds the row of a whole command: that of its name, or that of its subcommand. SORT that stores
-/// nothing has one of its own, which is a read.
+/// Finds the row of a whole command: that of its name, or that of its subcommand.
 pub fn resolve(args: Args<'_>) -> Option<&'static Spec> {
     let name = args.get(0)?;
     if let Some(spec) = lookup(name) {
-        if generic::sort::only_reads(spec, args) {
-            return Some(&generic::sort::READING);
-        }
         // A subcommand's row is not a command's name: `OBJECT|HELP` as one word is unknown.
-        return (!name.contains(&b'|')).then_some(spec);
+        return (!spec.meta.is_sub()).then_some(spec);
     }
     let sub = args.get(1)?;
     probe(hash(hash(hash(HASH_START, name), b"|"), sub), |wanted| {
@@ -88,16 +78,7 @@ pub fn resolve(args: Args<'_>) -> Option<&'static Spec> {
 
 /// The same; tried first is the row that came before, which pipelines repeat.
 pub(crate) fn resolve_like(last: Option<&'static Spec>, args: Args<'_>) -> Option<&'static Spec> {
-    let is_plain = |spec: &&Spec| {
-        let name = spec.meta.name.as_bytes();
-        name == args.at(0) && spec.meta.keys != Keys::Sort && !name.contains(&b'|')
-    };
-    last.filter(is_plain).or_else(|| resolve(args))
-}
-
-/// What runs a SORT that stores nothing.
-pub fn reading_sort() -> ReadFn {
-    generic::sort::read
+    last.filter(|spec| spec.meta.is_plainly(args)).or_else(|| resolve(args))
 }
 
 /// Finds the row of a client's command and checks its arity; the error is the reply.
@@ -113,7 +94,7 @@ pub fn check(args: Args<'_>) -> Result<&'static Spec, Reply<'static>> {
 /// Why no row was found.
 #[cold]
 pub(crate) fn unknown(args: Args<'_>) -> Reply<'static> {
-    let parent = all().find_map(|spec| {
+    let parent = all().iter().find_map(|spec| {
         let (parent, _) = spec.meta.name.split_once('|')?;
         parent.as_bytes().eq_ignore_ascii_case(args.at(0)).then_some(parent)
     });
@@ -124,29 +105,69 @@ pub(crate) fn unknown(args: Args<'_>) -> Reply<'static> {
     }
 }
 
+/// How many rows there are.
+#[allow(clippy::indexing_slicing, reason = "runs in the compiler, where a wrong index is an error")]
+const COUNT: usize = {
+    let mut count = 0;
+    let mut family = 0;
+    while family < FAMILIES.len() {
+        let mut file = 0;
+        while file < FAMILIES[family].len() {
+            count += FAMILIES[family][file].len();
+            file += 1;
+        }
+        family += 1;
+    }
+    count
+};
+
+/// All rows, numbered; built by the compiler.
+static TABLE: [Spec; COUNT] = table();
+
+#[allow(
+    clippy::indexing_slicing,
+    clippy::large_stack_arrays,
+    reason = "runs in the compiler, which needs no stack, and where a wrong index is an error"
+)]
+const fn table() -> [Spec; COUNT] {
+    let mut table = [internal::ROWS[0]; COUNT];
+    let mut number = 0;
+    let mut family = 0;
+    while family < FAMILIES.len() {
+        let mut file = 0;
+        while file < FAMILIES[family].len() {
+            let mut row = 0;
+            while row < FAMILIES[family][file].len() {
+                table[number] = FAMILIES[family][file][row];
+                table[number].meta.number = number as u16;
+                number += 1;
+                row += 1;
+            }
+            file += 1;
+        }
+        family += 1;
+    }
+    table
+}
+
 /// Slots of the index: a power of two, many times the rows, so that a name is found at the first
 /// look.
 const SLOTS: usize = 2048;
 
-/// Row numbers by hash, open addressing; built by the compiler.
+/// Rows by hash, open addressing; built by the compiler.
 static INDEX: [Option<&'static Spec>; SLOTS] = index();
 
 #[allow(clippy::indexing_slicing, reason = "runs in the compiler, where a wrong index is an error")]
 const fn index() -> [Option<&'static Spec>; SLOTS] {
     let mut index: [Option<&'static Spec>; SLOTS] = [None; SLOTS];
-    let mut family = 0;
-    while family < FAMILIES.len() {
-        let rows: &'static [Spec] = FAMILIES[family];
-        let mut row = 0;
-        while row < rows.len() {
-            let mut slot = hash(HASH_START, rows[row].meta.name.as_bytes()) as usize % SLOTS;
-            while index[slot].is_some() {
-                slot = (slot + 1) % SLOTS;
-            }
-            index[slot] = Some(&rows[row]);
-            row += 1;
+    let mut row = 0;
+    while row < COUNT {
+        let mut slot = hash(HASH_START, TABLE[row].meta.name.as_bytes()) as usize % SLOTS;
+        while index[slot].is_some() {
+            slot = (slot + 1) % SLOTS;
         }
-        family += 1;
+        index[slot] = Some(&TABLE[row]);
+        row += 1;
     }
     index
 }

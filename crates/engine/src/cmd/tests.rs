@@ -1,7 +1,7 @@
 //! The table: its rows are well-formed, and every name is found, in any case, by any way.
 
 use super::{FAMILIES, all, check, lookup, resolve};
-use crate::{Keys, Logged, RunFn};
+use crate::{Keys, Logged};
 use alloc::string::ToString;
 use bytes::BytesMut;
 use quorate_resp::{Limits, Parser, Reply, write_command};
@@ -27,9 +27,11 @@ fn error(line: &str) -> String {
 
 #[test]
 fn rows_are_well_formed() {
-    let mut names: Vec<&str> = all().map(|spec| spec.meta.name).collect();
+    let mut names: Vec<&str> = all().iter().map(|spec| spec.meta.name).collect();
     let rows = names.len();
-    assert_eq!(rows, FAMILIES.iter().map(|family| family.len()).sum::<usize>());
+    let files = FAMILIES.iter().flat_map(|family| family.iter());
+    assert_eq!(rows, files.map(|rows| rows.len()).sum::<usize>());
+    assert!(all().iter().enumerate().all(|(at, spec)| usize::from(spec.meta.number) == at));
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), rows, "a name is used twice");
@@ -72,7 +74,7 @@ fn rows_are_well_formed() {
         };
         let keyless = meta.keys == Keys::None;
         assert!(first >= words && (keyless || first < least), "{name}: keys outside the arity");
-        let is_read = matches!(spec.run, RunFn::Read(_));
+        let is_read = !spec.is_write();
         assert_eq!(is_read, spec.logged.forms == Logged::NEVER.forms, "{name}");
     }
 }

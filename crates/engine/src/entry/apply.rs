@@ -97,7 +97,7 @@ fn run<L: Listener>(
         last = Some(spec);
         let applying = Applying { spec, found: &found, args };
         listener.before(&cx.reader(), applying);
-        let reply = write(&mut cx, args);
+        let reply = write(&mut cx, args).unwrap_or_else(|error| error);
         listener.after(&cx.reader(), applying, &reply);
         if let Some(answers) = &mut answers {
             answers.reply(&reply);
@@ -120,9 +120,9 @@ fn write_of(
     if !spec.meta.arity.fits(args.len()) {
         return Err("payload: a command with a wrong number of arguments");
     }
-    match spec.run {
+    match spec.run.of(args) {
         RunFn::Write(run) => Ok((spec, run)),
-        RunFn::Read(_) => Err("payload: a read"),
+        _ => Err("payload: a read"),
     }
 }
 

@@ -62,11 +62,9 @@ pub fn read(reader: &Reader<'_>, args: Args<'_>, proto: Proto, out: &mut BytesMu
         Some(spec) if !spec.meta.arity.fits(args.len()) => {
             cmd::wrong_arity(spec.meta.name).encode(proto, out);
         }
-        Some(spec) => match spec.run {
-            RunFn::Read(run) => run(reader, args).encode(proto, out),
-            RunFn::Write(_) => {
-                Reply::error("ERR internal: a write came as a read").encode(proto, out);
-            }
+        Some(spec) => match spec.run.of(args) {
+            RunFn::Read(run) => run(reader, args).unwrap_or_else(|error| error).encode(proto, out),
+            _ => Reply::error("ERR internal: a write came as a read").encode(proto, out),
         },
         None => cmd::unknown(args).encode(proto, out),
     }

@@ -237,7 +237,8 @@ impl<'a> Sealer<'a> {
         if !spec.meta.arity.fits(args.len()) {
             return Some(LogForm::Refused(cmd::wrong_arity(spec.meta.name)));
         }
-        if let RunFn::Write(_) = spec.run
+        let run = spec.run.of(args);
+        if let RunFn::Write(_) = run
             && let Some(refusal) = self.refusal(spec.meta.flags)
         {
             return Some(LogForm::Refused(refusal.reply()));
@@ -246,7 +247,7 @@ impl<'a> Sealer<'a> {
         if self.any_due {
             self.note_due(spec, db, args);
         }
-        if let RunFn::Read(_) = spec.run {
+        if let RunFn::Read(_) = run {
             return None;
         }
         let form = self.form(spec, db, args);
@@ -301,7 +302,7 @@ impl<'a> Sealer<'a> {
             for db in dbs.clone().map(Db) {
                 if self.keyspace.is_due(db, key, self.stamp.now_ms) {
                     self.named.insert((db, key.to_vec()));
-                } else if spec.is_write() {
+                } else if spec.run.of(args).is_write() {
                     self.inexact |= self.note_due_fields(db, key, NAMED_FIELDS_MAX).1;
                 }
             }

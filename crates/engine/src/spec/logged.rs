@@ -44,12 +44,7 @@ impl Logged {
     /// As it came: Redis 7.0 replays it to the same state.
     pub const PLAIN: Logged = Logged { forms: "plain", form: None };
     /// Armoured, because Redis 7.0 does not know it.
-    pub const HIDDEN: Logged = Logged::new("armoured", |_, _| LogForm::Hidden);
-
-    /// As `form` says.
-    pub const fn new(forms: &'static str, form: LogFormFn) -> Self {
-        Self { forms, form: Some(form) }
-    }
+    pub const HIDDEN: Logged = Logged { forms: "armoured", form: Some(|_, _| LogForm::Hidden) };
 }
 
 /// What is known when the form of a write is chosen, and what is said about it.
@@ -60,7 +55,7 @@ pub struct Sealing<'a> {
     /// The stamp of the entry to be; its clock does not run behind cluster time.
     pub stamp: Stamp,
     /// The form was chosen by the value at the command's first key: if an earlier command of the
-    /// batch may put another there, or raise a stream's last id ([`Spec::moves`](crate::Spec)), the
+    /// batch may put another there, or raise a stream's last id ([`Row::moves`](crate::Row)), the
     /// command is armoured.
     pub by_value: bool,
     /// Redis makes the same data of the form, but for times that it takes from its own clock.

@@ -2,25 +2,28 @@
 //!
 //! Questions are answered as Redis answers them with nothing but that user; changes are refused.
 
-use super::{Call, Row, Run, bulk, error, exactly, least};
-use quorate_engine::Flags;
+use super::{Call, NODE, Row, Run, bulk, error};
+use quorate_engine::{Flags, Group, Keys, exactly, least};
 use quorate_resp::{Args, Reply, up_to_zero};
 
-/// The row.
-pub(super) const COMMANDS: &[Row] = &[Row::parent("ACL", SUBS, "Looks at users.").since("6.0.0")];
-
-const SUBS: &[Row] = &[
-    Row::new("ACL|WHOAMI", exactly(2), Run::Here(whoami), "Answers the connection's user.")
-        .since("6.0.0"),
-    Row::new("ACL|USERS", exactly(2), Run::Here(users), "Lists users.")
-        .flags(Flags::ADMIN)
-        .since("6.0.0"),
-    Row::new("ACL|LIST", exactly(2), Run::Here(list), "Lists users with their rules.")
-        .flags(Flags::ADMIN)
-        .since("6.0.0"),
-    Row::new("ACL|CAT", least(2), Run::Here(cat), "Lists categories, or the commands of one.")
-        .since("6.0.0"),
-];
+/// The rows.
+pub(super) const ROWS: &[Row] = &Group::Server.rows([
+    Row::new("ACL", "", Run::Parent)
+        .facts(least(2), Keys::None, NODE)
+        .doc("6.0.0", "Looks at users."),
+    Row::new("ACL|WHOAMI", "", Run::Here(whoami))
+        .facts(exactly(2), Keys::None, NODE)
+        .doc("6.0.0", "Answers the connection's user."),
+    Row::new("ACL|USERS", "", Run::Here(users))
+        .facts(exactly(2), Keys::None, NODE.and(Flags::ADMIN))
+        .doc("6.0.0", "Lists users."),
+    Row::new("ACL|LIST", "", Run::Here(list))
+        .facts(exactly(2), Keys::None, NODE.and(Flags::ADMIN))
+        .doc("6.0.0", "Lists users with their rules."),
+    Row::new("ACL|CAT", "[category]", Run::Here(cat))
+        .facts(least(2), Keys::None, NODE)
+        .doc("6.0.0", "Lists categories, or the commands of one."),
+]);
 
 fn whoami(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
     bulk("default")
@@ -41,8 +44,7 @@ fn cat(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
         return error("ERR wrong number of arguments for 'acl|cat' command");
     }
     let Some(wanted) = args.get(2) else {
-        let mut names: Vec<&str> =
-            registry.entries().iter().flat_map(super::docs::categories).collect();
+        let mut names: Vec<&str> = registry.entries().flat_map(super::docs::categories).collect();
         names.sort_unstable();
         names.dedup();
         return Reply::Array(names.into_iter().map(bulk).collect());
@@ -50,7 +52,6 @@ fn cat(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     let wanted = wanted.to_ascii_lowercase();
     let found: Vec<_> = registry
         .entries()
-        .iter()
         .filter(|entry| super::docs::categories(entry).iter().any(|name| name.as_bytes() == wanted))
         .map(|entry| bulk(entry.name.clone()))
         .collect();

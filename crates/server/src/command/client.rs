@@ -4,12 +4,11 @@
 //! here waits for another session.
 
 use super::{
-    Call, ReplyMode, Row, Run, bulk, error, exactly, int, is, kill, least, not_an_integer,
+    Call, NODE, ReplyMode, Row, Run, bulk, error, int, is, kill, not_an_integer, syntax_error, text,
 };
-use super::{syntax_error, text};
 use crate::clients::Peer;
 use crate::shared::Pause;
-use quorate_engine::{Flags, Group};
+use quorate_engine::{Flags, Group, Keys, exactly, least};
 use quorate_resp::{Args, Reply, up_to_zero};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -21,58 +20,78 @@ const PAUSE_MS_MAX: i64 = 24 * 3600 * 1000;
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
 
-/// The row.
-pub(super) const COMMANDS: &[Row] =
-    &[Row::parent("CLIENT", SUBS, "Looks at connections and changes them.")
-        .group(Group::Connection)
-        .since("2.4.0")];
-
-const fn sub(
-    name: &'static str,
-    arity: quorate_engine::Arity,
-    run: Run,
-    text: &'static str,
-) -> Row {
-    Row::new(name, arity, run, text).group(Group::Connection)
-}
-
-const SUBS: &[Row] = &[
-    sub("CLIENT|ID", exactly(2), Run::Here(id), "Answers the connection's id."),
-    sub("CLIENT|INFO", exactly(2), Run::Here(info), "Describes the connection."),
-    sub("CLIENT|LIST", least(2), Run::Here(list), "Lists connections.").flags(ADMIN),
-    sub("CLIENT|KILL", least(3), Run::Ask(kill::kill), "Closes connections.").flags(ADMIN),
-    sub("CLIENT|SETNAME", exactly(3), Run::Here(set_name), "Names the connection."),
-    sub("CLIENT|GETNAME", exactly(2), Run::Here(get_name), "Answers the connection's name."),
-    sub("CLIENT|SETINFO", exactly(4), Run::Here(set_info), "Says which library the client uses.")
-        .since("7.2.0"),
-    sub("CLIENT|REPLY", exactly(3), Run::Here(reply), "Says which replies the client wants."),
-    sub("CLIENT|PAUSE", least(3), Run::Here(pause), "Holds commands back for a while.")
-        .flags(ADMIN),
-    sub("CLIENT|UNPAUSE", exactly(2), Run::Here(unpause), "Ends a pause.").flags(ADMIN),
-    sub(
-        "CLIENT|NO-EVICT",
-        exactly(3),
-        Run::Here(no_evict),
-        "Notes a wish that has no effect here.",
+/// The rows.
+pub(super) const ROWS: &[Row] = &Group::Connection.rows([
+    Row::new("CLIENT", "", Run::Parent)
+        .facts(least(2), Keys::None, NODE)
+        .doc("2.4.0", "Looks at connections and changes them."),
+    Row::new("CLIENT|ID", "", Run::Here(id))
+        .facts(exactly(2), Keys::None, NODE)
+        .doc("1.0.0", "Answers the connection's id."),
+    Row::new("CLIENT|INFO", "", Run::Here(info))
+        .facts(exactly(2), Keys::None, NODE)
+        .doc("1.0.0", "Describes the connection."),
+    Row::new(
+        "CLIENT|LIST",
+        "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id \
+         ...]]",
+        Run::Here(list),
     )
-    .flags(ADMIN),
-    sub(
-        "CLIENT|NO-TOUCH",
-        exactly(3),
-        Run::Here(no_touch),
-        "Notes a wish that has no effect here.",
-    ),
-    sub("CLIENT|GETREDIR", exactly(2), Run::Here(get_redir), "Answers -1: no tracking."),
-    sub(
-        "CLIENT|TRACKINGINFO",
-        exactly(2),
-        Run::Here(tracking_info),
-        "Answers that tracking is off.",
-    ),
-    sub("CLIENT|TRACKING", least(3), Run::Here(tracking), "Turns client-side caching on or off."),
-    sub("CLIENT|CACHING", exactly(3), Run::Here(caching), "Is an error without tracking."),
-    sub("CLIENT|UNBLOCK", least(3), Run::Here(unblock), "Wakes a blocked client.").flags(ADMIN),
-];
+    .facts(least(2), Keys::None, NODE.and(ADMIN))
+    .doc("1.0.0", "Lists connections."),
+    Row::new(
+        "CLIENT|KILL",
+        "<ip:port | ID client-id | TYPE <NORMAL | MASTER | REPLICA | PUBSUB> | USER username | \
+         ADDR ip:port | LADDR ip:port | SKIPME <YES | NO> | MAXAGE seconds ...>",
+        Run::Ask(kill::kill),
+    )
+    .facts(least(3), Keys::None, NODE.and(ADMIN))
+    .doc("1.0.0", "Closes connections."),
+    Row::new("CLIENT|SETNAME", "connection-name", Run::Here(set_name))
+        .facts(exactly(3), Keys::None, NODE)
+        .doc("1.0.0", "Names the connection."),
+    Row::new("CLIENT|GETNAME", "", Run::Here(get_name))
+        .facts(exactly(2), Keys::None, NODE)
+        .doc("1.0.0", "Answers the connection's name."),
+    Row::new("CLIENT|SETINFO", "<LIB-NAME libname | LIB-VER libver>", Run::Here(set_info))
+        .facts(exactly(4), Keys::None, NODE)
+        .doc("7.2.0", "Says which library the client uses."),
+    Row::new("CLIENT|REPLY", "<ON | OFF | SKIP>", Run::Here(reply))
+        .facts(exactly(3), Keys::None, NODE)
+        .doc("1.0.0", "Says which replies the client wants."),
+    Row::new("CLIENT|PAUSE", "timeout [WRITE | ALL]", Run::Here(pause))
+        .facts(least(3), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Holds commands back for a while."),
+    Row::new("CLIENT|UNPAUSE", "", Run::Here(unpause))
+        .facts(exactly(2), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Ends a pause."),
+    Row::new("CLIENT|NO-EVICT", "<ON | OFF>", Run::Here(no_evict))
+        .facts(exactly(3), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Notes a wish that has no effect here."),
+    Row::new("CLIENT|NO-TOUCH", "<ON | OFF>", Run::Here(no_touch))
+        .facts(exactly(3), Keys::None, NODE)
+        .doc("1.0.0", "Notes a wish that has no effect here."),
+    Row::new("CLIENT|GETREDIR", "", Run::Here(get_redir))
+        .facts(exactly(2), Keys::None, NODE)
+        .doc("1.0.0", "Answers -1: no tracking."),
+    Row::new("CLIENT|TRACKINGINFO", "", Run::Here(tracking_info))
+        .facts(exactly(2), Keys::None, NODE)
+        .doc("1.0.0", "Answers that tracking is off."),
+    Row::new(
+        "CLIENT|TRACKING",
+        "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] \
+         [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+        Run::Here(tracking),
+    )
+    .facts(least(3), Keys::None, NODE)
+    .doc("1.0.0", "Turns client-side caching on or off."),
+    Row::new("CLIENT|CACHING", "<YES | NO>", Run::Here(caching))
+        .facts(exactly(3), Keys::None, NODE)
+        .doc("1.0.0", "Is an error without tracking."),
+    Row::new("CLIENT|UNBLOCK", "client-id [TIMEOUT | ERROR]", Run::Here(unblock))
+        .facts(least(3), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Wakes a blocked client."),
+]);
 
 /// A name as Redis accepts it: printable, without spaces.
 pub(super) fn sound_name(name: &[u8]) -> Result<String, Reply<'static>> {

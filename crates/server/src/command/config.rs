@@ -3,36 +3,35 @@
 //! A change is checked as a whole before any of it is made. Settings of the node change here, those
 //! of the cluster go through the log.
 
-use super::{Call, ConfigChange, Row, Run, View, Work, bulk, error, exactly, least};
+use super::{Call, ConfigChange, NODE, Row, Run, View, Work, bulk, error};
 use crate::backend::Backend;
 use crate::evict::evict;
 use crate::settings::{Scope, Setting, When, all, find, kept, merge_output_limits, rewrite_file};
 use crate::shared::Shared;
-use quorate_engine::{Flags, glob};
+use quorate_engine::{Flags, Group, Keys, exactly, glob, least};
 use quorate_resp::{Args, Reply, up_to_zero};
 use std::sync::atomic::Ordering::Relaxed;
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
 
-/// The row.
-pub(super) const COMMANDS: &[Row] =
-    &[Row::parent("CONFIG", SUBS, "Shows and changes settings.").since("2.0.0")];
-
-const SUBS: &[Row] = &[
-    Row::new("CONFIG|GET", least(3), Run::Look(get, false), "Shows settings whose names match.")
-        .flags(ADMIN),
-    Row::new("CONFIG|SET", least(4), Run::Ask(set), "Changes settings, all or none.")
-        .flags(ADMIN.and(Flags::SECRET)),
-    Row::new("CONFIG|RESETSTAT", exactly(2), Run::Here(reset), "Sets the statistics to zero.")
-        .flags(ADMIN),
-    Row::new(
-        "CONFIG|REWRITE",
-        exactly(2),
-        Run::Ask(ask_rewrite),
-        "Writes the settings to the configuration file.",
-    )
-    .flags(ADMIN),
-];
+/// The rows.
+pub(super) const ROWS: &[Row] = &Group::Server.rows([
+    Row::new("CONFIG", "", Run::Parent)
+        .facts(least(2), Keys::None, NODE)
+        .doc("2.0.0", "Shows and changes settings."),
+    Row::new("CONFIG|GET", "parameter [parameter ...]", Run::Look(get, false))
+        .facts(least(3), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Shows settings whose names match."),
+    Row::new("CONFIG|SET", "parameter value [parameter value ...]", Run::Ask(set))
+        .facts(least(4), Keys::None, NODE.and(ADMIN.and(Flags::SECRET)))
+        .doc("1.0.0", "Changes settings, all or none."),
+    Row::new("CONFIG|RESETSTAT", "", Run::Here(reset))
+        .facts(exactly(2), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Sets the statistics to zero."),
+    Row::new("CONFIG|REWRITE", "", Run::Ask(ask_rewrite))
+        .facts(exactly(2), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Writes the settings to the configuration file."),
+]);
 
 fn get(call: &mut Call<'_>, view: &View<'_>, args: Args<'_>) -> Reply<'static> {
     // A node that has just loaded its state, or has applied another node's change, shows it.

@@ -2,11 +2,9 @@
 //!
 //! AUTH and HELLO change the session's state; everything else only looks.
 
-use super::{
-    Call, Mode, ReplyMode, Row, Run, exactly, int, is, least, not_an_integer, syntax_error,
-};
+use super::{Call, Mode, NODE, ReplyMode, Row, Run, int, is, not_an_integer, syntax_error};
 use crate::settings::Tuned;
-use quorate_engine::{Db, Flags, Group};
+use quorate_engine::{Db, Flags, Group, Keys, exactly, least};
 use quorate_resp::{Args, Proto, Reply, up_to_zero};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -14,49 +12,45 @@ const NO_AUTH: Flags = Flags::NO_AUTH.and(Flags::FAST);
 const SECRET: Flags = NO_AUTH.and(Flags::SECRET).and(Flags::SKIP_SLOWLOG);
 
 /// The rows.
-pub(super) const COMMANDS: &[Row] = &[
-    Row::new("AUTH", least(2), Run::Here(auth), "Authenticates the connection.")
-        .group(Group::Connection)
-        .flags(SECRET),
-    Row::new("HELLO", least(1), Run::Here(hello), "Chooses the protocol, and may authenticate.")
-        .group(Group::Connection)
-        .flags(SECRET)
-        .since("6.0.0"),
-    Row::new("PING", least(1), Run::Here(ping), "Answers PONG, or its argument.")
-        .after_loading()
-        .group(Group::Connection)
-        .flags(Flags::FAST),
-    Row::new("ECHO", exactly(2), Run::Here(echo), "Answers its argument.")
-        .group(Group::Connection)
-        .flags(Flags::FAST),
-    Row::new("SELECT", exactly(2), Run::Here(select), "Chooses the database.")
-        .group(Group::Connection)
-        .flags(Flags::FAST),
-    Row::new("QUIT", least(1), Run::Here(quit), "Closes the connection.")
-        .group(Group::Connection)
-        .flags(NO_AUTH),
-    Row::new("RESET", exactly(1), Run::Here(reset), "Puts the connection back to its beginning.")
-        .group(Group::Connection)
-        .flags(NO_AUTH)
-        .since("6.2.0"),
-    Row::new(
-        "READONLY",
-        exactly(1),
-        Run::Here(readonly),
-        "Lets this connection read what is applied on its node.",
-    )
-    .group(Group::Cluster)
-    .flags(Flags::FAST)
-    .since("3.0.0"),
-    Row::new(
-        "READWRITE",
-        exactly(1),
-        Run::Here(readwrite),
-        "Makes reads of this connection linearizable again.",
-    )
-    .group(Group::Cluster)
-    .flags(Flags::FAST)
-    .since("3.0.0"),
+pub(super) const ROWS: &[Row] = &[
+    Row::new("AUTH", "[username] password", Run::Here(auth))
+        .facts(least(2), Keys::None, NODE.and(SECRET))
+        .doc("1.0.0", "Authenticates the connection.")
+        .group(Group::Connection),
+    Row::new("HELLO", "[protover [AUTH username password] [SETNAME clientname]]", Run::Here(hello))
+        .facts(least(1), Keys::None, NODE.and(SECRET))
+        .doc("6.0.0", "Chooses the protocol, and may authenticate.")
+        .group(Group::Connection),
+    Row::new("PING", "[message]", Run::Here(ping))
+        .facts(least(1), Keys::None, Flags::STALE.and(Flags::FAST))
+        .doc("1.0.0", "Answers PONG, or its argument.")
+        .group(Group::Connection),
+    Row::new("ECHO", "message", Run::Here(echo))
+        .facts(exactly(2), Keys::None, NODE.and(Flags::FAST))
+        .doc("1.0.0", "Answers its argument.")
+        .group(Group::Connection),
+    Row::new("SELECT", "index", Run::Here(select))
+        .facts(exactly(2), Keys::None, NODE.and(Flags::FAST))
+        .doc("1.0.0", "Chooses the database.")
+        .group(Group::Connection),
+    Row::new("QUIT", "", Run::Here(quit))
+        .facts(least(1), Keys::None, NODE.and(NO_AUTH))
+        .doc("1.0.0", "Closes the connection.")
+        .group(Group::Connection),
+    Row::new("RESET", "", Run::Here(reset))
+        .facts(exactly(1), Keys::None, NODE.and(NO_AUTH))
+        .doc("6.2.0", "Puts the connection back to its beginning.")
+        .group(Group::Connection),
+    Row::new("READONLY", "", Run::Here(readonly))
+        .facts(exactly(1), Keys::None, NODE.and(Flags::FAST))
+        .doc("3.0.0", "Lets this connection read what is applied on its node.")
+        .filed(&["connection"])
+        .group(Group::Cluster),
+    Row::new("READWRITE", "", Run::Here(readwrite))
+        .facts(exactly(1), Keys::None, NODE.and(Flags::FAST))
+        .doc("3.0.0", "Makes reads of this connection linearizable again.")
+        .filed(&["connection"])
+        .group(Group::Cluster),
 ];
 
 const WRONG_PASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";

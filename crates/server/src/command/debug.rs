@@ -5,11 +5,9 @@
 //! the state goes through the log, and `RELOAD` checks that the state survives a snapshot instead
 //! of replacing it.
 
-use super::{
-    Call, Client, Row, Run, View, Work, bulk, error, exactly, int, least, not_an_integer, text,
-};
+use super::{Call, Client, NODE, Row, Run, View, Work, bulk, error, int, not_an_integer, text};
 use crate::settings::Allow;
-use quorate_engine::{Db, Flags, Keyspace, Reader, SnapshotFacts};
+use quorate_engine::{Db, Flags, Group, Keys, Keyspace, Reader, SnapshotFacts, exactly, least};
 use quorate_resp::{Args, Proto, Reply};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -18,85 +16,68 @@ use std::time::Duration;
 /// The longest DEBUG SLEEP.
 const SLEEP_S_MAX: f64 = 3600.0;
 
-/// The row.
-pub(super) const COMMANDS: &[Row] =
-    &[Row::parent("DEBUG", SUBS, "Helps with tests. Off by default.").flags(ADMIN)];
+/// The rows.
+pub(super) const ROWS: &[Row] = &Group::Server.rows([
+    Row::new("DEBUG", "", Run::Parent)
+        .facts(least(2), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Helps with tests. Off by default."),
+    Row::new("DEBUG|SLEEP", "seconds", Run::Ask(sleep))
+        .facts(exactly(3), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Answers after so many seconds; others are served meanwhile."),
+    Row::new("DEBUG|SPIN", "millions", Run::Ask(spin))
+        .facts(exactly(3), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Keeps the apply of every replica busy for so many steps."),
+    Row::new("DEBUG|ERROR", "message", Run::Here(error_line))
+        .facts(exactly(3), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Answers this error."),
+    Row::new("DEBUG|LOG", "message", Run::Here(log))
+        .facts(exactly(3), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Writes a line to the log."),
+    Row::new("DEBUG|PROTOCOL", "type", Run::Here(protocol))
+        .facts(exactly(3), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Answers a reply of this type."),
+    Row::new("DEBUG|OBJECT", "key", Run::Look(object, true))
+        .facts(least(3), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Shows how a key is kept."),
+    Row::new("DEBUG|DIGEST", "", Run::Look(digest, true))
+        .facts(exactly(2), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Answers a digest of all data."),
+    Row::new("DEBUG|DIGEST-VALUE", "[key [key ...]]", Run::Look(digest_value, true))
+        .facts(least(2), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Answers digests of keys."),
+    Row::new("DEBUG|RELOAD", "[NOSAVE] [NOFLUSH] [MERGE]", Run::Look(reload, true))
+        .facts(least(2), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Checks that the state survives a snapshot."),
+    Row::new("DEBUG|LOADAOF", "", Run::Look(reload, true))
+        .facts(exactly(2), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Checks that the state survives a snapshot."),
+    Row::new("DEBUG|SET-ACTIVE-EXPIRE", "<0 | 1>", Run::Here(accept))
+        .facts(exactly(3), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Is accepted: expired keys are invisible at once."),
+    Row::new("DEBUG|QUICKLIST-PACKED-THRESHOLD", "bytes", Run::Here(accept))
+        .facts(exactly(3), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Is accepted without effect."),
+    Row::new("DEBUG|JMAP", "", Run::Here(accept))
+        .facts(exactly(2), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Is accepted without effect."),
+    Row::new("DEBUG|FLIP-BIT", "key [bit]", Run::Ask(flip_bit))
+        .facts(least(3), Keys::None, NODE.and(DEBUG))
+        .doc(
+            "1.0.0",
+            "Damages a value on this node alone, so that its replica differs from the others.",
+        ),
+    Row::new("DEBUG|HTSTATS", "db [FULL]", Run::Look(table_stats, false))
+        .facts(least(3), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Counts the keys of a database."),
+    Row::new("DEBUG|STRINGMATCH-LEN", "count pattern", Run::Here(string_match))
+        .facts(exactly(4), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Matches a pattern against so many letters."),
+    Row::new("DEBUG|CONFIG-REWRITE-FORCE-ALL", "", Run::Ask(super::config::ask_rewrite))
+        .facts(exactly(2), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Rewrites the configuration file."),
+]);
 
-const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
-
-const fn sub(
-    name: &'static str,
-    arity: quorate_engine::Arity,
-    run: Run,
-    text: &'static str,
-) -> Row {
-    Row::new(name, arity, run, text).flags(ADMIN)
-}
-
-const SUBS: &[Row] = &[
-    sub(
-        "DEBUG|SLEEP",
-        exactly(3),
-        Run::Ask(sleep),
-        "Answers after so many seconds; others are served meanwhile.",
-    ),
-    sub(
-        "DEBUG|SPIN",
-        exactly(3),
-        Run::Ask(spin),
-        "Keeps the apply of every replica busy for so many steps.",
-    ),
-    sub("DEBUG|ERROR", exactly(3), Run::Here(error_line), "Answers this error."),
-    sub("DEBUG|LOG", exactly(3), Run::Here(log), "Writes a line to the log."),
-    sub("DEBUG|PROTOCOL", exactly(3), Run::Here(protocol), "Answers a reply of this type."),
-    sub("DEBUG|OBJECT", least(3), Run::Look(object, true), "Shows how a key is kept."),
-    sub("DEBUG|DIGEST", exactly(2), Run::Look(digest, true), "Answers a digest of all data."),
-    sub("DEBUG|DIGEST-VALUE", least(2), Run::Look(digest_value, true), "Answers digests of keys."),
-    sub(
-        "DEBUG|RELOAD",
-        least(2),
-        Run::Look(reload, true),
-        "Checks that the state survives a snapshot.",
-    ),
-    sub(
-        "DEBUG|LOADAOF",
-        exactly(2),
-        Run::Look(reload, true),
-        "Checks that the state survives a snapshot.",
-    ),
-    sub(
-        "DEBUG|SET-ACTIVE-EXPIRE",
-        exactly(3),
-        Run::Here(accept),
-        "Is accepted: expired keys are invisible at once.",
-    ),
-    sub(
-        "DEBUG|QUICKLIST-PACKED-THRESHOLD",
-        exactly(3),
-        Run::Here(accept),
-        "Is accepted without effect.",
-    ),
-    sub("DEBUG|JMAP", exactly(2), Run::Here(accept), "Is accepted without effect."),
-    sub(
-        "DEBUG|FLIP-BIT",
-        least(3),
-        Run::Ask(flip_bit),
-        "Damages a value on this node alone, so that its replica differs from the others.",
-    ),
-    sub("DEBUG|HTSTATS", least(3), Run::Look(table_stats, false), "Counts the keys of a database."),
-    sub(
-        "DEBUG|STRINGMATCH-LEN",
-        exactly(4),
-        Run::Here(string_match),
-        "Matches a pattern against so many letters.",
-    ),
-    sub(
-        "DEBUG|CONFIG-REWRITE-FORCE-ALL",
-        exactly(2),
-        Run::Ask(super::config::ask_rewrite),
-        "Rewrites the configuration file.",
-    ),
-];
+const DEBUG: Flags = Flags::ADMIN.and(Flags::DANGEROUS).and(Flags::DEBUG);
 
 /// Whether this client may; the session asks before anything else.
 pub(crate) fn allowed(client: &Client) -> Result<(), Reply<'static>> {

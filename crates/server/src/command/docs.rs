@@ -4,34 +4,39 @@
 //! function writes.
 
 use super::keys::{get_keys, get_keys_and_flags, key_specs};
-use super::{Call, Row, Run, bulk, exactly, least};
-use crate::registry::{Entry, Registry, Target};
-use quorate_engine::glob;
-use quorate_engine::{Arity, Flags, Group};
+use super::{Call, NODE, Row, Run, bulk};
+use crate::registry::{Entry, Registry};
+use quorate_engine::{Flags, Group, Keys, exactly, glob, least};
 use quorate_resp::{Args, Reply};
 
-/// The row.
-pub(super) const COMMANDS: &[Row] = &[Row {
-    run: Run::Here(all),
-    subs: SUBS,
-    ..Row::new("COMMAND", least(1), Run::Parent, "Describes commands.")
-}
-.since("2.8.13")];
-
-const SUBS: &[Row] = &[
-    Row::new("COMMAND|COUNT", exactly(2), Run::Here(count), "Answers how many commands there are."),
-    Row::new("COMMAND|INFO", least(2), Run::Here(info), "Describes commands."),
-    Row::new("COMMAND|LIST", least(2), Run::Here(list), "Lists names of commands.").since("7.0.0"),
-    Row::new("COMMAND|DOCS", least(2), Run::Here(docs), "Documents commands.").since("7.0.0"),
-    Row::new("COMMAND|GETKEYS", least(3), Run::Here(get_keys), "Picks the keys out of a command."),
+/// The rows.
+pub(super) const ROWS: &[Row] = &Group::Server.rows([
+    Row::new("COMMAND", "", Run::Here(all))
+        .facts(least(1), Keys::None, NODE)
+        .doc("2.8.13", "Describes commands."),
+    Row::new("COMMAND|COUNT", "", Run::Here(count))
+        .facts(exactly(2), Keys::None, NODE)
+        .doc("1.0.0", "Answers how many commands there are."),
+    Row::new("COMMAND|INFO", "[command-name [command-name ...]]", Run::Here(info))
+        .facts(least(2), Keys::None, NODE)
+        .doc("1.0.0", "Describes commands."),
     Row::new(
-        "COMMAND|GETKEYSANDFLAGS",
-        least(3),
-        Run::Here(get_keys_and_flags),
-        "Picks the keys out of a command, with their flags.",
+        "COMMAND|LIST",
+        "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
+        Run::Here(list),
     )
-    .since("7.0.0"),
-];
+    .facts(least(2), Keys::None, NODE)
+    .doc("7.0.0", "Lists names of commands."),
+    Row::new("COMMAND|DOCS", "[command-name [command-name ...]]", Run::Here(docs))
+        .facts(least(2), Keys::None, NODE)
+        .doc("7.0.0", "Documents commands."),
+    Row::new("COMMAND|GETKEYS", "command [arg [arg ...]]", Run::Here(get_keys))
+        .facts(least(3), Keys::None, NODE)
+        .doc("1.0.0", "Picks the keys out of a command."),
+    Row::new("COMMAND|GETKEYSANDFLAGS", "command [arg [arg ...]]", Run::Here(get_keys_and_flags))
+        .facts(least(3), Keys::None, NODE)
+        .doc("7.0.0", "Picks the keys out of a command, with their flags."),
+]);
 
 fn all(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
     let registry = call.shared.registry;
@@ -64,12 +69,10 @@ fn list(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
             match by {
                 by if super::is(by, "PATTERN") => registry
                     .entries()
-                    .iter()
                     .filter(|entry| pattern.matches(entry.name.as_bytes()))
                     .collect(),
                 by if super::is(by, "ACLCAT") => registry
                     .entries()
-                    .iter()
                     .filter(|entry| categories(entry).iter().any(|it| it.as_bytes() == wanted))
                     .collect(),
                 by if super::is(by, "MODULE") => Vec::new(),
@@ -112,17 +115,13 @@ fn document(registry: &Registry, entry: &Entry) -> Reply<'static> {
 
 /// Redis's ten fields of `COMMAND INFO`.
 fn describe(registry: &Registry, entry: &Entry) -> Reply<'static> {
-    let arity = match entry.meta.arity {
-        Arity::Exactly(count) => i64::from(count),
-        Arity::AtLeast(count) => -i64::from(count),
-    };
     let (first, last, step) = entry.meta.keys.bounds();
     let simple = |text: &'static str| Reply::Simple(text.into());
     let subs = entry.subs.iter().filter_map(|id| registry.get(*id));
     let categories = categories(entry);
     Reply::Array(vec![
         bulk(entry.name.clone()),
-        Reply::Int(arity),
+        Reply::Int(entry.meta.arity.number()),
         Reply::Set(flags(entry).into_iter().map(simple).collect()),
         Reply::Int(first),
         Reply::Int(last),
@@ -137,11 +136,7 @@ fn describe(registry: &Registry, entry: &Entry) -> Reply<'static> {
 /// Redis's names of the flags.
 fn flags(entry: &Entry) -> Vec<&'static str> {
     let mut names = Vec::new();
-    match entry.target {
-        Target::Write => names.push("write"),
-        Target::Read(_) => names.push("readonly"),
-        Target::Server(_) | Target::Parent => {}
-    }
+    names.extend(entry.is_write().map(|writes| if writes { "write" } else { "readonly" }));
     for (flag, name) in [
         (Flags::DENYOOM, "denyoom"),
         (Flags::ADMIN, "admin"),
@@ -162,31 +157,12 @@ fn flags(entry: &Entry) -> Vec<&'static str> {
     names
 }
 
-/// Commands that Redis files under other categories than their group's.
-const FILED: &[(&str, &[&str])] = &[
-    ("command", &["connection"]),
-    ("memory", &[]),
-    ("readonly", &["connection"]),
-    ("readwrite", &["connection"]),
-    // Under what they sort.
-    ("sort", &["set", "sortedset", "list"]),
-    ("sort_ro", &["set", "sortedset", "list"]),
-    ("wait", &["connection"]),
-    ("waitaof", &["connection"]),
-];
-
 /// ACL categories, without the `@`.
 pub(super) fn categories(entry: &Entry) -> Vec<&'static str> {
     let mut names = Vec::new();
-    match entry.target {
-        Target::Write => names.push("write"),
-        Target::Read(_) => names.push("read"),
-        Target::Server(_) | Target::Parent => {}
-    }
-    let command = entry.name.split_once('|').map_or(entry.name.as_str(), |(parent, _)| parent);
-    let filed = FILED.iter().find(|(name, _)| *name == command).map(|(_, names)| names);
+    names.extend(entry.is_write().map(|writes| if writes { "write" } else { "read" }));
     match entry.meta.group {
-        _ if let Some(filed) = filed => names.extend(*filed),
+        _ if let Some(filed) = entry.meta.filed => names.extend(filed),
         Group::Generic => names.push("keyspace"),
         Group::SortedSet => names.push("sortedset"),
         Group::Server | Group::Cluster => {}

@@ -3,23 +3,22 @@
 //! `FLUSH` and `LIST` are what tools and test suites send to any server; both are answered
 //! truthfully. The scripting issue replaces this file.
 
-use super::{Call, Row, Run, is, least, syntax_error};
-use quorate_engine::Flags;
+use super::{Call, NODE, Row, Run, is, syntax_error};
+use quorate_engine::{Flags, Group, Keys, least};
 use quorate_resp::{Args, Reply};
 
-/// The row.
-pub(super) const COMMANDS: &[Row] =
-    &[Row::parent("FUNCTION", SUBS, "Looks at functions: there are none.").since("7.0.0")];
-
-const SUBS: &[Row] = &[
-    Row::new("FUNCTION|FLUSH", least(2), Run::Here(flush), "Deletes all functions: none.")
-        .after_loading()
-        .flags(Flags::DANGEROUS)
-        .since("7.0.0"),
-    Row::new("FUNCTION|LIST", least(2), Run::Here(list), "Lists functions: none.")
-        .after_loading()
-        .since("7.0.0"),
-];
+/// The rows.
+pub(super) const ROWS: &[Row] = &Group::Server.rows([
+    Row::new("FUNCTION", "", Run::Parent)
+        .facts(least(2), Keys::None, NODE)
+        .doc("7.0.0", "Looks at functions: there are none."),
+    Row::new("FUNCTION|FLUSH", "[ASYNC | SYNC]", Run::Here(flush))
+        .facts(least(2), Keys::None, Flags::STALE.and(Flags::DANGEROUS))
+        .doc("7.0.0", "Deletes all functions: none."),
+    Row::new("FUNCTION|LIST", "[LIBRARYNAME library-name-pattern] [WITHCODE]", Run::Here(list))
+        .facts(least(2), Keys::None, Flags::STALE)
+        .doc("7.0.0", "Lists functions: none."),
+]);
 
 fn flush(_: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     match args.get(2) {

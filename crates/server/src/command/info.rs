@@ -320,7 +320,7 @@ fn stats(text: &mut String, facts: &Facts<'_>) {
 /// Payloads that RESTORE was given here; each is checked throughout.
 fn restored(facts: &Facts<'_>) -> u64 {
     let shared = facts.call.shared;
-    let entry = shared.registry.entries().iter().find(|entry| entry.name == "restore");
+    let entry = shared.registry.entries().find(|entry| entry.name == "restore");
     let stats = entry.and_then(|entry| shared.stats.command(entry.id));
     stats.map_or(0, |stats| stats.calls.load(Relaxed))
 }

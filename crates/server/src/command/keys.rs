@@ -76,10 +76,11 @@ pub(super) fn key_specs(entry: &Entry) -> Vec<Reply<'static>> {
         Keys::AtAndCounted { at: index, count } => {
             vec![(at(index), one()), (at(count), counted(1))]
         }
-        // A limit of 2: the first half. Behind GROUP, a group and a consumer.
-        Keys::Streams { options } => {
-            let options = if entry.name == "xreadgroup" { options + 3 } else { options };
-            vec![(keyword("STREAMS", options), range(-1, 1, 2))]
+        // A limit of 2: the first half. STREAMS may stand where it does when every option is left
+        // out: in front of one key and its id.
+        Keys::Streams { .. } => {
+            let least = entry.meta.arity.number().unsigned_abs() as u8;
+            vec![(keyword("STREAMS", least - 3), range(-1, 1, 2))]
         }
         // Keys that BY and GET make of elements, and where it is stored.
         Keys::Sort => vec![(at(1), one()), (unknown(), unknown()), (unknown(), unknown())],

@@ -3,31 +3,37 @@
 //!
 //! The histograms are those of [`stats`](crate::stats), which counts every command anyway.
 
-use super::{Call, Row, Run, bulk, exactly, least};
-use quorate_engine::Flags;
+use super::{Call, NODE, Row, Run, bulk};
+use quorate_engine::{Flags, Group, Keys, exactly, least};
 use quorate_resp::{Args, Reply, up_to_zero};
 use std::sync::atomic::Ordering::Relaxed;
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
 
-/// The row.
-pub(super) const COMMANDS: &[Row] =
-    &[Row::parent("LATENCY", SUBS, "Shows latencies.").since("2.8.13")];
-
-const SUBS: &[Row] = &[
-    Row::new("LATENCY|HISTOGRAM", least(2), Run::Here(histogram), "Shows latencies of commands.")
-        .flags(ADMIN)
-        .since("7.0.0"),
-    Row::new("LATENCY|LATEST", exactly(2), Run::Here(nothing), "Shows the last events: none.")
-        .flags(ADMIN),
-    Row::new("LATENCY|HISTORY", exactly(3), Run::Here(nothing), "Shows an event's past: none.")
-        .flags(ADMIN),
-    Row::new("LATENCY|GRAPH", exactly(3), Run::Here(graph), "Draws an event's past: none.")
-        .flags(ADMIN),
-    Row::new("LATENCY|RESET", least(2), Run::Here(reset), "Forgets events: none.").flags(ADMIN),
-    Row::new("LATENCY|DOCTOR", exactly(2), Run::Here(doctor), "Explains events: none.")
-        .flags(ADMIN),
-];
+/// The rows.
+pub(super) const ROWS: &[Row] = &Group::Server.rows([
+    Row::new("LATENCY", "", Run::Parent)
+        .facts(least(2), Keys::None, NODE)
+        .doc("2.8.13", "Shows latencies."),
+    Row::new("LATENCY|HISTOGRAM", "[command [command ...]]", Run::Here(histogram))
+        .facts(least(2), Keys::None, NODE.and(ADMIN))
+        .doc("7.0.0", "Shows latencies of commands."),
+    Row::new("LATENCY|LATEST", "", Run::Here(nothing))
+        .facts(exactly(2), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Shows the last events: none."),
+    Row::new("LATENCY|HISTORY", "event", Run::Here(nothing))
+        .facts(exactly(3), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Shows an event's past: none."),
+    Row::new("LATENCY|GRAPH", "event", Run::Here(graph))
+        .facts(exactly(3), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Draws an event's past: none."),
+    Row::new("LATENCY|RESET", "[event [event ...]]", Run::Here(reset))
+        .facts(least(2), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Forgets events: none."),
+    Row::new("LATENCY|DOCTOR", "", Run::Here(doctor))
+        .facts(exactly(2), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Explains events: none."),
+]);
 
 fn histogram(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     let registry = call.shared.registry;

@@ -2,45 +2,35 @@
 //!
 //! The sums are [`memory`](crate::memory)'s; this file fetches the parts and names them as Redis does.
 
-use super::{Call, Row, Run, View, bulk, exactly};
+use super::{Call, NODE, Row, Run, View, bulk};
 use crate::memory::{Held, Memory};
 use crate::process::Figures;
-use quorate_engine::Db;
+use quorate_engine::{Db, Flags, Group, Keys, exactly, least};
 use quorate_resp::{Args, Reply};
 
-/// The row.
-pub(super) const COMMANDS: &[Row] =
-    &[Row::parent("MEMORY", SUBS, "Looks at memory.").since("4.0.0")];
-
-const SUBS: &[Row] = &[
-    Row::new(
-        "MEMORY|STATS",
-        exactly(2),
-        Run::Look(stats, false),
-        "Shows what takes how many bytes.",
-    )
-    .after_loading()
-    .since("4.0.0"),
-    Row::new(
-        "MEMORY|DOCTOR",
-        exactly(2),
-        Run::Look(doctor, false),
-        "Says whether memory looks sound.",
-    )
-    .after_loading()
-    .since("4.0.0"),
-    Row::new(
-        "MEMORY|PURGE",
-        exactly(2),
-        Run::Here(purge),
-        "Has no effect: memory goes back by itself.",
-    )
-    .after_loading()
-    .since("4.0.0"),
-    Row::new("MEMORY|MALLOC-STATS", exactly(2), Run::Here(malloc_stats), "Names the allocator.")
-        .after_loading()
-        .since("4.0.0"),
-];
+/// The rows.
+pub(super) const ROWS: &[Row] = &Group::Server.rows([
+    Row::new("MEMORY", "", Run::Parent)
+        .facts(least(2), Keys::None, NODE)
+        .doc("4.0.0", "Looks at memory.")
+        .filed(&[]),
+    Row::new("MEMORY|STATS", "", Run::Look(stats, false))
+        .facts(exactly(2), Keys::None, Flags::STALE)
+        .doc("4.0.0", "Shows what takes how many bytes.")
+        .filed(&[]),
+    Row::new("MEMORY|DOCTOR", "", Run::Look(doctor, false))
+        .facts(exactly(2), Keys::None, Flags::STALE)
+        .doc("4.0.0", "Says whether memory looks sound.")
+        .filed(&[]),
+    Row::new("MEMORY|PURGE", "", Run::Here(purge))
+        .facts(exactly(2), Keys::None, Flags::STALE)
+        .doc("4.0.0", "Has no effect: memory goes back by itself.")
+        .filed(&[]),
+    Row::new("MEMORY|MALLOC-STATS", "", Run::Here(malloc_stats))
+        .facts(exactly(2), Keys::None, Flags::STALE)
+        .doc("4.0.0", "Names the allocator.")
+        .filed(&[]),
+]);
 
 /// What takes memory now.
 pub(super) fn figures(call: &Call<'_>, view: &View<'_>, process: &Figures) -> Memory {

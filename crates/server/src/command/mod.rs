@@ -1,6 +1,6 @@
 //! The server's own commands: those about the connection, the node and the cluster.
 //!
-//! They have the same `Meta` rows as data commands and a handler of their own kind. A handler is a
+//! They have the same rows as data commands and handlers of their own kind. A handler is a
 //! plain function: it looks, changes its client's state, and returns a reply, or [`Work`] for the
 //! session to carry out when something must be awaited. Only `perform` and `log` await.
 
@@ -36,38 +36,35 @@ pub(crate) use perform::perform;
 pub(crate) use work::{ConfigChange, Work};
 
 use quorate_consensus::Status;
-use quorate_engine::{Arity, Flags, Group, Keys, Keyspace, Meta};
+use quorate_engine::{Flags, Keyspace};
 use quorate_resp::{Args, Reply};
 
 /// Every family's rows.
-pub(crate) const SERVER_FAMILIES: &[&[Row]] = &[
-    connection::COMMANDS,
-    client::COMMANDS,
-    server::COMMANDS,
-    config::COMMANDS,
-    docs::COMMANDS,
-    slowlog::COMMANDS,
-    latency::COMMANDS,
-    memory::COMMANDS,
-    module::COMMANDS,
-    acl::COMMANDS,
-    cluster::COMMANDS,
-    functions::COMMANDS,
-    debug::COMMANDS,
-    sync::COMMANDS,
+pub(crate) const FAMILIES: &[&[Row]] = &[
+    connection::ROWS,
+    client::ROWS,
+    server::ROWS,
+    config::ROWS,
+    docs::ROWS,
+    slowlog::ROWS,
+    latency::ROWS,
+    memory::ROWS,
+    module::ROWS,
+    acl::ROWS,
+    cluster::ROWS,
+    functions::ROWS,
+    debug::ROWS,
+    sync::ROWS,
 ];
 
-/// One command of the server.
-pub(crate) struct Row {
-    /// Facts, as for data commands.
-    pub(crate) meta: Meta,
-    /// The function.
-    pub(crate) run: Run,
-    /// Subcommands, if this is only their parent.
-    pub(crate) subs: &'static [Row],
-}
+/// One command of the server; subcommands have rows of their own behind their parent's.
+pub(crate) type Row = quorate_engine::Row<Run>;
+
+/// What a command has that any node answers at any time.
+const NODE: Flags = Flags::LOADING.and(Flags::STALE);
 
 /// What a handler needs besides its client.
+#[derive(Clone, Copy)]
 pub(crate) enum Run {
     /// Nothing: it answers at once.
     Here(fn(&mut Call<'_>, Args<'_>) -> Reply<'static>),
@@ -87,58 +84,6 @@ pub(crate) struct View<'a> {
     pub(crate) status: &'a Status,
     /// Whether it knows a leader and has its state.
     pub(crate) ready: bool,
-}
-
-impl Row {
-    const fn new(name: &'static str, arity: Arity, run: Run, summary: &'static str) -> Self {
-        Self {
-            meta: Meta {
-                name,
-                arity,
-                keys: Keys::None,
-                group: Group::Server,
-                flags: Flags::LOADING.and(Flags::STALE),
-                summary,
-                since: "1.0.0",
-            },
-            run,
-            subs: &[],
-        }
-    }
-
-    const fn parent(name: &'static str, subs: &'static [Row], summary: &'static str) -> Self {
-        Self { subs, ..Self::new(name, Arity::AtLeast(2), Run::Parent, summary) }
-    }
-
-    const fn group(mut self, group: Group) -> Self {
-        self.meta.group = group;
-        self
-    }
-
-    const fn flags(mut self, flags: Flags) -> Self {
-        self.meta.flags = self.meta.flags.and(flags);
-        self
-    }
-
-    /// Answered only when the state is there, as in Redis.
-    const fn after_loading(mut self) -> Self {
-        self.meta.flags = self.meta.flags.without(Flags::LOADING);
-        self
-    }
-
-    const fn since(mut self, since: &'static str) -> Self {
-        self.meta.since = since;
-        self
-    }
-}
-
-/// `AtLeast` and `Exactly` in short, for the tables.
-const fn least(count: u8) -> Arity {
-    Arity::AtLeast(count)
-}
-
-const fn exactly(count: u8) -> Arity {
-    Arity::Exactly(count)
 }
 
 /// An error whose text is made for the occasion.

@@ -3,35 +3,55 @@
 //!
 //! Tools ask without a need for the answer; an honest one lets them go on.
 
-use super::{Call, Row, Run, exactly, int, is, least};
-use quorate_engine::{Flags, Group};
+use super::{Call, NODE, Row, Run, int, is};
+use quorate_engine::{Flags, Group, Keys, exactly, least};
 use quorate_resp::{Args, Reply};
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
 
 /// The rows.
-pub(super) const COMMANDS: &[Row] = &[
-    Row::parent("MODULE", SUBS, "Looks at modules: there are none.").since("4.0.0"),
-    Row::new("REPLICAOF", exactly(3), Run::Here(replica_of), "Accepts NO ONE, refuses a master.")
-        .flags(ADMIN)
-        .since("5.0.0"),
-    Row::new("SLAVEOF", exactly(3), Run::Here(replica_of), "Accepts NO ONE, refuses a master.")
-        .flags(ADMIN),
-    Row::new("MIGRATE", least(6), Run::Here(migrate), "Is refused: DUMP and RESTORE do it.")
-        .group(Group::Generic)
-        .flags(Flags::DANGEROUS)
-        .since("2.6.0"),
-];
-
-const SUBS: &[Row] = &[
-    Row::new("MODULE|LIST", exactly(2), Run::Here(list), "Lists modules: none.")
-        .flags(ADMIN)
-        .since("4.0.0"),
-    Row::new("MODULE|LOAD", least(3), Run::Here(load), "Is refused.").flags(ADMIN).since("4.0.0"),
-    Row::new("MODULE|LOADEX", least(3), Run::Here(load), "Is refused.").flags(ADMIN).since("7.0.0"),
-    Row::new("MODULE|UNLOAD", exactly(3), Run::Here(unload), "Finds no module of that name.")
-        .flags(ADMIN)
-        .since("4.0.0"),
+pub(super) const ROWS: &[Row] = &[
+    Row::new("MODULE", "", Run::Parent)
+        .facts(least(2), Keys::None, NODE)
+        .doc("4.0.0", "Looks at modules: there are none.")
+        .group(Group::Server),
+    Row::new("REPLICAOF", "<host port | NO ONE>", Run::Here(replica_of))
+        .facts(exactly(3), Keys::None, NODE.and(ADMIN))
+        .doc("5.0.0", "Accepts NO ONE, refuses a master.")
+        .group(Group::Server),
+    Row::new("SLAVEOF", "<host port | NO ONE>", Run::Here(replica_of))
+        .facts(exactly(3), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Accepts NO ONE, refuses a master.")
+        .group(Group::Server),
+    Row::new(
+        "MIGRATE",
+        "host port <key | \"\"> destination-db timeout [COPY] [REPLACE] [AUTH \
+         password | AUTH2 username password] [KEYS key [key ...]]",
+        Run::Here(migrate),
+    )
+    .facts(least(6), Keys::None, NODE.and(Flags::DANGEROUS))
+    .doc("2.6.0", "Is refused: DUMP and RESTORE do it.")
+    .group(Group::Generic),
+    Row::new("MODULE|LIST", "", Run::Here(list))
+        .facts(exactly(2), Keys::None, NODE.and(ADMIN))
+        .doc("4.0.0", "Lists modules: none.")
+        .group(Group::Server),
+    Row::new("MODULE|LOAD", "path [arg [arg ...]]", Run::Here(load))
+        .facts(least(3), Keys::None, NODE.and(ADMIN))
+        .doc("4.0.0", "Is refused.")
+        .group(Group::Server),
+    Row::new(
+        "MODULE|LOADEX",
+        "path [CONFIG name value [CONFIG name value ...]] [ARGS args [args ...]]",
+        Run::Here(load),
+    )
+    .facts(least(3), Keys::None, NODE.and(ADMIN))
+    .doc("7.0.0", "Is refused.")
+    .group(Group::Server),
+    Row::new("MODULE|UNLOAD", "name", Run::Here(unload))
+        .facts(exactly(3), Keys::None, NODE.and(ADMIN))
+        .doc("4.0.0", "Finds no module of that name.")
+        .group(Group::Server),
 ];
 
 fn list(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {

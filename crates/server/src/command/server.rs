@@ -3,77 +3,75 @@
 //! SAVE, SHUTDOWN and FAILOVER only say what is to be done ([`work`](super::work)).
 
 use super::work::{HAND_OVER_TIME, replicas};
-use super::{Call, Row, Run, View, Work, bulk, exactly, int, is, least, not_an_integer};
-use super::{syntax_error, text};
+use super::{Call, NODE, Row, Run, View, Work, bulk, int, is, not_an_integer, syntax_error, text};
 use crate::shared::{Stop, unix_micros};
 use quorate_consensus::LastSnapshot;
-use quorate_engine::{Flags, Group};
+use quorate_engine::{Flags, Group, Keys, exactly, least};
 use quorate_resp::{Args, Reply, parse_int};
 use std::time::Duration;
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
 
 /// The rows.
-pub(super) const COMMANDS: &[Row] = &[
-    Row::new("INFO", least(1), Run::Look(super::info::info, false), "Describes the node.")
-        .flags(Flags::DANGEROUS),
-    Row::new("TIME", exactly(1), Run::Here(time), "Answers the node's wall-clock time.")
-        .flags(Flags::FAST)
-        .since("2.6.0"),
+pub(super) const ROWS: &[Row] = &[
+    Row::new("INFO", "[section [section ...]]", Run::Look(super::info::info, false))
+        .facts(least(1), Keys::None, NODE.and(Flags::DANGEROUS))
+        .doc("1.0.0", "Describes the node.")
+        .group(Group::Server),
+    Row::new("TIME", "", Run::Here(time))
+        .facts(exactly(1), Keys::None, NODE.and(Flags::FAST))
+        .doc("2.6.0", "Answers the node's wall-clock time.")
+        .group(Group::Server),
+    Row::new("ROLE", "", Run::Look(role, false))
+        .facts(exactly(1), Keys::None, NODE.and(Flags::FAST.and(ADMIN)))
+        .doc("2.8.12", "Answers the node's role in Redis's form.")
+        .group(Group::Server),
+    Row::new("WAIT", "numreplicas timeout", Run::Ask(wait))
+        .facts(exactly(3), Keys::None, Flags::STALE)
+        .doc("3.0.0", "Answers how many replicas hold the last write.")
+        .filed(&["connection"])
+        .group(Group::Generic),
+    Row::new("WAITAOF", "numlocal numreplicas timeout", Run::Look(wait_aof, false))
+        .facts(exactly(4), Keys::None, Flags::STALE)
+        .doc("7.2.0", "Answers where the last write is on disk.")
+        .filed(&["connection"])
+        .group(Group::Generic),
+    Row::new("SAVE", "", Run::Ask(save))
+        .facts(exactly(1), Keys::None, Flags::STALE.and(ADMIN))
+        .doc("1.0.0", "Makes a snapshot and waits for it.")
+        .group(Group::Server),
+    Row::new("BGSAVE", "[SCHEDULE]", Run::Ask(bgsave))
+        .facts(least(1), Keys::None, Flags::STALE.and(ADMIN))
+        .doc("1.0.0", "Makes a snapshot in the background.")
+        .group(Group::Server),
+    Row::new("BGREWRITEAOF", "", Run::Ask(bgrewriteaof))
+        .facts(exactly(1), Keys::None, Flags::STALE.and(ADMIN))
+        .doc("1.0.0", "Makes a snapshot, behind which the log is dropped.")
+        .group(Group::Server),
+    Row::new("LASTSAVE", "", Run::Look(lastsave, false))
+        .facts(exactly(1), Keys::None, NODE.and(Flags::FAST.and(ADMIN)))
+        .doc("1.0.0", "Answers when the last snapshot was made.")
+        .group(Group::Server),
+    Row::new("SHUTDOWN", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", Run::Ask(shutdown))
+        .facts(least(1), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Hands leadership over and stops the node.")
+        .group(Group::Server),
     Row::new(
-        "ROLE",
-        exactly(1),
-        Run::Look(role, false),
-        "Answers the node's role in Redis's form.",
+        "FAILOVER",
+        "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]",
+        Run::Ask(failover),
     )
-    .flags(Flags::FAST.and(ADMIN))
-    .since("2.8.12"),
-    Row::new("WAIT", exactly(3), Run::Ask(wait), "Answers how many replicas hold the last write.")
-        .after_loading()
-        .group(Group::Generic)
-        .since("3.0.0"),
-    Row::new(
-        "WAITAOF",
-        exactly(4),
-        Run::Look(wait_aof, false),
-        "Answers where the last write is on disk.",
-    )
-    .after_loading()
-    .group(Group::Generic)
-    .since("7.2.0"),
-    Row::new("SAVE", exactly(1), Run::Ask(save), "Makes a snapshot and waits for it.")
-        .after_loading()
-        .flags(ADMIN),
-    Row::new("BGSAVE", least(1), Run::Ask(bgsave), "Makes a snapshot in the background.")
-        .after_loading()
-        .flags(ADMIN),
-    Row::new(
-        "BGREWRITEAOF",
-        exactly(1),
-        Run::Ask(bgrewriteaof),
-        "Makes a snapshot, behind which the log is dropped.",
-    )
-    .after_loading()
-    .flags(ADMIN),
-    Row::new(
-        "LASTSAVE",
-        exactly(1),
-        Run::Look(lastsave, false),
-        "Answers when the last snapshot was made.",
-    )
-    .flags(Flags::FAST.and(ADMIN)),
-    Row::new("SHUTDOWN", least(1), Run::Ask(shutdown), "Hands leadership over and stops the node.")
-        .flags(ADMIN),
-    Row::new("FAILOVER", least(1), Run::Ask(failover), "Hands leadership to another voter.")
-        .after_loading()
-        .flags(ADMIN)
-        .since("6.2.0"),
-    Row::new("MONITOR", exactly(1), Run::Here(monitor), "Shows every command this node receives.")
-        .flags(ADMIN),
-    Row::new("LOLWUT", least(1), Run::Here(lolwut), "Answers the version.")
-        .after_loading()
-        .flags(Flags::FAST)
-        .since("5.0.0"),
+    .facts(least(1), Keys::None, Flags::STALE.and(ADMIN))
+    .doc("6.2.0", "Hands leadership to another voter.")
+    .group(Group::Server),
+    Row::new("MONITOR", "", Run::Here(monitor))
+        .facts(exactly(1), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Shows every command this node receives.")
+        .group(Group::Server),
+    Row::new("LOLWUT", "[VERSION version]", Run::Here(lolwut))
+        .facts(least(1), Keys::None, Flags::STALE.and(Flags::FAST))
+        .doc("5.0.0", "Answers the version.")
+        .group(Group::Server),
 ];
 
 fn time(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {

@@ -3,23 +3,28 @@
 //! Each node keeps its own: what was slow here need not have been slow elsewhere.
 //! Entries are made by the session ([`slowlog`](crate::slowlog)).
 
-use super::{Call, Row, Run, bulk, error, exactly, int, least};
+use super::{Call, NODE, Row, Run, bulk, error, int};
 use crate::slowlog::Slow;
-use quorate_engine::Flags;
+use quorate_engine::{Flags, Group, Keys, exactly, least};
 use quorate_resp::{Args, Reply};
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
 
-/// The row.
-pub(super) const COMMANDS: &[Row] =
-    &[Row::parent("SLOWLOG", SUBS, "Shows the commands that took long.").since("2.2.12")];
-
-const SUBS: &[Row] = &[
-    Row::new("SLOWLOG|GET", least(2), Run::Here(get), "Shows the newest slow commands.")
-        .flags(ADMIN),
-    Row::new("SLOWLOG|LEN", exactly(2), Run::Here(len), "Answers how many are kept.").flags(ADMIN),
-    Row::new("SLOWLOG|RESET", exactly(2), Run::Here(reset), "Forgets them.").flags(ADMIN),
-];
+/// The rows.
+pub(super) const ROWS: &[Row] = &Group::Server.rows([
+    Row::new("SLOWLOG", "", Run::Parent)
+        .facts(least(2), Keys::None, NODE)
+        .doc("2.2.12", "Shows the commands that took long."),
+    Row::new("SLOWLOG|GET", "[count]", Run::Here(get))
+        .facts(least(2), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Shows the newest slow commands."),
+    Row::new("SLOWLOG|LEN", "", Run::Here(len))
+        .facts(exactly(2), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Answers how many are kept."),
+    Row::new("SLOWLOG|RESET", "", Run::Here(reset))
+        .facts(exactly(2), Keys::None, NODE.and(ADMIN))
+        .doc("1.0.0", "Forgets them."),
+]);
 
 fn get(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     let count = match args.get(2).map(int) {

@@ -5,8 +5,8 @@
 //! it, in commands of Redis 7.0. Nobody can go on where a stream ended: PSYNC always gives
 //! everything.
 
-use super::{Call, Row, Run, Work, int, is, least, not_an_integer, syntax_error, text};
-use quorate_engine::{Arity, Flags};
+use super::{Call, NODE, Row, Run, Work, int, is, not_an_integer, syntax_error, text};
+use quorate_engine::{Flags, Group, Keys, exactly, least};
 use quorate_resp::{Args, Reply};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -15,28 +15,20 @@ const ADMIN: Flags = Flags::ADMIN.and(Flags::DANGEROUS);
 const HOST_BYTES_MAX: usize = 255;
 
 /// The rows.
-pub(super) const COMMANDS: &[Row] = &[
-    Row::new(
-        "SYNC",
-        Arity::Exactly(1),
-        Run::Ask(|_, _| Ok(Work::Snapshot { heading: false })),
-        "Sends a snapshot to a backup client or a replica, and then what follows it.",
-    )
-    .after_loading()
-    .flags(ADMIN),
-    Row::new(
-        "PSYNC",
-        least(3),
-        Run::Ask(psync),
-        "Sends a snapshot to a replica, and then what follows it.",
-    )
-    .after_loading()
-    .flags(ADMIN)
-    .since("2.8.0"),
-    Row::new("REPLCONF", least(1), Run::Ask(replconf), "Takes note of what a replica is.")
-        .flags(ADMIN)
-        .since("3.0.0"),
-];
+pub(super) const ROWS: &[Row] = &Group::Server.rows([
+    Row::new("SYNC", "", Run::Ask(|_, _| Ok(Work::Snapshot { heading: false })))
+        .facts(exactly(1), Keys::None, Flags::STALE.and(ADMIN))
+        .doc(
+            "1.0.0",
+            "Sends a snapshot to a backup client or a replica, and then what follows it.",
+        ),
+    Row::new("PSYNC", "replicationid offset", Run::Ask(psync))
+        .facts(least(3), Keys::None, Flags::STALE.and(ADMIN))
+        .doc("2.8.0", "Sends a snapshot to a replica, and then what follows it."),
+    Row::new("REPLCONF", "[option value [option value ...]]", Run::Ask(replconf))
+        .facts(least(1), Keys::None, NODE.and(ADMIN))
+        .doc("3.0.0", "Takes note of what a replica is."),
+]);
 
 fn psync(call: &mut Call<'_>, args: Args<'_>) -> Result<Work, Reply<'static>> {
     if args.len() > 3 {

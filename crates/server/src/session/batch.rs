@@ -12,7 +12,7 @@ use crate::refusal::{self, UNCERTAIN, UNCERTAIN_READ, no_read, not_applied};
 use crate::registry::{Entry, Target};
 use crate::slowlog::{Slow, shown};
 use quorate_consensus::Answer;
-use quorate_engine::{Flags, Keyspace, Reader, Run, cmd};
+use quorate_engine::{Flags, Keyspace, Reader, Run, RunFn, cmd};
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
 use std::time::Instant;
 
@@ -67,12 +67,14 @@ impl<B: Backend> Session<B> {
                 }
             };
             match entry.target {
-                Target::Read(_) if !run_waits => return Piece::Reads,
                 Target::Server(_) | Target::Parent if run_waits => return Piece::Run,
                 Target::Server(row) => return Piece::Server(entry, row),
                 // A parent without a subcommand has not passed the arity check.
                 Target::Parent => self.intake.consume(),
-                Target::Read(_) | Target::Write => {
+                Target::Data(spec) => {
+                    if !run_waits && !spec.run.of(self.intake.args()).is_write() {
+                        return Piece::Reads;
+                    }
                     self.monitor(entry, self.intake.args());
                     self.intake.gather();
                     if self.intake.is_full_run() || self.client.reply_mode != ReplyMode::On {
@@ -102,7 +104,7 @@ impl<B: Backend> Session<B> {
         if !entry.meta.flags.has(Flags::LOADING) && self.node.is_loading() {
             return Err(Reply::error(refusal::LOADING));
         }
-        if matches!(entry.target, Target::Server(_)) && entry.name.starts_with("debug") {
+        if entry.meta.flags.has(Flags::DEBUG) {
             debug_allowed(&self.client)?;
         }
         Ok(entry)
@@ -111,7 +113,7 @@ impl<B: Backend> Session<B> {
     /// HELP, or the error for a subcommand that nobody knows.
     #[cold]
     fn no_subcommand(&self, parent: &Entry, name: &[u8]) -> Reply<'static> {
-        if parent.name == "debug"
+        if parent.meta.flags.has(Flags::DEBUG)
             && let Err(refusal) = debug_allowed(&self.client)
         {
             return refusal;
@@ -203,7 +205,7 @@ impl<B: Backend> Session<B> {
             self.seed ^= self.seed >> 7;
             self.seed ^= self.seed << 17;
             let reader = Reader { keyspace, db: self.client.db, seed: self.seed, clock_ms };
-            let reply = run(&reader, args);
+            let reply = run(&reader, args).unwrap_or_else(|error| error);
             match &reply {
                 Reply::Error(line) => self.shared.stats.failed(entry.id, line.as_bytes()),
                 Reply::Null => self.shared.stats.missed(),
@@ -226,8 +228,10 @@ impl<B: Backend> Session<B> {
     /// The next command if it is a read that may run now.
     fn next_read(&mut self) -> Option<(&'static Entry, quorate_engine::ReadFn)> {
         let entry = self.intake.next().ok()??.entry?;
-        let Target::Read(run) = entry.target else { return None };
-        let fits = entry.takes(self.intake.args().len());
+        let Target::Data(spec) = entry.target else { return None };
+        let args = self.intake.args();
+        let RunFn::Read(run) = spec.run.of(args) else { return None };
+        let fits = entry.takes(args.len());
         (fits && self.output.len() < OUTPUT_HOLD_BYTES).then_some((entry, run))
     }
 
@@ -317,7 +321,7 @@ impl<B: Backend> Session<B> {
     fn refuse_run(&mut self, ids: &[u16], line: impl Fn(bool) -> &'static str) {
         for id in ids {
             let entry = self.shared.registry.get(*id);
-            let is_write = entry.is_none_or(|entry| matches!(entry.target, Target::Write));
+            let is_write = entry.is_none_or(|entry| entry.is_write() == Some(true));
             let line = line(is_write);
             self.shared.stats.rejected(Some(*id), line.as_bytes());
             self.emit(&Reply::error(line));

@@ -4,22 +4,22 @@
 //! one buffer as long as the longest source, and replaces whatever the destination held.
 
 use crate::cmd::generic::SYNTAX;
-use crate::{Arity, Deadline, Flags, Group, Keys, Logged, Reader, Spec, StrRef, Writer, WrongType};
+use crate::{
+    Deadline, Flags, Group, Keys, Reader, Replied, Spec, StrRef, Writer, WrongType, least,
+};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
-pub(super) const BITOP: Spec = Spec::write(
-    Group::Bitmap.meta(
-        "BITOP",
-        Arity::AtLeast(4),
-        Keys::Range { first: 2, last: -1, step: 1 },
-        Flags::DENYOOM,
-        ("2.6.0", "Combines strings bit by bit, stores the result and returns its length."),
-    ),
-    Logged::PLAIN,
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Bitmap.rows([Spec::write(
+    "BITOP",
+    "<AND | OR | XOR | NOT> destkey key [key ...]",
     bitop,
 )
-.costing(cost_ns);
+.facts(least(4), Keys::Range { first: 2, last: -1, step: 1 }, Flags::DENYOOM)
+.doc("2.6.0", "Combines strings bit by bit, stores the result and returns its length.")
+.access(&["OW update", "RO access"])
+.costing(cost_ns)]);
 
 /// The operation.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,19 +47,15 @@ impl Operation {
     }
 }
 
-fn bitop(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
-    let Some(operation) = Operation::parse(args.at(1)) else {
-        return Reply::error(SYNTAX);
-    };
+fn bitop(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    let operation = Operation::parse(args.at(1)).ok_or(Reply::error(SYNTAX))?;
     if operation == Operation::Not && args.len() != 4 {
-        return Reply::error("ERR BITOP NOT must be called with a single source key.");
+        return Err(Reply::error("ERR BITOP NOT must be called with a single source key."));
     }
     let reader = cx.reader();
     let sources: Result<Vec<_>, WrongType> =
         args.from(3).iter().map(|key| reader.string(key)).collect();
-    let Ok(sources) = sources else {
-        return Reply::WRONG_TYPE;
-    };
+    let sources = sources?;
     let result = combine(operation, &sources);
     let target = args.at(2);
     if !result.is_empty() {
@@ -68,7 +64,7 @@ fn bitop(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
     } else if cx.remove(target) {
         cx.notify(b'g', "del", target);
     }
-    Reply::len(result.len())
+    Ok(Reply::len(result.len()))
 }
 
 fn combine(operation: Operation, sources: &[Option<StrRef<'_>>]) -> Vec<u8> {

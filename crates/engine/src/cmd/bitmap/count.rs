@@ -6,22 +6,22 @@
 use super::integer;
 use crate::cmd::generic::SYNTAX;
 use crate::cmd::string::clip;
-use crate::{Arity, Flags, Group, Keys, Reader, Spec, StrRef, WrongType};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, StrRef, least};
 use quorate_resp::{Args, Reply};
 
-pub(super) const BITCOUNT: Spec = Spec::read(
-    Group::Bitmap.meta(
-        "BITCOUNT",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::NONE,
-        ("2.6.0", "Counts the bits that are set in a string or in a range of it."),
-    ),
-    |cx, args| bitcount(cx, args).unwrap_or_else(|error| error),
-)
-.costing(cost_ns);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Bitmap.rows([
+    Spec::read("BITCOUNT", "key [start end [BYTE | BIT]]", bitcount)
+        .facts(least(2), Keys::At(1), Flags::NONE)
+        .doc("2.6.0", "Counts the bits that are set in a string or in a range of it.")
+        .costing(cost_ns),
+    Spec::read("BITPOS", "key bit [start [end [BYTE | BIT]]]", bitpos)
+        .facts(least(3), Keys::At(1), Flags::NONE)
+        .doc("2.8.7", "Finds the first bit that is set, or clear, in a string or in a range of it.")
+        .costing(cost_ns),
+]);
 
-fn bitcount<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'a>> {
+fn bitcount<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     let range = match args.len() {
         2 => Range { first: 0, last: -1, bits: false },
         4 | 5 => Range {
@@ -31,7 +31,7 @@ fn bitcount<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'a>>
         },
         _ => return Err(Reply::error(SYNTAX)),
     };
-    let Some(value) = cx.string(args.at(1)).map_err(|WrongType| Reply::WRONG_TYPE)? else {
+    let Some(value) = cx.string(args.at(1))? else {
         return Ok(Reply::Int(0));
     };
     if range.first < 0 && range.last < 0 && range.first > range.last {
@@ -41,19 +41,7 @@ fn bitcount<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'a>>
     Ok(Reply::Int(i64::try_from(count).unwrap_or(i64::MAX)))
 }
 
-pub(super) const BITPOS: Spec = Spec::read(
-    Group::Bitmap.meta(
-        "BITPOS",
-        Arity::AtLeast(3),
-        Keys::At(1),
-        Flags::NONE,
-        ("2.8.7", "Finds the first bit that is set, or clear, in a string or in a range of it."),
-    ),
-    |cx, args| bitpos(cx, args).unwrap_or_else(|error| error),
-)
-.costing(cost_ns);
-
-fn bitpos<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'a>> {
+fn bitpos<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     let wanted = match integer(args.at(2))? {
         0 => false,
         1 => true,
@@ -65,7 +53,7 @@ fn bitpos<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'a>> {
     let first = args.get(3).map_or(Ok(0), integer)?;
     let bits = in_bits(args.get(5))?;
     let last = args.get(4).map_or(Ok(-1), integer)?;
-    let Some(value) = cx.string(args.at(1)).map_err(|WrongType| Reply::WRONG_TYPE)? else {
+    let Some(value) = cx.string(args.at(1))? else {
         return Ok(Reply::Int(if wanted { -1 } else { 0 }));
     };
     let Some((first, last)) = (Range { first, last, bits }).within(value.len()) else {

@@ -6,35 +6,37 @@
 
 use super::{BAD_OFFSET, integer, offset};
 use crate::cmd::generic::SYNTAX;
-use crate::{Arity, Flags, Group, Keys, Keyspace, Logged, Reader, Spec, StrRef, Writer, WrongType};
+use crate::{Flags, Group, Keys, Keyspace, Reader, Replied, Spec, StrRef, Writer, least};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
-pub(super) const BITFIELD: Spec = Spec::write(
-    Group::Bitmap.meta(
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Bitmap.rows([
+    Spec::write(
         "BITFIELD",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::DENYOOM,
-        ("3.2.0", "Reads and changes integers of any width within a string."),
-    ),
-    Logged::new("rewritten", |cx, args| {
+        "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding \
+         offset value | INCRBY encoding offset increment> ...]",
+        bitfield,
+    )
+    .facts(least(2), Keys::At(1), Flags::DENYOOM)
+    .doc("3.2.0", "Reads and changes integers of any width within a string.")
+    .access(&["RW access update variable_flags"])
+    .access_by(access)
+    .logged("rewritten", |cx, args| {
         cx.absolute(args, |_| bitfield_without_effect(cx.reader.keyspace, args))
-    }),
-    |cx, args| bitfield(cx, args).unwrap_or_else(|error| error),
-)
-.costing(cost_ns);
+    })
+    .costing(cost_ns),
+    Spec::read("BITFIELD_RO", "key [GET encoding offset [GET encoding offset ...]]", bitfield_ro)
+        .facts(least(2), Keys::At(1), Flags::FAST)
+        .doc("6.0.0", "Reads integers of any width within a string."),
+]);
 
-pub(super) const BITFIELD_RO: Spec = Spec::read(
-    Group::Bitmap.meta(
-        "BITFIELD_RO",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::FAST,
-        ("6.0.0", "Reads integers of any width within a string."),
-    ),
-    |cx, args| bitfield_ro(cx, args).unwrap_or_else(|error| error),
-);
+/// Whether the old value is given away, or the new one depends on it.
+fn access(args: Args<'_>) -> &'static str {
+    let changes = [&b"SET"[..], b"INCRBY"];
+    let changes = |word: &[u8]| changes.iter().any(|it| word.eq_ignore_ascii_case(it));
+    if args.from(2).iter().any(changes) { "RW access update" } else { "RO access" }
+}
 
 /// Where an integer lies and how it is read.
 #[derive(Clone, Copy, Debug)]
@@ -193,19 +195,16 @@ fn parse_overflow(name: &[u8]) -> Result<Overflow, Reply<'static>> {
     }
 }
 
-fn bitfield(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Reply<'static>> {
+fn bitfield(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let key = args.at(1);
     let operations = parse(cx.keyspace, args)?;
     let writes = operations.iter().filter(|(_, action)| !matches!(action, Action::Get));
     let needed = writes.map(|(field, _)| field.byte() + field.bytes()).max();
-    let len = match cx.reader().string(key) {
-        Ok(value) => value.map_or(0, |value| value.len()),
-        Err(WrongType) => return Err(Reply::WRONG_TYPE),
-    };
+    let len = cx.reader().string(key)?.map_or(0, |value| value.len());
     // The value grows to the last bit that may be written, even if OVERFLOW FAIL writes nothing.
     let grows = needed.filter(|&needed| needed > len);
     if let Some(last) = grows.and_then(|needed| needed.checked_sub(1)) {
-        cx.write_at(key, last, &[0]).map_err(|WrongType| Reply::WRONG_TYPE)?;
+        cx.write_at(key, last, &[0])?;
     }
     let mut changed = false;
     let mut replies = Vec::with_capacity(operations.len());
@@ -261,16 +260,16 @@ fn taken(field: Field, value: i64) -> i128 {
 fn put(cx: &mut Writer<'_>, key: &[u8], field: Field, window: u128) -> Result<(), Reply<'static>> {
     let bytes = (window << (128 - WINDOW_BITS)).to_be_bytes();
     let touched = bytes.get(..field.bytes()).unwrap_or(&[]);
-    cx.write_at(key, field.byte(), touched).map_err(|WrongType| Reply::WRONG_TYPE)?;
+    cx.write_at(key, field.byte(), touched)?;
     Ok(())
 }
 
-fn bitfield_ro<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'a>> {
+fn bitfield_ro<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     let operations = parse(cx.keyspace, args)?;
     if operations.iter().any(|(_, action)| !matches!(action, Action::Get)) {
         return Err(Reply::error("ERR BITFIELD_RO only supports the GET subcommand"));
     }
-    let value = cx.string(args.at(1)).map_err(|WrongType| Reply::WRONG_TYPE)?;
+    let value = cx.string(args.at(1))?;
     let read = |(field, _): (Field, Action)| Reply::Int(field.read(window(value, field)) as i64);
     Ok(Reply::Array(operations.into_iter().map(read).collect()))
 }

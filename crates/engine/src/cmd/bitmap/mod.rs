@@ -13,16 +13,8 @@ use super::generic::NOT_AN_INTEGER;
 use crate::{Keyspace, Spec};
 use quorate_resp::{Reply, parse_int};
 
-/// The rows of the family.
-pub(super) const ROWS: &[Spec] = &[
-    count::BITCOUNT,
-    field::BITFIELD,
-    field::BITFIELD_RO,
-    combine::BITOP,
-    count::BITPOS,
-    bit::GETBIT,
-    bit::SETBIT,
-];
+/// The files of the family.
+pub(super) const FILES: &[&[Spec]] = &[bit::ROWS, combine::ROWS, count::ROWS, field::ROWS];
 
 const BAD_OFFSET: &str = "ERR bit offset is not an integer or out of range";
 

@@ -6,40 +6,33 @@
 //! deadlines of fields. How long a value was idle,
 //! or how often used, is checked and not kept, as nothing of that kind is.
 
-use super::always;
-use super::{NOT_AN_INTEGER, SYNTAX};
+use super::{NOT_AN_INTEGER, SYNTAX, always};
 use crate::snapshot::{self, Payload, PayloadError};
-use crate::{Arity, Flags, Group, Keys, Keyspace, LogForm, Logged, Reader, Sealing, Spec, Writer};
+use crate::{
+    Flags, Group, Keys, Keyspace, LogForm, Reader, Replied, Sealing, Spec, Writer, exactly, least,
+};
 use alloc::format;
 use quorate_resp::{Args, Reply, int_text, parse_int};
 
 /// The rows.
-pub(in crate::cmd) const COMMANDS: &[Spec] = &[
-    Spec::read(
-        Group::Generic.meta(
-            "DUMP",
-            Arity::Exactly(2),
-            Keys::At(1),
-            Flags::NONE,
-            ("2.6.0", "Gives the value of a key as bytes that RESTORE takes."),
-        ),
-        dump,
-    )
-    .costing(dump_cost_ns),
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Generic.rows([
+    Spec::read("DUMP", "key", |cx, args| Ok(dump(cx, args)))
+        .facts(exactly(2), Keys::At(1), Flags::NONE)
+        .doc("2.6.0", "Gives the value of a key as bytes that RESTORE takes.")
+        .costing(dump_cost_ns),
     Spec::write(
-        Group::Generic.meta(
-            "RESTORE",
-            Arity::AtLeast(4),
-            Keys::At(1),
-            Flags::DENYOOM.and(Flags::DANGEROUS),
-            ("2.6.0", "Makes a key of the bytes that DUMP gave, with a TTL or none (0)."),
-        ),
-        Logged::new("rewritten or armoured", form),
+        "RESTORE",
+        "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ \
+         frequency]",
         restore,
     )
+    .facts(least(4), Keys::At(1), Flags::DENYOOM.and(Flags::DANGEROUS))
+    .doc("2.6.0", "Makes a key of the bytes that DUMP gave, with a TTL or none (0).")
+    .access(&["OW update"])
+    .logged("rewritten or armoured", form)
     .moving(always)
     .costing(restore_cost_ns),
-];
+]);
 
 const BUSY: &str = "BUSYKEY Target key name already exists.";
 /// A checksum and a copy: below 1 ns a byte.
@@ -162,8 +155,8 @@ fn form(cx: &mut Sealing<'_>, args: Args<'_>) -> LogForm {
     LogForm::Rewritten(words)
 }
 
-fn restore(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
-    restored(cx, args).map_or_else(|error| error, |()| Reply::OK)
+fn restore(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    restored(cx, args).map(|()| Reply::OK)
 }
 
 fn restored(cx: &mut Writer<'_>, args: Args<'_>) -> Result<()> {

@@ -6,66 +6,53 @@
 
 use super::NOT_AN_INTEGER;
 use crate::{
-    Arity, Flags, Group, Keys, LogForm, Logged, Meta, Reader, Sealing, Spec, Stamp, Writer,
+    Flags, Group, Keys, LogForm, Reader, Replied, Sealing, Spec, Stamp, Writer, exactly, least,
 };
-use alloc::format;
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
+use alloc::{format, vec};
 use quorate_resp::{Args, Reply, int_text, parse_int, up_to_zero};
 
 /// The rows.
-pub(in crate::cmd) const COMMANDS: &[Spec] = &[
-    Spec::write(
-        setter("EXPIRE", "1.0.0", "Sets how many seconds a key has left."),
-        Logged::new("rewritten", |cx, args| EXPIRE.form(cx, args)),
-        |cx, args| EXPIRE.run(cx, args),
-    ),
-    Spec::write(
-        setter("EXPIREAT", "1.2.0", "Sets a key's deadline in Unix seconds."),
-        Logged::new("rewritten", |cx, args| EXPIREAT.form(cx, args)),
-        |cx, args| EXPIREAT.run(cx, args),
-    ),
-    Spec::read(
-        getter("EXPIRETIME", "7.0.0", "Tells a key's deadline in Unix seconds."),
-        expiretime,
-    ),
-    Spec::write(
-        Group::Generic.meta(
-            "PERSIST",
-            Arity::Exactly(2),
-            Keys::At(1),
-            Flags::FAST,
-            ("2.2.0", "Removes a key's deadline."),
-        ),
-        Logged::PLAIN,
-        persist,
-    ),
-    Spec::write(
-        setter("PEXPIRE", "2.6.0", "Sets how many milliseconds a key has left."),
-        Logged::new("rewritten", |cx, args| PEXPIRE.form(cx, args)),
-        |cx, args| PEXPIRE.run(cx, args),
-    ),
-    Spec::write(
-        setter("PEXPIREAT", "2.6.0", "Sets a key's deadline in Unix milliseconds."),
-        Logged::new("rewritten", |cx, args| PEXPIREAT.form(cx, args)),
-        |cx, args| PEXPIREAT.run(cx, args),
-    ),
-    Spec::read(
-        getter("PEXPIRETIME", "7.0.0", "Tells a key's deadline in Unix milliseconds."),
-        pexpiretime,
-    ),
-    Spec::read(getter("PTTL", "2.6.0", "Tells how many milliseconds a key has left."), pttl),
-    Spec::read(getter("TTL", "1.0.0", "Tells how many seconds a key has left."), ttl),
-];
-
-const fn setter(name: &'static str, since: &'static str, summary: &'static str) -> Meta {
-    Group::Generic.meta(name, Arity::AtLeast(3), Keys::At(1), Flags::FAST, (since, summary))
-}
-
-const fn getter(name: &'static str, since: &'static str, summary: &'static str) -> Meta {
-    Group::Generic.meta(name, Arity::Exactly(2), Keys::At(1), Flags::FAST, (since, summary))
-}
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Generic.rows([
+    Spec::write("EXPIRE", "key seconds [NX | XX | GT | LT]", |cx, args| EXPIRE.run(cx, args))
+        .facts(least(3), Keys::At(1), Flags::FAST)
+        .doc("1.0.0", "Sets how many seconds a key has left.")
+        .logged("rewritten", |cx, args| EXPIRE.form(cx, args)),
+    Spec::write("EXPIREAT", "key unix-time-seconds [NX | XX | GT | LT]", |cx, args| {
+        EXPIREAT.run(cx, args)
+    })
+    .facts(least(3), Keys::At(1), Flags::FAST)
+    .doc("1.2.0", "Sets a key's deadline in Unix seconds.")
+    .logged("rewritten", |cx, args| EXPIREAT.form(cx, args)),
+    Spec::read("EXPIRETIME", "key", |cx, args| Ok(expiretime(cx, args)))
+        .facts(exactly(2), Keys::At(1), Flags::FAST)
+        .doc("7.0.0", "Tells a key's deadline in Unix seconds."),
+    Spec::write("PERSIST", "key", |cx, args| Ok(persist(cx, args)))
+        .facts(exactly(2), Keys::At(1), Flags::FAST)
+        .doc("2.2.0", "Removes a key's deadline."),
+    Spec::write("PEXPIRE", "key milliseconds [NX | XX | GT | LT]", |cx, args| {
+        PEXPIRE.run(cx, args)
+    })
+    .facts(least(3), Keys::At(1), Flags::FAST)
+    .doc("2.6.0", "Sets how many milliseconds a key has left.")
+    .logged("rewritten", |cx, args| PEXPIRE.form(cx, args)),
+    Spec::write("PEXPIREAT", "key unix-time-milliseconds [NX | XX | GT | LT]", |cx, args| {
+        PEXPIREAT.run(cx, args)
+    })
+    .facts(least(3), Keys::At(1), Flags::FAST)
+    .doc("2.6.0", "Sets a key's deadline in Unix milliseconds.")
+    .logged("rewritten", |cx, args| PEXPIREAT.form(cx, args)),
+    Spec::read("PEXPIRETIME", "key", |cx, args| Ok(pexpiretime(cx, args)))
+        .facts(exactly(2), Keys::At(1), Flags::FAST)
+        .doc("7.0.0", "Tells a key's deadline in Unix milliseconds."),
+    Spec::read("PTTL", "key", |cx, args| Ok(pttl(cx, args)))
+        .facts(exactly(2), Keys::At(1), Flags::FAST)
+        .doc("2.6.0", "Tells how many milliseconds a key has left."),
+    Spec::read("TTL", "key", |cx, args| Ok(ttl(cx, args)))
+        .facts(exactly(2), Keys::At(1), Flags::FAST)
+        .doc("1.0.0", "Tells how many seconds a key has left."),
+]);
 
 /// How one command of the family gives its deadline.
 struct Setter {
@@ -98,18 +85,15 @@ impl Conditions {
 }
 
 impl Setter {
-    fn run(&self, cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+    fn run(&self, cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
         let key = args.at(1);
         let now = clamp(cx.now_ms());
-        let (conditions, when) = match self.parse(args, now) {
-            Ok(parsed) => parsed,
-            Err(reply) => return reply,
-        };
+        let (conditions, when) = self.parse(args, now)?;
         let Some(current) = cx.reader().deadline_ms(key) else {
-            return Reply::Int(0);
+            return Ok(Reply::Int(0));
         };
         if !conditions.allow(current.map(clamp), when) {
-            return Reply::Int(0);
+            return Ok(Reply::Int(0));
         }
         if when <= now {
             cx.remove(key);
@@ -118,7 +102,7 @@ impl Setter {
             cx.set_deadline(key, Some(when.unsigned_abs()));
             cx.notify(b'g', "expire", key);
         }
-        Reply::Int(1)
+        Ok(Reply::Int(1))
     }
 
     fn form(&self, cx: &Sealing<'_>, args: Args<'_>) -> LogForm {

@@ -1,64 +1,32 @@
 //! Presence and removal: DEL, UNLINK, EXISTS, TOUCH, TYPE.
 
 use super::ALL;
-use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Spec, Writer, exactly, least};
 use quorate_resp::{Args, Reply};
 
 /// The rows.
-pub(in crate::cmd) const COMMANDS: &[Spec] = &[
-    Spec::write(
-        Group::Generic.meta(
-            "DEL",
-            Arity::AtLeast(2),
-            ALL,
-            Flags::NONE,
-            ("1.0.0", "Deletes one or more keys."),
-        ),
-        Logged::PLAIN,
-        del,
-    ),
-    Spec::read(
-        Group::Generic.meta(
-            "EXISTS",
-            Arity::AtLeast(2),
-            ALL,
-            Flags::FAST,
-            ("1.0.0", "Counts how many of the keys exist."),
-        ),
-        exists,
-    ),
-    Spec::read(
-        Group::Generic.meta(
-            "TOUCH",
-            Arity::AtLeast(2),
-            ALL,
-            Flags::FAST,
-            ("3.2.1", "Counts how many of the keys exist, as a use of them."),
-        ),
-        exists,
-    ),
-    Spec::read(
-        Group::Generic.meta(
-            "TYPE",
-            Arity::Exactly(2),
-            Keys::At(1),
-            Flags::FAST,
-            ("1.0.0", "Tells the type of the value at a key."),
-        ),
-        type_of,
-    ),
-    Spec::write(
-        Group::Generic.meta(
-            "UNLINK",
-            Arity::AtLeast(2),
-            ALL,
-            Flags::FAST,
-            ("4.0.0", "Deletes one or more keys, freeing their memory in the background."),
-        ),
-        Logged::PLAIN,
-        del,
-    ),
-];
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Generic.rows([
+    Spec::write("DEL", "key [key ...]", |cx, args| Ok(del(cx, args)))
+        .facts(least(2), ALL, Flags::NONE)
+        .doc("1.0.0", "Deletes one or more keys.")
+        .access(&["RM delete"]),
+    Spec::read("EXISTS", "key [key ...]", |cx, args| Ok(exists(cx, args)))
+        .facts(least(2), ALL, Flags::FAST)
+        .doc("1.0.0", "Counts how many of the keys exist.")
+        .access(&["RO"]),
+    Spec::read("TOUCH", "key [key ...]", |cx, args| Ok(exists(cx, args)))
+        .facts(least(2), ALL, Flags::FAST)
+        .doc("3.2.1", "Counts how many of the keys exist, as a use of them.")
+        .access(&["RO"]),
+    Spec::read("TYPE", "key", |cx, args| Ok(type_of(cx, args)))
+        .facts(exactly(2), Keys::At(1), Flags::FAST)
+        .doc("1.0.0", "Tells the type of the value at a key.")
+        .access(&["RO"]),
+    Spec::write("UNLINK", "key [key ...]", |cx, args| Ok(del(cx, args)))
+        .facts(least(2), ALL, Flags::FAST)
+        .doc("4.0.0", "Deletes one or more keys, freeing their memory in the background.")
+        .access(&["RM delete"]),
+]);
 
 fn del(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
     let mut removed = 0;

@@ -3,17 +3,29 @@
 //! Each file holds rows and functions of one concern; `cmd` lists them. Replies and errors are word
 //! for word Redis's.
 
-pub(super) mod database;
-pub(super) mod dump;
-pub(super) mod expire;
-pub(super) mod keys;
-pub(super) mod object;
-pub(super) mod rename;
+mod database;
+mod dump;
+mod expire;
+mod keys;
+mod object;
+mod rename;
 pub(super) mod scan;
-pub(super) mod sort;
+mod sort;
 
-use crate::{Db, Keys};
+use crate::{Db, Keys, Spec};
 use quorate_resp::{Args, Reply, parse_int};
+
+/// The files of the family.
+pub(super) const FILES: &[&[Spec]] = &[
+    database::ROWS,
+    dump::ROWS,
+    expire::ROWS,
+    keys::ROWS,
+    object::ROWS,
+    rename::ROWS,
+    scan::ROWS,
+    sort::ROWS,
+];
 
 pub(crate) const SYNTAX: &str = "ERR syntax error";
 pub(crate) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";

@@ -1,8 +1,7 @@
 //! A value under another name or in another database: RENAME, RENAMENX, MOVE, COPY.
 
-use super::always;
-use super::{SYNTAX, db_argument};
-use crate::{Arity, Db, Flags, Group, Keys, Logged, Reader, Spec, Writer};
+use super::{SYNTAX, always, db_argument};
+use crate::{Db, Flags, Group, Keys, Reader, Replied, Spec, Writer, exactly, least};
 use quorate_resp::{Args, Reply};
 
 const PAIR: Keys = Keys::Range { first: 1, last: 2, step: 1 };
@@ -10,78 +9,50 @@ const SAME: &str = "ERR source and destination objects are the same";
 const NO_KEY: &str = "ERR no such key";
 
 /// The rows.
-pub(in crate::cmd) const COMMANDS: &[Spec] = &[
-    Spec::write(
-        Group::Generic.meta(
-            "COPY",
-            Arity::AtLeast(3),
-            PAIR,
-            Flags::DENYOOM.and(Flags::OTHER_DB),
-            ("6.2.0", "Copies the value of a key to a new key."),
-        ),
-        Logged::PLAIN,
-        copy,
-    )
-    .moving(always),
-    Spec::write(
-        Group::Generic.meta(
-            "MOVE",
-            Arity::Exactly(3),
-            Keys::At(1),
-            Flags::FAST.and(Flags::OTHER_DB),
-            ("1.0.0", "Moves a key to another database."),
-        ),
-        Logged::PLAIN,
-        move_to,
-    )
-    .moving(always),
-    Spec::write(
-        Group::Generic.meta(
-            "RENAME",
-            Arity::Exactly(3),
-            PAIR,
-            Flags::NONE,
-            ("1.0.0", "Renames a key, replacing what the new name holds."),
-        ),
-        Logged::PLAIN,
-        rename,
-    )
-    .moving(always),
-    Spec::write(
-        Group::Generic.meta(
-            "RENAMENX",
-            Arity::Exactly(3),
-            PAIR,
-            Flags::FAST,
-            ("1.0.0", "Renames a key only if the new name is free."),
-        ),
-        Logged::PLAIN,
-        rename_nx,
-    )
-    .moving(always),
-];
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Generic.rows([
+    Spec::write("COPY", "source destination [DB destination-db] [REPLACE]", copy)
+        .facts(least(3), PAIR, Flags::DENYOOM.and(Flags::OTHER_DB))
+        .doc("6.2.0", "Copies the value of a key to a new key.")
+        .access(&["RO access", "OW update"])
+        .moving(always),
+    Spec::write("MOVE", "key db", move_to)
+        .facts(exactly(3), Keys::At(1), Flags::FAST.and(Flags::OTHER_DB))
+        .doc("1.0.0", "Moves a key to another database.")
+        .access(&["RW access update"])
+        .moving(always),
+    Spec::write("RENAME", "key newkey", rename)
+        .facts(exactly(3), PAIR, Flags::NONE)
+        .doc("1.0.0", "Renames a key, replacing what the new name holds.")
+        .access(&["RW access delete", "OW update"])
+        .moving(always),
+    Spec::write("RENAMENX", "key newkey", rename_nx)
+        .facts(exactly(3), PAIR, Flags::FAST)
+        .doc("1.0.0", "Renames a key only if the new name is free.")
+        .access(&["RW access delete", "OW insert"])
+        .moving(always),
+]);
 
-fn rename(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn rename(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let (from, to) = (args.at(1), args.at(2));
     if !cx.reader().exists(from) {
-        return Reply::error(NO_KEY);
+        return Err(Reply::error(NO_KEY));
     }
     if from != to {
         renamed(cx, from, to);
     }
-    Reply::OK
+    Ok(Reply::OK)
 }
 
-fn rename_nx(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn rename_nx(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let (from, to) = (args.at(1), args.at(2));
     if !cx.reader().exists(from) {
-        return Reply::error(NO_KEY);
+        return Err(Reply::error(NO_KEY));
     }
     if cx.reader().exists(to) {
-        return Reply::Int(0);
+        return Ok(Reply::Int(0));
     }
     renamed(cx, from, to);
-    Reply::Int(1)
+    Ok(Reply::Int(1))
 }
 
 fn renamed(cx: &mut Writer<'_>, from: &[u8], to: &[u8]) {
@@ -90,39 +61,33 @@ fn renamed(cx: &mut Writer<'_>, from: &[u8], to: &[u8]) {
     cx.notify(b'g', "rename_to", to);
 }
 
-fn move_to(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn move_to(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let key = args.at(1);
-    let db = match db_argument(args.at(2)) {
-        Ok(db) => db,
-        Err(reply) => return reply,
-    };
+    let db = db_argument(args.at(2))?;
     if db == cx.db {
-        return Reply::error(SAME);
+        return Err(Reply::error(SAME));
     }
     if !cx.reader().exists(key) || exists_in(cx, db, key) {
-        return Reply::Int(0);
+        return Ok(Reply::Int(0));
     }
     cx.move_key(key, db, key);
     cx.notify(b'g', "move_from", key);
     notify_in(cx, db, "move_to", key);
-    Reply::Int(1)
+    Ok(Reply::Int(1))
 }
 
-fn copy(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn copy(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let (from, to) = (args.at(1), args.at(2));
-    let (db, replace) = match copy_options(args.from(3), cx.db) {
-        Ok(options) => options,
-        Err(reply) => return reply,
-    };
+    let (db, replace) = copy_options(args.from(3), cx.db)?;
     if db == cx.db && from == to {
-        return Reply::error(SAME);
+        return Err(Reply::error(SAME));
     }
     if !cx.reader().exists(from) || (!replace && exists_in(cx, db, to)) {
-        return Reply::Int(0);
+        return Ok(Reply::Int(0));
     }
     cx.copy_key(from, db, to);
     notify_in(cx, db, "copy_to", to);
-    Reply::Int(1)
+    Ok(Reply::Int(1))
 }
 
 fn copy_options(args: Args<'_>, home: Db) -> Result<(Db, bool), Reply<'static>> {

@@ -2,7 +2,7 @@
 
 use super::{NOT_AN_INTEGER, SYNTAX};
 use crate::glob::Pattern;
-use crate::{Arity, Flags, Group, Keys, Reader, Spec};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, exactly, least};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -12,40 +12,19 @@ use quorate_resp::{Args, Reply, parse_int};
 const COUNT: usize = 10;
 
 /// The rows.
-pub(in crate::cmd) const COMMANDS: &[Spec] = &[
-    Spec::read(
-        Group::Generic.meta(
-            "KEYS",
-            Arity::Exactly(2),
-            Keys::None,
-            Flags::KEYSPACE_WIDE.and(Flags::DANGEROUS),
-            ("1.0.0", "Lists all keys that match a pattern."),
-        ),
-        keys,
-    )
-    .costing(keys_cost_ns),
-    Spec::read(
-        Group::Generic.meta(
-            "RANDOMKEY",
-            Arity::Exactly(1),
-            Keys::None,
-            Flags::KEYSPACE_WIDE,
-            ("1.0.0", "Picks a key at random."),
-        ),
-        randomkey,
-    ),
-    Spec::read(
-        Group::Generic.meta(
-            "SCAN",
-            Arity::AtLeast(2),
-            Keys::None,
-            Flags::KEYSPACE_WIDE,
-            ("2.8.0", "Goes through the keys of the database, some at a time."),
-        ),
-        scan,
-    )
-    .costing(scan_cost_ns),
-];
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Generic.rows([
+    Spec::read("KEYS", "pattern", |cx, args| Ok(keys(cx, args)))
+        .facts(exactly(2), Keys::None, Flags::KEYSPACE_WIDE.and(Flags::DANGEROUS))
+        .doc("1.0.0", "Lists all keys that match a pattern.")
+        .costing(keys_cost_ns),
+    Spec::read("RANDOMKEY", "", |cx, args| Ok(randomkey(cx, args)))
+        .facts(exactly(1), Keys::None, Flags::KEYSPACE_WIDE)
+        .doc("1.0.0", "Picks a key at random."),
+    Spec::read("SCAN", "cursor [MATCH pattern] [COUNT count] [TYPE type]", scan)
+        .facts(least(2), Keys::None, Flags::KEYSPACE_WIDE)
+        .doc("2.8.0", "Goes through the keys of the database, some at a time.")
+        .costing(scan_cost_ns),
+]);
 
 /// A key is looked at, matched and written in some 100 ns.
 const KEY_NS: u64 = 100;
@@ -75,22 +54,16 @@ fn randomkey<'a>(cx: &Reader<'a>, _: Args<'a>) -> Reply<'a> {
     cx.random_key().map_or(Reply::Null, Reply::bulk)
 }
 
-fn scan<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    let cursor = match cursor(args.at(1)) {
-        Ok(cursor) => cursor,
-        Err(reply) => return reply,
-    };
-    let options = match ScanOptions::parse(args.from(2), Scanned::Keys) {
-        Ok(options) => options,
-        Err(reply) => return reply,
-    };
+fn scan<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    let cursor = cursor(args.at(1))?;
+    let options = ScanOptions::parse(args.from(2), Scanned::Keys)?;
     let mut found = Vec::new();
     let next = cx.scan(cursor, options.count, &mut |key| {
         if options.matches(cx, key) {
             found.push(Reply::bulk(key));
         }
     });
-    scanned(next, found)
+    Ok(scanned(next, found))
 }
 
 /// The reply of every SCAN.

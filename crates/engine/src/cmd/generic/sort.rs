@@ -1,7 +1,7 @@
 //! The elements of a list, a set or a sorted set in some order: `SORT`, `SORT_RO`.
 //!
 //! SORT is a write to everybody who asks what it is (COMMAND, access rights), because it may store;
-//! a call that does not store is run as a read all the same (`cmd::resolve`): it is not logged, any
+//! a call that does not store is run as a read all the same ([`Run::of`]): it is not logged, any
 //! replica answers it, and it may ask for any order.
 //!
 //! What is stored is the same on every replica: equal weights are ordered by the elements, and
@@ -10,15 +10,15 @@
 mod options;
 mod pattern;
 
-use super::{Keys, NOT_AN_INTEGER, SYNTAX};
+use super::{Keys, SYNTAX};
 use crate::number::parse_double;
-use crate::spec::hidden_if;
+use crate::spec::{Run, hidden_if};
 use crate::types::list::{End, ListTree};
 use crate::types::pack::{Item, Pack};
 use crate::types::set::SetTree;
 use crate::types::zset::ZsetTree;
 use crate::types::{Form, Open, View};
-use crate::{Arity, Flags, Group, LogForm, Logged, Meta, Reader, Sealing, Spec, Writer, WrongType};
+use crate::{Flags, Group, LogForm, Reader, Replied, Row, Sealing, Spec, Writer, WrongType, least};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -27,47 +27,36 @@ use pattern::{Found, Pattern};
 use quorate_resp::{Args, Reply};
 
 /// The rows.
-pub(in crate::cmd) const COMMANDS: &[Spec] = &[
-    Spec::write(SORT, Logged::new("plain or armoured", form), sort_and_store).costing(cost_ns),
-    SORT_RO,
-];
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Generic.rows([
+    Row::new("SORT", "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]", Run::Either { reads: only_reads, read, write: sort_and_store })
+        .facts(least(2), Keys::Sort, Flags::DENYOOM.and(Flags::DANGEROUS))
+        .doc("1.0.0", "Sorts the elements of a list, a set or a sorted set, and may store them.").access(&["RO access", "RO access", "OW update"]).filed(&["set", "sortedset", "list"])
+        .logged("plain or armoured", form)
+        .costing(cost_ns),
+    Spec::read("SORT_RO", "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] \
+         [ASC | DESC] [ALPHA]", sort_ro)
+        .facts(least(2), Keys::At(1), Flags::DANGEROUS)
+        .doc("7.0.0", "Sorts the elements of a list, a set or a sorted set.").access(&["RO access", "RO access"]).filed(&["set", "sortedset", "list"])
+        .costing(cost_ns),
+]);
 
-const SORT: Meta = Group::Generic.meta(
-    "SORT",
-    Arity::AtLeast(2),
-    Keys::Sort,
-    Flags::DENYOOM.and(Flags::DANGEROUS),
-    ("1.0.0", "Sorts the elements of a list, a set or a sorted set, and may store them."),
-);
-
-const SORT_RO: Spec = Spec::read(
-    Group::Generic.meta(
-        "SORT_RO",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::DANGEROUS,
-        ("7.0.0", "Sorts the elements of a list, a set or a sorted set."),
-    ),
-    |cx, args| sorted(cx, args, Options::parse(args.from(2), false)),
-)
-.costing(cost_ns);
+fn sort_ro<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    sorted(cx, args, Options::parse(args.from(2), false))
+}
 
 /// SORT where it does not store.
-pub(in crate::cmd) static READING: Spec = Spec::read(SORT, read).costing(cost_ns);
-
-/// Runs it.
-pub(in crate::cmd) fn read<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
+fn read<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     sorted(cx, args, Options::parse(args.from(2), true))
 }
 
-/// Whether this is a call of SORT that stores nothing.
-pub(in crate::cmd) fn only_reads(spec: &Spec, args: Args<'_>) -> bool {
-    spec.meta.keys == Keys::Sort && spec.is_write() && Keys::Sort.positions(args).count() < 2
+/// Whether a call of SORT stores nothing.
+fn only_reads(args: Args<'_>) -> bool {
+    Keys::Sort.positions(args).count() < 2
 }
 
 type Result<T> = core::result::Result<T, Reply<'static>>;
 
-fn sorted<'a>(cx: &Reader<'a>, args: Args<'a>, options: Result<Options<'a>>) -> Reply<'a> {
+fn sorted<'a>(cx: &Reader<'a>, args: Args<'a>, options: Result<Options<'a>>) -> Replied<'a> {
     let answer = || {
         let options = options?;
         let elements = ordered(cx, args.at(1), &options)?;
@@ -81,16 +70,16 @@ fn sorted<'a>(cx: &Reader<'a>, args: Args<'a>, options: Result<Options<'a>>) -> 
         }
         Ok(values)
     };
-    answer().map_or_else(|error: Reply<'static>| error, Reply::Array)
+    answer().map(Reply::Array)
 }
 
-fn sort_and_store(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
-    stored(cx, args).map_or_else(|error| error, Reply::len)
+fn sort_and_store(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    stored(cx, args).map(Reply::len)
 }
 
 fn stored(cx: &mut Writer<'_>, args: Args<'_>) -> Result<usize> {
     let options = Options::parse(args.from(2), true)?;
-    // `cmd::resolve` leads nobody here without it.
+    // `Run::of` leads nobody here without it.
     let target = options.store.ok_or(Reply::error(SYNTAX))?;
     let reader = cx.reader();
     let mut list = Open::<ListTree>::new(Form::List, Pack::default(), None, cx.keyspace.rules());
@@ -156,7 +145,7 @@ fn source<'a>(cx: &Reader<'a>, key: &[u8]) -> core::result::Result<Source<'a>, W
 
 /// The elements that the options ask for.
 fn ordered<'a>(cx: &Reader<'a>, key: &[u8], options: &Options<'_>) -> Result<Vec<Item<'a>>> {
-    let Source { mut elements, is_set } = source(cx, key).map_err(|WrongType| Reply::WRONG_TYPE)?;
+    let Source { mut elements, is_set } = source(cx, key)?;
     // What is stored of a set has an order that anybody can make again.
     let by_text = options.unsorted && is_set && options.store.is_some();
     let (start, end) = options.range(elements.len());

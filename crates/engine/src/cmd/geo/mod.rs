@@ -4,44 +4,49 @@ mod options;
 mod search;
 
 use super::generic::SYNTAX;
-use super::zset::{CH, NOT_A_FLOAT, NX, Options, XX, Zset, answer, put_all, zset};
+use super::zset::{CH, NOT_A_FLOAT, NX, Options, XX, Zset, put_all, zset};
 use crate::geo::Place;
 use crate::number::parse_double;
-use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Writer};
-use alloc::format;
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, Writer, least};
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
+use alloc::{format, vec};
 use quorate_resp::{Args, Reply};
 
-/// The rows of the family.
-pub(super) const ROWS: &[Spec] = &[
-    GEOADD,
-    GEODIST,
-    GEOHASH,
-    GEOPOS,
-    search::GEORADIUS,
-    search::GEORADIUSBYMEMBER,
-    search::GEORADIUSBYMEMBER_RO,
-    search::GEORADIUS_RO,
-    search::GEOSEARCH,
-    search::GEOSEARCHSTORE,
-];
+/// The files of the family.
+pub(super) const FILES: &[&[Spec]] = &[ROWS, search::ROWS];
 
-const GEOADD: Spec = Spec::write(
-    Group::Geo.meta(
+/// The rows.
+pub(super) const ROWS: &[Spec] = &Group::Geo.rows([
+    Spec::write(
         "GEOADD",
-        Arity::AtLeast(5),
-        Keys::At(1),
-        Flags::DENYOOM,
-        ("3.2.0", "Adds places to a sorted set, or moves them."),
-    ),
-    // The scores are made of sums, products and quotients, which have one result everywhere.
-    Logged::PLAIN,
-    geoadd,
-);
+        "key [NX | XX] [CH] longitude latitude member [longitude latitude member \
+         ...]",
+        geoadd,
+    )
+    .facts(least(5), Keys::At(1), Flags::DENYOOM)
+    // Plain: the scores are made of sums, products and quotients, which have one result everywhere.
+    .doc("3.2.0", "Adds places to a sorted set, or moves them."),
+    Spec::read("GEOPOS", "key [member [member ...]]", geopos)
+        .facts(least(2), Keys::At(1), Flags::NONE)
+        .doc("3.2.0", "Returns longitudes and latitudes of members."),
+    Spec::read("GEOHASH", "key [member [member ...]]", geohash)
+        .facts(least(2), Keys::At(1), Flags::NONE)
+        .doc("3.2.0", "Returns the places of members as geohashes."),
+    Spec::read("GEODIST", "key member1 member2 [M | KM | FT | MI]", geodist)
+        .facts(least(4), Keys::At(1), Flags::NONE)
+        .doc("3.2.0", "Returns the distance between two members."),
+]);
 
-fn geoadd(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn geopos<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    places(cx, args, &Reply::NullArray, coordinates)
+}
+
+fn geohash<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    places(cx, args, &Reply::Null, |place| Reply::owned(place.geohash().to_vec()))
+}
+
+fn geoadd(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let (mut options, mut at): (Options, usize) = (0, 2);
     while let Some(word) = args.get(at) {
         let option = [(&b"NX"[..], NX), (b"XX", XX), (b"CH", CH)]
@@ -53,18 +58,16 @@ fn geoadd(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
     }
     let places = args.from(at);
     if !places.len().is_multiple_of(3) || options & (NX | XX) == NX | XX {
-        return Reply::error(SYNTAX);
+        return Err(Reply::error(SYNTAX));
     }
     let mut members = Vec::with_capacity(places.len() / 3);
     for at in (0..places.len()).step_by(3) {
-        match place(places.at(at), places.at(at + 1)) {
-            Ok(place) => members.push((place.score(), places.at(at + 2))),
-            Err(reply) => return reply,
-        }
+        let place = place(places.at(at), places.at(at + 1))?;
+        members.push((place.score(), places.at(at + 2)));
     }
     if members.is_empty() {
         // ZADD, which Redis makes of it, misses its pairs.
-        return Reply::error(SYNTAX);
+        return Err(Reply::error(SYNTAX));
     }
     put_all(cx, args.at(1), options, &members)
 }
@@ -117,65 +120,26 @@ fn places<'a>(
     args: Args<'a>,
     absent: &Reply<'static>,
     show: fn(Place) -> Reply<'static>,
-) -> Reply<'a> {
-    answer(zset(cx, args.at(1)).map(|zset| {
-        let of = |member| place_of(zset?, member).map(show);
-        let members = args.from(2).iter();
-        Reply::Array(members.map(|member| of(member).unwrap_or(absent.clone())).collect())
-    }))
+) -> Replied<'a> {
+    let zset = zset(cx, args.at(1))?;
+    let of = |member| place_of(zset?, member).map(show);
+    let members = args.from(2).iter();
+    Ok(Reply::Array(members.map(|member| of(member).unwrap_or(absent.clone())).collect()))
 }
 
 fn place_of(zset: Zset<'_>, member: &[u8]) -> Option<Place> {
     zset.score(member).map(Place::of_score)
 }
 
-const GEOPOS: Spec = Spec::read(
-    Group::Geo.meta(
-        "GEOPOS",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::NONE,
-        ("3.2.0", "Returns longitudes and latitudes of members."),
-    ),
-    |cx, args| places(cx, args, &Reply::NullArray, coordinates),
-);
-
-const GEOHASH: Spec = Spec::read(
-    Group::Geo.meta(
-        "GEOHASH",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::NONE,
-        ("3.2.0", "Returns the places of members as geohashes."),
-    ),
-    |cx, args| places(cx, args, &Reply::Null, |place| Reply::owned(place.geohash().to_vec())),
-);
-
-const GEODIST: Spec = Spec::read(
-    Group::Geo.meta(
-        "GEODIST",
-        Arity::AtLeast(4),
-        Keys::At(1),
-        Flags::NONE,
-        ("3.2.0", "Returns the distance between two members."),
-    ),
-    geodist,
-);
-
-fn geodist<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
+fn geodist<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     let meters = match args.len() {
         4 => 1.0,
-        5 => match unit(args.at(4)) {
-            Ok(meters) => meters,
-            Err(reply) => return reply,
-        },
-        _ => return Reply::error(SYNTAX),
+        5 => unit(args.at(4))?,
+        _ => return Err(Reply::error(SYNTAX)),
     };
-    answer(zset(cx, args.at(1)).map(|zset| {
-        let between = |zset: Zset<'_>| {
-            let (one, other) = (place_of(zset, args.at(2))?, place_of(zset, args.at(3))?);
-            Some(distance(one.distance_m(other) / meters))
-        };
-        zset.and_then(between).unwrap_or(Reply::Null)
-    }))
+    let between = |zset: Zset<'_>| {
+        let (one, other) = (place_of(zset, args.at(2))?, place_of(zset, args.at(3))?);
+        Some(distance(one.distance_m(other) / meters))
+    };
+    Ok(zset(cx, args.at(1))?.and_then(between).unwrap_or(Reply::Null))
 }

@@ -3,86 +3,81 @@
 
 use super::options::{Form, Query, with};
 use super::{coordinates, distance};
-use crate::cmd::zset::{Member, Zset, answer, size, store, zset};
+use crate::cmd::zset::{Member, Zset, size, store, zset};
 use crate::geo::{Place, Search};
 use crate::spec::hidden_if;
 use crate::types::zset::order;
-use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, Writer, least};
 use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
-const fn row(
-    name: &'static str,
-    arity: u8,
-    keys: Keys,
-    since: &'static str,
-    summary: &'static str,
-) -> Meta {
-    let flags = match keys {
-        Keys::At(_) => Flags::NONE,
-        _ => Flags::DENYOOM,
-    };
-    Group::Geo.meta(name, Arity::AtLeast(arity), keys, flags, (since, summary))
-}
-
-pub(super) const GEOSEARCH: Spec = Spec::read(
-    row("GEOSEARCH", 7, Keys::At(1), "6.2.0", "Returns the places in a circle or a box."),
-    |cx, args| read(cx, args, Form::Search),
-)
-.costing(|cx, args| cost(cx, args, 1));
-
-pub(super) const GEORADIUS_RO: Spec = Spec::read(
-    row("GEORADIUS_RO", 6, Keys::At(1), "3.2.10", "Returns the places around a point."),
-    |cx, args| read(cx, args, Form::Radius(false)),
-)
-.costing(|cx, args| cost(cx, args, 1));
-
-pub(super) const GEORADIUSBYMEMBER_RO: Spec = Spec::read(
-    row("GEORADIUSBYMEMBER_RO", 5, Keys::At(1), "3.2.10", "Returns the places around a member."),
-    |cx, args| read(cx, args, Form::Member(false)),
-)
-.costing(|cx, args| cost(cx, args, 1));
-
-pub(super) const GEORADIUS: Spec = Spec::write(
-    row(
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Geo.rows([
+    Spec::read(
+        "GEOSEARCH",
+        "key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius \
+         <M | KM | FT | MI> | BYBOX width height <M | KM | FT | MI>> [ASC | DESC] \
+         [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
+        |cx, args| read(cx, args, Form::Search),
+    )
+    .facts(least(7), Keys::At(1), Flags::NONE)
+    .doc("6.2.0", "Returns the places in a circle or a box.")
+    .costing(|cx, args| cost(cx, args, 1)),
+    Spec::read(
+        "GEORADIUS_RO",
+        "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] \
+         [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
+        |cx, args| read(cx, args, Form::Radius(false)),
+    )
+    .facts(least(6), Keys::At(1), Flags::NONE)
+    .doc("3.2.10", "Returns the places around a point.")
+    .costing(|cx, args| cost(cx, args, 1)),
+    Spec::read(
+        "GEORADIUSBYMEMBER_RO",
+        "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] \
+         [COUNT count [ANY]] [ASC | DESC]",
+        |cx, args| read(cx, args, Form::Member(false)),
+    )
+    .facts(least(5), Keys::At(1), Flags::NONE)
+    .doc("3.2.10", "Returns the places around a member.")
+    .costing(|cx, args| cost(cx, args, 1)),
+    Spec::write(
         "GEORADIUS",
-        6,
-        Keys::Radius { options: 6 },
-        "3.2.0",
-        "Returns the places around a point, or stores them.",
-    ),
-    Logged::new("plain or armoured", |_, args| hidden_if(stores_distances(args))),
-    |cx, args| write(cx, args, Form::Radius(true)),
-)
-.costing(|cx, args| cost(cx, args, 1));
-
-pub(super) const GEORADIUSBYMEMBER: Spec = Spec::write(
-    row(
+        "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] \
+         [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
+        |cx, args| write(cx, args, Form::Radius(true)),
+    )
+    .facts(least(6), Keys::Radius { options: 6 }, Flags::DENYOOM)
+    .doc("3.2.0", "Returns the places around a point, or stores them.")
+    .access(&["RO access", "OW update", "OW update"])
+    .logged("plain or armoured", |_, args| hidden_if(stores_distances(args)))
+    .costing(|cx, args| cost(cx, args, 1)),
+    Spec::write(
         "GEORADIUSBYMEMBER",
-        5,
-        Keys::Radius { options: 5 },
-        "3.2.0",
-        "Returns the places around a member, or stores them.",
-    ),
-    Logged::new("plain or armoured", |_, args| hidden_if(stores_distances(args))),
-    |cx, args| write(cx, args, Form::Member(true)),
-)
-.costing(|cx, args| cost(cx, args, 1));
-
-pub(super) const GEOSEARCHSTORE: Spec = Spec::write(
-    row(
+        "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] \
+         [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
+        |cx, args| write(cx, args, Form::Member(true)),
+    )
+    .facts(least(5), Keys::Radius { options: 5 }, Flags::DENYOOM)
+    .doc("3.2.0", "Returns the places around a member, or stores them.")
+    .access(&["RO access", "OW update", "OW update"])
+    .logged("plain or armoured", |_, args| hidden_if(stores_distances(args)))
+    .costing(|cx, args| cost(cx, args, 1)),
+    Spec::write(
         "GEOSEARCHSTORE",
-        8,
-        Keys::Range { first: 1, last: 2, step: 1 },
-        "6.2.0",
-        "Stores the places in a circle or a box.",
-    ),
-    Logged::new("plain or armoured", |_, args| hidden_if(stores_distances(args))),
-    |cx, args| write(cx, args, Form::Store),
-)
-.costing(|cx, args| cost(cx, args, 2));
+        "destination source <FROMMEMBER member | FROMLONLAT longitude latitude> \
+         <BYRADIUS radius <M | KM | FT | MI> | BYBOX width height <M | KM | FT | \
+         MI>> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
+        |cx, args| write(cx, args, Form::Store),
+    )
+    .facts(least(8), Keys::Range { first: 1, last: 2, step: 1 }, Flags::DENYOOM)
+    .doc("6.2.0", "Stores the places in a circle or a box.")
+    .access(&["OW update", "RO access"])
+    .logged("plain or armoured", |_, args| hidden_if(stores_distances(args)))
+    .costing(|cx, args| cost(cx, args, 2)),
+]);
 
 /// Sines differ in their last bit from one C library to the next. What is found hardly ever depends
 /// on it; but a distance that is stored is all of its bits.
@@ -103,25 +98,21 @@ struct Found<'a> {
     meters: f64,
 }
 
-fn read<'a>(cx: &Reader<'a>, args: Args<'a>, form: Form) -> Reply<'a> {
-    answer(zset(cx, args.at(form.source())).and_then(|zset| {
-        let query = Query::parse(args, form, zset)?;
-        Ok(shown(&query, found(&query, zset)))
-    }))
+fn read<'a>(cx: &Reader<'a>, args: Args<'a>, form: Form) -> Replied<'a> {
+    let zset = zset(cx, args.at(form.source()))?;
+    let query = Query::parse(args, form, zset)?;
+    Ok(shown(&query, found(&query, zset)))
 }
 
-fn write(cx: &mut Writer<'_>, args: Args<'_>, form: Form) -> Reply<'static> {
+fn write(cx: &mut Writer<'_>, args: Args<'_>, form: Form) -> Replied<'static> {
     let found = zset(&cx.reader(), args.at(form.source())).and_then(|zset| {
         let query = Query::parse(args, form, zset)?;
         let owned =
             |found: Found<'_>| Found { member: Cow::Owned(found.member.into_owned()), ..found };
         Ok((query, found(&query, zset).into_iter().map(owned).collect::<Vec<Found<'static>>>()))
     });
-    let (query, found) = match found {
-        Ok(found) => found,
-        Err(reply) => return reply,
-    };
-    let Some(key) = query.store else { return shown(&query, found) };
+    let (query, found) = found?;
+    let Some(key) = query.store else { return Ok(shown(&query, found)) };
     let score = |found: &Found<'_>| {
         if query.store_distances { found.meters / query.unit } else { found.score }
     };
@@ -131,7 +122,7 @@ fn write(cx: &mut Writer<'_>, args: Args<'_>, form: Form) -> Reply<'static> {
     // A grid that comes round may find a place twice.
     members.dedup();
     let event = if form == Form::Store { "geosearchstore" } else { "georadiusstore" };
-    store(cx, key, &members, event)
+    Ok(store(cx, key, &members, event))
 }
 
 /// Everything in the area that was asked for, in the order asked for.

@@ -5,10 +5,10 @@
 //! `HDEL` in the log, as a key is by an `UNLINK`.
 
 use super::{Hash, fields};
-use crate::cmd::collection::{tell_if_gone, wrong};
+use crate::cmd::collection::tell_if_gone;
 use crate::cmd::generic::NOT_AN_INTEGER;
 use crate::types::hash::HashTree;
-use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, Writer, least};
 use alloc::format;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
@@ -124,40 +124,82 @@ impl Condition {
     }
 }
 
-const fn setter(name: &'static str, summary: &'static str) -> Meta {
-    let flags = Flags::FAST.and(Flags::DENYOOM);
-    Group::Hash.meta(name, Arity::AtLeast(6), Keys::At(1), flags, ("7.4.0", summary))
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Hash.rows([
+    Spec::write(
+        "HEXPIRE",
+        "key seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+        |cx, args| expire(cx, args, (Unit::SECONDS, "hexpire")),
+    )
+    .facts(least(6), Keys::At(1), Flags::FAST.and(Flags::DENYOOM))
+    .doc("7.4.0", "Sets how many seconds fields of a hash have left.")
+    .hidden()
+    .costing(change_cost_ns),
+    Spec::write(
+        "HPEXPIRE",
+        "key milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+        |cx, args| expire(cx, args, (Unit::MILLISECONDS, "hpexpire")),
+    )
+    .facts(least(6), Keys::At(1), Flags::FAST.and(Flags::DENYOOM))
+    .doc("7.4.0", "Sets how many milliseconds fields of a hash have left.")
+    .hidden()
+    .costing(change_cost_ns),
+    Spec::write(
+        "HEXPIREAT",
+        "key unix-time-seconds [NX | XX | GT | LT] FIELDS numfields field [field \
+         ...]",
+        |cx, args| expire(cx, args, (Unit::AT_SECONDS, "hexpireat")),
+    )
+    .facts(least(6), Keys::At(1), Flags::FAST.and(Flags::DENYOOM))
+    .doc("7.4.0", "Sets the deadline of fields of a hash in Unix seconds.")
+    .hidden()
+    .costing(change_cost_ns),
+    Spec::write(
+        "HPEXPIREAT",
+        "key unix-time-milliseconds [NX | XX | GT | LT] FIELDS numfields field \
+         [field ...]",
+        hpexpireat,
+    )
+    .facts(least(6), Keys::At(1), Flags::FAST.and(Flags::DENYOOM))
+    .doc("7.4.0", "Sets the deadline of fields of a hash in Unix milliseconds.")
+    .hidden()
+    .costing(change_cost_ns),
+    Spec::write("HPERSIST", "key FIELDS numfields field [field ...]", persist)
+        .facts(least(5), Keys::At(1), Flags::FAST)
+        .doc("7.4.0", "Removes the deadlines of fields of a hash.")
+        .hidden()
+        .costing(change_cost_ns),
+    Spec::read("HTTL", "key FIELDS numfields field [field ...]", httl)
+        .facts(least(5), Keys::At(1), Flags::FAST)
+        .doc("7.4.0", "Tells how many seconds fields of a hash have left.")
+        .costing(|_, args| 200 * args.len() as u64),
+    Spec::read("HPTTL", "key FIELDS numfields field [field ...]", |cx, args| {
+        answer(cx, args, u64::saturating_sub)
+    })
+    .facts(least(5), Keys::At(1), Flags::FAST)
+    .doc("7.4.0", "Tells how many milliseconds fields of a hash have left.")
+    .costing(|_, args| 200 * args.len() as u64),
+    Spec::read("HEXPIRETIME", "key FIELDS numfields field [field ...]", |cx, args| {
+        answer(cx, args, |at_ms, _| at_ms.div_ceil(1000))
+    })
+    .facts(least(5), Keys::At(1), Flags::FAST)
+    .doc("7.4.0", "Tells the deadlines of fields of a hash in Unix seconds.")
+    .costing(|_, args| 200 * args.len() as u64),
+    Spec::read("HPEXPIRETIME", "key FIELDS numfields field [field ...]", |cx, args| {
+        answer(cx, args, |at_ms, _| at_ms)
+    })
+    .facts(least(5), Keys::At(1), Flags::FAST)
+    .doc("7.4.0", "Tells the deadlines of fields of a hash in Unix milliseconds.")
+    .costing(|_, args| 200 * args.len() as u64),
+]);
+
+fn hpexpireat(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    expire(cx, args, (Unit::AT_MILLISECONDS, "hpexpireat"))
 }
 
-pub(super) const HEXPIRE: Spec = Spec::write(
-    setter("HEXPIRE", "Sets how many seconds fields of a hash have left."),
-    Logged::HIDDEN,
-    |cx, args| expire(cx, args, (Unit::SECONDS, "hexpire")).unwrap_or_else(|reply| reply),
-)
-.costing(change_cost_ns);
-
-pub(super) const HPEXPIRE: Spec = Spec::write(
-    setter("HPEXPIRE", "Sets how many milliseconds fields of a hash have left."),
-    Logged::HIDDEN,
-    |cx, args| expire(cx, args, (Unit::MILLISECONDS, "hpexpire")).unwrap_or_else(|reply| reply),
-)
-.costing(change_cost_ns);
-
-pub(super) const HEXPIREAT: Spec = Spec::write(
-    setter("HEXPIREAT", "Sets the deadline of fields of a hash in Unix seconds."),
-    Logged::HIDDEN,
-    |cx, args| expire(cx, args, (Unit::AT_SECONDS, "hexpireat")).unwrap_or_else(|reply| reply),
-)
-.costing(change_cost_ns);
-
-pub(super) const HPEXPIREAT: Spec = Spec::write(
-    setter("HPEXPIREAT", "Sets the deadline of fields of a hash in Unix milliseconds."),
-    Logged::HIDDEN,
-    |cx, args| {
-        expire(cx, args, (Unit::AT_MILLISECONDS, "hpexpireat")).unwrap_or_else(|reply| reply)
-    },
-)
-.costing(change_cost_ns);
+fn httl<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    answer(cx, args, |at_ms, now_ms| at_ms.saturating_sub(now_ms).div_ceil(1000))
+}
 
 fn expire(
     cx: &mut Writer<'_>,
@@ -165,13 +207,13 @@ fn expire(
     (unit, command): (Unit, &str),
 ) -> Result<Reply<'static>> {
     let key = args.at(1);
-    wrong(cx.reader().view::<HashTree>(key))?;
+    cx.reader().view::<HashTree>(key)?;
     let at_ms = unit.deadline(args.at(2), cx.now_ms(), command)?;
     let condition = Condition::parse(args.at(3));
     let behind = if condition == Condition::Always { 3 } else { 4 };
     let names = named(args, behind, "ERR Parameter `numFields` should be greater than 0")?;
     let now_ms = cx.now_ms();
-    let codes = wrong(cx.edit(key, |hash: &mut Hash| {
+    let codes = cx.edit(key, |hash: &mut Hash| {
         let hash_key = hash.rules.hash_key;
         let one = |name: &[u8]| match hash.view().field(hash_key, name) {
             None => NO_FIELD,
@@ -179,7 +221,7 @@ fn expire(
             Some(_) => retime(hash, name, (at_ms, now_ms)),
         };
         names.iter().map(one).collect::<Vec<_>>()
-    }))?;
+    })?;
     let codes = codes.unwrap_or_else(|| names.iter().map(|_| NO_FIELD).collect());
     if codes.contains(&GONE) {
         cx.notify(b'h', "hdel", key);
@@ -200,24 +242,11 @@ pub(super) fn retime(hash: &mut Hash, name: &[u8], (at_ms, now_ms): (u64, u64)) 
     DONE
 }
 
-pub(super) const HPERSIST: Spec = Spec::write(
-    Group::Hash.meta(
-        "HPERSIST",
-        Arity::AtLeast(5),
-        Keys::At(1),
-        Flags::FAST,
-        ("7.4.0", "Removes the deadlines of fields of a hash."),
-    ),
-    Logged::HIDDEN,
-    |cx, args| persist(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(change_cost_ns);
-
 fn persist(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let key = args.at(1);
-    wrong(cx.reader().view::<HashTree>(key))?;
+    cx.reader().view::<HashTree>(key)?;
     let names = named(args, 2, NOT_A_COUNT)?;
-    let codes = wrong(cx.edit(key, |hash: &mut Hash| {
+    let codes = cx.edit(key, |hash: &mut Hash| {
         let hash_key = hash.rules.hash_key;
         let one = |name: &[u8]| match hash.view().field(hash_key, name) {
             None => NO_FIELD,
@@ -228,7 +257,7 @@ fn persist(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
             }
         };
         names.iter().map(one).collect::<Vec<_>>()
-    }))?;
+    })?;
     let codes = codes.unwrap_or_else(|| names.iter().map(|_| NO_FIELD).collect());
     if codes.contains(&DONE) {
         cx.notify(b'h', "hpersist", key);
@@ -242,42 +271,11 @@ pub(super) fn change_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     (300 + 20 * fields(cx, args).min(SMALL) as u64) * args.len() as u64
 }
 
-const fn getter(name: &'static str, summary: &'static str) -> Meta {
-    Group::Hash.meta(name, Arity::AtLeast(5), Keys::At(1), Flags::FAST, ("7.4.0", summary))
-}
-
-pub(super) const HTTL: Spec =
-    Spec::read(getter("HTTL", "Tells how many seconds fields of a hash have left."), |cx, args| {
-        answer(cx, args, |at_ms, now_ms| at_ms.saturating_sub(now_ms).div_ceil(1000))
-    })
-    .costing(|_, args| 200 * args.len() as u64);
-
-pub(super) const HPTTL: Spec = Spec::read(
-    getter("HPTTL", "Tells how many milliseconds fields of a hash have left."),
-    |cx, args| answer(cx, args, u64::saturating_sub),
-)
-.costing(|_, args| 200 * args.len() as u64);
-
-pub(super) const HEXPIRETIME: Spec = Spec::read(
-    getter("HEXPIRETIME", "Tells the deadlines of fields of a hash in Unix seconds."),
-    |cx, args| answer(cx, args, |at_ms, _| at_ms.div_ceil(1000)),
-)
-.costing(|_, args| 200 * args.len() as u64);
-
-pub(super) const HPEXPIRETIME: Spec = Spec::read(
-    getter("HPEXPIRETIME", "Tells the deadlines of fields of a hash in Unix milliseconds."),
-    |cx, args| answer(cx, args, |at_ms, _| at_ms),
-)
-.costing(|_, args| 200 * args.len() as u64);
-
 /// For each field what `show` makes of its deadline and the time.
-fn answer<'a>(cx: &Reader<'a>, args: Args<'a>, show: fn(u64, u64) -> u64) -> Reply<'a> {
-    let found = wrong(cx.view::<HashTree>(args.at(1)));
+fn answer<'a>(cx: &Reader<'a>, args: Args<'a>, show: fn(u64, u64) -> u64) -> Replied<'a> {
+    let found = cx.view::<HashTree>(args.at(1)).map_err(Reply::from);
     let found = found.and_then(|hash| Ok((hash, named(args, 2, NOT_A_COUNT)?)));
-    let (hash, names) = match found {
-        Ok(found) => found,
-        Err(reply) => return reply,
-    };
+    let (hash, names) = found?;
     let now_ms = cx.now_ms().max(cx.clock_ms);
     let one = |name| {
         let field = hash.and_then(|hash| hash.field(cx.keyspace.hash_key, name));
@@ -286,5 +284,5 @@ fn answer<'a>(cx: &Reader<'a>, args: Args<'a>, show: fn(u64, u64) -> u64) -> Rep
             shown.map_or(NO_DEADLINE, |shown| i64::try_from(shown).unwrap_or(i64::MAX))
         }))
     };
-    Reply::Array(names.iter().map(one).collect())
+    Ok(Reply::Array(names.iter().map(one).collect()))
 }

@@ -4,36 +4,60 @@
 
 use super::Hash;
 use super::deadline::{NOT_A_COUNT, Result, Unit, change_cost_ns, named, retime};
-use crate::cmd::collection::{tell_if_gone, wrong};
+use crate::cmd::collection::tell_if_gone;
 use crate::types::hash::HashTree;
 use crate::types::pack::Item;
-use crate::{Arity, Deadline, Flags, Group, Keys, Logged, Meta, Spec, Writer};
+use crate::{Deadline, Flags, Group, Keys, Spec, Writer, least};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int, up_to_zero};
 
-const fn row(name: &'static str, arity: u8, flags: Flags, summary: &'static str) -> Meta {
-    Group::Hash.meta(name, Arity::AtLeast(arity), Keys::At(1), flags, ("8.0.0", summary))
-}
-
-pub(super) const HGETDEL: Spec = Spec::write(
-    row("HGETDEL", 5, Flags::FAST, "Returns the values of fields and removes them."),
-    Logged::HIDDEN,
-    |cx, args| hgetdel(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(change_cost_ns);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Hash.rows([
+    Spec::write("HGETDEL", "key FIELDS numfields field [field ...]", hgetdel)
+        .facts(least(5), Keys::At(1), Flags::FAST)
+        .doc("8.0.0", "Returns the values of fields and removes them.")
+        .access(&["RW access delete"])
+        .hidden()
+        .costing(change_cost_ns),
+    Spec::write(
+        "HGETEX",
+        "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT \
+         unix-time-milliseconds | PERSIST] FIELDS numfields field [field ...]",
+        hgetex,
+    )
+    .facts(least(5), Keys::At(1), Flags::FAST)
+    .doc("8.0.0", "Returns the values of fields and perhaps sets their deadline.")
+    .access(&["RW access update"])
+    .hidden()
+    .costing(change_cost_ns),
+    Spec::write(
+        "HSETEX",
+        "key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | \
+         PXAT unix-time-milliseconds | KEEPTTL] FIELDS numfields field value \
+         [field value ...]",
+        hsetex,
+    )
+    .facts(least(6), Keys::At(1), Flags::FAST.and(Flags::DENYOOM))
+    .doc(
+        "8.0.0",
+        "Sets fields of a hash and their deadline, perhaps only if all or none are there.",
+    )
+    .hidden()
+    .costing(change_cost_ns),
+]);
 
 fn hgetdel(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let key = args.at(1);
-    wrong(cx.reader().view::<HashTree>(key))?;
+    cx.reader().view::<HashTree>(key)?;
     let names = named(args, 2, NOT_A_COUNT)?;
-    let values = wrong(cx.edit(key, |hash: &mut Hash| {
+    let values = cx.edit(key, |hash: &mut Hash| {
         let one = |name: &[u8]| {
             let value = value(hash, name);
             hash.remove(name);
             value
         };
         names.iter().map(one).collect::<Vec<_>>()
-    }))?;
+    })?;
     let values = values.unwrap_or_else(|| names.iter().map(|_| Reply::Null).collect());
     if values.iter().any(|value| !matches!(value, Reply::Null)) {
         cx.notify(b'h', "hdel", key);
@@ -47,16 +71,9 @@ fn value(hash: &Hash, name: &[u8]) -> Reply<'static> {
     hash.view().value(hash.rules.hash_key, name).map_or(Reply::Null, Item::owned)
 }
 
-pub(super) const HGETEX: Spec = Spec::write(
-    row("HGETEX", 5, Flags::FAST, "Returns the values of fields and perhaps sets their deadline."),
-    Logged::HIDDEN,
-    |cx, args| hgetex(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(change_cost_ns);
-
 fn hgetex(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let (key, now_ms) = (args.at(1), cx.now_ms());
-    wrong(cx.reader().view::<HashTree>(key))?;
+    cx.reader().view::<HashTree>(key)?;
     let option = args.at(2);
     let (deadline, behind) = match Unit::option(option) {
         Some(unit) => {
@@ -68,7 +85,7 @@ fn hgetex(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     };
     let names = named(args, behind, NOT_A_COUNT)?;
     let mut changed = 0;
-    let values = wrong(cx.edit(key, |hash: &mut Hash| {
+    let values = cx.edit(key, |hash: &mut Hash| {
         let mut one = |name: &[u8]| {
             let field = hash.view().field(hash.rules.hash_key, name);
             let Some(timed) = field.map(|field| field.deadline.is_some()) else {
@@ -84,7 +101,7 @@ fn hgetex(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
             value
         };
         names.iter().map(&mut one).collect::<Vec<_>>()
-    }))?;
+    })?;
     if changed > 0 {
         let event = match deadline {
             Deadline::At(at_ms) if at_ms <= now_ms => "hdel",
@@ -96,18 +113,6 @@ fn hgetex(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     }
     Ok(Reply::Array(values.unwrap_or_else(|| names.iter().map(|_| Reply::Null).collect())))
 }
-
-pub(super) const HSETEX: Spec = Spec::write(
-    row(
-        "HSETEX",
-        6,
-        Flags::FAST.and(Flags::DENYOOM),
-        "Sets fields of a hash and their deadline, perhaps only if all or none are there.",
-    ),
-    Logged::HIDDEN,
-    |cx, args| hsetex(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(change_cost_ns);
 
 /// The options of HSETEX, and what they stand in front of.
 struct Setting<'a> {
@@ -180,7 +185,7 @@ fn hsetex(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let setting = Setting::parse(args, now_ms)?;
     let pairs = setting.pairs;
     let fields = || pairs.iter().step_by(2);
-    let hash = wrong(cx.reader().view::<HashTree>(key))?;
+    let hash = cx.reader().view::<HashTree>(key)?;
     let is_there = |name| hash.is_some_and(|h| h.field(cx.keyspace.hash_key, name).is_some());
     if let Some(present) = setting.present
         && fields().any(|name| is_there(name) != present)
@@ -190,14 +195,14 @@ fn hsetex(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let deadline = setting.deadline.unwrap_or(Deadline::Clear);
     let past = matches!(deadline, Deadline::At(at_ms) if at_ms <= now_ms);
     let was_there = hash.is_some();
-    wrong(cx.edit_or_create(key, |hash: &mut Hash| {
+    cx.edit_or_create(key, |hash: &mut Hash| {
         if past {
             return fields().for_each(|name| _ = hash.remove(name));
         }
         hash.expect(pairs.iter());
         let values = pairs.iter().skip(1).step_by(2);
         fields().zip(values).for_each(|(name, value)| _ = hash.put(name, value, deadline));
-    }))?;
+    })?;
     cx.notify(b'h', "hset", key);
     match deadline {
         Deadline::At(_) if past => cx.notify(b'h', "hdel", key),

@@ -13,37 +13,9 @@ use crate::types::{Open, View};
 use crate::{Reader, Spec};
 use quorate_resp::Args;
 
-/// The rows of the family.
-pub(super) const ROWS: &[Spec] = &[
-    change::HDEL,
-    read::HEXISTS,
-    deadline::HEXPIRE,
-    deadline::HEXPIREAT,
-    deadline::HEXPIRETIME,
-    read::HGET,
-    read::HGETALL,
-    exchange::HGETDEL,
-    exchange::HGETEX,
-    counter::HINCRBY,
-    counter::HINCRBYFLOAT,
-    read::HKEYS,
-    read::HLEN,
-    read::HMGET,
-    change::HMSET,
-    deadline::HPERSIST,
-    deadline::HPEXPIRE,
-    deadline::HPEXPIREAT,
-    deadline::HPEXPIRETIME,
-    deadline::HPTTL,
-    random::HRANDFIELD,
-    read::HSCAN,
-    change::HSET,
-    exchange::HSETEX,
-    change::HSETNX,
-    read::HSTRLEN,
-    deadline::HTTL,
-    read::HVALS,
-];
+/// The files of the family.
+pub(super) const FILES: &[&[Spec]] =
+    &[change::ROWS, counter::ROWS, deadline::ROWS, exchange::ROWS, random::ROWS, read::ROWS];
 
 /// A hash open for change.
 type Hash = Open<HashTree>;

@@ -1,29 +1,24 @@
 //! Fields at random: HRANDFIELD.
 
 use super::fields;
-use crate::cmd::collection::{OUT_OF_RANGE, Picks, wrong};
+use crate::cmd::collection::{OUT_OF_RANGE, Picks};
 use crate::cmd::generic::SYNTAX;
 use crate::types::View;
 use crate::types::hash::{HashTree, Pair};
-use crate::{Arity, Flags, Group, Keys, Reader, Spec};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, least};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
-pub(super) const HRANDFIELD: Spec = Spec::read(
-    Group::Hash.meta(
-        "HRANDFIELD",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::NONE,
-        ("6.2.0", "Picks one or more fields of a hash at random."),
-    ),
-    |cx, args| hrandfield(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(cost_ns);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] =
+    &Group::Hash.rows([Spec::read("HRANDFIELD", "key [count [WITHVALUES]]", hrandfield)
+        .facts(least(2), Keys::At(1), Flags::NONE)
+        .doc("6.2.0", "Picks one or more fields of a hash at random.")
+        .costing(cost_ns)]);
 
-fn hrandfield<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'a>> {
+fn hrandfield<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     let Some(text) = args.get(2) else {
-        let hash = wrong(cx.view::<HashTree>(args.at(1)))?;
+        let hash = cx.view::<HashTree>(args.at(1))?;
         let picked = hash.and_then(|hash| {
             let at = Picks::Repeating(1).positions(hash.len(), cx.seed).ok()?;
             hash.get(at.first().copied()?)
@@ -41,7 +36,7 @@ fn hrandfield<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'a
     if with_values && parse_int(text).is_none_or(|count| count.unsigned_abs() > most) {
         return Err(Reply::error(OUT_OF_RANGE));
     }
-    let Some(hash) = wrong(cx.view::<HashTree>(args.at(1)))? else {
+    let Some(hash) = cx.view::<HashTree>(args.at(1))? else {
         return Ok(Reply::Array(Vec::new()));
     };
     let numbers = picks.positions(hash.len(), cx.seed)?;

@@ -3,28 +3,32 @@
 use super::estimate::{Mark, REGISTERS, estimate};
 use super::sketch::Sketch;
 use super::{Refused, sketch_at, sparse};
-use crate::{Arity, Deadline, Flags, Group, Keys, Logged, Spec, Writer};
+use crate::{Deadline, Flags, Group, Keys, Reader, Replied, Spec, Writer, exactly};
 use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, up_to_zero};
 
-pub(super) const PFDEBUG: Spec = Spec::write(
-    Group::Hyperloglog.meta(
-        "PFDEBUG",
-        Arity::Exactly(3),
-        Keys::At(2),
-        Flags::ADMIN.and(Flags::DENYOOM),
-        ("2.8.9", "Shows how a counter of distinct elements is stored, or makes it dense."),
-    ),
-    Logged::PLAIN,
-    |cx, args| pfdebug(cx, args).unwrap_or_else(Refused::reply),
-);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Hyperloglog.rows([
+    Spec::write("PFDEBUG", "subcommand key", pfdebug)
+        .facts(exactly(3), Keys::At(2), Flags::ADMIN.and(Flags::DENYOOM))
+        .doc("2.8.9", "Shows how a counter of distinct elements is stored, or makes it dense.")
+        .access(&["RW access"]),
+    Spec::read("PFSELFTEST", "", pfselftest)
+        .facts(exactly(1), Keys::None, Flags::ADMIN)
+        .doc("2.8.9", "Tests that counting distinct elements works on this machine.")
+        .costing(|_, _| 5_000_000),
+]);
 
-fn pfdebug(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Refused> {
+fn pfselftest<'a>(_: &Reader<'a>, _: Args<'a>) -> Replied<'a> {
+    self_test().map(|()| Reply::OK).map_err(Reply::error)
+}
+
+fn pfdebug(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let (name, key) = (args.at(1), args.at(2));
     let Some(found) = sketch_at(&cx.reader(), key)? else {
-        return Ok(Reply::error("ERR The specified key does not exist"));
+        return Err(Reply::error("ERR The specified key does not exist"));
     };
     let is = |wanted: &[u8]| name.eq_ignore_ascii_case(wanted);
     if is(b"ENCODING") {
@@ -33,11 +37,15 @@ fn pfdebug(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Refuse
     }
     if is(b"DECODE") {
         let text = found.is_sparse().then(|| sparse::text(found.registers()));
-        let refusal = Reply::error("ERR HLL encoding is not sparse");
-        return Ok(text.map_or(refusal, |text| Reply::owned(text.into_bytes())));
+        let text = text.ok_or(Reply::error("ERR HLL encoding is not sparse"))?;
+        return Ok(Reply::owned(text.into_bytes()));
     }
     if !is(b"GETREG") && !is(b"TODENSE") {
-        return Ok(Reply::error_of(&[b"ERR Unknown PFDEBUG subcommand '", up_to_zero(name), b"'"]));
+        return Err(Reply::error_of(&[
+            b"ERR Unknown PFDEBUG subcommand '",
+            up_to_zero(name),
+            b"'",
+        ]));
     }
     let mut sketch = Sketch::of(Cow::Owned(found.bytes().to_vec())).ok_or(Refused::NoSketch)?;
     let changed = sketch.make_dense()?;
@@ -55,21 +63,6 @@ fn pfdebug(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Refuse
     })?;
     Ok(Reply::Array(registers))
 }
-
-pub(super) const PFSELFTEST: Spec = Spec::read(
-    Group::Hyperloglog.meta(
-        "PFSELFTEST",
-        Arity::Exactly(1),
-        Keys::None,
-        Flags::ADMIN,
-        ("2.8.9", "Tests that counting distinct elements works on this machine."),
-    ),
-    |_, _: Args<'_>| match self_test() {
-        Ok(()) => Reply::OK,
-        Err(why) => Reply::error(why),
-    },
-)
-.costing(|_, _| 5_000_000);
 
 /// Adds 10,000 elements to a sparse and to a dense sketch. They must agree, be right within six
 /// standard errors, and the small one must stay sparse.

@@ -11,7 +11,7 @@ mod estimate;
 mod sketch;
 mod sparse;
 
-use crate::{Arity, Deadline, Flags, Group, Keys, Logged, Reader, Spec, Writer, WrongType};
+use crate::{Deadline, Flags, Group, Keys, Reader, Replied, Spec, Writer, WrongType, least};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use estimate::{Mark, REGISTERS, estimate};
@@ -19,8 +19,26 @@ use quorate_resp::{Args, Reply};
 use sketch::{STALE, STALE_AT, Sketch};
 use sparse::Corrupt;
 
-/// The rows of the family.
-pub(super) const ROWS: &[Spec] = &[PFADD, PFCOUNT, debug::PFDEBUG, PFMERGE, debug::PFSELFTEST];
+/// The files of the family.
+pub(super) const FILES: &[&[Spec]] = &[debug::ROWS, ROWS];
+
+/// The rows.
+pub(super) const ROWS: &[Spec] = &Group::Hyperloglog.rows([
+    Spec::write("PFADD", "key [element [element ...]]", pfadd)
+        .facts(least(2), Keys::At(1), Flags::FAST.and(Flags::DENYOOM))
+        .doc("2.8.9", "Adds elements to a counter of distinct elements.")
+        .access(&["RW insert"]),
+    Spec::read("PFCOUNT", "key [key ...]", pfcount)
+        .facts(least(2), ALL_KEYS, Flags::NONE)
+        .doc("2.8.9", "Estimates how many distinct elements were added to the keys together.")
+        .access(&["RW access"])
+        .costing(|_, args| args.len() as u64 * SKETCH_NS),
+    Spec::write("PFMERGE", "destkey [sourcekey [sourcekey ...]]", pfmerge)
+        .facts(least(2), ALL_KEYS, Flags::DENYOOM)
+        .doc("2.8.9", "Adds what was added to other keys to a counter of distinct elements.")
+        .access(&["RW access insert", "RO access"])
+        .costing(|_, args| args.len() as u64 * SKETCH_NS),
+]);
 
 const ALL_KEYS: Keys = Keys::Range { first: 1, last: -1, step: 1 };
 
@@ -33,16 +51,22 @@ enum Refused {
     Corrupt,
 }
 
-impl Refused {
+impl From<Refused> for Reply<'static> {
     #[cold]
-    fn reply(self) -> Reply<'static> {
-        match self {
+    fn from(refused: Refused) -> Self {
+        match refused {
             Refused::WrongType => Reply::WRONG_TYPE,
             Refused::NoSketch => {
                 Reply::error("WRONGTYPE Key is not a valid HyperLogLog string value.")
             }
             Refused::Corrupt => Reply::error("INVALIDOBJ Corrupted HLL object detected"),
         }
+    }
+}
+
+impl From<Corrupt> for Reply<'static> {
+    fn from(corrupt: Corrupt) -> Self {
+        Refused::from(corrupt).into()
     }
 }
 
@@ -76,19 +100,7 @@ fn store(cx: &mut Writer<'_>, key: &[u8], mut sketch: Sketch<'_>) {
     cx.notify(b'$', "pfadd", key);
 }
 
-const PFADD: Spec = Spec::write(
-    Group::Hyperloglog.meta(
-        "PFADD",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::FAST.and(Flags::DENYOOM),
-        ("2.8.9", "Adds elements to a counter of distinct elements."),
-    ),
-    Logged::PLAIN,
-    |cx, args| pfadd(cx, args).unwrap_or_else(Refused::reply),
-);
-
-fn pfadd(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Refused> {
+fn pfadd(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let key = args.at(1);
     let bytes_max = bytes_max(cx);
     let marks = args.from(2).iter().map(Mark::of);
@@ -130,22 +142,10 @@ fn add_dense(cx: &mut Writer<'_>, key: &[u8], marks: impl Iterator<Item = Mark>)
     Reply::Int(i64::from(changed))
 }
 
-const PFCOUNT: Spec = Spec::read(
-    Group::Hyperloglog.meta(
-        "PFCOUNT",
-        Arity::AtLeast(2),
-        ALL_KEYS,
-        Flags::NONE,
-        ("2.8.9", "Estimates how many distinct elements were added to the keys together."),
-    ),
-    |cx, args| pfcount(cx, args).unwrap_or_else(Refused::reply),
-)
-.costing(|_, args| args.len() as u64 * SKETCH_NS);
-
 /// Going through all registers takes about as long.
 const SKETCH_NS: u64 = 15_000;
 
-fn pfcount(cx: &Reader<'_>, args: Args<'_>) -> Result<Reply<'static>, Refused> {
+fn pfcount<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     let histogram = if args.len() == 2 {
         let Some(sketch) = sketch_at(cx, args.at(1))? else { return Ok(Reply::Int(0)) };
         if let Some(count) = sketch.known_count() {
@@ -179,20 +179,7 @@ fn united(cx: &Reader<'_>, args: Args<'_>) -> Result<(Box<[u8]>, bool), Refused>
     Ok((registers, any_dense))
 }
 
-const PFMERGE: Spec = Spec::write(
-    Group::Hyperloglog.meta(
-        "PFMERGE",
-        Arity::AtLeast(2),
-        ALL_KEYS,
-        Flags::DENYOOM,
-        ("2.8.9", "Adds what was added to other keys to a counter of distinct elements."),
-    ),
-    Logged::PLAIN,
-    |cx, args| pfmerge(cx, args).unwrap_or_else(Refused::reply),
-)
-.costing(|_, args| args.len() as u64 * SKETCH_NS);
-
-fn pfmerge(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Refused> {
+fn pfmerge(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let bytes_max = bytes_max(cx);
     let reader = cx.reader();
     let (registers, any_dense) = united(&reader, args)?;

@@ -1,12 +1,11 @@
 //! From one list to another, and from the first list that has something: LMOVE, RPOPLPUSH, LMPOP.
 
 use super::ends::{gave, take, took};
-use super::wrong;
 use crate::cmd::generic::SYNTAX;
 use crate::types::Open;
 use crate::types::list::{End, ListTree};
 use crate::types::pack::Item;
-use crate::{Arity, Flags, Group, Keys, Logged, Spec, Writer};
+use crate::{Flags, Group, Keys, Replied, Spec, Writer, exactly, least};
 use alloc::borrow::Cow;
 use alloc::vec;
 use quorate_resp::{Args, Reply, parse_int};
@@ -14,44 +13,30 @@ use quorate_resp::{Args, Reply, parse_int};
 /// Source and destination.
 const PAIR: Keys = Keys::Range { first: 1, last: 2, step: 1 };
 
-pub(super) const LMOVE: Spec = Spec::write(
-    Group::List.meta(
-        "LMOVE",
-        Arity::Exactly(5),
-        PAIR,
-        Flags::DENYOOM,
-        ("6.2.0", "Takes an element off an end of a list and puts it at an end of another."),
-    ),
-    Logged::PLAIN,
-    |cx, args| match (end(args.at(3)), end(args.at(4))) {
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::List.rows([
+    Spec::write("LMOVE", "source destination <LEFT | RIGHT> <LEFT | RIGHT>", lmove)
+        .facts(exactly(5), PAIR, Flags::DENYOOM)
+        .doc("6.2.0", "Takes an element off an end of a list and puts it at an end of another.")
+        .access(&["RW access delete", "RW insert"]),
+    Spec::write("RPOPLPUSH", "source destination", |cx, args| {
+        shift(cx, args, End::Back, End::Front)
+    })
+    .facts(exactly(3), PAIR, Flags::DENYOOM)
+    .doc("1.2.0", "Takes the last element of a list and puts it in front of another.")
+    .access(&["RW access delete", "RW insert"]),
+    Spec::write("LMPOP", "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]", lmpop)
+        .facts(least(4), Keys::Counted { count: 1 }, Flags::NONE)
+        .doc("7.0.0", "Takes elements off the first of several lists that is not empty.")
+        .access(&["RW access delete"]),
+]);
+
+fn lmove(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    match (end(args.at(3)), end(args.at(4))) {
         (Some(from), Some(to)) => shift(cx, args, from, to),
-        _ => Reply::error(SYNTAX),
-    },
-);
-
-pub(super) const RPOPLPUSH: Spec = Spec::write(
-    Group::List.meta(
-        "RPOPLPUSH",
-        Arity::Exactly(3),
-        PAIR,
-        Flags::DENYOOM,
-        ("1.2.0", "Takes the last element of a list and puts it in front of another."),
-    ),
-    Logged::PLAIN,
-    |cx, args| shift(cx, args, End::Back, End::Front),
-);
-
-pub(super) const LMPOP: Spec = Spec::write(
-    Group::List.meta(
-        "LMPOP",
-        Arity::AtLeast(4),
-        Keys::Counted { count: 1 },
-        Flags::NONE,
-        ("7.0.0", "Takes elements off the first of several lists that is not empty."),
-    ),
-    Logged::PLAIN,
-    lmpop,
-);
+        _ => Err(Reply::error(SYNTAX)),
+    }
+}
 
 /// The end that a word names.
 fn end(word: &[u8]) -> Option<End> {
@@ -62,8 +47,8 @@ fn end(word: &[u8]) -> Option<End> {
     }
 }
 
-fn shift(cx: &mut Writer<'_>, args: Args<'_>, from: End, to: End) -> Reply<'static> {
-    shifted(cx, (args.at(1), from), (args.at(2), to)).unwrap_or_else(|reply| reply)
+fn shift(cx: &mut Writer<'_>, args: Args<'_>, from: End, to: End) -> Replied<'static> {
+    shifted(cx, (args.at(1), from), (args.at(2), to))
 }
 
 /// Both types are looked at before anything moves. The element arrives before it has gone, as far
@@ -72,12 +57,12 @@ fn shifted(
     cx: &mut Writer<'_>,
     (source, from): (&[u8], End),
     (target, to): (&[u8], End),
-) -> Result<Reply<'static>, Reply<'static>> {
-    if wrong(cx.reader().view::<ListTree>(source))?.is_none() {
+) -> Replied<'static> {
+    if cx.reader().view::<ListTree>(source)?.is_none() {
         return Ok(Reply::Null);
     }
-    wrong(cx.reader().view::<ListTree>(target))?;
-    let taken = wrong(cx.edit(source, |list: &mut Open<ListTree>| {
+    cx.reader().view::<ListTree>(target)?;
+    let taken = cx.edit(source, |list: &mut Open<ListTree>| {
         let at = if from == End::Front { 0 } else { list.len().checked_sub(1)? };
         let element = list.view().get(at)?.bytes().into_owned();
         if source == target {
@@ -89,10 +74,10 @@ fn shifted(
             list.remove(at, 1);
         }
         Some((element, list.is_empty()))
-    }))?;
+    })?;
     let Some((element, is_empty)) = taken.flatten() else { return Ok(Reply::Null) };
     if source != target {
-        wrong(cx.edit_or_create(target, |list: &mut Open<ListTree>| list.push(to, &element)))?;
+        cx.edit_or_create(target, |list: &mut Open<ListTree>| list.push(to, &element))?;
     }
     gave(cx, target, to);
     took(cx, source, from, is_empty);
@@ -102,11 +87,7 @@ fn shifted(
     })
 }
 
-fn lmpop(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
-    popped(cx, args).unwrap_or_else(|reply| reply)
-}
-
-fn popped(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Reply<'static>> {
+fn lmpop(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let keys = positive(args.at(1), "ERR numkeys should be greater than 0")?;
     let place = keys.saturating_add(2);
     let end = args.get(place).and_then(end).ok_or(Reply::error(SYNTAX))?;

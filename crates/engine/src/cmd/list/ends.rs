@@ -1,55 +1,55 @@
 //! Both ends of lists: LPUSH, RPUSH, LPUSHX, RPUSHX, LPOP, RPOP.
 
-use super::wrong;
 use crate::types::Open;
 use crate::types::list::{End, ListTree};
 use crate::types::pack::Item;
-use crate::{Arity, Flags, Group, Keys, Logged, Meta, Spec, Writer};
+use crate::{Flags, Group, Keys, Replied, Spec, Writer, least};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
 const GROWS: Flags = Flags::FAST.and(Flags::DENYOOM);
 
-const fn push_row(name: &'static str, since: &'static str, summary: &'static str) -> Meta {
-    Group::List.meta(name, Arity::AtLeast(3), Keys::At(1), GROWS, (since, summary))
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::List.rows([
+    Spec::write("LPUSH", "key element [element ...]", |cx, args| push(cx, args, End::Front))
+        .facts(least(3), Keys::At(1), GROWS)
+        .doc("1.0.0", "Puts elements in front of a list, one after the other.")
+        .access(&["RW insert"]),
+    Spec::write("RPUSH", "key element [element ...]", |cx, args| push(cx, args, End::Back))
+        .facts(least(3), Keys::At(1), GROWS)
+        .doc("1.0.0", "Adds elements at the end of a list.")
+        .access(&["RW insert"]),
+    Spec::write("LPUSHX", "key element [element ...]", |cx, args| {
+        push_existing(cx, args, End::Front)
+    })
+    .facts(least(3), Keys::At(1), GROWS)
+    .doc("2.2.0", "Puts elements in front of a list that exists.")
+    .access(&["RW insert"]),
+    Spec::write("RPUSHX", "key element [element ...]", |cx, args| {
+        push_existing(cx, args, End::Back)
+    })
+    .facts(least(3), Keys::At(1), GROWS)
+    .doc("2.2.0", "Adds elements at the end of a list that exists.")
+    .access(&["RW insert"]),
+    Spec::write("LPOP", "key [count]", |cx, args| pop(cx, args, End::Front))
+        .facts(least(2), Keys::At(1), Flags::FAST)
+        .doc("1.0.0", "Takes one or more elements off the front of a list.")
+        .access(&["RW access delete"]),
+    Spec::write("RPOP", "key [count]", |cx, args| pop(cx, args, End::Back))
+        .facts(least(2), Keys::At(1), Flags::FAST)
+        .doc("1.0.0", "Takes one or more elements off the end of a list.")
+        .access(&["RW access delete"]),
+]);
+
+fn push(cx: &mut Writer<'_>, args: Args<'_>, end: End) -> Replied<'static> {
+    let len = cx.edit_or_create(args.at(1), |list| add(list, args, end))?;
+    Ok(pushed(cx, args, end, len))
 }
 
-pub(super) const LPUSH: Spec = Spec::write(
-    push_row("LPUSH", "1.0.0", "Puts elements in front of a list, one after the other."),
-    Logged::PLAIN,
-    |cx, args| push(cx, args, End::Front),
-);
-
-pub(super) const RPUSH: Spec = Spec::write(
-    push_row("RPUSH", "1.0.0", "Adds elements at the end of a list."),
-    Logged::PLAIN,
-    |cx, args| push(cx, args, End::Back),
-);
-
-pub(super) const LPUSHX: Spec = Spec::write(
-    push_row("LPUSHX", "2.2.0", "Puts elements in front of a list that exists."),
-    Logged::PLAIN,
-    |cx, args| push_existing(cx, args, End::Front),
-);
-
-pub(super) const RPUSHX: Spec = Spec::write(
-    push_row("RPUSHX", "2.2.0", "Adds elements at the end of a list that exists."),
-    Logged::PLAIN,
-    |cx, args| push_existing(cx, args, End::Back),
-);
-
-fn push(cx: &mut Writer<'_>, args: Args<'_>, end: End) -> Reply<'static> {
-    match wrong(cx.edit_or_create(args.at(1), |list| add(list, args, end))) {
-        Ok(len) => pushed(cx, args, end, len),
-        Err(reply) => reply,
-    }
-}
-
-fn push_existing(cx: &mut Writer<'_>, args: Args<'_>, end: End) -> Reply<'static> {
-    match wrong(cx.edit(args.at(1), |list| add(list, args, end))) {
-        Ok(Some(len)) => pushed(cx, args, end, len),
-        Ok(None) => Reply::Int(0),
-        Err(reply) => reply,
+fn push_existing(cx: &mut Writer<'_>, args: Args<'_>, end: End) -> Replied<'static> {
+    match cx.edit(args.at(1), |list| add(list, args, end))? {
+        Some(len) => Ok(pushed(cx, args, end, len)),
+        None => Ok(Reply::Int(0)),
     }
 }
 
@@ -68,39 +68,22 @@ pub(super) fn gave(cx: &mut Writer<'_>, key: &[u8], end: End) {
     cx.notify(b'l', if end == End::Front { "lpush" } else { "rpush" }, key);
 }
 
-const fn pop_row(name: &'static str, summary: &'static str) -> Meta {
-    Group::List.meta(name, Arity::AtLeast(2), Keys::At(1), Flags::FAST, ("1.0.0", summary))
-}
-
-pub(super) const LPOP: Spec = Spec::write(
-    pop_row("LPOP", "Takes one or more elements off the front of a list."),
-    Logged::PLAIN,
-    |cx, args| pop(cx, args, End::Front),
-);
-
-pub(super) const RPOP: Spec = Spec::write(
-    pop_row("RPOP", "Takes one or more elements off the end of a list."),
-    Logged::PLAIN,
-    |cx, args| pop(cx, args, End::Back),
-);
-
-fn pop(cx: &mut Writer<'_>, args: Args<'_>, end: End) -> Reply<'static> {
+fn pop(cx: &mut Writer<'_>, args: Args<'_>, end: End) -> Replied<'static> {
     if args.len() > 3 {
-        return crate::cmd::wrong_arity(if end == End::Front { "LPOP" } else { "RPOP" });
+        return Err(crate::cmd::wrong_arity(if end == End::Front { "LPOP" } else { "RPOP" }));
     }
     let count = match args.get(2).map(|text| parse_int(text).map(usize::try_from)) {
         None => None,
         Some(Some(Ok(count))) => Some(count),
-        Some(_) => return Reply::error("ERR value is out of range, must be positive"),
+        Some(_) => return Err(Reply::error("ERR value is out of range, must be positive")),
     };
     let key = args.at(1);
-    match take(cx, key, end, count.unwrap_or(1)) {
-        Ok(Some(elements)) if count.is_some() => Reply::Array(elements),
-        Ok(Some(mut elements)) => elements.pop().unwrap_or(Reply::Null),
-        Ok(None) if count.is_some() => Reply::NullArray,
-        Ok(None) => Reply::Null,
-        Err(reply) => reply,
-    }
+    Ok(match take(cx, key, end, count.unwrap_or(1))? {
+        Some(elements) if count.is_some() => Reply::Array(elements),
+        Some(mut elements) => elements.pop().unwrap_or(Reply::Null),
+        None if count.is_some() => Reply::NullArray,
+        None => Reply::Null,
+    })
 }
 
 /// Removes elements from an end of the list at a key, the outermost first. `None`: there is none.
@@ -110,7 +93,7 @@ pub(super) fn take(
     end: End,
     count: usize,
 ) -> Result<Option<Vec<Reply<'static>>>, Reply<'static>> {
-    let taken = wrong(cx.edit(key, |list| (take_from(list, end, count), list.is_empty())))?;
+    let taken = cx.edit(key, |list| (take_from(list, end, count), list.is_empty()))?;
     let Some((elements, is_empty)) = taken else { return Ok(None) };
     if !elements.is_empty() {
         took(cx, key, end, is_empty);

@@ -8,29 +8,11 @@ mod ends;
 mod read;
 
 use crate::types::list::ListTree;
-use crate::{Reader, Spec, WrongType};
-use quorate_resp::{Args, Reply};
+use crate::{Reader, Spec};
+use quorate_resp::Args;
 
-/// The rows of the family.
-pub(super) const ROWS: &[Spec] = &[
-    read::LINDEX,
-    change::LINSERT,
-    read::LLEN,
-    between::LMOVE,
-    between::LMPOP,
-    ends::LPOP,
-    read::LPOS,
-    ends::LPUSH,
-    ends::LPUSHX,
-    read::LRANGE,
-    change::LREM,
-    change::LSET,
-    change::LTRIM,
-    ends::RPOP,
-    between::RPOPLPUSH,
-    ends::RPUSH,
-    ends::RPUSHX,
-];
+/// The files of the family.
+pub(super) const FILES: &[&[Spec]] = &[between::ROWS, change::ROWS, ends::ROWS, read::ROWS];
 
 /// Position `at` of `len`, negative ones from the end; `None` if it is before the first.
 fn position(at: i64, len: usize) -> Option<usize> {
@@ -46,11 +28,6 @@ fn range(first: i64, last: i64, len: usize) -> Option<(usize, usize)> {
     let start = position(first, len).unwrap_or(0);
     let end = position(last, len)?.saturating_add(1).min(len);
     (start < end).then_some((start, end))
-}
-
-/// The reply for a key of another type.
-fn wrong<T>(found: Result<T, WrongType>) -> Result<T, Reply<'static>> {
-    found.map_err(|WrongType| Reply::WRONG_TYPE)
 }
 
 /// An element that is passed takes some 5 ns.

@@ -5,76 +5,52 @@ use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::View;
 use crate::types::list::ListTree;
 use crate::types::pack::Item;
-use crate::{Arity, Flags, Group, Keys, Reader, Spec, WrongType};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, exactly, least};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, Strings, parse_int};
 
-pub(super) const LLEN: Spec = Spec::read(
-    Group::List.meta(
-        "LLEN",
-        Arity::Exactly(2),
-        Keys::At(1),
-        Flags::FAST,
-        ("1.0.0", "Returns the length of a list."),
-    ),
-    llen,
-);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::List.rows([
+    Spec::read("LLEN", "key", llen)
+        .facts(exactly(2), Keys::At(1), Flags::FAST)
+        .doc("1.0.0", "Returns the length of a list.")
+        .access(&["RO"]),
+    Spec::read("LINDEX", "key index", lindex)
+        .facts(exactly(3), Keys::At(1), Flags::NONE)
+        .doc("1.0.0", "Returns an element of a list by its position."),
+    Spec::read("LPOS", "key element [RANK rank] [COUNT num-matches] [MAXLEN len]", lpos)
+        .facts(least(3), Keys::At(1), Flags::NONE)
+        .doc("6.0.6", "Returns the positions of elements that equal another.")
+        .costing(super::walk_cost_ns),
+    Spec::read("LRANGE", "key start stop", lrange)
+        .facts(exactly(4), Keys::At(1), Flags::NONE)
+        .doc("1.0.0", "Returns the elements of a list between two positions, both included.")
+        .costing(lrange_cost_ns),
+]);
 
-fn llen<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    match cx.view::<ListTree>(args.at(1)) {
-        Ok(list) => Reply::len(list.map_or(0, View::<ListTree>::len)),
-        Err(WrongType) => Reply::WRONG_TYPE,
-    }
+fn llen<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    let list = cx.view::<ListTree>(args.at(1))?;
+    Ok(Reply::len(list.map_or(0, View::<ListTree>::len)))
 }
 
-pub(super) const LINDEX: Spec = Spec::read(
-    Group::List.meta(
-        "LINDEX",
-        Arity::Exactly(3),
-        Keys::At(1),
-        Flags::NONE,
-        ("1.0.0", "Returns an element of a list by its position."),
-    ),
-    lindex,
-);
-
-fn lindex<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    let list = match cx.view::<ListTree>(args.at(1)) {
-        Ok(Some(list)) => list,
-        Ok(None) => return Reply::Null,
-        Err(WrongType) => return Reply::WRONG_TYPE,
+fn lindex<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    let list = match cx.view::<ListTree>(args.at(1))? {
+        Some(list) => list,
+        None => return Ok(Reply::Null),
     };
-    let Some(at) = parse_int(args.at(2)) else { return Reply::error(NOT_AN_INTEGER) };
+    let Some(at) = parse_int(args.at(2)) else { return Err(Reply::error(NOT_AN_INTEGER)) };
     let element = position(at, list.len()).and_then(|at| list.get(at));
-    element.map_or(Reply::Null, Item::reply)
+    Ok(element.map_or(Reply::Null, Item::reply))
 }
 
-pub(super) const LPOS: Spec = Spec::read(
-    Group::List.meta(
-        "LPOS",
-        Arity::AtLeast(3),
-        Keys::At(1),
-        Flags::NONE,
-        ("6.0.6", "Returns the positions of elements that equal another."),
-    ),
-    lpos,
-)
-.costing(super::walk_cost_ns);
-
-fn lpos<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    let search = match Search::parse(args.from(3)) {
-        Ok(search) => search,
-        Err(reply) => return reply,
-    };
-    let list = match cx.view::<ListTree>(args.at(1)) {
-        Ok(list) => list,
-        Err(WrongType) => return Reply::WRONG_TYPE,
-    };
+fn lpos<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    let search = Search::parse(args.from(3))?;
+    let list = cx.view::<ListTree>(args.at(1))?;
     let wanted = Item::of(args.at(2));
     let mut found = list.map_or_else(Vec::new, |list| search.run(list, wanted));
     match search.count {
-        Some(_) => Reply::Array(found),
-        None => found.pop().unwrap_or(Reply::Null),
+        Some(_) => Ok(Reply::Array(found)),
+        None => Ok(found.pop().unwrap_or(Reply::Null)),
     }
 }
 
@@ -151,33 +127,20 @@ fn not_negative(text: &[u8], error: &'static str) -> Result<usize, Reply<'static
     number.ok_or_else(|| Reply::error(error))
 }
 
-pub(super) const LRANGE: Spec = Spec::read(
-    Group::List.meta(
-        "LRANGE",
-        Arity::Exactly(4),
-        Keys::At(1),
-        Flags::NONE,
-        ("1.0.0", "Returns the elements of a list between two positions, both included."),
-    ),
-    lrange,
-)
-.costing(lrange_cost_ns);
-
-fn lrange<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
+fn lrange<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     let (Some(first), Some(last)) = (parse_int(args.at(2)), parse_int(args.at(3))) else {
-        return Reply::error(NOT_AN_INTEGER);
+        return Err(Reply::error(NOT_AN_INTEGER));
     };
-    let list = match cx.view::<ListTree>(args.at(1)) {
-        Ok(Some(list)) => list,
-        Ok(None) => return Reply::Array(Vec::new()),
-        Err(WrongType) => return Reply::WRONG_TYPE,
+    let list = match cx.view::<ListTree>(args.at(1))? {
+        Some(list) => list,
+        None => return Ok(Reply::Array(Vec::new())),
     };
     let Some((start, end)) = range(first, last, list.len()) else {
-        return Reply::Array(Vec::new());
+        return Ok(Reply::Array(Vec::new()));
     };
     let mut elements = Strings::with_capacity(end - start, (end - start) * ELEMENT_BYTES);
     list.from(start).take(end - start).for_each(|element| element.tell(&mut elements));
-    Reply::Strings(elements)
+    Ok(Reply::Strings(elements))
 }
 
 /// Bytes for which there is room in a reply before an element is looked at.

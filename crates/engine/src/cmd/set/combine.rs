@@ -4,13 +4,12 @@
 //! builds a set aside and puts it in one edit.
 
 use super::len;
-use crate::cmd::collection::wrong;
 use crate::cmd::generic::SYNTAX;
 use crate::types::members::HashKey;
 use crate::types::pack::{Item, Pack};
 use crate::types::set::SetTree;
 use crate::types::{Form, Open, View};
-use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, Writer, least};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -25,79 +24,49 @@ enum How {
     Diff,
 }
 
-const fn row(name: &'static str, summary: &'static str) -> Meta {
-    let keys = Keys::Range { first: 1, last: -1, step: 1 };
-    Group::Set.meta(name, Arity::AtLeast(2), keys, Flags::NONE, ("1.0.0", summary))
-}
-
-const fn store_row(name: &'static str, summary: &'static str) -> Meta {
-    Meta { arity: Arity::AtLeast(3), flags: Flags::DENYOOM, ..row(name, summary) }
-}
-
-pub(super) const SINTER: Spec =
-    Spec::read(row("SINTER", "Returns the members that all sets have."), |cx, args| {
-        reply(cx, args, How::Inter)
-    })
-    .costing(cost_ns);
-
-pub(super) const SUNION: Spec =
-    Spec::read(row("SUNION", "Returns the members that any set has."), |cx, args| {
-        reply(cx, args, How::Union)
-    })
-    .costing(cost_ns);
-
-pub(super) const SDIFF: Spec = Spec::read(
-    row("SDIFF", "Returns the members of the first set that no other has."),
-    |cx, args| reply(cx, args, How::Diff),
-)
-.costing(cost_ns);
-
-pub(super) const SINTERSTORE: Spec = Spec::write(
-    store_row("SINTERSTORE", "Stores the members that all sets have."),
-    Logged::PLAIN,
-    |cx, args| store(cx, args, How::Inter).unwrap_or_else(|reply| reply),
-)
-.costing(cost_ns);
-
-pub(super) const SUNIONSTORE: Spec = Spec::write(
-    store_row("SUNIONSTORE", "Stores the members that any set has."),
-    Logged::PLAIN,
-    |cx, args| store(cx, args, How::Union).unwrap_or_else(|reply| reply),
-)
-.costing(cost_ns);
-
-pub(super) const SDIFFSTORE: Spec = Spec::write(
-    store_row("SDIFFSTORE", "Stores the members of the first set that no other has."),
-    Logged::PLAIN,
-    |cx, args| store(cx, args, How::Diff).unwrap_or_else(|reply| reply),
-)
-.costing(cost_ns);
-
-pub(super) const SINTERCARD: Spec = Spec::read(
-    Group::Set.meta(
-        "SINTERCARD",
-        Arity::AtLeast(3),
-        Keys::Counted { count: 1 },
-        Flags::NONE,
-        ("7.0.0", "Counts the members that all sets have, up to a limit."),
-    ),
-    |cx, args| sintercard(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(cost_ns);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Set.rows([
+    Spec::read("SINTER", "key [key ...]", |cx, args| reply(cx, args, How::Inter))
+        .facts(least(2), Keys::Range { first: 1, last: -1, step: 1 }, Flags::NONE)
+        .doc("1.0.0", "Returns the members that all sets have.")
+        .costing(cost_ns),
+    Spec::read("SUNION", "key [key ...]", |cx, args| reply(cx, args, How::Union))
+        .facts(least(2), Keys::Range { first: 1, last: -1, step: 1 }, Flags::NONE)
+        .doc("1.0.0", "Returns the members that any set has.")
+        .costing(cost_ns),
+    Spec::read("SDIFF", "key [key ...]", |cx, args| reply(cx, args, How::Diff))
+        .facts(least(2), Keys::Range { first: 1, last: -1, step: 1 }, Flags::NONE)
+        .doc("1.0.0", "Returns the members of the first set that no other has.")
+        .costing(cost_ns),
+    Spec::write("SINTERSTORE", "destination key [key ...]", |cx, args| store(cx, args, How::Inter))
+        .facts(least(3), Keys::Range { first: 1, last: -1, step: 1 }, Flags::DENYOOM)
+        .doc("1.0.0", "Stores the members that all sets have.")
+        .access(&["RW update", "RO access"])
+        .costing(cost_ns),
+    Spec::write("SUNIONSTORE", "destination key [key ...]", |cx, args| store(cx, args, How::Union))
+        .facts(least(3), Keys::Range { first: 1, last: -1, step: 1 }, Flags::DENYOOM)
+        .doc("1.0.0", "Stores the members that any set has.")
+        .access(&["OW update", "RO access"])
+        .costing(cost_ns),
+    Spec::write("SDIFFSTORE", "destination key [key ...]", |cx, args| store(cx, args, How::Diff))
+        .facts(least(3), Keys::Range { first: 1, last: -1, step: 1 }, Flags::DENYOOM)
+        .doc("1.0.0", "Stores the members of the first set that no other has.")
+        .access(&["OW update", "RO access"])
+        .costing(cost_ns),
+    Spec::read("SINTERCARD", "numkeys key [key ...] [LIMIT limit]", sintercard)
+        .facts(least(3), Keys::Counted { count: 1 }, Flags::NONE)
+        .doc("7.0.0", "Counts the members that all sets have, up to a limit.")
+        .costing(cost_ns),
+]);
 
 /// The sets at keys; one of another type is an error, wherever it stands.
 fn sets<'a>(cx: &Reader<'a>, keys: Args<'_>) -> Result<Sets<'a>> {
-    keys.iter().map(|key| wrong(cx.view::<SetTree>(key))).collect()
+    Ok(keys.iter().map(|key| cx.view::<SetTree>(key)).collect::<core::result::Result<_, _>>()?)
 }
 
-fn reply<'a>(cx: &Reader<'a>, args: Args<'a>, how: How) -> Reply<'a> {
-    match sets(cx, args.from(1)) {
-        Ok(sets) => {
-            let members = combine(sets, how, cx.keyspace.hash_key);
-            Reply::Set(members.into_iter().map(Item::reply).collect())
-        }
-        Err(reply) => reply,
-    }
+fn reply<'a>(cx: &Reader<'a>, args: Args<'a>, how: How) -> Replied<'a> {
+    let members = combine(sets(cx, args.from(1))?, how, cx.keyspace.hash_key);
+    Ok(Reply::Set(members.into_iter().map(Item::reply).collect()))
 }
 
 fn store(cx: &mut Writer<'_>, args: Args<'_>, how: How) -> Result<Reply<'static>> {
@@ -173,7 +142,8 @@ fn sintercard<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>> {
         at += 2;
     }
     let keys = args.from(2).iter().take(count);
-    let sets = keys.map(|key| wrong(cx.view::<SetTree>(key))).collect::<Result<Sets<'a>>>()?;
+    let sets =
+        keys.map(|key| cx.view::<SetTree>(key)).collect::<core::result::Result<Sets<'a>, _>>()?;
     let most = if limit == 0 { usize::MAX } else { limit };
     Ok(Reply::len(inter(sets, cx.keyspace.hash_key).take(most).count()))
 }

@@ -10,26 +10,8 @@ use crate::types::{Open, View};
 use crate::{Reader, Spec};
 use quorate_resp::Args;
 
-/// The rows of the family.
-pub(super) const ROWS: &[Spec] = &[
-    change::SADD,
-    read::SCARD,
-    combine::SDIFF,
-    combine::SDIFFSTORE,
-    combine::SINTER,
-    combine::SINTERCARD,
-    combine::SINTERSTORE,
-    read::SISMEMBER,
-    read::SMEMBERS,
-    read::SMISMEMBER,
-    change::SMOVE,
-    random::SPOP,
-    random::SRANDMEMBER,
-    change::SREM,
-    read::SSCAN,
-    combine::SUNION,
-    combine::SUNIONSTORE,
-];
+/// The files of the family.
+pub(super) const FILES: &[&[Spec]] = &[change::ROWS, combine::ROWS, random::ROWS, read::ROWS];
 
 /// A set open for change.
 type Set = Open<SetTree>;

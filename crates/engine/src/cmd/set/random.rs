@@ -1,29 +1,30 @@
 //! Members at random: SPOP, SRANDMEMBER.
 
 use super::{Set, len, members};
-use crate::cmd::collection::{Picks, tell_if_gone, wrong};
+use crate::cmd::collection::{Picks, tell_if_gone};
 use crate::cmd::generic::SYNTAX;
 use crate::types::View;
 use crate::types::pack::Item;
 use crate::types::set::SetTree;
-use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, Writer, least};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
-pub(super) const SPOP: Spec = Spec::write(
-    Group::Set.meta(
-        "SPOP",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::FAST,
-        ("1.0.0", "Takes one or more members out of a set at random."),
-    ),
-    Logged::HIDDEN,
-    |cx, args| spop(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(spop_cost_ns);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Set.rows([
+    Spec::write("SPOP", "key [count]", spop)
+        .facts(least(2), Keys::At(1), Flags::FAST)
+        .doc("1.0.0", "Takes one or more members out of a set at random.")
+        .access(&["RW access delete"])
+        .hidden()
+        .costing(spop_cost_ns),
+    Spec::read("SRANDMEMBER", "key [count]", srandmember)
+        .facts(least(2), Keys::At(1), Flags::NONE)
+        .doc("1.0.0", "Picks one or more members of a set at random.")
+        .costing(srandmember_cost_ns),
+]);
 
-fn spop(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Reply<'static>> {
+fn spop(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let key = args.at(1);
     let Some(count) = args.get(2) else {
         let popped = pop(cx, key, 1)?;
@@ -44,7 +45,7 @@ fn pop(
     count: usize,
 ) -> Result<Option<Vec<Reply<'static>>>, Reply<'static>> {
     let reader = cx.reader();
-    let Some(set) = wrong(reader.view::<SetTree>(key))? else { return Ok(None) };
+    let Some(set) = reader.view::<SetTree>(key)? else { return Ok(None) };
     if count == 0 {
         return Ok(Some(Vec::new()));
     }
@@ -55,7 +56,7 @@ fn pop(
         all
     } else {
         let mut seed = cx.random();
-        let popped = wrong(cx.edit(key, |set: &mut Set| set.pop(count, &mut seed)))?;
+        let popped = cx.edit(key, |set: &mut Set| set.pop(count, &mut seed))?;
         cx.notify(b's', "spop", key);
         popped.unwrap_or_default()
     };
@@ -69,24 +70,12 @@ fn spop_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     400 * count.min(members(cx, args)) as u64
 }
 
-pub(super) const SRANDMEMBER: Spec = Spec::read(
-    Group::Set.meta(
-        "SRANDMEMBER",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::NONE,
-        ("1.0.0", "Picks one or more members of a set at random."),
-    ),
-    |cx, args| srandmember(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(srandmember_cost_ns);
-
-fn srandmember<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>, Reply<'a>> {
+fn srandmember<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     if args.len() > 3 {
         return Err(Reply::error(SYNTAX));
     }
     let picks = args.get(2).map(Picks::parse).transpose()?;
-    let set = wrong(cx.view::<SetTree>(args.at(1)))?;
+    let set = cx.view::<SetTree>(args.at(1))?;
     let Some(picks) = picks else {
         let picked = set.and_then(|set| {
             let at = Picks::Repeating(1).positions(set.len(), cx.seed).ok()?;

@@ -2,20 +2,21 @@
 //!
 //! An id that is made (`*`) is logged as `ms-*`, with the time of the seal or the last id's,
 //! whichever is later: Redis 7.0 makes the same id of it. That holds as long as nothing raises the
-//! last id between sealing and applying; sealing watches for it ([`Spec::moves`]).
+//! last id between sealing and applying; sealing watches for it ([`Row::moves`](crate::Row::moves)).
 //!
 //! Approximate trimming (`~`) removes whole blocks, which are Redis's as long as the settings are.
 //! It has a limit that Redis does not apply to a file it loads: where that could matter the command
 //! is armoured. So are the options of Redis 8: what trimming does with consumer groups' references,
 //! and ids by which an entry that is sent twice is added once.
 
-use super::{INVALID_ID, Result, id, wrong};
+use super::{INVALID_ID, Result, id};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::side::settings::Limits;
 use crate::types::Open;
-use crate::types::stream::{CannotAdd, Claim, Id, Refs, Stream, Trim, Wanted};
-use crate::types::stream::{token, token_of_content};
-use crate::{Arity, Flags, Group, Keys, LogForm, Logged, Reader, Sealing, Spec, Writer};
+use crate::types::stream::{
+    CannotAdd, Claim, Id, Refs, Stream, Trim, Wanted, token, token_of_content,
+};
+use crate::{Flags, Group, Keys, LogForm, Reader, Sealing, Spec, Writer, least};
 use quorate_resp::{Args, Reply, parse_int};
 
 /// What a change is called in the digest.
@@ -26,32 +27,32 @@ mod what {
     pub(super) const DUPLICATE: u64 = 5;
 }
 
-pub(super) const XADD: Spec = Spec::write(
-    Group::Stream.meta(
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Stream.rows([
+    Spec::write(
         "XADD",
-        Arity::AtLeast(5),
-        Keys::At(1),
-        Flags::FAST.and(Flags::DENYOOM),
-        ("5.0.0", "Adds an entry at the end of a stream, and may trim it."),
-    ),
-    Logged::new("rewritten or armoured", add_form),
-    |cx, args| xadd(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(trim_cost_ns)
-.moving(names_its_id);
-
-pub(super) const XTRIM: Spec = Spec::write(
-    Group::Stream.meta(
+        "key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [IDMPAUTO producer-id | IDMP \
+         producer-id idempotent-id] [<MAXLEN | MINID> [= | ~] threshold [LIMIT \
+         count]] <* | id> field value [field value ...]",
+        xadd,
+    )
+    .facts(least(5), Keys::At(1), Flags::FAST.and(Flags::DENYOOM))
+    .doc("5.0.0", "Adds an entry at the end of a stream, and may trim it.")
+    .logged("rewritten or armoured", add_form)
+    .costing(trim_cost_ns)
+    .moving(names_its_id),
+    Spec::write(
         "XTRIM",
-        Arity::AtLeast(4),
-        Keys::At(1),
-        Flags::NONE,
-        ("5.0.0", "Removes entries from the front of a stream."),
-    ),
-    Logged::new("plain or armoured", trim_form),
-    |cx, args| xtrim(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(trim_cost_ns);
+        "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | \
+         ACKED]",
+        xtrim,
+    )
+    .facts(least(4), Keys::At(1), Flags::NONE)
+    .doc("5.0.0", "Removes entries from the front of a stream.")
+    .access(&["RW delete"])
+    .logged("plain or armoured", trim_form)
+    .costing(trim_cost_ns),
+]);
 
 /// How a stream is to be trimmed.
 #[derive(Clone, Copy, Debug)]
@@ -237,12 +238,12 @@ fn xadd(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let now_ms = cx.now_ms();
     let work = |open: &mut Open<Stream>| add(open, options, args, now_ms);
     let added = if options.existing {
-        match wrong(cx.edit(key, work))? {
+        match cx.edit(key, work)? {
             Some(added) => added,
             None => return Ok(Reply::Null),
         }
     } else {
-        wrong(cx.edit_or_create(key, work))?
+        cx.edit_or_create(key, work)?
     };
     let added = added.map_err(|why| {
         Reply::error(match why {
@@ -335,9 +336,9 @@ fn trim(open: &mut Open<Stream>, Trimming { trim, whole, limit, refs }: Trimming
 fn xtrim(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let key = args.at(1);
     let options = Options::parse(args, false, cx.keyspace.rules().limits)?;
-    let gone = wrong(cx.edit(key, |open: &mut Open<Stream>| {
+    let gone = cx.edit(key, |open: &mut Open<Stream>| {
         options.trimming.map_or(0, |trimming| trim(open, trimming))
-    }))?;
+    })?;
     let gone = gone.unwrap_or(0);
     if gone > 0 {
         cx.notify(b't', "xtrim", key);

@@ -1,11 +1,11 @@
 //! Entries that go from one consumer to another: XCLAIM, XAUTOCLAIM.
 
 use super::range::interval_start;
-use super::{INEXACT, Result, id, no_key_or_group, now_ms, shown_owned, wrong};
+use super::{Result, id, inexact, no_key_or_group, now_ms, shown_owned};
 use crate::cmd::generic::SYNTAX;
 use crate::types::Open;
 use crate::types::stream::{Id, Pending, Stream};
-use crate::{Arity, Flags, Group, Keys, LogForm, Logged, Sealing, Spec, Writer};
+use crate::{Flags, Group, Keys, LogForm, Sealing, Spec, Writer, least};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, int_text, parse_int, up_to_zero};
 
@@ -16,29 +16,28 @@ mod what {
     pub(super) const GONE: u64 = 66;
 }
 
-pub(super) const XCLAIM: Spec = Spec::write(
-    Group::Stream.meta(
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Stream.rows([
+    Spec::write(
         "XCLAIM",
-        Arity::AtLeast(6),
-        Keys::At(1),
-        Flags::FAST,
-        ("5.0.0", "Makes pending entries those of another consumer."),
-    ),
-    Logged::new("rewritten", form),
-    |cx, args| xclaim(cx, args).unwrap_or_else(|reply| reply),
-);
-
-pub(super) const XAUTOCLAIM: Spec = Spec::write(
-    Group::Stream.meta(
+        "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME \
+         unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID \
+         lastid]",
+        xclaim,
+    )
+    .facts(least(6), Keys::At(1), Flags::FAST)
+    .doc("5.0.0", "Makes pending entries those of another consumer.")
+    .logged("rewritten", form),
+    Spec::write(
         "XAUTOCLAIM",
-        Arity::AtLeast(6),
-        Keys::At(1),
-        Flags::FAST,
-        ("6.2.0", "Makes pending entries that nobody handles those of another consumer."),
-    ),
-    INEXACT,
-    |cx, args| xautoclaim(cx, args).unwrap_or_else(|reply| reply),
-);
+        "key group consumer min-idle-time start [COUNT count] [JUSTID]",
+        xautoclaim,
+    )
+    .facts(least(6), Keys::At(1), Flags::FAST)
+    .doc("6.2.0", "Makes pending entries that nobody handles those of another consumer.")
+    .access(&["RW delete"])
+    .logged("plain", inexact),
+]);
 
 /// XCLAIM's arguments.
 struct Claim {
@@ -164,7 +163,7 @@ fn xclaim(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
         .and_then(|stream| stream.group(claimer.group))
         .ok_or_else(|| no_key_or_group(key, claimer.group))?;
     let claim = Claim::parse(args, now_ms)?;
-    let claimed = wrong(cx.edit(key, |open: &mut Open<Stream>| claimer.claim(open, &claim)))?;
+    let claimed = cx.edit(key, |open: &mut Open<Stream>| claimer.claim(open, &claim))?;
     let (is_new, entries) = claimed.unwrap_or_default();
     if is_new {
         cx.notify(b't', "xgroup-createconsumer", key);
@@ -283,7 +282,7 @@ fn xautoclaim(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     stream
         .and_then(|stream| stream.group(claimer.group))
         .ok_or_else(|| no_key_or_group(key, claimer.group))?;
-    let swept = wrong(cx.edit(key, |open: &mut Open<Stream>| claimer.sweep(open, &sweep)))?;
+    let swept = cx.edit(key, |open: &mut Open<Stream>| claimer.sweep(open, &sweep))?;
     let Some((is_new, reply)) = swept else { return Ok(Reply::Null) };
     if is_new {
         cx.notify(b't', "xgroup-createconsumer", key);

@@ -1,11 +1,10 @@
 //! Groups themselves: XGROUP, XSETID.
 
-use super::{INEXACT, INVALID_ID, Result, id, no_such_group, now_ms, wrong};
-use crate::cmd::generic::always;
-use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
+use super::{INVALID_ID, Result, id, inexact, no_such_group, now_ms};
+use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX, always};
 use crate::types::Open;
 use crate::types::stream::{Group as Consumers, Id, Stream};
-use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Spec, Writer, exactly, least};
 use quorate_resp::{Args, Reply, parse_int, up_to_zero};
 
 /// What a change is called in the digest.
@@ -18,62 +17,45 @@ mod what {
     pub(super) const STREAM_SETID: u64 = 21;
 }
 
-const fn row(name: &'static str, arity: Arity, flags: Flags, summary: &'static str) -> Meta {
-    Group::Stream.meta(name, arity, Keys::At(2), flags, ("5.0.0", summary))
-}
-
-pub(super) const CREATE: Spec = Spec::write(
-    row("XGROUP|CREATE", Arity::AtLeast(5), Flags::DENYOOM, "Creates a consumer group."),
-    Logged::PLAIN,
-    |cx, args| create(cx, args).unwrap_or_else(|reply| reply),
-);
-
-pub(super) const SETID: Spec = Spec::write(
-    row("XGROUP|SETID", Arity::AtLeast(5), Flags::NONE, "Sets what a consumer group read last."),
-    Logged::PLAIN,
-    |cx, args| set_id(cx, args).unwrap_or_else(|reply| reply),
-);
-
-pub(super) const DESTROY: Spec = Spec::write(
-    row("XGROUP|DESTROY", Arity::Exactly(4), Flags::NONE, "Removes a consumer group."),
-    Logged::PLAIN,
-    |cx, args| destroy(cx, args).unwrap_or_else(|reply| reply),
-);
-
-pub(super) const CREATECONSUMER: Spec = Spec::write(
-    Group::Stream.meta(
-        "XGROUP|CREATECONSUMER",
-        Arity::Exactly(5),
-        Keys::At(2),
-        Flags::DENYOOM,
-        ("6.2.0", "Adds a consumer to a group."),
-    ),
-    // Redis sees the consumer when it loads it.
-    INEXACT,
-    |cx, args| create_consumer(cx, args).unwrap_or_else(|reply| reply),
-);
-
-pub(super) const DELCONSUMER: Spec = Spec::write(
-    row(
-        "XGROUP|DELCONSUMER",
-        Arity::Exactly(5),
-        Flags::NONE,
-        "Removes a consumer of a group with what it has pending.",
-    ),
-    Logged::PLAIN,
-    |cx, args| delete_consumer(cx, args).unwrap_or_else(|reply| reply),
-);
-
-pub(super) const HELP: Spec = Spec::read(
-    Group::Stream.meta(
-        "XGROUP|HELP",
-        Arity::Exactly(2),
-        Keys::None,
-        Flags::LOADING.and(Flags::STALE),
-        ("5.0.0", "Lists the subcommands."),
-    ),
-    help,
-);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Stream.rows([
+    Spec::write(
+        "XGROUP|CREATE",
+        "key group <id | $> [MKSTREAM] [ENTRIESREAD entries-read]",
+        create,
+    )
+    .facts(least(5), Keys::At(2), Flags::DENYOOM)
+    .doc("5.0.0", "Creates a consumer group.")
+    .access(&["RW insert"]),
+    Spec::write("XGROUP|SETID", "key group <id | $> [ENTRIESREAD entries-read]", set_id)
+        .facts(least(5), Keys::At(2), Flags::NONE)
+        .doc("5.0.0", "Sets what a consumer group read last."),
+    Spec::write("XGROUP|DESTROY", "key group", destroy)
+        .facts(exactly(4), Keys::At(2), Flags::NONE)
+        .doc("5.0.0", "Removes a consumer group.")
+        .access(&["RW delete"]),
+    Spec::write("XGROUP|CREATECONSUMER", "key group consumer", create_consumer)
+        .facts(exactly(5), Keys::At(2), Flags::DENYOOM)
+        .doc("6.2.0", "Adds a consumer to a group.")
+        .access(&["RW insert"])
+        // Redis sees the consumer when it loads it.
+        .logged("plain", inexact),
+    Spec::write("XGROUP|DELCONSUMER", "key group consumer", delete_consumer)
+        .facts(exactly(5), Keys::At(2), Flags::NONE)
+        .doc("5.0.0", "Removes a consumer of a group with what it has pending.")
+        .access(&["RW delete"]),
+    Spec::read("XGROUP|HELP", "", |cx, args| Ok(help(cx, args)))
+        .facts(exactly(2), Keys::None, Flags::LOADING.and(Flags::STALE))
+        .doc("5.0.0", "Lists the subcommands."),
+    Spec::write(
+        "XSETID",
+        "key last-id [ENTRIESADDED entries-added] [MAXDELETEDID max-deleted-id]",
+        xsetid,
+    )
+    .facts(least(3), Keys::At(1), Flags::FAST.and(Flags::DENYOOM))
+    .doc("5.0.0", "Sets the last id of a stream, and its counters.")
+    .moving(always),
+]);
 
 /// What is wrong with a subcommand that has the right number of arguments.
 pub(super) fn bad_subcommand(args: Args<'_>) -> Reply<'static> {
@@ -134,7 +116,7 @@ fn create(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
         return Err(bad_subcommand(args));
     }
     let given = if args.at(4) == b"$" { None } else { Some(id(args.at(4))?) };
-    let created = wrong(cx.edit_or_create(key, |open: &mut Open<Stream>| {
+    let created = cx.edit_or_create(key, |open: &mut Open<Stream>| {
         let last = given.unwrap_or(open.stream().facts().last);
         if !open.stream().add_group(Consumers::new(name, last, read)) {
             return false;
@@ -143,7 +125,7 @@ fn create(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
         open.note(what::CREATE, &last.bytes());
         open.note(what::CREATE, &read.to_le_bytes());
         true
-    }))?;
+    })?;
     if !created {
         return Err(Reply::error("BUSYGROUP Consumer Group name already exists"));
     }
@@ -162,13 +144,13 @@ fn set_id(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
         b"$" => None,
         text => Some(Id::parse_end(text, 0).ok_or(Reply::error(INVALID_ID))?),
     };
-    wrong(cx.edit(key, |open: &mut Open<Stream>| {
+    cx.edit(key, |open: &mut Open<Stream>| {
         let last = given.unwrap_or(open.stream().facts().last);
         open.stream().change_group(name, |group| (group.last, group.read) = (last, read));
         open.note(what::SETID, name);
         open.note(what::SETID, &last.bytes());
         open.note(what::SETID, &read.to_le_bytes());
-    }))?;
+    })?;
     cx.notify(b't', "xgroup-setid", key);
     Ok(Reply::OK)
 }
@@ -176,13 +158,13 @@ fn set_id(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
 fn destroy(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let (key, name) = (args.at(2), args.at(3));
     stream(&cx.reader(), args)?;
-    let gone = wrong(cx.edit(key, |open: &mut Open<Stream>| {
+    let gone = cx.edit(key, |open: &mut Open<Stream>| {
         let gone = open.stream().remove_group(name);
         if gone {
             open.note(what::DESTROY, name);
         }
         gone
-    }))?;
+    })?;
     if gone != Some(true) {
         return Ok(Reply::Int(0));
     }
@@ -195,12 +177,12 @@ fn create_consumer(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>
     if group(&cx.reader(), args)?.consumer(name).is_some() {
         return Ok(Reply::Int(0));
     }
-    wrong(cx.edit(key, |open: &mut Open<Stream>| {
+    cx.edit(key, |open: &mut Open<Stream>| {
         open.stream().change_group(args.at(3), |group| group.add_consumer(name, now_ms));
         open.note(what::CREATE_CONSUMER, args.at(3));
         open.note(what::CREATE_CONSUMER, name);
         open.note(what::CREATE_CONSUMER, &now_ms.to_le_bytes());
-    }))?;
+    })?;
     cx.notify(b't', "xgroup-createconsumer", key);
     Ok(Reply::Int(1))
 }
@@ -210,11 +192,11 @@ fn delete_consumer(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>
     if group(&cx.reader(), args)?.consumer(name).is_none() {
         return Ok(Reply::Int(0));
     }
-    let pending = wrong(cx.edit(key, |open: &mut Open<Stream>| {
+    let pending = cx.edit(key, |open: &mut Open<Stream>| {
         open.note(what::DELETE_CONSUMER, args.at(3));
         open.note(what::DELETE_CONSUMER, name);
         open.stream().change_group(args.at(3), |group| group.remove_consumer(name))?
-    }))?;
+    })?;
     cx.notify(b't', "xgroup-delconsumer", key);
     Ok(Reply::len(pending.flatten().unwrap_or(0)))
 }
@@ -236,19 +218,6 @@ fn help<'a>(_: &Reader<'a>, _: Args<'a>) -> Reply<'a> {
         "    Print this help.",
     ])
 }
-
-pub(super) const XSETID: Spec = Spec::write(
-    Group::Stream.meta(
-        "XSETID",
-        Arity::AtLeast(3),
-        Keys::At(1),
-        Flags::FAST.and(Flags::DENYOOM),
-        ("5.0.0", "Sets the last id of a stream, and its counters."),
-    ),
-    Logged::PLAIN,
-    |cx, args| xsetid(cx, args).unwrap_or_else(|reply| reply),
-)
-.moving(always);
 
 /// How many entries were added, and the greatest deleted id, as far as they are given.
 fn counters(args: Args<'_>, last: Id) -> Result<(Option<u64>, Id)> {
@@ -291,7 +260,7 @@ fn xsetid(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
             "ERR The entries_added specified in XSETID is smaller than the target stream length",
         ));
     }
-    wrong(cx.edit(key, |open: &mut Open<Stream>| {
+    cx.edit(key, |open: &mut Open<Stream>| {
         let facts = open.stream().facts_mut();
         facts.last = last;
         facts.added = added.unwrap_or(facts.added);
@@ -301,7 +270,7 @@ fn xsetid(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
         let facts = *facts;
         open.note(what::STREAM_SETID | facts.added << 8, &facts.last.bytes());
         open.note(what::STREAM_SETID, &facts.deleted.bytes());
-    }))?;
+    })?;
     cx.notify(b't', "xsetid", key);
     Ok(Reply::OK)
 }

@@ -4,41 +4,27 @@ use super::group::bad_subcommand;
 use super::{Result, clock_ms, no_such_group, shown};
 use crate::cmd::generic::NOT_AN_INTEGER;
 use crate::types::stream::{Consumer, Facts, Group as Consumers, Id, Stream};
-use crate::{Arity, Flags, Group, Keys, Meta, Reader, Spec};
+use crate::{Flags, Group, Keys, Reader, Spec, exactly, least};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
-const fn row(name: &'static str, arity: Arity, summary: &'static str) -> Meta {
-    Group::Stream.meta(name, arity, Keys::At(2), Flags::NONE, ("5.0.0", summary))
-}
-
-pub(super) const CONSUMERS: Spec = Spec::read(
-    row("XINFO|CONSUMERS", Arity::Exactly(4), "Lists the consumers of a group."),
-    |cx, args| consumers(cx, args).unwrap_or_else(|reply| reply),
-);
-
-pub(super) const GROUPS: Spec = Spec::read(
-    row("XINFO|GROUPS", Arity::Exactly(3), "Lists the groups of a stream."),
-    |cx, args| groups(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(groups_cost_ns);
-
-pub(super) const STREAM: Spec = Spec::read(
-    row("XINFO|STREAM", Arity::AtLeast(3), "Tells what is known of a stream."),
-    |cx, args| info(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(info_cost_ns);
-
-pub(super) const HELP: Spec = Spec::read(
-    Group::Stream.meta(
-        "XINFO|HELP",
-        Arity::Exactly(2),
-        Keys::None,
-        Flags::LOADING.and(Flags::STALE),
-        ("5.0.0", "Lists the subcommands."),
-    ),
-    help,
-);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Stream.rows([
+    Spec::read("XINFO|CONSUMERS", "key group", consumers)
+        .facts(exactly(4), Keys::At(2), Flags::NONE)
+        .doc("5.0.0", "Lists the consumers of a group."),
+    Spec::read("XINFO|GROUPS", "key", groups)
+        .facts(exactly(3), Keys::At(2), Flags::NONE)
+        .doc("5.0.0", "Lists the groups of a stream.")
+        .costing(groups_cost_ns),
+    Spec::read("XINFO|STREAM", "key [FULL [COUNT count]]", info)
+        .facts(least(3), Keys::At(2), Flags::NONE)
+        .doc("5.0.0", "Tells what is known of a stream.")
+        .costing(info_cost_ns),
+    Spec::read("XINFO|HELP", "", |cx, args| Ok(help(cx, args)))
+        .facts(exactly(2), Keys::None, Flags::LOADING.and(Flags::STALE))
+        .doc("5.0.0", "Lists the subcommands."),
+]);
 
 /// Names and values.
 type Map<'a> = Vec<(Reply<'a>, Reply<'a>)>;

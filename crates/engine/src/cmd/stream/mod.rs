@@ -17,54 +17,32 @@ mod tests;
 pub(crate) mod told;
 
 use crate::types::stream::{Entry, Id};
-use crate::{LogForm, Logged, Reader, Spec, Writer, WrongType};
+use crate::{LogForm, Reader, Sealing, Spec, Writer};
 use alloc::vec::Vec;
-use quorate_resp::{Reply, up_to_zero};
+use quorate_resp::{Args, Reply, up_to_zero};
 
-/// The rows of the family.
-pub(super) const ROWS: &[Spec] = &[
-    pending::XACK,
-    refs::XACKDEL,
-    add::XADD,
-    claim::XAUTOCLAIM,
-    producers::XCFGSET,
-    claim::XCLAIM,
-    range::XDEL,
-    refs::XDELEX,
-    group::CREATE,
-    group::CREATECONSUMER,
-    group::DELCONSUMER,
-    group::DESTROY,
-    group::HELP,
-    group::SETID,
-    info::CONSUMERS,
-    info::GROUPS,
-    info::HELP,
-    info::STREAM,
-    range::XLEN,
-    pending::XPENDING,
-    range::XRANGE,
-    read::XREAD,
-    read::XREADGROUP,
-    range::XREVRANGE,
-    group::XSETID,
-    add::XTRIM,
+/// The files of the family.
+pub(super) const FILES: &[&[Spec]] = &[
+    add::ROWS,
+    claim::ROWS,
+    group::ROWS,
+    info::ROWS,
+    pending::ROWS,
+    producers::ROWS,
+    range::ROWS,
+    read::ROWS,
+    refs::ROWS,
 ];
 
 /// As it came; Redis gives the same data, but for times that it takes from its own clock.
-const INEXACT: Logged = Logged::new("plain", |cx, _| {
+fn inexact(cx: &mut Sealing<'_>, _: Args<'_>) -> LogForm {
     cx.inexact = true;
     LogForm::Plain
-});
+}
 
 const INVALID_ID: &str = "ERR Invalid stream ID specified as stream command argument";
 
 type Result<T> = core::result::Result<T, Reply<'static>>;
-
-/// The reply for a key of another type.
-fn wrong<T>(found: core::result::Result<T, WrongType>) -> Result<T> {
-    found.map_err(|WrongType| Reply::WRONG_TYPE)
-}
 
 /// An id, whose missing number is 0.
 fn id(text: &[u8]) -> Result<Id> {

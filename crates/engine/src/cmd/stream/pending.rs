@@ -1,11 +1,11 @@
 //! What was delivered and not acknowledged: XACK, XPENDING.
 
 use super::range::interval;
-use super::{Result, clock_ms, id, no_key_or_group, wrong};
+use super::{Result, clock_ms, id, no_key_or_group};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::Open;
 use crate::types::stream::{Group as Consumers, Id, Pending, Stream};
-use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Spec, Writer, least};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, int_text, parse_int};
@@ -13,17 +13,15 @@ use quorate_resp::{Args, Reply, int_text, parse_int};
 /// What a change is called in the digest.
 const ACKNOWLEDGE: u64 = 48;
 
-pub(super) const XACK: Spec = Spec::write(
-    Group::Stream.meta(
-        "XACK",
-        Arity::AtLeast(4),
-        Keys::At(1),
-        Flags::FAST,
-        ("5.0.0", "Takes delivered entries off a group's list of pending ones."),
-    ),
-    Logged::PLAIN,
-    |cx, args| xack(cx, args).unwrap_or_else(|reply| reply),
-);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Stream.rows([
+    Spec::write("XACK", "key group id [id ...]", xack)
+        .facts(least(4), Keys::At(1), Flags::FAST)
+        .doc("5.0.0", "Takes delivered entries off a group's list of pending ones."),
+    Spec::read("XPENDING", "key group [[IDLE min-idle-time] start end count [consumer]]", xpending)
+        .facts(least(3), Keys::At(1), Flags::NONE)
+        .doc("5.0.0", "Tells what a group has pending, in short or entry by entry."),
+]);
 
 fn xack(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let (key, group) = (args.at(1), args.at(2));
@@ -32,7 +30,7 @@ fn xack(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
         return Ok(Reply::Int(0));
     }
     let ids: Vec<Id> = args.from(3).iter().map(id).collect::<Result<_>>()?;
-    let done = wrong(cx.edit(key, |open: &mut Open<Stream>| {
+    let done = cx.edit(key, |open: &mut Open<Stream>| {
         let done = open
             .stream()
             .change_group(group, |group| ids.iter().filter(|&&id| group.acknowledge(id)).count());
@@ -44,20 +42,9 @@ fn xack(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
             }
         }
         done
-    }))?;
+    })?;
     Ok(Reply::len(done.unwrap_or(0)))
 }
-
-pub(super) const XPENDING: Spec = Spec::read(
-    Group::Stream.meta(
-        "XPENDING",
-        Arity::AtLeast(3),
-        Keys::At(1),
-        Flags::NONE,
-        ("5.0.0", "Tells what a group has pending, in short or entry by entry."),
-    ),
-    |cx, args| xpending(cx, args).unwrap_or_else(|reply| reply),
-);
 
 /// Which entries XPENDING is to tell.
 struct Asked<'a> {

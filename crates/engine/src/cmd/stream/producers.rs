@@ -1,27 +1,25 @@
 //! How long a stream remembers what its producers sent: XCFGSET of Redis 8.6. Redis 7.0 does not
 //! know it, so it is logged armoured.
 
-use super::{Result, wrong};
+use super::Result;
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::Open;
 use crate::types::stream::{DURATION_MAX, Producers, SIZE_MAX, Stream};
-use crate::{Arity, Flags, Group, Keys, Logged, Spec, Writer};
+use crate::{Flags, Group, Keys, Spec, Writer, least};
 use quorate_resp::{Args, Reply, parse_int};
 
 /// What a change is called in the digest.
 const CONFIGURE: u64 = 96;
 
-pub(super) const XCFGSET: Spec = Spec::write(
-    Group::Stream.meta(
-        "XCFGSET",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::FAST,
-        ("8.6.0", "Sets for how long, and how many, idempotent ids a stream remembers."),
-    ),
-    Logged::HIDDEN,
-    |cx, args| xcfgset(cx, args).unwrap_or_else(|reply| reply),
-);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Stream.rows([Spec::write(
+    "XCFGSET",
+    "key [IDMP-DURATION seconds] [IDMP-MAXSIZE count]",
+    xcfgset,
+)
+.facts(least(2), Keys::At(1), Flags::FAST)
+.doc("8.6.0", "Sets for how long, and how many, idempotent ids a stream remembers.")
+.hidden()]);
 
 /// Reads the options: seconds, and how many.
 fn parse(words: Args<'_>) -> Result<(Option<u64>, Option<u64>)> {
@@ -49,7 +47,7 @@ fn parse(words: Args<'_>) -> Result<(Option<u64>, Option<u64>)> {
 
 fn xcfgset(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let (duration_s, size) = parse(args.from(2))?;
-    let done = wrong(cx.edit(args.at(1), |open: &mut Open<Stream>| {
+    let done = cx.edit(args.at(1), |open: &mut Open<Stream>| {
         let Producers { duration_s: old_duration, size: old_size, .. } =
             *open.stream().producers_mut();
         let (duration_s, size) = (duration_s.unwrap_or(old_duration), size.unwrap_or(old_size));
@@ -59,6 +57,6 @@ fn xcfgset(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
             producers.clear();
         }
         open.note(CONFIGURE | size << 8, &duration_s.to_le_bytes());
-    }))?;
+    })?;
     done.map(|()| Reply::OK).ok_or(Reply::error("ERR no such key"))
 }

@@ -1,62 +1,45 @@
 //! Looking at entries and deleting them: XLEN, XRANGE, XREVRANGE, XDEL.
 
-use super::{INVALID_ID, Result, id, shown, wrong};
+use super::{INVALID_ID, Result, id, shown};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::stream::{Id, Stream};
 use crate::types::{Open, View};
-use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, Writer, exactly, least};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
 /// What a change is called in the digest.
 const DELETE: u64 = 2;
 
-pub(super) const XLEN: Spec = Spec::read(
-    Group::Stream.meta(
-        "XLEN",
-        Arity::Exactly(2),
-        Keys::At(1),
-        Flags::FAST,
-        ("5.0.0", "Counts the entries of a stream."),
-    ),
-    xlen,
-);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Stream.rows([
+    Spec::read("XLEN", "key", xlen)
+        .facts(exactly(2), Keys::At(1), Flags::FAST)
+        .doc("5.0.0", "Counts the entries of a stream.")
+        .access(&["RO"]),
+    Spec::read("XRANGE", "key start end [COUNT count]", |cx, args| range(cx, args, false))
+        .facts(least(4), Keys::At(1), Flags::NONE)
+        .doc("5.0.0", "Returns the entries of a stream between two ids, both included.")
+        .costing(range_cost_ns),
+    Spec::read("XREVRANGE", "key end start [COUNT count]", |cx, args| range(cx, args, true))
+        .facts(least(4), Keys::At(1), Flags::NONE)
+        .doc("5.0.0", "Returns the entries of a stream between two ids, the last one first.")
+        .costing(range_cost_ns),
+    Spec::write("XDEL", "key id [id ...]", xdel)
+        .facts(least(3), Keys::At(1), Flags::FAST)
+        .doc("5.0.0", "Deletes entries of a stream.")
+        .access(&["RW delete"]),
+]);
 
-fn xlen<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    match stream(cx, args.at(1)) {
-        Ok(stream) => Reply::Int(stream.map_or(0, |stream| stream.len().cast_signed())),
-        Err(reply) => reply,
-    }
+fn xlen<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    let stream = stream(cx, args.at(1))?;
+    Ok(Reply::Int(stream.map_or(0, |stream| stream.len().cast_signed())))
 }
 
 /// The stream at a key.
 pub(super) fn stream<'a>(cx: &Reader<'a>, key: &[u8]) -> Result<Option<&'a Stream>> {
-    Ok(wrong(cx.view::<Stream>(key))?.and_then(View::stream))
+    Ok(cx.view::<Stream>(key)?.and_then(View::stream))
 }
-
-pub(super) const XRANGE: Spec = Spec::read(
-    Group::Stream.meta(
-        "XRANGE",
-        Arity::AtLeast(4),
-        Keys::At(1),
-        Flags::NONE,
-        ("5.0.0", "Returns the entries of a stream between two ids, both included."),
-    ),
-    |cx, args| range(cx, args, false).unwrap_or_else(|reply| reply),
-)
-.costing(range_cost_ns);
-
-pub(super) const XREVRANGE: Spec = Spec::read(
-    Group::Stream.meta(
-        "XREVRANGE",
-        Arity::AtLeast(4),
-        Keys::At(1),
-        Flags::NONE,
-        ("5.0.0", "Returns the entries of a stream between two ids, the last one first."),
-    ),
-    |cx, args| range(cx, args, true).unwrap_or_else(|reply| reply),
-)
-.costing(range_cost_ns);
 
 /// The first and the last id of a range; an open end is the neighbour.
 pub(super) fn interval(first: &[u8], last: &[u8]) -> Result<(Id, Id)> {
@@ -127,25 +110,13 @@ fn range_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     ENTRY_NS.saturating_mul(within.min(count))
 }
 
-pub(super) const XDEL: Spec = Spec::write(
-    Group::Stream.meta(
-        "XDEL",
-        Arity::AtLeast(3),
-        Keys::At(1),
-        Flags::FAST,
-        ("5.0.0", "Deletes entries of a stream."),
-    ),
-    Logged::PLAIN,
-    |cx, args| xdel(cx, args).unwrap_or_else(|reply| reply),
-);
-
 fn xdel(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let key = args.at(1);
     if stream(&cx.reader(), key)?.is_none() {
         return Ok(Reply::Int(0));
     }
     let ids: Vec<Id> = args.from(2).iter().map(id).collect::<Result<_>>()?;
-    let gone = wrong(cx.edit(key, |open: &mut Open<Stream>| {
+    let gone = cx.edit(key, |open: &mut Open<Stream>| {
         let mut gone = 0;
         for id in ids {
             if open.stream().delete(id) {
@@ -154,7 +125,7 @@ fn xdel(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
             }
         }
         gone
-    }))?;
+    })?;
     let gone = gone.unwrap_or(0);
     if gone > 0 {
         cx.notify(b't', "xdel", key);

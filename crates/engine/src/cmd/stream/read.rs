@@ -3,11 +3,11 @@
 //! Nobody waits here: what there is is answered at once, and without anything the answer is that of
 //! a wait whose time is over.
 
-use super::{INEXACT, INVALID_ID, Result, id, now_ms, shown, shown_owned, wrong};
+use super::{INVALID_ID, Result, id, inexact, now_ms, shown, shown_owned};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::Open;
 use crate::types::stream::{Id, Pending, Stream};
-use crate::{Arity, Flags, Group, Keys, Reader, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Spec, Writer, least};
 use alloc::format;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int, up_to_zero};
@@ -19,31 +19,29 @@ mod what {
     pub(super) const AGAIN: u64 = 34;
 }
 
-pub(super) const XREAD: Spec = Spec::read(
-    Group::Stream.meta(
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Stream.rows([
+    Spec::read(
         "XREAD",
-        Arity::AtLeast(4),
-        Keys::Streams { options: 1 },
-        Flags::BLOCKING,
-        ("5.0.0", "Returns the entries of streams behind given ids."),
-    ),
-    |cx, args| xread(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(cost_ns);
-
-pub(super) const XREADGROUP: Spec = Spec::write(
-    Group::Stream.meta(
+        "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]",
+        xread,
+    )
+    .facts(least(4), Keys::Streams { options: 1 }, Flags::BLOCKING)
+    .doc("5.0.0", "Returns the entries of streams behind given ids.")
+    .costing(cost_ns),
+    Spec::write(
         "XREADGROUP",
-        Arity::AtLeast(7),
-        Keys::Streams { options: 1 },
-        Flags::BLOCKING,
-        ("5.0.0", "Delivers new entries of streams to a consumer, or what it has pending."),
-    ),
+        "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS \
+         key [key ...] id [id ...]",
+        xreadgroup,
+    )
+    .facts(least(7), Keys::Streams { options: 1 }, Flags::BLOCKING)
+    .doc("5.0.0", "Delivers new entries of streams to a consumer, or what it has pending.")
+    .access(&["RO access"])
     // Redis delivers the same entries to the same consumer, but at the time at which it loads them.
-    INEXACT,
-    |cx, args| xreadgroup(cx, args).unwrap_or_else(|reply| reply),
-)
-.costing(cost_ns);
+    .logged("plain", inexact)
+    .costing(cost_ns),
+]);
 
 /// What is asked for.
 #[derive(Clone, Copy)]
@@ -189,7 +187,7 @@ fn xreadgroup(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
         Reading { group, consumer, most: request.most, noack: request.noack, now_ms: now_ms(cx) };
     let mut streams = Vec::new();
     for (key, after) in wanted {
-        let read = wrong(cx.edit(key, |open: &mut Open<Stream>| reading.read(open, after)))?;
+        let read = cx.edit(key, |open: &mut Open<Stream>| reading.read(open, after))?;
         let Some((is_new, entries)) = read else { continue };
         if is_new {
             cx.notify(b't', "xgroup-createconsumer", key);

@@ -1,11 +1,11 @@
 //! Deleting with regard to consumer groups, as since Redis 8.2: XDELEX, XACKDEL. Redis 7.0 knows
 //! neither, so they are logged armoured.
 
-use super::{Result, id, wrong};
+use super::{Result, id};
 use crate::cmd::generic::SYNTAX;
 use crate::types::Open;
 use crate::types::stream::{Id, Refs, Stream};
-use crate::{Arity, Flags, Group, Keys, Logged, Spec, Writer};
+use crate::{Flags, Group, Keys, Spec, Writer, least};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -16,29 +16,19 @@ mod what {
     pub(super) const ACKNOWLEDGE: u64 = 82;
 }
 
-pub(super) const XDELEX: Spec = Spec::write(
-    Group::Stream.meta(
-        "XDELEX",
-        Arity::AtLeast(5),
-        Keys::At(1),
-        Flags::FAST,
-        ("8.2.0", "Deletes entries of a stream with regard to its consumer groups."),
-    ),
-    Logged::HIDDEN,
-    |cx, args| xdelex(cx, args).unwrap_or_else(|reply| reply),
-);
-
-pub(super) const XACKDEL: Spec = Spec::write(
-    Group::Stream.meta(
-        "XACKDEL",
-        Arity::AtLeast(6),
-        Keys::At(1),
-        Flags::FAST,
-        ("8.2.0", "Acknowledges entries and deletes them with regard to all consumer groups."),
-    ),
-    Logged::HIDDEN,
-    |cx, args| xackdel(cx, args).unwrap_or_else(|reply| reply),
-);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::Stream.rows([
+    Spec::write("XDELEX", "key [KEEPREF | DELREF | ACKED] IDS numids id [id ...]", xdelex)
+        .facts(least(5), Keys::At(1), Flags::FAST)
+        .doc("8.2.0", "Deletes entries of a stream with regard to its consumer groups.")
+        .access(&["RW delete"])
+        .hidden(),
+    Spec::write("XACKDEL", "key group [KEEPREF | DELREF | ACKED] IDS numids id [id ...]", xackdel)
+        .facts(least(6), Keys::At(1), Flags::FAST)
+        .doc("8.2.0", "Acknowledges entries and deletes them with regard to all consumer groups.")
+        .access(&["RW delete"])
+        .hidden(),
+]);
 
 /// `KEEPREF`, `DELREF` or `ACKED`; `None` is another word.
 pub(super) fn option(word: &[u8]) -> Option<Refs> {
@@ -108,7 +98,7 @@ fn delete(open: &mut Open<Stream>, id: Id, refs: Refs) -> Option<bool> {
 fn xdelex(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let key = args.at(1);
     let (refs, ids) = parse(args.from(2))?;
-    let fates = wrong(cx.edit(key, |open: &mut Open<Stream>| {
+    let fates = cx.edit(key, |open: &mut Open<Stream>| {
         let one = |&id: &Id| {
             if refs == Refs::Acked && open.stream().get(id).is_none() {
                 return Fate::Absent;
@@ -120,7 +110,7 @@ fn xdelex(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
             }
         };
         ids.iter().map(one).collect::<Vec<_>>()
-    }))?;
+    })?;
     let fates = fates.unwrap_or_else(|| alloc::vec![Fate::Absent; ids.len()]);
     if fates.contains(&Fate::Deleted) {
         cx.notify(b't', "xdel", key);
@@ -132,7 +122,7 @@ fn xackdel(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let (key, group) = (args.at(1), args.at(2));
     let (refs, ids) = parse(args.from(3))?;
     let mut deleted = false;
-    let fates = wrong(cx.edit(key, |open: &mut Open<Stream>| {
+    let fates = cx.edit(key, |open: &mut Open<Stream>| {
         let one = |&id: &Id| {
             let acknowledged = open.stream().group(group).is_some_and(|it| it.get(id).is_some());
             if !acknowledged {
@@ -147,7 +137,7 @@ fn xackdel(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
             if gone.is_some() { Fate::Deleted } else { Fate::Awaited }
         };
         ids.iter().map(one).collect::<Vec<_>>()
-    }))?;
+    })?;
     if deleted {
         cx.notify(b't', "xdel", key);
     }

@@ -3,7 +3,7 @@
 //! long value. Redis 7.0 knows none of them, so the writes are logged armoured.
 
 use super::xxh3;
-use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, StrRef, Writer, WrongType};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, StrRef, Writer, WrongType, exactly, least};
 use alloc::format;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
@@ -62,47 +62,38 @@ fn digest_of(value: StrRef<'_>) -> Vec<u8> {
     format!("{:016x}", xxh3::hash(&value.bytes())).into_bytes()
 }
 
-pub(super) const DIGEST: Spec = Spec::read(
-    Group::String.meta(
-        "DIGEST",
-        Arity::Exactly(2),
-        Keys::At(1),
-        Flags::FAST,
-        ("8.4.0", "Returns the XXH3 hash of a string, in hexadecimal digits."),
-    ),
-    digest,
-)
-.costing(|cx, args| {
-    // Some 4 bytes a nanosecond.
-    cx.string(args.at(1)).ok().flatten().map_or(0, |value| value.len() as u64 / 4)
-});
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::String.rows([
+    Spec::read("DIGEST", "key", digest)
+        .facts(exactly(2), Keys::At(1), Flags::FAST)
+        .doc("8.4.0", "Returns the XXH3 hash of a string, in hexadecimal digits.")
+        .costing(|cx, args| {
+            // Some 4 bytes a nanosecond.
+            cx.string(args.at(1)).ok().flatten().map_or(0, |value| value.len() as u64 / 4)
+        }),
+    Spec::write("DELEX", "key [IFEQ value | IFNE value | IFDEQ digest | IFDNE digest]", delex)
+        .facts(least(2), Keys::At(1), Flags::FAST)
+        .doc("8.4.0", "Deletes a key, perhaps only if its string or its digest is as given.")
+        .access(&["RM delete"])
+        .hidden(),
+    Spec::write("DELIFEQ", "key value", delifeq)
+        .facts(exactly(3), Keys::At(1), Flags::FAST)
+        .doc("9.0.0", "Deletes a key if it holds a string.")
+        .access(&["RM delete"])
+        .hidden(),
+]);
 
-fn digest<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    match cx.string(args.at(1)) {
-        Ok(Some(value)) => Reply::owned(digest_of(value)),
-        Ok(None) => Reply::Null,
-        Err(WrongType) => Reply::WRONG_TYPE,
-    }
+fn digest<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    let value = cx.string(args.at(1))?;
+    Ok(value.map_or(Reply::Null, |value| Reply::owned(digest_of(value))))
 }
 
-pub(super) const DELEX: Spec = Spec::write(
-    Group::String.meta(
-        "DELEX",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::FAST,
-        ("8.4.0", "Deletes a key, perhaps only if its string or its digest is as given."),
-    ),
-    Logged::HIDDEN,
-    delex,
-);
-
-fn delex(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn delex(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let key = args.at(1);
     match args.len() {
-        2 => return delete_if(cx, key, true),
+        2 => return Ok(delete_if(cx, key, true)),
         4 => {}
-        _ => return Reply::error("ERR wrong number of arguments for 'delex' command"),
+        _ => return Err(Reply::error("ERR wrong number of arguments for 'delex' command")),
     }
     let is_met = match (cx.reader().string(key), Wanted::parse(args.at(2), args.at(3))) {
         (Ok(None), _) => Ok(false),
@@ -114,31 +105,16 @@ fn delex(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
             Err(Reply::error("ERR Key should be of string type if conditions are specified"))
         }
     };
-    is_met.map_or_else(|refusal| refusal, |is_met| delete_if(cx, key, is_met))
+    is_met.map(|is_met| delete_if(cx, key, is_met))
 }
 
-pub(super) const DELIFEQ: Spec = Spec::write(
-    Group::String.meta(
-        "DELIFEQ",
-        Arity::Exactly(3),
-        Keys::At(1),
-        Flags::FAST,
-        ("9.0.0", "Deletes a key if it holds a string."),
-    ),
-    Logged::HIDDEN,
-    delifeq,
-);
-
-fn delifeq(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn delifeq(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let key = args.at(1);
     let wanted = args.at(2);
-    let is_met = match cx.reader().string(key) {
-        Ok(value) => {
-            value.is_some_and(|value| value.len() == wanted.len() && *value.bytes() == *wanted)
-        }
-        Err(WrongType) => return Reply::WRONG_TYPE,
-    };
-    delete_if(cx, key, is_met)
+    let value = cx.reader().string(key)?;
+    let is_met =
+        value.is_some_and(|value| value.len() == wanted.len() && *value.bytes() == *wanted);
+    Ok(delete_if(cx, key, is_met))
 }
 
 fn delete_if(cx: &mut Writer<'_>, key: &[u8], is_met: bool) -> Reply<'static> {

@@ -6,104 +6,80 @@
 use super::FAST_GROWTH;
 use crate::cmd::generic::NOT_AN_INTEGER;
 use crate::number::Extended;
-use crate::{Arity, Deadline, Group, Keys, Logged, Meta, Spec, Writer, WrongType};
+use crate::{Deadline, Group, Keys, Replied, Spec, Writer, exactly};
 use quorate_resp::{Args, Reply, int_text, parse_int};
 
-pub(super) const INCR: Spec = Spec::write(
-    counter("INCR", 2, "1.0.0", "Adds one to the integer at a key, which counts as 0 if absent."),
-    Logged::PLAIN,
-    |cx, args| add(cx, args.at(1), 1),
-);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::String.rows([
+    Spec::write("INCR", "key", |cx, args| add(cx, args.at(1), 1))
+        .facts(exactly(2), Keys::At(1), FAST_GROWTH)
+        .doc("1.0.0", "Adds one to the integer at a key, which counts as 0 if absent.")
+        .access(&["RW access update"]),
+    Spec::write("DECR", "key", |cx, args| add(cx, args.at(1), -1))
+        .facts(exactly(2), Keys::At(1), FAST_GROWTH)
+        .doc("1.0.0", "Takes one from the integer at a key, which counts as 0 if absent.")
+        .access(&["RW access update"]),
+    Spec::write("INCRBY", "key increment", incrby)
+        .facts(exactly(3), Keys::At(1), FAST_GROWTH)
+        .doc("1.0.0", "Adds to the integer at a key, which counts as 0 if absent.")
+        .access(&["RW access update"]),
+    Spec::write("DECRBY", "key decrement", decrby)
+        .facts(exactly(3), Keys::At(1), FAST_GROWTH)
+        .doc("1.0.0", "Takes from the integer at a key, which counts as 0 if absent.")
+        .access(&["RW access update"]),
+    Spec::write("INCRBYFLOAT", "key increment", incrbyfloat)
+        .facts(exactly(3), Keys::At(1), FAST_GROWTH)
+        .doc("2.6.0", "Adds to the floating-point number at a key, which counts as 0 if absent.")
+        .access(&["RW access update"]),
+]);
 
-pub(super) const DECR: Spec = Spec::write(
-    counter(
-        "DECR",
-        2,
-        "1.0.0",
-        "Takes one from the integer at a key, which counts as 0 if absent.",
-    ),
-    Logged::PLAIN,
-    |cx, args| add(cx, args.at(1), -1),
-);
-
-pub(super) const INCRBY: Spec = Spec::write(
-    counter("INCRBY", 3, "1.0.0", "Adds to the integer at a key, which counts as 0 if absent."),
-    Logged::PLAIN,
-    |cx, args| match parse_int(args.at(2)) {
+fn incrby(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    match parse_int(args.at(2)) {
         Some(addend) => add(cx, args.at(1), addend),
-        None => Reply::error(NOT_AN_INTEGER),
-    },
-);
+        None => Err(Reply::error(NOT_AN_INTEGER)),
+    }
+}
 
-pub(super) const DECRBY: Spec = Spec::write(
-    counter("DECRBY", 3, "1.0.0", "Takes from the integer at a key, which counts as 0 if absent."),
-    Logged::PLAIN,
-    |cx, args| match parse_int(args.at(2)).map(i64::checked_neg) {
+fn decrby(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    match parse_int(args.at(2)).map(i64::checked_neg) {
         Some(Some(addend)) => add(cx, args.at(1), addend),
-        Some(None) => Reply::error("ERR decrement would overflow"),
-        None => Reply::error(NOT_AN_INTEGER),
-    },
-);
-
-const fn counter(
-    name: &'static str,
-    arity: u8,
-    since: &'static str,
-    summary: &'static str,
-) -> Meta {
-    Group::String.meta(name, Arity::Exactly(arity), Keys::At(1), FAST_GROWTH, (since, summary))
+        Some(None) => Err(Reply::error("ERR decrement would overflow")),
+        None => Err(Reply::error(NOT_AN_INTEGER)),
+    }
 }
 
 /// The longest integer, `-9223372036854775808`. Longer values are not looked at: they may be huge.
 const INT_BYTES_MAX: usize = 20;
 
-fn add(cx: &mut Writer<'_>, key: &[u8], addend: i64) -> Reply<'static> {
-    let value = match cx.reader().string(key) {
-        Ok(Some(value)) if value.len() <= INT_BYTES_MAX => parse_int(&value.bytes()),
-        Ok(Some(_)) => None,
-        Ok(None) => Some(0),
-        Err(WrongType) => return Reply::WRONG_TYPE,
+fn add(cx: &mut Writer<'_>, key: &[u8], addend: i64) -> Replied<'static> {
+    let value = match cx.reader().string(key)? {
+        Some(value) if value.len() <= INT_BYTES_MAX => parse_int(&value.bytes()),
+        Some(_) => None,
+        None => Some(0),
     };
-    let Some(value) = value else {
-        return Reply::error(NOT_AN_INTEGER);
-    };
-    let Some(sum) = value.checked_add(addend) else {
-        return Reply::error("ERR increment or decrement would overflow");
-    };
+    let value = value.ok_or(Reply::error(NOT_AN_INTEGER))?;
+    let sum = value
+        .checked_add(addend)
+        .ok_or(Reply::error("ERR increment or decrement would overflow"))?;
     cx.set_string(key, int_text(sum).as_bytes(), Deadline::Keep);
     cx.notify(b'$', "incrby", key);
-    Reply::Int(sum)
+    Ok(Reply::Int(sum))
 }
 
-pub(super) const INCRBYFLOAT: Spec = Spec::write(
-    counter(
-        "INCRBYFLOAT",
-        3,
-        "2.6.0",
-        "Adds to the floating-point number at a key, which counts as 0 if absent.",
-    ),
-    Logged::PLAIN,
-    incrbyfloat,
-);
-
-fn incrbyfloat(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn incrbyfloat(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let key = args.at(1);
-    let value = match cx.reader().string(key) {
-        Ok(Some(value)) if value.len() <= Extended::TEXT_BYTES_MAX => {
-            Extended::parse(&value.bytes())
-        }
-        Ok(Some(_)) => None,
-        Ok(None) => Some(Extended::ZERO),
-        Err(WrongType) => return Reply::WRONG_TYPE,
+    let value = match cx.reader().string(key)? {
+        Some(value) if value.len() <= Extended::TEXT_BYTES_MAX => Extended::parse(&value.bytes()),
+        Some(_) => None,
+        None => Some(Extended::ZERO),
     };
     let Some((value, addend)) = value.zip(Extended::parse(args.at(2))) else {
-        return Reply::error("ERR value is not a valid float");
+        return Err(Reply::error("ERR value is not a valid float"));
     };
-    let Some(sum) = value.plus(addend) else {
-        return Reply::error("ERR increment would produce NaN or Infinity");
-    };
+    let sum =
+        value.plus(addend).ok_or(Reply::error("ERR increment would produce NaN or Infinity"))?;
     let sum = sum.print();
     cx.set_string(key, &sum, Deadline::Keep);
     cx.notify(b'$', "incrbyfloat", key);
-    Reply::owned(sum)
+    Ok(Reply::owned(sum))
 }

@@ -3,40 +3,38 @@
 use super::expiry::{Expiry, Unit, push_deadline};
 use super::owned;
 use crate::cmd::generic::SYNTAX;
-use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Stamp, Writer, WrongType};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, Stamp, Writer, exactly, least};
 use alloc::vec;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
-pub(super) const GET: Spec = Spec::read(
-    Group::String.meta(
-        "GET",
-        Arity::Exactly(2),
-        Keys::At(1),
-        Flags::FAST,
-        ("1.0.0", "Returns the string at a key."),
-    ),
-    get,
-);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::String.rows([
+    Spec::read("GET", "key", get)
+        .facts(exactly(2), Keys::At(1), Flags::FAST)
+        .doc("1.0.0", "Returns the string at a key."),
+    Spec::read("MGET", "key [key ...]", |cx, args| Ok(mget(cx, args)))
+        .facts(least(2), Keys::Range { first: 1, last: -1, step: 1 }, Flags::FAST)
+        .doc("1.0.0", "Returns the strings at one or more keys."),
+    Spec::write("GETDEL", "key", getdel)
+        .facts(exactly(2), Keys::At(1), Flags::FAST)
+        .doc("6.2.0", "Returns the string at a key and deletes the key.")
+        .access(&["RW access delete"]),
+    Spec::write(
+        "GETEX",
+        "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT \
+         unix-time-milliseconds | PERSIST]",
+        getex,
+    )
+    .facts(least(2), Keys::At(1), Flags::FAST)
+    .doc("6.2.0", "Returns the string at a key and sets or removes the key's deadline.")
+    .access(&["RW access update"])
+    .logged("rewritten", |cx, args| cx.absolute(args, |stamp| getex_absolute(stamp, args))),
+]);
 
-fn get<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    match cx.string(args.at(1)) {
-        Ok(Some(value)) => value.reply(),
-        Ok(None) => Reply::Null,
-        Err(WrongType) => Reply::WRONG_TYPE,
-    }
+fn get<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    Ok(cx.string(args.at(1))?.map_or(Reply::Null, |value| value.reply()))
 }
-
-pub(super) const MGET: Spec = Spec::read(
-    Group::String.meta(
-        "MGET",
-        Arity::AtLeast(2),
-        Keys::Range { first: 1, last: -1, step: 1 },
-        Flags::FAST,
-        ("1.0.0", "Returns the strings at one or more keys."),
-    ),
-    mget,
-);
 
 /// A key of another type counts as absent.
 fn mget<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
@@ -47,41 +45,14 @@ fn mget<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
     Reply::Array(args.from(1).iter().map(value).collect())
 }
 
-pub(super) const GETDEL: Spec = Spec::write(
-    Group::String.meta(
-        "GETDEL",
-        Arity::Exactly(2),
-        Keys::At(1),
-        Flags::FAST,
-        ("6.2.0", "Returns the string at a key and deletes the key."),
-    ),
-    Logged::PLAIN,
-    getdel,
-);
-
-fn getdel(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn getdel(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let key = args.at(1);
-    let old = match cx.reader().string(key) {
-        Ok(Some(value)) => owned(Some(value)),
-        Ok(None) => return Reply::Null,
-        Err(WrongType) => return Reply::WRONG_TYPE,
-    };
+    let Some(old) = cx.reader().string(key)? else { return Ok(Reply::Null) };
+    let old = owned(Some(old));
     cx.remove(key);
     cx.notify(b'g', "del", key);
-    old
+    Ok(old)
 }
-
-pub(super) const GETEX: Spec = Spec::write(
-    Group::String.meta(
-        "GETEX",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::FAST,
-        ("6.2.0", "Returns the string at a key and sets or removes the key's deadline."),
-    ),
-    Logged::new("rewritten", |cx, args| cx.absolute(args, |stamp| getex_absolute(stamp, args))),
-    getex,
-);
 
 /// What GETEX does to the deadline.
 enum Change<'a> {
@@ -113,24 +84,18 @@ impl<'a> Change<'a> {
     }
 }
 
-fn getex(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn getex(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let key = args.at(1);
-    let Some(change) = Change::parse(args) else {
-        return Reply::error(SYNTAX);
-    };
+    let change = Change::parse(args).ok_or(Reply::error(SYNTAX))?;
     let now_ms = cx.now_ms();
     let reader = cx.reader();
-    let value = match reader.string(key) {
-        Ok(Some(value)) => value,
-        Ok(None) => return Reply::Null,
-        Err(WrongType) => return Reply::WRONG_TYPE,
-    };
+    let Some(value) = reader.string(key)? else { return Ok(Reply::Null) };
     let deadline = match change {
-        Change::Nothing => return owned(Some(value)),
+        Change::Nothing => return Ok(owned(Some(value))),
         Change::Persist => None,
         Change::Expire(expiry) => match expiry.deadline_ms(now_ms) {
             Ok(deadline) => Some(deadline),
-            Err(bad) => return bad.reply("ERR invalid expire time in 'getex' command"),
+            Err(bad) => return Err(bad.reply("ERR invalid expire time in 'getex' command")),
         },
     };
     let old = owned(Some(value));
@@ -149,7 +114,7 @@ fn getex(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
         }
         None => {}
     }
-    old
+    Ok(old)
 }
 
 /// A deadline that is past deletes the key, but not while Redis loads an AOF, so it is logged as

@@ -10,25 +10,25 @@ use super::FAST_GROWTH;
 use super::expiry::{Expiry, Unit};
 use crate::cmd::generic::SYNTAX;
 use crate::number::Extended;
-use crate::{Arity, Deadline, Group, Keys, Logged, Spec, Writer, WrongType};
-use alloc::format;
+use crate::{Deadline, Group, Keys, Spec, Writer, least};
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
+use alloc::{format, vec};
 use core::cmp::Ordering;
 use quorate_resp::{Args, Reply, int_text, parse_int};
 
-pub(super) const INCREX: Spec = Spec::write(
-    Group::String.meta(
-        "INCREX",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        FAST_GROWTH,
-        ("8.8.0", "Adds to the number at a key, within bounds, and sets the key's deadline."),
-    ),
-    Logged::HIDDEN,
-    |cx, args| increx(cx, args).unwrap_or_else(|refusal| refusal),
-);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::String.rows([Spec::write(
+    "INCREX",
+    "key [BYINT increment | BYFLOAT increment] [LBOUND bound] [UBOUND bound] \
+         [SATURATE] [NX | XX] [EX seconds | PX milliseconds | EXAT \
+         unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] [ENX]",
+    increx,
+)
+.facts(least(2), Keys::At(1), FAST_GROWTH)
+.doc("8.8.0", "Adds to the number at a key, within bounds, and sets the key's deadline.")
+.access(&["RW access update"])
+.hidden()]);
 
 type Result<T> = core::result::Result<T, Reply<'static>>;
 
@@ -106,11 +106,10 @@ fn count<N: Number>(
     let deadline = options.expiry.map(|expiry| expiry.deadline_ms(now_ms)).transpose();
     let deadline =
         deadline.map_err(|bad| bad.reply("ERR invalid expire time in 'increx' command"))?;
-    let old: Option<N> = match cx.reader().string(key) {
-        Ok(Some(text)) if text.len() <= N::TEXT_BYTES_MAX => Some(N::stored(&text.bytes())?),
-        Ok(Some(_)) => return Err(wrong::<N>("value")),
-        Ok(None) => None,
-        Err(WrongType) => return Err(Reply::WRONG_TYPE),
+    let old: Option<N> = match cx.reader().string(key)? {
+        Some(text) if text.len() <= N::TEXT_BYTES_MAX => Some(N::stored(&text.bytes())?),
+        Some(_) => return Err(wrong::<N>("value")),
+        None => None,
     };
     let is_refused = options.present.is_some_and(|present| present != old.is_some());
     let old = old.unwrap_or(N::ZERO);

@@ -5,23 +5,21 @@
 //! pairs are refused here, with a thirty-second of the memory.
 
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
-use crate::{Arity, Flags, Group, Keys, Reader, Spec, StrRef};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, StrRef, least};
 use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
-pub(super) const LCS: Spec = Spec::read(
-    Group::String.meta(
-        "LCS",
-        Arity::AtLeast(3),
-        Keys::Range { first: 1, last: 2, step: 1 },
-        Flags::NONE,
-        ("7.0.0", "Finds the longest common subsequence of the strings at two keys."),
-    ),
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::String.rows([Spec::read(
+    "LCS",
+    "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",
     lcs,
 )
-.costing(cost_ns);
+.facts(least(3), Keys::Range { first: 1, last: 2, step: 1 }, Flags::NONE)
+.doc("7.0.0", "Finds the longest common subsequence of the strings at two keys.")
+.costing(cost_ns)]);
 
 /// What is asked for.
 #[derive(Default)]
@@ -64,21 +62,18 @@ impl Options {
     }
 }
 
-fn lcs<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
+fn lcs<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     let (Ok(left), Ok(right)) = (cx.string(args.at(1)), cx.string(args.at(2))) else {
-        return Reply::error("ERR The specified keys must contain string values");
+        return Err(Reply::error("ERR The specified keys must contain string values"));
     };
-    let options = match Options::parse(args) {
-        Ok(options) => options,
-        Err(reply) => return reply,
-    };
+    let options = Options::parse(args)?;
     let len = |value: Option<StrRef<'_>>| value.map_or(0, |value| value.len());
     match table_bytes(len(left), len(right)) {
-        None => return Reply::error("ERR String too long for LCS"),
+        None => return Err(Reply::error("ERR String too long for LCS")),
         Some(bytes) if bytes > cx.keyspace.settings().string_bytes_max => {
-            return Reply::error(
+            return Err(Reply::error(
                 "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
-            );
+            ));
         }
         Some(_) => {}
     }
@@ -86,17 +81,17 @@ fn lcs<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
     let (left, right) = (bytes(left), bytes(right));
     let table = Table::new(&left, &right);
     if options.len {
-        Reply::Int(i64::from(table.len))
+        Ok(Reply::Int(i64::from(table.len)))
     } else if options.idx {
         let matches = table.matches().into_iter();
         let matches = matches.filter(|found| found.len as u64 >= options.match_len_min);
         let matches = matches.map(|found| found.reply(options.with_match_len)).collect();
-        Reply::Map(vec![
+        Ok(Reply::Map(vec![
             (Reply::bulk(b"matches"), Reply::Array(matches)),
             (Reply::bulk(b"len"), Reply::Int(i64::from(table.len))),
-        ])
+        ]))
     } else {
-        Reply::owned(table.subsequence())
+        Ok(Reply::owned(table.subsequence()))
     }
 }
 

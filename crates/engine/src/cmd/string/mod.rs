@@ -20,35 +20,16 @@ mod xxh3;
 use crate::{Flags, Spec, StrRef};
 use quorate_resp::Reply;
 
-/// The rows of the family.
-pub(super) const ROWS: &[Spec] = &[
-    range::APPEND,
-    counter::DECR,
-    counter::DECRBY,
-    compare::DELEX,
-    compare::DELIFEQ,
-    compare::DIGEST,
-    get::GET,
-    get::GETDEL,
-    get::GETEX,
-    range::GETRANGE,
-    set::GETSET,
-    counter::INCR,
-    counter::INCRBY,
-    counter::INCRBYFLOAT,
-    increx::INCREX,
-    lcs::LCS,
-    get::MGET,
-    set::MSET,
-    msetex::MSETEX,
-    set::MSETNX,
-    set::PSETEX,
-    set::SET,
-    set::SETEX,
-    set::SETNX,
-    range::SETRANGE,
-    range::STRLEN,
-    range::SUBSTR,
+/// The files of the family.
+pub(super) const FILES: &[&[Spec]] = &[
+    compare::ROWS,
+    counter::ROWS,
+    get::ROWS,
+    increx::ROWS,
+    lcs::ROWS,
+    msetex::ROWS,
+    range::ROWS,
+    set::ROWS,
 ];
 
 /// Grows memory in constant time.

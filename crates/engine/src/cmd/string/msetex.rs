@@ -5,20 +5,21 @@
 use super::expiry::{Expiry, Unit};
 use super::set::store;
 use crate::cmd::generic::SYNTAX;
-use crate::{Arity, Deadline, Flags, Group, Keys, Logged, Spec, Writer};
+use crate::{Deadline, Flags, Group, Keys, Replied, Spec, Writer, least};
 use quorate_resp::{Args, Reply, parse_int};
 
-pub(super) const MSETEX: Spec = Spec::write(
-    Group::String.meta(
-        "MSETEX",
-        Arity::AtLeast(4),
-        Keys::CountedPairs { count: 1 },
-        Flags::DENYOOM,
-        ("8.4.0", "Sets the strings at one or more keys, with conditions and one deadline."),
-    ),
-    Logged::HIDDEN,
-    |cx, args| msetex(cx, args).unwrap_or_else(|refusal| refusal),
-);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::String.rows([Spec::write(
+    "MSETEX",
+    "numkeys key value [key value ...] [NX | XX] [EX seconds | PX \
+         milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | \
+         KEEPTTL]",
+    msetex,
+)
+.facts(least(4), Keys::CountedPairs { count: 1 }, Flags::DENYOOM)
+.doc("8.4.0", "Sets the strings at one or more keys, with conditions and one deadline.")
+.access(&["OW update"])
+.hidden()]);
 
 /// What stands behind the pairs.
 #[derive(Default)]
@@ -55,7 +56,7 @@ impl<'a> Options<'a> {
     }
 }
 
-fn msetex(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>, Reply<'static>> {
+fn msetex(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let count = parse_int(args.at(1)).and_then(|count| i32::try_from(count).ok());
     let count = count.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
     let count = count.ok_or(Reply::error("ERR invalid numkeys value"))?;

@@ -5,46 +5,55 @@
 use super::{FAST_GROWTH, clip};
 use crate::cmd::generic::NOT_AN_INTEGER;
 use crate::spec::hidden_if;
-use crate::{
-    Arity, Deadline, Flags, Group, Keys, Keyspace, Logged, Meta, Reader, Spec, Writer, WrongType,
-};
+use crate::{Deadline, Flags, Group, Keys, Keyspace, Reader, Replied, Spec, Writer, exactly};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
 const TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 
-pub(super) const APPEND: Spec = Spec::write(
-    Group::String.meta(
-        "APPEND",
-        Arity::Exactly(3),
-        Keys::At(1),
-        FAST_GROWTH,
-        ("2.0.0", "Appends to the string at a key, which may be absent, and returns its length."),
-    ),
-    Logged::new("plain or armoured", |cx, args| hidden_if(append_may_not_fit(&cx.reader, args))),
-    append,
-);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::String.rows([
+    Spec::write("APPEND", "key value", append)
+        .facts(exactly(3), Keys::At(1), FAST_GROWTH)
+        .doc(
+            "2.0.0",
+            "Appends to the string at a key, which may be absent, and returns its length.",
+        )
+        .access(&["RW insert"])
+        .logged("plain or armoured", |cx, args| hidden_if(append_may_not_fit(&cx.reader, args))),
+    Spec::read("STRLEN", "key", strlen)
+        .facts(exactly(2), Keys::At(1), Flags::FAST)
+        .doc("2.2.0", "Returns the length of the string at a key.")
+        .access(&["RO"]),
+    Spec::read("GETRANGE", "key start end", getrange)
+        .facts(exactly(4), Keys::At(1), Flags::NONE)
+        .doc("2.4.0", "Returns the part of a string between two offsets, both included."),
+    Spec::read("SUBSTR", "key start end", getrange)
+        .facts(exactly(4), Keys::At(1), Flags::NONE)
+        .doc("1.0.0", "Returns the part of a string between two offsets, both included."),
+    Spec::write("SETRANGE", "key offset value", setrange)
+        .facts(exactly(4), Keys::At(1), Flags::DENYOOM)
+        .doc("2.2.0", "Overwrites a string from an offset on and returns its length.")
+        .logged("plain or armoured", |cx, args| hidden_if(setrange_does_not_fit(&cx.reader, args)))
+        .costing(setrange_cost_ns),
+]);
 
-fn append(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn append(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let (key, added) = (args.at(1), args.at(2));
-    let old_len = match cx.reader().string(key) {
-        Ok(old) => old.map(|old| old.len()),
-        Err(WrongType) => return Reply::WRONG_TYPE,
-    };
+    let old_len = cx.reader().string(key)?.map(|old| old.len());
     let new_len = match old_len {
         // A new value gets the encoding that SET would choose.
         None => {
             cx.set_string(key, added, Deadline::Clear);
             added.len()
         }
-        Some(old_len) if !fits(cx.keyspace, old_len, added.len()) => return Reply::error(TOO_LONG),
-        Some(_) => match cx.append(key, added) {
-            Ok(new_len) => new_len,
-            Err(WrongType) => return Reply::WRONG_TYPE,
-        },
+        Some(old_len) if !fits(cx.keyspace, old_len, added.len()) => {
+            return Err(Reply::error(TOO_LONG));
+        }
+        Some(_) => cx.append(key, added)?,
     };
     cx.notify(b'$', "append", key);
-    Reply::len(new_len)
+    Ok(Reply::len(new_len))
 }
 
 /// Redis applies no limit while it loads an AOF: what may be refused here must not stand there.
@@ -61,52 +70,27 @@ fn fits(keyspace: &Keyspace, front: usize, back: usize) -> bool {
     sum.is_some_and(|sum| sum <= keyspace.settings().string_bytes_max)
 }
 
-pub(super) const STRLEN: Spec = Spec::read(
-    Group::String.meta(
-        "STRLEN",
-        Arity::Exactly(2),
-        Keys::At(1),
-        Flags::FAST,
-        ("2.2.0", "Returns the length of the string at a key."),
-    ),
-    strlen,
-);
-
-fn strlen<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    match cx.string(args.at(1)) {
-        Ok(value) => Reply::len(value.map_or(0, |value| value.len())),
-        Err(WrongType) => Reply::WRONG_TYPE,
-    }
+fn strlen<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    let value = cx.string(args.at(1))?;
+    Ok(Reply::len(value.map_or(0, |value| value.len())))
 }
 
-pub(super) const GETRANGE: Spec = Spec::read(part("GETRANGE", "2.4.0"), getrange);
-pub(super) const SUBSTR: Spec = Spec::read(part("SUBSTR", "1.0.0"), getrange);
-
-const fn part(name: &'static str, since: &'static str) -> Meta {
-    let facts = (since, "Returns the part of a string between two offsets, both included.");
-    Group::String.meta(name, Arity::Exactly(4), Keys::At(1), Flags::NONE, facts)
-}
-
-fn getrange<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
+fn getrange<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     let (Some(first), Some(last)) = (parse_int(args.at(2)), parse_int(args.at(3))) else {
-        return Reply::error(NOT_AN_INTEGER);
+        return Err(Reply::error(NOT_AN_INTEGER));
     };
-    let value = match cx.string(args.at(1)) {
-        Ok(Some(value)) => value,
-        Ok(None) => return Reply::bulk(&[]),
-        Err(WrongType) => return Reply::WRONG_TYPE,
-    };
+    let Some(value) = cx.string(args.at(1))? else { return Ok(Reply::bulk(&[])) };
     let Some((start, end)) = resolve(first, last, value.len()) else {
-        return Reply::bulk(&[]);
+        return Ok(Reply::bulk(&[]));
     };
     let mut pieces: Vec<&[u8]> = clip(value, start, end).collect();
     match pieces.pop() {
-        Some(only) if pieces.is_empty() => Reply::bulk(only),
+        Some(only) if pieces.is_empty() => Ok(Reply::bulk(only)),
         Some(last) => {
             pieces.push(last);
-            Reply::Chunks(pieces)
+            Ok(Reply::Chunks(pieces))
         }
-        None => Reply::bulk(&[]),
+        None => Ok(Reply::bulk(&[])),
     }
 }
 
@@ -124,47 +108,21 @@ fn resolve(first: i64, last: i64, len: usize) -> Option<(usize, usize)> {
     (first <= last).then_some((usize::try_from(first).ok()?, past))
 }
 
-pub(super) const SETRANGE: Spec = Spec::write(
-    Group::String.meta(
-        "SETRANGE",
-        Arity::Exactly(4),
-        Keys::At(1),
-        Flags::DENYOOM,
-        ("2.2.0", "Overwrites a string from an offset on and returns its length."),
-    ),
-    Logged::new("plain or armoured", |cx, args| hidden_if(setrange_does_not_fit(&cx.reader, args))),
-    setrange,
-)
-.costing(setrange_cost_ns);
-
-fn setrange(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn setrange(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let (key, bytes) = (args.at(1), args.at(3));
-    let Some(offset) = parse_int(args.at(2)) else {
-        return Reply::error(NOT_AN_INTEGER);
-    };
-    let Ok(offset) = usize::try_from(offset) else {
-        return Reply::error("ERR offset is out of range");
-    };
+    let offset = parse_int(args.at(2)).ok_or(Reply::error(NOT_AN_INTEGER))?;
+    let offset = usize::try_from(offset).map_err(|_| Reply::error("ERR offset is out of range"))?;
     if bytes.is_empty() {
-        return match cx.reader().string(key) {
-            Ok(value) => Reply::len(value.map_or(0, |value| value.len())),
-            Err(WrongType) => Reply::WRONG_TYPE,
-        };
+        return Ok(Reply::len(cx.reader().string(key)?.map_or(0, |value| value.len())));
     }
     // The type comes before the length, as in Redis.
-    if cx.reader().string(key).is_err() {
-        return Reply::WRONG_TYPE;
-    }
+    cx.reader().string(key)?;
     if !fits(cx.keyspace, offset, bytes.len()) {
-        return Reply::error(TOO_LONG);
+        return Err(Reply::error(TOO_LONG));
     }
-    match cx.write_at(key, offset, bytes) {
-        Ok(len) => {
-            cx.notify(b'$', "setrange", key);
-            Reply::len(len)
-        }
-        Err(WrongType) => Reply::WRONG_TYPE,
-    }
+    let len = cx.write_at(key, offset, bytes)?;
+    cx.notify(b'$', "setrange", key);
+    Ok(Reply::len(len))
 }
 
 /// As for APPEND; here the arguments tell.

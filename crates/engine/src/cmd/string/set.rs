@@ -13,29 +13,79 @@ use super::{FAST_GROWTH, owned};
 use crate::cmd::generic::SYNTAX;
 use crate::keyspace::Ahead;
 use crate::{
-    Arity, Deadline, Flags, Group, Keys, LogForm, Logged, Reader, Spec, Stamp, Writer, WrongType,
+    Deadline, Flags, Group, Keys, LogForm, Reader, Replied, Spec, Stamp, Writer, exactly, least,
 };
 use alloc::vec;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
-pub(super) const SET: Spec = Spec::write(
-    Group::String.meta(
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::String.rows([
+    Spec::write(
         "SET",
-        Arity::AtLeast(3),
-        Keys::At(1),
-        Flags::DENYOOM,
-        ("1.0.0", "Sets the string at a key, whatever it held, with conditions and a deadline."),
-    ),
-    Logged::new("rewritten or armoured", |cx, args| {
+        "key value [NX | XX | IFEQ value | IFNE value | IFDEQ digest | IFDNE \
+         digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | \
+         PXAT unix-time-milliseconds | KEEPTTL]",
+        set,
+    )
+    .facts(least(3), Keys::At(1), Flags::DENYOOM)
+    .doc("1.0.0", "Sets the string at a key, whatever it held, with conditions and a deadline.")
+    .access(&["RW access update variable_flags"])
+    .access_by(access)
+    .logged("rewritten or armoured", |cx, args| {
         if compares(args) {
             LogForm::Hidden
         } else {
             cx.absolute(args, |stamp| set_absolute(stamp, args))
         }
     }),
-    set,
-);
+    Spec::write("SETNX", "key value", |cx, args| Ok(setnx(cx, args)))
+        .facts(exactly(3), Keys::At(1), FAST_GROWTH)
+        .doc("1.0.0", "Sets the string at a key if there is none.")
+        .access(&["OW insert"]),
+    Spec::write("SETEX", "key seconds value", setex)
+        .facts(exactly(4), Keys::At(1), Flags::DENYOOM)
+        .doc("2.0.0", "Sets the string at a key and how many seconds it has.")
+        .access(&["OW update"])
+        .logged("rewritten", |cx, args| {
+            cx.absolute(args, |stamp| set_until(stamp, Unit::Seconds, args))
+        }),
+    Spec::write("PSETEX", "key milliseconds value", psetex)
+        .facts(exactly(4), Keys::At(1), Flags::DENYOOM)
+        .doc("2.6.0", "Sets the string at a key and how many milliseconds it has.")
+        .access(&["OW update"])
+        .logged("rewritten", |cx, args| {
+            cx.absolute(args, |stamp| set_until(stamp, Unit::Milliseconds, args))
+        }),
+    Spec::write("GETSET", "key value", getset)
+        .facts(exactly(3), Keys::At(1), FAST_GROWTH)
+        .doc("1.0.0", "Sets the string at a key and returns the one before.")
+        .access(&["RW access update"]),
+    Spec::write("MSET", "key value [key value ...]", mset)
+        .facts(least(3), PAIRS, Flags::DENYOOM)
+        .doc("1.0.1", "Sets the strings at one or more keys.")
+        .access(&["OW update"]),
+    Spec::write("MSETNX", "key value [key value ...]", msetnx)
+        .facts(least(3), PAIRS, Flags::DENYOOM)
+        .doc("1.0.1", "Sets the strings at one or more keys if none of the keys exists.")
+        .access(&["OW insert"]),
+]);
+
+/// Whether the old value is given away, or the new one depends on it.
+fn access(args: Args<'_>) -> &'static str {
+    let gets = args.from(3).iter().any(|word| word.eq_ignore_ascii_case(b"GET"));
+    if gets { "RW access update" } else { "OW update" }
+}
+
+fn setex(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    set_for(cx, Unit::Seconds, args)
+        .map_err(|bad| bad.reply("ERR invalid expire time in 'setex' command"))
+}
+
+fn psetex(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    set_for(cx, Unit::Milliseconds, args)
+        .map_err(|bad| bad.reply("ERR invalid expire time in 'psetex' command"))
+}
 
 /// Under which condition SET sets.
 #[derive(Clone, Copy)]
@@ -103,7 +153,7 @@ impl<'a> Options<'a> {
         key: &[u8],
     ) -> Result<(bool, Option<Reply<'static>>), Reply<'static>> {
         let looks = self.get || matches!(self.condition, Condition::Compared(_));
-        let old = if looks { cx.string(key).map_err(|WrongType| Reply::WRONG_TYPE)? } else { None };
+        let old = if looks { cx.string(key)? } else { None };
         let allowed = match self.condition {
             Condition::Always => true,
             Condition::Absent => !cx.exists(key),
@@ -117,26 +167,21 @@ impl<'a> Options<'a> {
     }
 }
 
-fn set(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn set(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let (key, value) = (args.at(1), args.at(2));
     if args.len() == 3 {
-        return store(cx, key, value, Deadline::Clear);
+        return Ok(store(cx, key, value, Deadline::Clear));
     }
-    let Some(options) = Options::parse(args) else {
-        return Reply::error(SYNTAX);
-    };
+    let options = Options::parse(args).ok_or(Reply::error(SYNTAX))?;
     let deadline = match options.expiry.map(|expiry| expiry.deadline_ms(cx.now_ms())) {
         Some(Ok(deadline)) => Deadline::At(deadline),
-        Some(Err(bad)) => return bad.reply("ERR invalid expire time in 'set' command"),
+        Some(Err(bad)) => return Err(bad.reply("ERR invalid expire time in 'set' command")),
         None if options.keep => Deadline::Keep,
         None => Deadline::Clear,
     };
-    let (allowed, old) = match options.judge(&cx.reader(), key) {
-        Ok(judged) => judged,
-        Err(refusal) => return refusal,
-    };
+    let (allowed, old) = options.judge(&cx.reader(), key)?;
     let reply = if allowed { store(cx, key, value, deadline) } else { Reply::Null };
-    old.unwrap_or(reply)
+    Ok(old.unwrap_or(reply))
 }
 
 /// Sets the value, tells who listens, and answers OK.
@@ -182,18 +227,6 @@ fn set_absolute(stamp: &Stamp, args: Args<'_>) -> Option<Vec<Vec<u8>>> {
     Some(words)
 }
 
-pub(super) const SETNX: Spec = Spec::write(
-    Group::String.meta(
-        "SETNX",
-        Arity::Exactly(3),
-        Keys::At(1),
-        FAST_GROWTH,
-        ("1.0.0", "Sets the string at a key if there is none."),
-    ),
-    Logged::PLAIN,
-    setnx,
-);
-
 fn setnx(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
     let absent = !cx.reader().exists(args.at(1));
     if absent {
@@ -201,40 +234,6 @@ fn setnx(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
     }
     Reply::Int(i64::from(absent))
 }
-
-pub(super) const SETEX: Spec = Spec::write(
-    Group::String.meta(
-        "SETEX",
-        Arity::Exactly(4),
-        Keys::At(1),
-        Flags::DENYOOM,
-        ("2.0.0", "Sets the string at a key and how many seconds it has."),
-    ),
-    Logged::new("rewritten", |cx, args| {
-        cx.absolute(args, |stamp| set_until(stamp, Unit::Seconds, args))
-    }),
-    |cx, args| {
-        set_for(cx, Unit::Seconds, args)
-            .unwrap_or_else(|bad| bad.reply("ERR invalid expire time in 'setex' command"))
-    },
-);
-
-pub(super) const PSETEX: Spec = Spec::write(
-    Group::String.meta(
-        "PSETEX",
-        Arity::Exactly(4),
-        Keys::At(1),
-        Flags::DENYOOM,
-        ("2.6.0", "Sets the string at a key and how many milliseconds it has."),
-    ),
-    Logged::new("rewritten", |cx, args| {
-        cx.absolute(args, |stamp| set_until(stamp, Unit::Milliseconds, args))
-    }),
-    |cx, args| {
-        set_for(cx, Unit::Milliseconds, args)
-            .unwrap_or_else(|bad| bad.reply("ERR invalid expire time in 'psetex' command"))
-    },
-);
 
 fn set_for(
     cx: &mut Writer<'_>,
@@ -252,71 +251,32 @@ fn set_until(stamp: &Stamp, unit: Unit, args: Args<'_>) -> Option<Vec<Vec<u8>>> 
     Some(words)
 }
 
-pub(super) const GETSET: Spec = Spec::write(
-    Group::String.meta(
-        "GETSET",
-        Arity::Exactly(3),
-        Keys::At(1),
-        FAST_GROWTH,
-        ("1.0.0", "Sets the string at a key and returns the one before."),
-    ),
-    Logged::PLAIN,
-    getset,
-);
-
-fn getset(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
-    let old = match cx.reader().string(args.at(1)) {
-        Ok(old) => owned(old),
-        Err(WrongType) => return Reply::WRONG_TYPE,
-    };
+fn getset(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    let old = owned(cx.reader().string(args.at(1))?);
     store(cx, args.at(1), args.at(2), Deadline::Clear);
-    old
+    Ok(old)
 }
 
 /// Keys and values in turn.
 const PAIRS: Keys = Keys::Range { first: 1, last: -1, step: 2 };
 
-pub(super) const MSET: Spec = Spec::write(
-    Group::String.meta(
-        "MSET",
-        Arity::AtLeast(3),
-        PAIRS,
-        Flags::DENYOOM,
-        ("1.0.1", "Sets the strings at one or more keys."),
-    ),
-    Logged::PLAIN,
-    mset,
-);
-
-fn mset(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn mset(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     if args.len().is_multiple_of(2) {
-        return Reply::error("ERR wrong number of arguments for 'mset' command");
+        return Err(Reply::error("ERR wrong number of arguments for 'mset' command"));
     }
-    store_pairs(cx, args)
+    Ok(store_pairs(cx, args))
 }
 
-pub(super) const MSETNX: Spec = Spec::write(
-    Group::String.meta(
-        "MSETNX",
-        Arity::AtLeast(3),
-        PAIRS,
-        Flags::DENYOOM,
-        ("1.0.1", "Sets the strings at one or more keys if none of the keys exists."),
-    ),
-    Logged::PLAIN,
-    msetnx,
-);
-
-fn msetnx(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn msetnx(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     if args.len().is_multiple_of(2) {
-        return Reply::error("ERR wrong number of arguments for 'msetnx' command");
+        return Err(Reply::error("ERR wrong number of arguments for 'msetnx' command"));
     }
     let reader = cx.reader();
     if args.from(1).iter().step_by(2).any(|key| reader.exists(key)) {
-        return Reply::Int(0);
+        return Ok(Reply::Int(0));
     }
     store_pairs(cx, args);
-    Reply::Int(1)
+    Ok(Reply::Int(1))
 }
 
 fn store_pairs(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {

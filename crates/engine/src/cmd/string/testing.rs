@@ -136,13 +136,16 @@ fn run_on(
     effects: &mut Effects,
 ) -> String {
     keyspace.begin_entry(index, stamp.now_ms);
-    with_args(words, |args| match row(args).run {
+    with_args(words, |args| match row(args).run.of(args) {
         Run::Read(read) => {
-            show(&read(&Reader { keyspace, db: crate::Db(0), seed: stamp.seed, clock_ms: 0 }, args))
+            let reader = Reader { seed: stamp.seed, ..Reader::at(keyspace, crate::Db(0)) };
+            show(&read(&reader, args).unwrap_or_else(|error| error))
         }
         Run::Write(write) => {
-            show(&write(&mut Writer::new(keyspace, crate::Db(0), stamp, index, effects), args))
+            let mut cx = Writer::new(keyspace, crate::Db(0), stamp, index, effects);
+            show(&write(&mut cx, args).unwrap_or_else(|error| error))
         }
+        Run::Either { .. } => panic!("neither a read nor a write"),
     })
 }
 

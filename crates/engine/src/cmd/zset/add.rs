@@ -1,43 +1,38 @@
 //! Adding members and changing scores: ZADD, ZINCRBY.
 
-use super::{NOT_A_FLOAT, wrong};
+use super::NOT_A_FLOAT;
 use crate::cmd::generic::SYNTAX;
 use crate::number::parse_double;
 use crate::types::Open;
 use crate::types::zset::{ZsetTree, same};
-use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, Writer, exactly, least};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
-pub(super) const ZADD: Spec = Spec::write(
-    Group::SortedSet.meta(
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::SortedSet.rows([
+    Spec::write(
         "ZADD",
-        Arity::AtLeast(4),
-        Keys::At(1),
-        Flags::FAST.and(Flags::DENYOOM),
-        ("1.2.0", "Adds members to a sorted set, or gives them other scores."),
-    ),
-    Logged::PLAIN,
-    zadd,
-)
-.costing(cost_ns);
+        "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
+        zadd,
+    )
+    .facts(least(4), Keys::At(1), Flags::FAST.and(Flags::DENYOOM))
+    .doc("1.2.0", "Adds members to a sorted set, or gives them other scores.")
+    .costing(cost_ns),
+    Spec::write("ZINCRBY", "key increment member", zincrby)
+        .facts(exactly(4), Keys::At(1), Flags::FAST.and(Flags::DENYOOM))
+        .doc("1.2.0", "Adds to the score of a member.")
+        .access(&["RW access update"]),
+]);
 
-pub(super) const ZINCRBY: Spec = Spec::write(
-    Group::SortedSet.meta(
-        "ZINCRBY",
-        Arity::Exactly(4),
-        Keys::At(1),
-        Flags::FAST.and(Flags::DENYOOM),
-        ("1.2.0", "Adds to the score of a member."),
-    ),
-    Logged::PLAIN,
-    |cx, args| match parse_double(args.at(2)) {
+fn zincrby(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    match parse_double(args.at(2)) {
         // Redis takes options here too, and then misses a member.
-        _ if option(args.at(2)).is_some() => Reply::error(SYNTAX),
+        _ if option(args.at(2)).is_some() => Err(Reply::error(SYNTAX)),
         Some(score) => put_all(cx, args.at(1), INCR, &[(score, args.at(3))]),
-        None => Reply::error(NOT_A_FLOAT),
-    },
-);
+        None => Err(Reply::error(NOT_A_FLOAT)),
+    }
+}
 
 /// A member takes some 600 ns.
 fn cost_ns(_: &Reader<'_>, args: Args<'_>) -> u64 {
@@ -62,7 +57,7 @@ fn option(word: &[u8]) -> Option<Options> {
     WORDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|(_, option)| *option)
 }
 
-fn zadd(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
+fn zadd(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let (mut options, mut at) = (0, 2);
     while let Some(option) = args.get(at).and_then(option) {
         options |= option;
@@ -71,20 +66,22 @@ fn zadd(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
     let has = |all: Options| options & all == all;
     let pairs = args.from(at);
     if pairs.is_empty() || !pairs.len().is_multiple_of(2) {
-        return Reply::error(SYNTAX);
+        return Err(Reply::error(SYNTAX));
     }
     if has(NX | XX) {
-        return Reply::error("ERR XX and NX options at the same time are not compatible");
+        return Err(Reply::error("ERR XX and NX options at the same time are not compatible"));
     }
     if has(GT | NX) || has(LT | NX) || has(GT | LT) {
-        return Reply::error("ERR GT, LT, and/or NX options at the same time are not compatible");
+        return Err(Reply::error(
+            "ERR GT, LT, and/or NX options at the same time are not compatible",
+        ));
     }
     if has(INCR) && pairs.len() > 2 {
-        return Reply::error("ERR INCR option supports a single increment-element pair");
+        return Err(Reply::error("ERR INCR option supports a single increment-element pair"));
     }
     let mut members = Vec::with_capacity(pairs.len() / 2);
     for at in (0..pairs.len()).step_by(2) {
-        let Some(score) = parse_double(pairs.at(at)) else { return Reply::error(NOT_A_FLOAT) };
+        let Some(score) = parse_double(pairs.at(at)) else { return Err(Reply::error(NOT_A_FLOAT)) };
         members.push((score, pairs.at(at + 1)));
     }
     put_all(cx, args.at(1), options, &members)
@@ -107,28 +104,24 @@ pub(in crate::cmd) fn put_all(
     key: &[u8],
     options: Options,
     members: &[(f64, &[u8])],
-) -> Reply<'static> {
+) -> Replied<'static> {
     let work = |zset: &mut Open<ZsetTree>| put(zset, options, members);
     let done = if options & XX == 0 {
-        wrong(cx.edit_or_create(key, work))
+        cx.edit_or_create(key, work)?
     } else {
-        wrong(cx.edit(key, work)).map(Option::unwrap_or_default)
-    };
-    let done = match done {
-        Ok(done) => done,
-        Err(reply) => return reply,
+        cx.edit(key, work)?.unwrap_or_default()
     };
     let is_increment = options & INCR != 0;
     if done.added + done.updated > 0 {
         cx.notify(b'z', if is_increment { "zincr" } else { "zadd" }, key);
     }
     if done.nan {
-        return Reply::error("ERR resulting score is not a number (NaN)");
+        return Err(Reply::error("ERR resulting score is not a number (NaN)"));
     }
     if is_increment {
-        return done.score.map_or(Reply::Null, Reply::Double);
+        return Ok(done.score.map_or(Reply::Null, Reply::Double));
     }
-    Reply::len(done.added + if options & CH == 0 { 0 } else { done.updated })
+    Ok(Reply::len(done.added + if options & CH == 0 { 0 } else { done.updated }))
 }
 
 fn put(zset: &mut Open<ZsetTree>, options: Options, members: &[(f64, &[u8])]) -> Done {

@@ -3,7 +3,7 @@
 //! An input may also be a plain set: each member of it has score 1. Scores are added up in order of
 //! the inputs' sizes, as Redis does, because floating sums depend on their order.
 
-use super::{Member, Zset, answer, pairs_reply, store, wrong};
+use super::{Member, Zset, pairs_reply, store};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::number::parse_double;
 use crate::types::View;
@@ -11,76 +11,75 @@ use crate::types::members::HashKey;
 use crate::types::pack::Item;
 use crate::types::set::SetTree;
 use crate::types::zset::{ZsetTree, order};
-use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, Writer, least};
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
-const fn read_row(
-    name: &'static str,
-    arity: u8,
-    since: &'static str,
-    summary: &'static str,
-) -> Meta {
-    let keys = Keys::Counted { count: 1 };
-    Group::SortedSet.meta(name, Arity::AtLeast(arity), keys, Flags::NONE, (since, summary))
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::SortedSet.rows([
+    Spec::read(
+        "ZUNION",
+        "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | \
+         MIN | MAX>] [WITHSCORES]",
+        |cx, args| reply(cx, args, Op::Union),
+    )
+    .facts(least(3), Keys::Counted { count: 1 }, Flags::NONE)
+    .doc("6.2.0", "Returns the members of any of several sorted sets.")
+    .costing(|cx, args| cost(cx, args.from(1))),
+    Spec::read(
+        "ZINTER",
+        "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | \
+         MIN | MAX>] [WITHSCORES]",
+        |cx, args| reply(cx, args, Op::Inter),
+    )
+    .facts(least(3), Keys::Counted { count: 1 }, Flags::NONE)
+    .doc("6.2.0", "Returns the members of all of several sorted sets.")
+    .costing(|cx, args| cost(cx, args.from(1))),
+    Spec::read("ZDIFF", "numkeys key [key ...] [WITHSCORES]", |cx, args| reply(cx, args, Op::Diff))
+        .facts(least(3), Keys::Counted { count: 1 }, Flags::NONE)
+        .doc("6.2.0", "Returns the members of the first sorted set alone.")
+        .costing(|cx, args| cost(cx, args.from(1))),
+    Spec::read("ZINTERCARD", "numkeys key [key ...] [LIMIT limit]", zintercard)
+        .facts(least(3), Keys::Counted { count: 1 }, Flags::NONE)
+        .doc("7.0.0", "Counts the members of all of several sorted sets.")
+        .costing(|cx, args| cost(cx, args.from(1))),
+    Spec::write(
+        "ZUNIONSTORE",
+        "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] \
+         [AGGREGATE <SUM | MIN | MAX>]",
+        |cx, args| stored(cx, args, Op::Union, "zunionstore"),
+    )
+    .facts(least(4), Keys::AtAndCounted { at: 1, count: 2 }, Flags::DENYOOM)
+    .doc("2.0.0", "Stores the members of any of several sorted sets.")
+    .access(&["OW update", "RO access"])
+    .costing(|cx, args| 2 * cost(cx, args.from(2))),
+    Spec::write(
+        "ZINTERSTORE",
+        "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] \
+         [AGGREGATE <SUM | MIN | MAX>]",
+        |cx, args| stored(cx, args, Op::Inter, "zinterstore"),
+    )
+    .facts(least(4), Keys::AtAndCounted { at: 1, count: 2 }, Flags::DENYOOM)
+    .doc("2.0.0", "Stores the members of all of several sorted sets.")
+    .access(&["OW update", "RO access"])
+    .costing(|cx, args| 2 * cost(cx, args.from(2))),
+    Spec::write("ZDIFFSTORE", "destination numkeys key [key ...]", |cx, args| {
+        stored(cx, args, Op::Diff, "zdiffstore")
+    })
+    .facts(least(4), Keys::AtAndCounted { at: 1, count: 2 }, Flags::DENYOOM)
+    .doc("6.2.0", "Stores the members of the first sorted set alone.")
+    .access(&["OW update", "RO access"])
+    .costing(|cx, args| 2 * cost(cx, args.from(2))),
+]);
+
+fn zintercard<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    Query::parse(cx, args.from(1), Op::Count).map(|query| {
+        let limit = if query.limit == 0 { usize::MAX } else { query.limit };
+        Reply::len(query.common().take(limit).count())
+    })
 }
-
-const fn store_row(name: &'static str, since: &'static str, summary: &'static str) -> Meta {
-    let keys = Keys::AtAndCounted { at: 1, count: 2 };
-    Group::SortedSet.meta(name, Arity::AtLeast(4), keys, Flags::DENYOOM, (since, summary))
-}
-
-pub(super) const ZUNION: Spec = Spec::read(
-    read_row("ZUNION", 3, "6.2.0", "Returns the members of any of several sorted sets."),
-    |cx, args| reply(cx, args, Op::Union),
-)
-.costing(|cx, args| cost(cx, args.from(1)));
-
-pub(super) const ZINTER: Spec = Spec::read(
-    read_row("ZINTER", 3, "6.2.0", "Returns the members of all of several sorted sets."),
-    |cx, args| reply(cx, args, Op::Inter),
-)
-.costing(|cx, args| cost(cx, args.from(1)));
-
-pub(super) const ZDIFF: Spec = Spec::read(
-    read_row("ZDIFF", 3, "6.2.0", "Returns the members of the first sorted set alone."),
-    |cx, args| reply(cx, args, Op::Diff),
-)
-.costing(|cx, args| cost(cx, args.from(1)));
-
-pub(super) const ZINTERCARD: Spec = Spec::read(
-    read_row("ZINTERCARD", 3, "7.0.0", "Counts the members of all of several sorted sets."),
-    |cx, args| {
-        answer(Query::parse(cx, args.from(1), Op::Count).map(|query| {
-            let limit = if query.limit == 0 { usize::MAX } else { query.limit };
-            Reply::len(query.common().take(limit).count())
-        }))
-    },
-)
-.costing(|cx, args| cost(cx, args.from(1)));
-
-pub(super) const ZUNIONSTORE: Spec = Spec::write(
-    store_row("ZUNIONSTORE", "2.0.0", "Stores the members of any of several sorted sets."),
-    Logged::PLAIN,
-    |cx, args| stored(cx, args, Op::Union, "zunionstore"),
-)
-.costing(|cx, args| 2 * cost(cx, args.from(2)));
-
-pub(super) const ZINTERSTORE: Spec = Spec::write(
-    store_row("ZINTERSTORE", "2.0.0", "Stores the members of all of several sorted sets."),
-    Logged::PLAIN,
-    |cx, args| stored(cx, args, Op::Inter, "zinterstore"),
-)
-.costing(|cx, args| 2 * cost(cx, args.from(2)));
-
-pub(super) const ZDIFFSTORE: Spec = Spec::write(
-    store_row("ZDIFFSTORE", "6.2.0", "Stores the members of the first sorted set alone."),
-    Logged::PLAIN,
-    |cx, args| stored(cx, args, Op::Diff, "zdiffstore"),
-)
-.costing(|cx, args| 2 * cost(cx, args.from(2)));
 
 /// A member of an input takes some 400 ns.
 fn cost(cx: &Reader<'_>, args: Args<'_>) -> u64 {
@@ -90,25 +89,21 @@ fn cost(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     400 * sizes.sum::<usize>() as u64
 }
 
-fn reply<'a>(cx: &Reader<'a>, args: Args<'a>, op: Op) -> Reply<'a> {
-    answer(Query::parse(cx, args.from(1), op).map(|query| {
+fn reply<'a>(cx: &Reader<'a>, args: Args<'a>, op: Op) -> Replied<'a> {
+    Query::parse(cx, args.from(1), op).map(|query| {
         let members = query.members(op);
         let count = members.len();
         let members = members.into_iter().map(|(member, score)| (Reply::Bulk(member), score));
         pairs_reply(members, count, query.with_scores)
-    }))
+    })
 }
 
-fn stored(cx: &mut Writer<'_>, args: Args<'_>, op: Op, event: &'static str) -> Reply<'static> {
+fn stored(cx: &mut Writer<'_>, args: Args<'_>, op: Op, event: &'static str) -> Replied<'static> {
     let reader = cx.reader();
-    let members: Vec<Member<'static>> = match Query::parse(&reader, args.from(2), op.storing()) {
-        Ok(query) => {
-            let members = query.members(op).into_iter();
-            members.map(|(member, score)| (Cow::Owned(member.into_owned()), score)).collect()
-        }
-        Err(reply) => return reply,
-    };
-    store(cx, args.at(1), &members, event)
+    let members = Query::parse(&reader, args.from(2), op.storing())?.members(op).into_iter();
+    let members: Vec<Member<'static>> =
+        members.map(|(member, score)| (Cow::Owned(member.into_owned()), score)).collect();
+    Ok(store(cx, args.at(1), &members, event))
 }
 
 /// What is made of the inputs, and for which command.
@@ -167,7 +162,7 @@ impl<'a> Source<'a> {
         if let Ok(zset) = cx.view::<ZsetTree>(key) {
             return Ok(zset.map_or(Self::Absent, Self::Zset));
         }
-        let set = wrong(cx.view::<SetTree>(key))?;
+        let set = cx.view::<SetTree>(key)?;
         Ok(set.map_or(Self::Absent, |set| Self::Set(set, cx.keyspace.hash_key)))
     }
 

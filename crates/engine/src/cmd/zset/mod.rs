@@ -17,46 +17,14 @@ pub(super) use add::{CH, NX, Options, XX, put_all};
 use crate::types::pack::Item;
 use crate::types::zset::ZsetTree;
 use crate::types::{Open, View};
-use crate::{Reader, Spec, Writer, WrongType};
+use crate::{Reader, Spec, Writer};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use quorate_resp::Reply;
 
-/// The rows of the family.
-pub(super) const ROWS: &[Spec] = &[
-    add::ZADD,
-    add::ZINCRBY,
-    combine::ZDIFF,
-    combine::ZDIFFSTORE,
-    combine::ZINTER,
-    combine::ZINTERCARD,
-    combine::ZINTERSTORE,
-    combine::ZUNION,
-    combine::ZUNIONSTORE,
-    pop::ZMPOP,
-    pop::ZPOPMAX,
-    pop::ZPOPMIN,
-    range::ZRANGE,
-    range::ZRANGEBYLEX,
-    range::ZRANGEBYSCORE,
-    range::ZRANGESTORE,
-    range::ZREVRANGE,
-    range::ZREVRANGEBYLEX,
-    range::ZREVRANGEBYSCORE,
-    read::ZCARD,
-    read::ZCOUNT,
-    read::ZLEXCOUNT,
-    read::ZMSCORE,
-    read::ZRANK,
-    read::ZREVRANK,
-    read::ZSCORE,
-    remove::ZREM,
-    remove::ZREMRANGEBYLEX,
-    remove::ZREMRANGEBYRANK,
-    remove::ZREMRANGEBYSCORE,
-    scan::ZRANDMEMBER,
-    scan::ZSCAN,
-];
+/// The files of the family.
+pub(super) const FILES: &[&[Spec]] =
+    &[add::ROWS, combine::ROWS, pop::ROWS, range::ROWS, read::ROWS, remove::ROWS, scan::ROWS];
 
 /// A sorted set for reading.
 pub(super) type Zset<'a> = View<'a, ZsetTree>;
@@ -65,17 +33,7 @@ pub(super) const NOT_A_FLOAT: &str = "ERR value is not a valid float";
 
 /// The sorted set at a key.
 pub(super) fn zset<'a>(cx: &Reader<'a>, key: &[u8]) -> Result<Option<Zset<'a>>, Reply<'static>> {
-    wrong(cx.view::<ZsetTree>(key))
-}
-
-/// The reply for a key of another type.
-fn wrong<T>(found: Result<T, WrongType>) -> Result<T, Reply<'static>> {
-    found.map_err(|WrongType| Reply::WRONG_TYPE)
-}
-
-/// Either of both is the answer.
-pub(super) fn answer<'a>(result: Result<Reply<'a>, Reply<'static>>) -> Reply<'a> {
-    result.unwrap_or_else(|error| error)
+    cx.view::<ZsetTree>(key).map_err(Reply::from)
 }
 
 /// Members with their scores, or without.

@@ -1,10 +1,10 @@
 //! Taking members off an end: ZPOPMIN, ZPOPMAX, ZMPOP.
 
-use super::{changed, owned, size, wrong, zset};
+use super::{changed, owned, size, zset};
 use crate::cmd::generic::SYNTAX;
 use crate::types::Open;
 use crate::types::zset::ZsetTree;
-use crate::{Arity, Flags, Group, Keys, Logged, Meta, Reader, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, Writer, least};
 use alloc::vec;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
@@ -16,23 +16,23 @@ enum End {
     Max,
 }
 
-const fn row(name: &'static str, summary: &'static str) -> Meta {
-    Group::SortedSet.meta(name, Arity::AtLeast(2), Keys::At(1), Flags::FAST, ("5.0.0", summary))
-}
-
-pub(super) const ZPOPMIN: Spec = Spec::write(
-    row("ZPOPMIN", "Removes and returns the members with the lowest scores."),
-    Logged::PLAIN,
-    |cx, args| zpop(cx, args, End::Min),
-)
-.costing(cost_ns);
-
-pub(super) const ZPOPMAX: Spec = Spec::write(
-    row("ZPOPMAX", "Removes and returns the members with the highest scores."),
-    Logged::PLAIN,
-    |cx, args| zpop(cx, args, End::Max),
-)
-.costing(cost_ns);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::SortedSet.rows([
+    Spec::write("ZPOPMIN", "key [count]", |cx, args| zpop(cx, args, End::Min))
+        .facts(least(2), Keys::At(1), Flags::FAST)
+        .doc("5.0.0", "Removes and returns the members with the lowest scores.")
+        .access(&["RW access delete"])
+        .costing(cost_ns),
+    Spec::write("ZPOPMAX", "key [count]", |cx, args| zpop(cx, args, End::Max))
+        .facts(least(2), Keys::At(1), Flags::FAST)
+        .doc("5.0.0", "Removes and returns the members with the highest scores.")
+        .access(&["RW access delete"])
+        .costing(cost_ns),
+    Spec::write("ZMPOP", "numkeys key [key ...] <MIN | MAX> [COUNT count]", zmpop)
+        .facts(least(4), Keys::Counted { count: 1 }, Flags::NONE)
+        .doc("7.0.0", "Removes and returns members of the first sorted set that is not empty.")
+        .access(&["RW access delete"]),
+]);
 
 /// A member that goes takes some 400 ns.
 fn cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
@@ -40,23 +40,20 @@ fn cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     400 * count.unwrap_or(1).min(size(cx, args.at(1)))
 }
 
-fn zpop(cx: &mut Writer<'_>, args: Args<'_>, end: End) -> Reply<'static> {
+fn zpop(cx: &mut Writer<'_>, args: Args<'_>, end: End) -> Replied<'static> {
     if args.len() > 3 {
-        return Reply::error(SYNTAX);
+        return Err(Reply::error(SYNTAX));
     }
     let count = match args.get(2).map(|text| parse_int(text).map(usize::try_from)) {
         None => None,
         Some(Some(Ok(count))) => Some(count),
-        Some(_) => return Reply::error("ERR value is out of range, must be positive"),
+        Some(_) => return Err(Reply::error("ERR value is out of range, must be positive")),
     };
-    let pairs = match pop(cx, args.at(1), end, count.unwrap_or(1)) {
-        Ok(pairs) => pairs,
-        Err(reply) => return reply,
-    };
+    let pairs = pop(cx, args.at(1), end, count.unwrap_or(1))?;
     if count.is_some() {
-        return Reply::Pairs(pairs);
+        return Ok(Reply::Pairs(pairs));
     }
-    Reply::Array(pairs.into_iter().flat_map(|(member, score)| [member, score]).collect())
+    Ok(Reply::Array(pairs.into_iter().flat_map(|(member, score)| [member, score]).collect()))
 }
 
 type Popped = Vec<(Reply<'static>, Reply<'static>)>;
@@ -73,7 +70,7 @@ fn pop(cx: &mut Writer<'_>, key: &[u8], end: End, count: usize) -> Result<Popped
         zset.remove_ranks(if end == End::Min { 0..count } else { len - count..len });
         taken
     };
-    let taken = wrong(cx.edit(key, work))?.unwrap_or_default();
+    let taken = cx.edit(key, work)?.unwrap_or_default();
     if !taken.is_empty() {
         changed(cx, if end == End::Min { "zpopmin" } else { "zpopmax" }, key);
     }
@@ -83,38 +80,16 @@ fn pop(cx: &mut Writer<'_>, key: &[u8], end: End, count: usize) -> Result<Popped
     Ok(taken.into_iter().map(reply).collect())
 }
 
-pub(super) const ZMPOP: Spec = Spec::write(
-    Group::SortedSet.meta(
-        "ZMPOP",
-        Arity::AtLeast(4),
-        Keys::Counted { count: 1 },
-        Flags::NONE,
-        ("7.0.0", "Removes and returns members of the first sorted set that is not empty."),
-    ),
-    Logged::PLAIN,
-    zmpop,
-);
-
-fn zmpop(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
-    let (keys, end, count) = match options(args) {
-        Ok(options) => options,
-        Err(reply) => return reply,
-    };
+fn zmpop(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    let (keys, end, count) = options(args)?;
     for key in args.from(2).iter().take(keys) {
-        match zset(&cx.reader(), key) {
-            Ok(None) => {}
-            Ok(Some(_)) => {
-                let pairs = match pop(cx, key, end, count) {
-                    Ok(pairs) => pairs,
-                    Err(reply) => return reply,
-                };
-                let nested = pairs.into_iter().map(|(m, s)| Reply::Array(vec![m, s])).collect();
-                return Reply::Array(vec![Reply::owned(key.to_vec()), Reply::Array(nested)]);
-            }
-            Err(reply) => return reply,
+        if zset(&cx.reader(), key)?.is_some() {
+            let pairs = pop(cx, key, end, count)?;
+            let nested = pairs.into_iter().map(|(m, s)| Reply::Array(vec![m, s])).collect();
+            return Ok(Reply::Array(vec![Reply::owned(key.to_vec()), Reply::Array(nested)]));
         }
     }
-    Reply::NullArray
+    Ok(Reply::NullArray)
 }
 
 /// How many keys, which end, and how many members.

@@ -1,10 +1,10 @@
 //! Ranges of sorted sets: ZRANGE and the commands before it, ZRANGESTORE.
 
 use super::ranges::{LexRange, ScoreRange, ranks};
-use super::{Member, Zset, answer, owned, pairs_reply, store, zset};
+use super::{Member, Zset, owned, pairs_reply, store, zset};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::pack::Item;
-use crate::{Arity, Flags, Group, Keys, Logged, Reader, Spec, Writer};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, Writer, least};
 use alloc::vec::Vec;
 use core::ops::Range;
 use quorate_resp::{Args, Reply, parse_int};
@@ -136,13 +136,12 @@ impl<'a> Ends<'a> {
     }
 }
 
-fn range<'a>(cx: &Reader<'a>, args: Args<'a>, fixed: Fixed) -> Reply<'a> {
-    answer(Query::parse(args.from(1), fixed).and_then(|query| {
-        let Some(zset) = zset(cx, args.at(1))? else { return Ok(Reply::Array(Vec::new())) };
-        let (count, pairs) = query.take(zset);
-        let pairs = pairs.map(|(member, score)| (member.reply(), score));
-        Ok(pairs_reply(pairs, count, query.with_scores))
-    }))
+fn range<'a>(cx: &Reader<'a>, args: Args<'a>, fixed: Fixed) -> Replied<'a> {
+    let query = Query::parse(args.from(1), fixed)?;
+    let Some(zset) = zset(cx, args.at(1))? else { return Ok(Reply::Array(Vec::new())) };
+    let (count, pairs) = query.take(zset);
+    let pairs = pairs.map(|(member, score)| (member.reply(), score));
+    Ok(pairs_reply(pairs, count, query.with_scores))
 }
 
 /// A member takes some 50 ns; where scores differ, a range of bytes asks every one, 5 ns each.
@@ -156,67 +155,70 @@ fn cost(cx: &Reader<'_>, args: Args<'_>, fixed: Fixed) -> u64 {
     }
 }
 
-macro_rules! rows {
-    ($($row:ident: $name:literal, $since:literal, $fixed:expr, $summary:literal;)*) => {$(
-        pub(super) const $row: Spec = Spec::read(
-            Group::SortedSet.meta(
-                $name,
-                Arity::AtLeast(4),
-                Keys::At(1),
-                Flags::NONE,
-                ($since, $summary),
-            ),
-            |cx, args| range(cx, args, $fixed),
-        )
-        .costing(|cx, args| cost(cx, args.from(1), $fixed));
-    )*};
-}
-
-rows! {
-    ZRANGE: "ZRANGE", "1.2.0", ANY,
-        "Returns members in a range of ranks, scores or bytes.";
-    ZREVRANGE: "ZREVRANGE", "1.2.0", fixed(By::Rank, true),
-        "Returns members in a range of ranks, from the highest score.";
-    ZRANGEBYSCORE: "ZRANGEBYSCORE", "1.0.5", fixed(By::Score, false),
-        "Returns members in a range of scores.";
-    ZREVRANGEBYSCORE: "ZREVRANGEBYSCORE", "2.2.0", fixed(By::Score, true),
-        "Returns members in a range of scores, from the highest.";
-    ZRANGEBYLEX: "ZRANGEBYLEX", "2.8.9", fixed(By::Lex, false),
-        "Returns members in a range of their bytes.";
-    ZREVRANGEBYLEX: "ZREVRANGEBYLEX", "2.8.9", fixed(By::Lex, true),
-        "Returns members in a range of their bytes, from the last.";
-}
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::SortedSet.rows([
+    Spec::read(
+        "ZRANGE",
+        "key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
+        |cx, args| range(cx, args, ANY),
+    )
+    .facts(least(4), Keys::At(1), Flags::NONE)
+    .doc("1.2.0", "Returns members in a range of ranks, scores or bytes.")
+    .costing(|cx, args| cost(cx, args.from(1), ANY)),
+    Spec::read("ZREVRANGE", "key start stop [WITHSCORES]", |cx, args| {
+        range(cx, args, fixed(By::Rank, true))
+    })
+    .facts(least(4), Keys::At(1), Flags::NONE)
+    .doc("1.2.0", "Returns members in a range of ranks, from the highest score.")
+    .costing(|cx, args| cost(cx, args.from(1), fixed(By::Rank, true))),
+    Spec::read("ZRANGEBYSCORE", "key min max [WITHSCORES] [LIMIT offset count]", |cx, args| {
+        range(cx, args, fixed(By::Score, false))
+    })
+    .facts(least(4), Keys::At(1), Flags::NONE)
+    .doc("1.0.5", "Returns members in a range of scores.")
+    .costing(|cx, args| cost(cx, args.from(1), fixed(By::Score, false))),
+    Spec::read("ZREVRANGEBYSCORE", "key max min [WITHSCORES] [LIMIT offset count]", |cx, args| {
+        range(cx, args, fixed(By::Score, true))
+    })
+    .facts(least(4), Keys::At(1), Flags::NONE)
+    .doc("2.2.0", "Returns members in a range of scores, from the highest.")
+    .costing(|cx, args| cost(cx, args.from(1), fixed(By::Score, true))),
+    Spec::read("ZRANGEBYLEX", "key min max [LIMIT offset count]", |cx, args| {
+        range(cx, args, fixed(By::Lex, false))
+    })
+    .facts(least(4), Keys::At(1), Flags::NONE)
+    .doc("2.8.9", "Returns members in a range of their bytes.")
+    .costing(|cx, args| cost(cx, args.from(1), fixed(By::Lex, false))),
+    Spec::read("ZREVRANGEBYLEX", "key max min [LIMIT offset count]", |cx, args| {
+        range(cx, args, fixed(By::Lex, true))
+    })
+    .facts(least(4), Keys::At(1), Flags::NONE)
+    .doc("2.8.9", "Returns members in a range of their bytes, from the last.")
+    .costing(|cx, args| cost(cx, args.from(1), fixed(By::Lex, true))),
+    Spec::write(
+        "ZRANGESTORE",
+        "dst src min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]",
+        zrangestore,
+    )
+    .facts(least(5), Keys::Range { first: 1, last: 2, step: 1 }, Flags::DENYOOM)
+    .doc("6.2.0", "Stores a range of a sorted set in another key.")
+    .access(&["OW update", "RO access"])
+    .costing(|cx, args| 10 * cost(cx, args.from(2), STORE)),
+]);
 
 const STORE: Fixed = Fixed { stores: true, ..ANY };
 
-pub(super) const ZRANGESTORE: Spec = Spec::write(
-    Group::SortedSet.meta(
-        "ZRANGESTORE",
-        Arity::AtLeast(5),
-        Keys::Range { first: 1, last: 2, step: 1 },
-        Flags::DENYOOM,
-        ("6.2.0", "Stores a range of a sorted set in another key."),
-    ),
-    Logged::PLAIN,
-    zrangestore,
-)
-.costing(|cx, args| 10 * cost(cx, args.from(2), STORE));
-
-fn zrangestore(cx: &mut Writer<'_>, args: Args<'_>) -> Reply<'static> {
-    let query = match Query::parse(args.from(2), STORE) {
-        Ok(query) => query,
-        Err(reply) => return reply,
-    };
-    let mut members: Vec<_> = match zset(&cx.reader(), args.at(2)) {
-        Ok(Some(zset)) => query.take(zset).1.map(owned).collect(),
-        Ok(None) => Vec::new(),
-        Err(reply) => return reply,
+fn zrangestore(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    let query = Query::parse(args.from(2), STORE)?;
+    let mut members: Vec<_> = match zset(&cx.reader(), args.at(2))? {
+        Some(zset) => query.take(zset).1.map(owned).collect(),
+        None => Vec::new(),
     };
     lose_signs_of_zeros(&mut members, query.ends, cx.keyspace.rules().limits.zset);
     if query.reverse {
         members.reverse();
     }
-    store(cx, args.at(1), &members, "zrangestore")
+    Ok(store(cx, args.at(1), &members, "zrangestore"))
 }
 
 /// Scores that pass through a packed set lose the sign of a zero, and those of the first members do

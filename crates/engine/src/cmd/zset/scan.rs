@@ -1,49 +1,44 @@
 //! Members in no order that is asked for: ZSCAN, ZRANDMEMBER.
 
-use super::{Zset, answer, pairs_reply, size, zset};
+use super::{Zset, pairs_reply, size, zset};
 use crate::cmd::generic::scan::cursor;
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::glob::Pattern;
 use crate::types::pick;
-use crate::{Arity, Flags, Group, Keys, Reader, Spec};
+use crate::{Flags, Group, Keys, Reader, Replied, Spec, least};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
-pub(super) const ZSCAN: Spec = Spec::read(
-    Group::SortedSet.meta(
-        "ZSCAN",
-        Arity::AtLeast(3),
-        Keys::At(1),
-        Flags::NONE,
-        ("2.8.0", "Goes through a sorted set step by step."),
-    ),
-    zscan,
-)
-.costing(scan_cost_ns);
+/// The rows.
+pub(in crate::cmd) const ROWS: &[Spec] = &Group::SortedSet.rows([
+    Spec::read("ZSCAN", "key cursor [MATCH pattern] [COUNT count]", zscan)
+        .facts(least(3), Keys::At(1), Flags::NONE)
+        .doc("2.8.0", "Goes through a sorted set step by step.")
+        .costing(scan_cost_ns),
+    Spec::read("ZRANDMEMBER", "key [count [WITHSCORES]]", zrandmember)
+        .facts(least(2), Keys::At(1), Flags::NONE)
+        .doc("6.2.0", "Returns members of a sorted set that are picked at random.")
+        .costing(random_cost_ns),
+]);
 
-fn zscan<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
-    let cursor = match cursor(args.at(2)) {
-        Ok(cursor) => cursor,
-        Err(reply) => return reply,
-    };
-    answer(zset(cx, args.at(1)).and_then(|zset| {
-        let Some(zset) = zset else { return Ok(scanned(0, Vec::new())) };
-        let options = Options::parse(args.from(3))?;
-        let (next, members) = zset.scan(cursor, options.count);
-        let mut found = Vec::with_capacity(members.len() * 2);
-        for (member, score) in members {
-            let matches = |pattern: &Pattern<'_>| member.with(|bytes| pattern.matches(bytes));
-            if options.pattern.as_ref().is_none_or(matches) {
-                found.push(member.reply());
-                if options.scores {
-                    found.push(zset.score_text(score));
-                }
+fn zscan<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
+    let cursor = cursor(args.at(2))?;
+    let Some(zset) = zset(cx, args.at(1))? else { return Ok(scanned(0, Vec::new())) };
+    let options = Options::parse(args.from(3))?;
+    let (next, members) = zset.scan(cursor, options.count);
+    let mut found = Vec::with_capacity(members.len() * 2);
+    for (member, score) in members {
+        let matches = |pattern: &Pattern<'_>| member.with(|bytes| pattern.matches(bytes));
+        if options.pattern.as_ref().is_none_or(matches) {
+            found.push(member.reply());
+            if options.scores {
+                found.push(zset.score_text(score));
             }
         }
-        Ok(scanned(next, found))
-    }))
+    }
+    Ok(scanned(next, found))
 }
 
 fn scanned(next: u64, found: Vec<Reply<'_>>) -> Reply<'_> {
@@ -92,48 +87,36 @@ fn scan_cost_ns(cx: &Reader<'_>, args: Args<'_>) -> u64 {
     100 * options.min(size) + 2 * size
 }
 
-pub(super) const ZRANDMEMBER: Spec = Spec::read(
-    Group::SortedSet.meta(
-        "ZRANDMEMBER",
-        Arity::AtLeast(2),
-        Keys::At(1),
-        Flags::NONE,
-        ("6.2.0", "Returns members of a sorted set that are picked at random."),
-    ),
-    zrandmember,
-)
-.costing(random_cost_ns);
-
 /// So many members are picked at most, where they may repeat. Redis has no such limit, and a
 /// client that asks for more would only be cut off by its output buffer.
 const PICKS_MAX: usize = 1 << 20;
 
-fn zrandmember<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
+fn zrandmember<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     let mut seed = cx.seed;
     let Some(text) = args.get(2) else {
-        return answer(zset(cx, args.at(1)).map(|zset| {
+        return zset(cx, args.at(1)).map(|zset| {
             let member = zset.and_then(|zset| zset.get(pick::one(zset.count(), &mut seed)));
             member.map_or(Reply::Null, |(member, _)| member.reply())
-        }));
+        });
     };
-    let Some(wanted) = parse_int(text) else { return Reply::error(NOT_AN_INTEGER) };
+    let Some(wanted) = parse_int(text) else { return Err(Reply::error(NOT_AN_INTEGER)) };
     if wanted == i64::MIN {
-        return Reply::error(
+        return Err(Reply::error(
             "ERR value is out of range, value must between -9223372036854775807 and \
              9223372036854775807",
-        );
+        ));
     }
     let with_scores = args.len() == 4;
     if args.len() > 4 || with_scores && !args.at(3).eq_ignore_ascii_case(b"WITHSCORES") {
-        return Reply::error(SYNTAX);
+        return Err(Reply::error(SYNTAX));
     }
     let count = usize::try_from(wanted.unsigned_abs()).unwrap_or(usize::MAX);
     if with_scores && !(-i64::MAX / 2..=i64::MAX / 2).contains(&wanted)
         || wanted < 0 && count > PICKS_MAX
     {
-        return Reply::error("ERR value is out of range");
+        return Err(Reply::error("ERR value is out of range"));
     }
-    answer(zset(cx, args.at(1)).map(|zset| {
+    zset(cx, args.at(1)).map(|zset| {
         let Some(zset) = zset else { return Reply::Array(Vec::new()) };
         let ranks = if wanted < 0 {
             (0..count).map(|_| pick::one(zset.count(), &mut seed)).collect()
@@ -141,7 +124,7 @@ fn zrandmember<'a>(cx: &Reader<'a>, args: Args<'a>) -> Reply<'a> {
             pick::distinct(zset.count(), count, &mut seed)
         };
         picked(zset, &ranks, with_scores)
-    }))
+    })
 }
 
 fn picked<'a>(zset: Zset<'a>, ranks: &[usize], with_scores: bool) -> Reply<'a> {

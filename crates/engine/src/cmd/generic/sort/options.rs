@@ -1,8 +1,9 @@
 //! SORT's options. They may stand in any order; of those that come twice the last one counts, but
 //! for GET, which adds up.
 
+use super::super::NOT_AN_INTEGER;
 use super::pattern::Pattern;
-use super::{NOT_AN_INTEGER, Result, SYNTAX};
+use super::{Result, SYNTAX};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
