@@ -4,7 +4,7 @@
 //! function writes.
 
 use super::keys::{get_keys, get_keys_and_flags, key_specs};
-use super::{Call, NODE, Row, Run, bulk};
+use super::{Call, NODE, Row, Run, arguments, bulk};
 use crate::registry::{Entry, Registry};
 use quorate_engine::{Flags, Group, Keys, exactly, glob, least};
 use quorate_resp::{Args, Reply};
@@ -101,6 +101,10 @@ fn document(registry: &Registry, entry: &Entry) -> Reply<'static> {
         (bulk("since"), bulk(entry.meta.since)),
         (bulk("group"), bulk(group_name(entry.meta.group))),
     ];
+    let arguments = arguments::parse(entry.meta.syntax);
+    if !arguments.is_empty() {
+        facts.push((bulk("arguments"), arguments::shown(&arguments)));
+    }
     let subs: Vec<_> = entry
         .subs
         .iter()

@@ -6,6 +6,7 @@
 
 mod access;
 mod acl;
+mod arguments;
 mod call;
 mod client;
 mod cluster;

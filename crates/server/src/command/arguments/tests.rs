@@ -1,0 +1,122 @@
+use super::*;
+use crate::registry::Registry;
+use quorate_engine::Arity;
+
+/// `name:kind`, `=TOKEN`, `?` optional, `*` multiple (`**` with the token), and parts in parentheses.
+fn text(arguments: &[Argument]) -> String {
+    let one = |argument: &Argument| {
+        let token = argument.token.as_ref().map(|token| format!("={token}")).unwrap_or_default();
+        let optional = if argument.optional { "?" } else { "" };
+        let multiple = match (argument.multiple, argument.multiple_token) {
+            (false, _) => "",
+            (true, false) => "*",
+            (true, true) => "**",
+        };
+        let parts = match argument.parts.as_slice() {
+            [] => String::new(),
+            parts => format!("({})", text(parts)),
+        };
+        format!("{}:{}{token}{optional}{multiple}{parts}", argument.name, argument.kind())
+    };
+    arguments.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn arguments_are_those_of_redis() {
+    let registry = Registry::new();
+    let check = |name: &str, expected: &str| {
+        let entry = registry.find(name.as_bytes()).unwrap();
+        assert_eq!(text(&parse(entry.meta.syntax)), expected, "{name}");
+    };
+    check("GET", "key:key");
+    check("DEL", "key:key*");
+    check("MSET", "key:block*(key:key value:string)");
+    check("LPOP", "key:key count:integer?");
+    check("PFADD", "key:key element:string?*");
+    check(
+        "COPY",
+        "source:key destination:key destination-db:integer=DB? replace:pure-token=REPLACE?",
+    );
+    check(
+        "BITOP",
+        "and:oneof(and:pure-token=AND or:pure-token=OR xor:pure-token=XOR \
+           not:pure-token=NOT) destkey:key key:key*",
+    );
+    check(
+        "BITCOUNT",
+        "key:key start:block?(start:string end:string byte:oneof?(byte:pure-token=BYTE \
+           bit:pure-token=BIT))",
+    );
+    check(
+        "EXPIRE",
+        "key:key seconds:integer nx:oneof?(nx:pure-token=NX xx:pure-token=XX \
+           gt:pure-token=GT lt:pure-token=LT)",
+    );
+    check(
+        "GETEX",
+        "key:key seconds:oneof?(seconds:integer=EX milliseconds:integer=PX \
+           unix-time-seconds:unix-time=EXAT unix-time-milliseconds:unix-time=PXAT \
+           persist:pure-token=PERSIST)",
+    );
+    check("SCAN", "cursor:integer pattern:pattern=MATCH? count:integer=COUNT? type:string=TYPE?");
+    check(
+        "SORT_RO",
+        "key:key pattern:pattern=BY? limit:block=LIMIT?(offset:integer count:integer) \
+           pattern:pattern=GET?** asc:oneof?(asc:pure-token=ASC desc:pure-token=DESC) \
+           alpha:pure-token=ALPHA?",
+    );
+    check(
+        "LMPOP",
+        "numkeys:integer key:key* left:oneof(left:pure-token=LEFT right:pure-token=RIGHT) \
+           count:integer=COUNT?",
+    );
+    check(
+        "ZADD",
+        "key:key nx:oneof?(nx:pure-token=NX xx:pure-token=XX) \
+           gt:oneof?(gt:pure-token=GT lt:pure-token=LT) ch:pure-token=CH? incr:pure-token=INCR? \
+           score:block*(score:double member:string)",
+    );
+    check(
+        "ZUNION",
+        "numkeys:integer key:key* weight:double=WEIGHTS?* \
+           sum:oneof=AGGREGATE?(sum:pure-token=SUM min:pure-token=MIN max:pure-token=MAX) \
+           withscores:pure-token=WITHSCORES?",
+    );
+    check(
+        "HEXPIRE",
+        "key:key seconds:integer nx:oneof?(nx:pure-token=NX xx:pure-token=XX \
+           gt:pure-token=GT lt:pure-token=LT) fields:block=FIELDS(numfields:integer field:string*)",
+    );
+    check(
+        "GEORADIUS_RO",
+        "key:key longitude:double latitude:double radius:double m:oneof(\
+           m:pure-token=M km:pure-token=KM ft:pure-token=FT mi:pure-token=MI) \
+           withcoord:pure-token=WITHCOORD? withdist:pure-token=WITHDIST? \
+           withhash:pure-token=WITHHASH? count:block?(count:integer=COUNT any:pure-token=ANY?) \
+           asc:oneof?(asc:pure-token=ASC desc:pure-token=DESC)",
+    );
+    check(
+        "XREAD",
+        "count:integer=COUNT? milliseconds:integer=BLOCK? \
+           streams:block=STREAMS(key:key* id:string*)",
+    );
+    check(
+        "XGROUP|CREATE",
+        "key:key group:string id:oneof(id:string $:pure-token=$) \
+           mkstream:pure-token=MKSTREAM? entries-read:string=ENTRIESREAD?",
+    );
+}
+
+/// The syntax and the arity are two ways to say the same.
+#[test]
+fn arities_fit_the_syntax() {
+    let registry = Registry::new();
+    for entry in registry.entries().filter(|entry| entry.subs.is_empty()) {
+        let (name, arguments) = (&entry.name, parse(entry.meta.syntax));
+        let words = name.split('|').count() + fewest(&arguments);
+        let least = entry.meta.arity.number().unsigned_abs();
+        assert_eq!(words as u64, least, "{name}: {}", entry.meta.syntax);
+        let is_exact = matches!(entry.meta.arity, Arity::Exactly(_));
+        assert!(!is_exact || is_fixed(&arguments), "{name}: {}", entry.meta.syntax);
+    }
+}
