@@ -344,6 +344,7 @@ impl Target for Watch<'_> {
 fn every_newer_command_marks_the_manifest_until_the_next_base() {
     let mut cluster = Cluster::start("newer", 1, &[]);
     let newer = cmd::all()
+        .iter()
         .filter(|row| row.is_write() && !row.meta.flags.has(Flags::INTERNAL))
         .filter(|row| is_newer(row.meta.since))
         .map(|row| row.meta.name)

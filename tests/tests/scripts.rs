@@ -13,6 +13,7 @@ use quorate_resp::{Proto, Value, decode_reply, parse_int, write_command};
 use quorate_tests::client::Client;
 use quorate_tests::cluster::Scratch;
 use quorate_tests::contents;
+use quorate_tests::generate::template::Template;
 use quorate_tests::redis::Redis;
 use quorate_tests::script::{self, Target};
 use std::collections::BTreeMap;
@@ -297,6 +298,88 @@ fn every_command_is_in_some_transcript() {
         })
         .collect();
     assert!(missing.is_empty(), "no transcript in tests/scripts calls {missing:?}");
+}
+
+/// No matter of data: texts, a test of the machine, and what would empty the tester's databases.
+const UNMADE: [&str; 6] =
+    ["FLUSHALL", "MEMORY|HELP", "OBJECT|HELP", "PFSELFTEST", "XGROUP|HELP", "XINFO|HELP"];
+
+/// Of commands that the tester's Redis 7.0 knows.
+#[test]
+fn every_command_has_a_template() {
+    let families = quorate_tests::generate::FAMILIES.iter();
+    let templates = families.flat_map(|family| family.templates);
+    let names: Vec<Vec<String>> = templates.map(|text| Template::new(text).names()).collect();
+    let is_made = |name: &str| {
+        let words: Vec<&str> = name.split('|').collect();
+        names.iter().any(|made| made.iter().map(String::as_str).take(words.len()).eq(words.clone()))
+    };
+    let is_old = |since: &str| {
+        let parts: Vec<u32> = since.split('.').map(|part| part.parse().unwrap()).collect();
+        parts < vec![7, 1]
+    };
+    let public = cmd::all().iter().filter(|spec| !spec.meta.flags.has(Flags::INTERNAL));
+    let known = public.filter(|spec| is_old(spec.meta.since)).map(|spec| spec.meta.name);
+    let missing: Vec<&str> =
+        known.filter(|name| !UNMADE.contains(name) && !is_made(name)).collect();
+    assert!(missing.is_empty(), "no template in tests/src/generate makes {missing:?}");
+}
+
+/// Commands that others are told by or logged as.
+const FORMS: [&str; 6] = ["HDEL", "PEXPIREAT", "RESTORE", "SPOP", "SREM", "UNLINK"];
+/// Names of commands that are words of something else too.
+const WORDS: [&str; 8] = ["GET", "INCR", "INCRBY", "KEYS", "PERSIST", "SET", "TTL", "TYPE"];
+
+/// A command is added with its row and function, a transcript and a template: nothing that ships
+/// names it outside of its family, so there is no list to add it to.
+#[test]
+fn a_command_is_named_where_its_row_stands() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let mut sources = Vec::new();
+    for name in ["engine", "consensus", "store", "server", "resp"] {
+        read_sources(&crates.join(name).join("src"), &mut sources);
+    }
+    let row = |name: &str, text: &str| {
+        let starts = ["Spec::read(", "Spec::write(", "Row::new("];
+        let found = text
+            .match_indices(&format!("\"{name}\""))
+            .any(|(at, _)| starts.iter().any(|start| text[..at].trim_end().ends_with(start)));
+        found
+    };
+    let mut wrong = Vec::new();
+    for spec in cmd::all().iter().filter(|spec| !spec.meta.flags.has(Flags::INTERNAL)) {
+        let name = spec.meta.name;
+        let mut homes = sources.iter().filter(|(_, text)| row(name, text));
+        let Some((home, _)) = homes.next() else { panic!("{name} has no row") };
+        assert!(homes.next().is_none(), "{name} has two rows");
+        let family = home.parent().unwrap();
+        let quoted = format!("\"{name}\"");
+        let is_named =
+            |(path, text): &&(PathBuf, String)| !path.starts_with(family) && text.contains(&quoted);
+        if !FORMS.contains(&name) && !WORDS.contains(&name) {
+            wrong.extend(sources.iter().filter(is_named).map(|(path, _)| (name, path)));
+        }
+    }
+    assert!(wrong.is_empty(), "named outside of their families: {wrong:?}");
+}
+
+/// What ships below a folder: sources without comments, and without tests.
+fn read_sources(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if name.contains("test") || name == "sim" {
+            continue;
+        }
+        if path.is_dir() {
+            read_sources(&path, found);
+        } else {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            found.push((path, lines.collect::<Vec<_>>().join("\n")));
+        }
+    }
 }
 
 #[test]

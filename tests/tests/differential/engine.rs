@@ -68,6 +68,7 @@ pub(crate) fn now_ms() -> u64 {
 /// Names of the engine's commands that clients may send, subcommands as `PARENT SUB`.
 pub(crate) fn names() -> BTreeSet<String> {
     cmd::all()
+        .iter()
         .filter(|spec| !spec.meta.flags.has(Flags::INTERNAL))
         .map(|spec| spec.meta.name.replace('|', " "))
         .collect()

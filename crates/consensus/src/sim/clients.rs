@@ -1,7 +1,7 @@
 //! The clients of a simulated cluster: they count, set and lock at random replicas, and have every
 //! answer checked.
 
-use super::check::{COUNTER, LOCK_MS};
+use super::check::{COUNTER, LOCK_MS, counter};
 use super::cluster::{Cluster, HOSTS, Running};
 use super::net::Random;
 use super::rt::SimRt;

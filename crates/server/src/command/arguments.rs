@@ -54,16 +54,6 @@ pub(super) fn parse(syntax: &str) -> Vec<Argument> {
     alternatives.pop().unwrap_or_default()
 }
 
-/// The fewest words that the arguments take.
-pub(super) fn fewest(arguments: &[Argument]) -> usize {
-    arguments.iter().filter(|argument| !argument.optional).map(Argument::fewest).sum()
-}
-
-/// Whether they always take that many.
-pub(super) fn is_fixed(arguments: &[Argument]) -> bool {
-    arguments.iter().all(Argument::is_fixed)
-}
-
 /// Reads alternatives up to the bracket that ends them; what stands behind that.
 fn choices<'w>(mut words: &'w [&'w str]) -> (Vec<Vec<Argument>>, &'w [&'w str]) {
     let mut found = vec![Vec::new()];
@@ -173,28 +163,11 @@ fn block(parts: Vec<Argument>) -> Argument {
 
 /// Whether a word stands for itself.
 fn is_token(word: &str) -> bool {
-    !word.bytes().any(|byte| byte.is_ascii_lowercase()) && word != "..."
+    let is_sign = matches!(word, "[" | "]" | "<" | ">" | "|" | "...");
+    !is_sign && !word.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 impl Argument {
-    fn fewest(&self) -> usize {
-        let parts = self.parts.iter().filter(|part| !part.optional).map(Self::fewest);
-        let token = usize::from(self.token.is_some());
-        match self.shape {
-            Shape::Value => 1 + token,
-            Shape::Token => 1,
-            Shape::OneOf => token + parts.min().unwrap_or(0),
-            Shape::Block => token + parts.sum::<usize>(),
-        }
-    }
-
-    fn is_fixed(&self) -> bool {
-        let mut lengths = self.parts.iter().map(Self::fewest);
-        let first = lengths.next();
-        let same = self.shape != Shape::OneOf || lengths.all(|length| Some(length) == first);
-        !self.optional && !self.multiple && same && self.parts.iter().all(Self::is_fixed)
-    }
-
     /// Redis's name of what it is, which names of arguments tell.
     fn kind(&self) -> &'static str {
         match self.shape {

@@ -62,7 +62,7 @@ fn info(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
 fn list(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     let registry = call.shared.registry;
     let names: Vec<&Entry> = match (args.len(), args.get(2), args.get(3)) {
-        (2, ..) => registry.entries().iter().collect(),
+        (2, ..) => registry.entries().collect(),
         (5, Some(word), Some(by)) if super::is(word, "FILTERBY") => {
             let wanted = args.at(4).to_ascii_lowercase();
             let pattern = glob::Pattern::new(&wanted);

@@ -138,7 +138,7 @@ mod tests {
     fn an_age_is_a_number_above_zero() {
         let set = |value| {
             Filter::new().set(b"maxage", value).map_err(|refusal| match refusal {
-                Reply::Error(text) => String::from_utf8_lossy(&text).into_owned(),
+                Reply::Error(text) => text.to_string(),
                 other => format!("{other:?}"),
             })
         };

@@ -107,6 +107,32 @@ fn arguments_are_those_of_redis() {
     );
 }
 
+/// The fewest words that arguments take.
+fn fewest(arguments: &[Argument]) -> usize {
+    let one = |argument: &Argument| {
+        let parts = argument.parts.iter().filter(|part| !part.optional);
+        let parts = parts.map(|part| fewest(std::slice::from_ref(part)));
+        let token = usize::from(argument.token.is_some());
+        match argument.shape {
+            Shape::Value => 1 + token,
+            Shape::Token => 1,
+            Shape::OneOf => token + parts.min().unwrap_or(0),
+            Shape::Block => token + parts.sum::<usize>(),
+        }
+    };
+    arguments.iter().filter(|argument| !argument.optional).map(one).sum()
+}
+
+/// Whether they always take that many.
+fn is_fixed(arguments: &[Argument]) -> bool {
+    arguments.iter().all(|argument| {
+        let mut lengths = argument.parts.iter().map(|part| fewest(std::slice::from_ref(part)));
+        let first = lengths.next();
+        let same = argument.shape != Shape::OneOf || lengths.all(|length| Some(length) == first);
+        !argument.optional && !argument.multiple && same && is_fixed(&argument.parts)
+    })
+}
+
 /// The syntax and the arity are two ways to say the same.
 #[test]
 fn arities_fit_the_syntax() {
