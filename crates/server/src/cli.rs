@@ -1,6 +1,7 @@
 //! The command line: which tool is meant, and what it is told.
 //!
-//! What the words mean is [`arguments`](crate::arguments)'s part; every tool is a module of its own.
+//! What the words mean is [`arguments`](crate::arguments)'s part; every tool is a module of its
+//! own.
 
 use crate::arguments::{directory, environment, has, options, settings};
 use crate::console::{complain, print};

@@ -152,8 +152,8 @@ fn simulate(shell: &Shell, args: &[String]) -> Outcome {
     shell.run(&built::folder(shell).join("examples/sim").to_string_lossy(), &args)
 }
 
-/// What a suite runs against: a cluster of a release build (`--debug`: of a debug build, as the gate
-/// does), or the server at `--port`.
+/// What a suite runs against: a cluster of a release build (`--debug`: of a debug build, as the
+/// gate does), or the server at `--port`.
 fn suite_binary(shell: &Shell, args: &[String]) -> Result<Option<PathBuf>, String> {
     let has = |option: &str| args.iter().any(|arg| arg == option);
     if has("--port") {

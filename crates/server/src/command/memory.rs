@@ -1,6 +1,7 @@
 //! `MEMORY …`: what the data and the process take.
 //!
-//! The sums are [`memory`](crate::memory)'s; this file fetches the parts and names them as Redis does.
+//! The sums are [`memory`](crate::memory)'s; this file fetches the parts and names them as Redis
+//! does.
 
 use super::{Call, NODE, Row, Run, View, bulk};
 use crate::memory::{Held, Memory};

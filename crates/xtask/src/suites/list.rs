@@ -1,8 +1,8 @@
 //! What of a suite need not pass: `reason | test`, one a line.
 //!
 //! A test is named as pytest names it, and `*` in it stands for anything. A name without `::` is a
-//! file or folder that is not run, and neither is a test that counts on `time`. Each other line must
-//! name a test that fails, and none that passes.
+//! file or folder that is not run, and neither is a test that counts on `time`. Each other line
+//! must name a test that fails, and none that passes.
 
 use std::collections::BTreeMap;
 use std::path::Path;

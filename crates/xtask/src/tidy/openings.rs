@@ -7,9 +7,9 @@ use super::{Finding, Source};
 use std::collections::BTreeMap;
 
 /// Files with a shorter opening than [`LINES_MIN`], for each crate: lower a row, never raise it.
-const SHORT: &[(&str, usize)] = &[("consensus", 1), ("engine", 44)];
+const SHORT: &[(&str, usize)] = &[("consensus", 1), ("engine", 41)];
 
-/// Lines of `//!` that a file of shipped code opens with.
+/// Lines of `//!` that a file of shipped code opens with, an empty one between others included.
 const LINES_MIN: usize = 3;
 
 /// Compares every crate with its row of [`SHORT`].
@@ -52,7 +52,7 @@ fn shipped(source: &Source) -> Option<(&str, &str)> {
 
 fn is_short(source: &Source) -> bool {
     let opening = source.text.lines().take_while(|line| line.starts_with("//!"));
-    opening.filter(|line| line.len() > "//! ".len()).count() < LINES_MIN
+    opening.count() < LINES_MIN
 }
 
 #[cfg(test)]
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn short_openings_are_counted() {
-        let (two, three) = ("//! A\n//!\n//! b.\n\nuse c;\n", "//! A\n//! b\n//! c.\n");
+        let (two, three) = ("//! A\n//! b.\n\nuse c;\n", "//! A\n//!\n//! c.\n");
         check(&[], three, None);
         check(&[("a", 1)], two, None);
         let more = "1 files open with too little: under 3 lines, at most 0 may be: b.rs";

@@ -28,16 +28,29 @@ use quorate_resp::{Args, Reply};
 
 /// The rows.
 pub(in crate::cmd) const ROWS: &[Spec] = &Group::Generic.rows([
-    Row::new("SORT", "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]", Run::Either { reads: only_reads, read, write: sort_and_store })
-        .facts(least(2), Keys::Sort, Flags::DENYOOM.and(Flags::DANGEROUS))
-        .doc("1.0.0", "Sorts the elements of a list, a set or a sorted set, and may store them.").access(&["RO access", "RO access", "OW update"]).filed(&["set", "sortedset", "list"])
-        .logged("plain or armoured", form)
-        .costing(cost_ns),
-    Spec::read("SORT_RO", "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] \
-         [ASC | DESC] [ALPHA]", sort_ro)
-        .facts(least(2), Keys::At(1), Flags::DANGEROUS)
-        .doc("7.0.0", "Sorts the elements of a list, a set or a sorted set.").access(&["RO access", "RO access"]).filed(&["set", "sortedset", "list"])
-        .costing(cost_ns),
+    Row::new(
+        "SORT",
+        "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
+         [ALPHA] [STORE destination]",
+        Run::Either { reads: only_reads, read, write: sort_and_store },
+    )
+    .facts(least(2), Keys::Sort, Flags::DENYOOM.and(Flags::DANGEROUS))
+    .doc("1.0.0", "Sorts the elements of a list, a set or a sorted set, and may store them.")
+    .access(&["RO access", "RO access", "OW update"])
+    .filed(&["set", "sortedset", "list"])
+    .logged("plain or armoured", form)
+    .costing(cost_ns),
+    Spec::read(
+        "SORT_RO",
+        "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
+         [ALPHA]",
+        sort_ro,
+    )
+    .facts(least(2), Keys::At(1), Flags::DANGEROUS)
+    .doc("7.0.0", "Sorts the elements of a list, a set or a sorted set.")
+    .access(&["RO access", "RO access"])
+    .filed(&["set", "sortedset", "list"])
+    .costing(cost_ns),
 ]);
 
 fn sort_ro<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {

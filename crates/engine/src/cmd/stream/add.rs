@@ -2,7 +2,8 @@
 //!
 //! An id that is made (`*`) is logged as `ms-*`, with the time of the seal or the last id's,
 //! whichever is later: Redis 7.0 makes the same id of it. That holds as long as nothing raises the
-//! last id between sealing and applying; sealing watches for it ([`Row::moves`](crate::Row::moves)).
+//! last id between sealing and applying; sealing watches for it
+//! ([`Row::moves`](crate::Row::moves)).
 //!
 //! Approximate trimming (`~`) removes whole blocks, which are Redis's as long as the settings are.
 //! It has a limit that Redis does not apply to a file it loads: where that could matter the command

@@ -1,8 +1,13 @@
+//! Arguments as COMMAND DOCS of Redis tells them, and rows whose syntax and arity agree.
+//!
+//! A tree is written in one line here: see [`text`].
+
 use super::*;
 use crate::registry::Registry;
 use quorate_engine::Arity;
 
-/// `name:kind`, `=TOKEN`, `?` optional, `*` multiple (`**` with the token), and parts in parentheses.
+/// `name:kind`, `=TOKEN`, `?` optional, `*` multiple (`**` with the token), and parts in
+/// parentheses.
 fn text(arguments: &[Argument]) -> String {
     let one = |argument: &Argument| {
         let token = argument.token.as_ref().map(|token| format!("={token}")).unwrap_or_default();
@@ -21,13 +26,14 @@ fn text(arguments: &[Argument]) -> String {
     arguments.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
+fn check(name: &str, expected: &str) {
+    let registry = Registry::new();
+    let entry = registry.find(name.as_bytes()).unwrap();
+    assert_eq!(text(&parse(entry.meta.syntax)), expected, "{name}");
+}
+
 #[test]
 fn arguments_are_those_of_redis() {
-    let registry = Registry::new();
-    let check = |name: &str, expected: &str| {
-        let entry = registry.find(name.as_bytes()).unwrap();
-        assert_eq!(text(&parse(entry.meta.syntax)), expected, "{name}");
-    };
     check("GET", "key:key");
     check("DEL", "key:key*");
     check("MSET", "key:block*(key:key value:string)");
@@ -65,6 +71,10 @@ fn arguments_are_those_of_redis() {
            pattern:pattern=GET?** asc:oneof?(asc:pure-token=ASC desc:pure-token=DESC) \
            alpha:pure-token=ALPHA?",
     );
+}
+
+#[test]
+fn arguments_of_collections_are_those_of_redis() {
     check(
         "LMPOP",
         "numkeys:integer key:key* left:oneof(left:pure-token=LEFT right:pure-token=RIGHT) \
