@@ -136,7 +136,7 @@ fn transcript(replica: &Replica) -> String {
     }
     for command in commands {
         let reply = client.call_bytes(&command).expect("an answer");
-        text += &format!("> {}\n{}", script::line(&command), script::show(&reply));
+        text.extend(["> ", &script::line(&command), "\n", &script::show(&reply)]);
     }
     text
 }

@@ -341,10 +341,8 @@ fn a_command_is_named_where_its_row_stands() {
     }
     let row = |name: &str, text: &str| {
         let starts = ["Spec::read(", "Spec::write(", "Row::new("];
-        let found = text
-            .match_indices(&format!("\"{name}\""))
-            .any(|(at, _)| starts.iter().any(|start| text[..at].trim_end().ends_with(start)));
-        found
+        text.match_indices(&format!("\"{name}\""))
+            .any(|(at, _)| starts.iter().any(|start| text[..at].trim_end().ends_with(start)))
     };
     let mut wrong = Vec::new();
     for spec in cmd::all().iter().filter(|spec| !spec.meta.flags.has(Flags::INTERNAL)) {

@@ -104,16 +104,14 @@ impl Registry {
         else {
             return;
         };
-        let parent = match self.find(name.as_bytes()) {
-            Some(parent) => parent.id,
-            None => {
-                let row = Row::new(name, "", Run::Parent)
-                    .facts(least(2), Keys::None, Flags::NONE)
-                    .doc("2.0.0", "Is a container of subcommands.")
-                    .group(group);
-                self.add(row.meta, Target::Parent)
-            }
-        };
+        let known = self.find(name.as_bytes()).map(|parent| parent.id);
+        let parent = known.unwrap_or_else(|| {
+            let row = Row::new(name, "", Run::Parent)
+                .facts(least(2), Keys::None, Flags::NONE)
+                .doc("2.0.0", "Is a container of subcommands.")
+                .group(group);
+            self.add(row.meta, Target::Parent)
+        });
         if let Some(parent) = self.entries.get_mut(usize::from(parent)) {
             parent.subs.push(id);
         }

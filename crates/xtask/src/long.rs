@@ -25,7 +25,7 @@ pub(crate) fn run(shell: &Shell, args: &[String]) -> Outcome {
     let seed: u64 = match seed {
         Some(seed) => seed,
         None if args.iter().any(|word| word == "--seed") => return Err(USAGE.to_owned()),
-        None => SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs()),
+        None => now_s(),
     };
     println!("long: again with the same seeds: cargo xtask long --seed {seed}");
     let simulation = |shell: &Shell| simulate(shell, seed);
@@ -50,6 +50,11 @@ pub(crate) fn run(shell: &Shell, args: &[String]) -> Outcome {
 fn clients(shell: &Shell) -> Outcome {
     built::binaries(shell)?;
     suites::run(shell, Some(&built::folder(shell).join("quorate")), &[])
+}
+
+#[allow(clippy::disallowed_methods, reason = "new seeds each time; they are printed")]
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs())
 }
 
 /// Two thousand seeds of three replicas.

@@ -1,4 +1,4 @@
-//! `cargo xtask suites`: the test suites of Redis clients, as PyPI has them, against a cluster.
+//! `cargo xtask suites`: the test suites of Redis clients, as `PyPI` has them, against a cluster.
 //!
 //! Each runs through one node of three, the leader or a follower. What fails must stand in
 //! `tests/clients/suites/<suite>.txt` with a reason of a fixed list, and what stands there must

@@ -215,7 +215,7 @@ impl Keyspace {
             let database = self.database(numbers.next()?);
             Some((database.table.len(), database.expiry.len()))
         });
-        Output::new(header, sizes)
+        Output::new(header, &sizes)
     }
 
     /// Does a little of the work of a freeze, looking at no more than `keys_max` keys that did not

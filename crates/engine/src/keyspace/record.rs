@@ -221,7 +221,7 @@ impl Record {
     /// The key as a snapshot's file takes it.
     pub(crate) fn as_key(&self) -> Key<'_> {
         Key {
-            key: self.key(),
+            name: self.key(),
             revision: self.revision(),
             deadline: self.deadline(),
             form: self.form(),

@@ -74,7 +74,7 @@ impl Checksum {
 /// A key with its value as it lies.
 #[derive(Debug)]
 pub(crate) struct Key<'a> {
-    pub(crate) key: &'a [u8],
+    pub(crate) name: &'a [u8],
     pub(crate) revision: u64,
     pub(crate) deadline: Option<u64>,
     pub(crate) form: Form,
@@ -114,7 +114,7 @@ pub(crate) struct Output {
 impl Output {
     /// Begins the file of a state; its keys are to follow. `sizes`: how many each database has, and
     /// how many of them have a deadline.
-    pub(crate) fn new(header: Header, sizes: [Option<(u64, u64)>; Db::COUNT as usize]) -> Self {
+    pub(crate) fn new(header: Header, sizes: &[Option<(u64, u64)>; Db::COUNT as usize]) -> Self {
         let index = header.index;
         Self {
             pieces: alloc::vec![Piece(Content::Header(Box::new(header)))],
@@ -122,7 +122,7 @@ impl Output {
             complete: 0,
             taken: 0,
             index,
-            sizes,
+            sizes: *sizes,
             db: None,
             marks: Vec::new(),
             marked: 0,
@@ -160,7 +160,7 @@ impl Output {
         }
         let (form, value) = (key.form, key.value);
         self.bytes.push(collection::kind_of(form, value.is_some()));
-        put_string(&mut self.bytes, key.key);
+        put_string(&mut self.bytes, key.name);
         match value {
             None => collection::write_packed(form, key.packed, &mut self.bytes),
             Some(value) => {

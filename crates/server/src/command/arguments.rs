@@ -211,7 +211,8 @@ impl Argument {
         ];
         let flags: Vec<_> = flags
             .into_iter()
-            .filter_map(|(is_set, flag)| is_set.then(|| Reply::Simple(flag.into())))
+            .filter(|(is_set, _)| *is_set)
+            .map(|(_, flag)| Reply::Simple(flag.into()))
             .collect();
         if !flags.is_empty() {
             facts.push((bulk("flags"), Reply::Set(flags)));

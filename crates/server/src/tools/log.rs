@@ -72,11 +72,9 @@ fn describe(record: &RecordView<'_>) -> String {
         text.push_str(" (void)");
     }
     text.push('\n');
-    each_command(record, &mut |command| {
-        text.push_str(&match command {
-            Ok((db, args, form)) => line(db, args, form),
-            Err(why) => format!("    {why}\n"),
-        });
+    each_command(record, &mut |command| match command {
+        Ok((db, args, form)) => text.push_str(&line(db, args, form)),
+        Err(why) => drop(writeln!(text, "    {why}")),
     });
     text
 }
@@ -206,10 +204,15 @@ enum Argument {
 
 impl Argument {
     fn new(bytes: &[u8]) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self::Text(text.to_owned()),
-            Err(_) => Self::Bytes { hex: bytes.iter().map(|byte| format!("{byte:02x}")).collect() },
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return Self::Text(text.to_owned());
         }
+        let mut hex = String::with_capacity(bytes.len() * 2);
+        for byte in bytes {
+            // Writing into a string does not fail.
+            let _ = write!(hex, "{byte:02x}");
+        }
+        Self::Bytes { hex }
     }
 }
 

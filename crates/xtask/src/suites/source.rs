@@ -1,6 +1,6 @@
 //! A suite's source archive and the Python environment that runs it, both in `target/suites`.
 //!
-//! The archive comes from PyPI by pip, with its checksum; the packages beside it stand with exact
+//! The archive comes from `PyPI` by pip, with its checksum; the packages beside it stand with exact
 //! versions in `tests/clients/suites/<suite>.pip`, dependencies included.
 
 use crate::shell::{Outcome, Shell};

@@ -13,14 +13,11 @@ pub(super) fn tokens(text: &str) -> Vec<&str> {
             _ if rest.starts_with("/*") => block_comment(rest),
             '"' => quoted(rest),
             '\'' => character_or_lifetime(rest),
-            _ => match raw_text(rest) {
-                Some(length) => length,
-                None => {
-                    let length = sign(rest, first);
-                    found.extend(rest.get(..length).filter(|word| !word.trim().is_empty()));
-                    length
-                }
-            },
+            _ => raw_text(rest).unwrap_or_else(|| {
+                let length = sign(rest, first);
+                found.extend(rest.get(..length).filter(|word| !word.trim().is_empty()));
+                length
+            }),
         };
         rest = rest.get(length..).unwrap_or("");
     }

@@ -34,10 +34,7 @@ fn llen<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
 }
 
 fn lindex<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
-    let list = match cx.view::<ListTree>(args.at(1))? {
-        Some(list) => list,
-        None => return Ok(Reply::Null),
-    };
+    let Some(list) = cx.view::<ListTree>(args.at(1))? else { return Ok(Reply::Null) };
     let Some(at) = parse_int(args.at(2)) else { return Err(Reply::error(NOT_AN_INTEGER)) };
     let element = position(at, list.len()).and_then(|at| list.get(at));
     Ok(element.map_or(Reply::Null, Item::reply))
@@ -131,9 +128,8 @@ fn lrange<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     let (Some(first), Some(last)) = (parse_int(args.at(2)), parse_int(args.at(3))) else {
         return Err(Reply::error(NOT_AN_INTEGER));
     };
-    let list = match cx.view::<ListTree>(args.at(1))? {
-        Some(list) => list,
-        None => return Ok(Reply::Array(Vec::new())),
+    let Some(list) = cx.view::<ListTree>(args.at(1))? else {
+        return Ok(Reply::Array(Vec::new()));
     };
     let Some((start, end)) = range(first, last, list.len()) else {
         return Ok(Reply::Array(Vec::new()));

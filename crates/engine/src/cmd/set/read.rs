@@ -51,7 +51,7 @@ fn smismember<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
 fn smembers<'a>(cx: &Reader<'a>, args: Args<'a>) -> Replied<'a> {
     let set = cx.view::<SetTree>(args.at(1))?;
     let mut found = Vec::with_capacity(set.map_or(0, View::<SetTree>::len));
-    found.extend(set.into_iter().flat_map(|set| set.iter()).map(Item::reply));
+    found.extend(set.into_iter().flat_map(View::<SetTree>::iter).map(Item::reply));
     Ok(Reply::Set(found))
 }
 

@@ -13,13 +13,14 @@ fn circles(files: &[(&str, &str)]) -> Vec<Circles> {
     find(&files.iter().map(source).collect())
 }
 
-fn names(circle: &Vec<Member>) -> String {
+fn names(circle: &[Member]) -> String {
     circle.iter().map(|member| member.module.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 fn check(files: &[(&str, &str)], expect: &[&str]) {
     let found = circles(files);
-    let found: Vec<String> = found.iter().flat_map(|one| &one.circles).map(names).collect();
+    let found: Vec<String> =
+        found.iter().flat_map(|one| &one.circles).map(|circle| names(circle)).collect();
     assert_eq!(found, expect, "{files:?}");
 }
 
