@@ -1,19 +1,27 @@
-//! The words that this crate shares with the server, and its parts with each other.
-//!
-//! What a replica is told, what it answers, what it shows. Plain data: nothing here does anything,
-//! and nothing here names openraft or the wire.
+//! The words that this crate shares with the server, and its parts with each other: what a replica
+//! is told, what it answers, what it shows, and the limits that more than one part goes by. Plain
+//! data; nothing here does anything.
 
-use crate::membership::guard::Guard;
 use crate::proto as pb;
 use bytes::Bytes;
 use quorate_engine::Refusal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Greatest feature level this build supports.
 pub(crate) const MAX_LEVEL: u64 = 1;
+
+/// Most bytes of commands in one entry. A larger single run is an entry of its own.
+pub(crate) const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Most commands in one entry.
+pub(crate) const BATCH_COMMANDS_MAX: usize = 8192;
+/// How long the outcome of a proposal is waited for, besides the time its commands take.
+pub(crate) const PROPOSAL_MAX: Duration = Duration::from_secs(5);
+/// How long opening a stream may take: a connection, and one round trip with nothing to carry.
+pub(crate) const OPEN_MAX: Duration = Duration::from_secs(3);
+/// The one group that there is, in messages and in the log.
+pub(crate) const GROUP: u32 = 0;
 
 /// How a replica is started.
 #[derive(Clone, Debug)]
@@ -229,12 +237,6 @@ pub struct Status {
 /// What a replica is told at its start.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// The cluster.
-    pub(crate) cluster: u128,
-    /// This replica: node id and addresses, as they stand in the membership.
-    pub(crate) me: pb::Member,
-    /// Which start this is, and what is known of the peers'.
-    pub(crate) guard: Arc<Guard>,
     /// Heartbeat interval.
     pub(crate) heartbeat: Duration,
     /// Election time-out, least.

@@ -9,6 +9,7 @@
 //!
 //! The clock never runs back. It knows nothing of Raft: callers tell it what they heard.
 
+use crate::env::Env;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -94,6 +95,11 @@ impl Clock {
         state.stamp_ms = now.saturating_add(pull.min(ahead));
         state.received = Some(elapsed);
         state.stamp_ms
+    }
+
+    /// The same, by the clocks of these surroundings.
+    pub(crate) fn leader<E: Env>(&self, env: &E) -> u64 {
+        self.lead(env.elapsed(), env.wall_ms())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -1,7 +1,6 @@
-//! Why this process must stop, told by whoever finds out to whoever can stop it.
-//!
-//! The first reason stays. Nothing here stops anything: the server waits for it and ends the
-//! process, or starts it again as a new node where the state has diverged.
+//! Why this process must stop, told by whoever finds out (a failed sync, a state that differs, an
+//! entry that cannot be applied) to whoever can stop it. The first reason counts; what comes after
+//! it is its consequence.
 
 use crate::api::Failed;
 use std::sync::OnceLock;

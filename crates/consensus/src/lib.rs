@@ -7,23 +7,24 @@
 //! name.
 
 mod api;
-mod applied;
 mod clock;
 mod compare;
 mod env;
 mod failure;
+mod group;
 mod leadership;
+mod live;
 mod lock;
 mod maintenance;
 mod membership;
 mod node;
 mod peer;
+mod process;
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
 mod proto;
 mod raft;
 mod read;
 mod replica;
-mod shared;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod sizes;

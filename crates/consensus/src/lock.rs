@@ -1,7 +1,6 @@
-//! One way to take a lock.
-//!
-//! A poisoned one is taken like any other: in a release build a panic ends the process, and in a
-//! test what comes after it should show the first failure.
+//! One way to take a lock. A panic in another task does not make a value useless here: in
+//! production it ends the process, and in tests it is the panic that should be seen, not a poisoned
+//! lock after it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,17 +1,16 @@
-//! The small recurring duties of a replica.
-//!
-//! What was held too long is given up, what is due expires, a full log is cut and purged. Each is
-//! looked at once in a while and does little; what takes long happens elsewhere.
+//! The small recurring duties of a replica, each looked at every tenth of a second: what was held
+//! too long is given up, what is due expires, a full log is cut and purged, and time-outs follow
+//! the round trip. Nothing here decides who leads.
 
-use crate::api::{NotApplied, SavingStatus};
+use crate::api::{NotApplied, PROPOSAL_MAX, SavingStatus};
 use crate::env::Env;
+use crate::group::Group;
 use crate::leadership::Route;
-use crate::lock::lock;
+use crate::leadership::hand_over::HandOver;
 use crate::peer::links::grace;
-use crate::read::gate::tick_due;
-use crate::shared::Shared;
-use crate::write::PROPOSAL_MAX;
-use crate::write::queue::{End, Work, ask, is_over};
+use crate::raft::Raft;
+use crate::write::queue::{End, Work, is_over};
+use openraft::async_runtime::WatchReceiver;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -27,95 +26,115 @@ const WORTH_BYTES: u64 = 4 << 20;
 const DISK_EVERY: u32 = 10;
 
 /// Gives up what was held too long, ticks when something is due, cuts and purges the log.
-pub(crate) async fn run<E: Env>(shared: Arc<Shared<E>>) {
+pub(crate) async fn run<E: Env>(group: Group<E>, raft: Raft<E>, hand_over: Arc<HandOver<E>>) {
     let mut tick: Option<oneshot::Receiver<_>> = None;
     let mut cut: Option<oneshot::Receiver<_>> = None;
-    let started_s = shared.env.wall_ms() / 1000;
+    let started_s = group.process.env.wall_ms() / 1000;
     let mut round = 0_u32;
     let (mut seen, mut rested) = (0, true);
     let mut proposing = Duration::ZERO;
-    while !shared.queue.is_closed() {
+    while !group.writes.queue.is_closed() {
         E::sleep(PERIOD).await;
-        if !shared.proposed.is_empty() {
-            proposing = shared.env.elapsed();
+        if !group.writes.proposed.is_empty() {
+            proposing = group.process.env.elapsed();
         }
-        give_up_held(&shared, proposing);
-        shared.keep_pace();
-        let applied = shared.applied.index();
+        give_up_held(&group, proposing);
+        keep_pace(&group, &raft);
+        let applied = group.keyspace.applied.index();
         if std::mem::replace(&mut seen, applied) != applied {
             rested = false;
         } else if !std::mem::replace(&mut rested, true) {
-            shared.writer.rest();
+            group.log.writer.rest();
         }
         round = round.wrapping_add(1);
         let look_at_disk = round.is_multiple_of(DISK_EVERY);
         if look_at_disk {
-            purge(&shared).await;
+            purge(&group, &raft).await;
         }
-        let leads = matches!(shared.route(), Route::Lead(_));
+        let leads = matches!(group.leadership.route(), Route::Lead(_));
         if look_at_disk
             && is_over(&mut cut)
-            && (leads && cut_due(&shared, started_s) || space_due(&shared))
+            && (leads && cut_due(&group, started_s) || space_due(&group))
         {
-            cut = Some(ask(&shared.queue, Work::Cut, shared.env.elapsed()));
+            cut = Some(group.writes.queue.ask(Work::Cut, group.process.env.elapsed()));
         }
         if !leads {
             continue;
         }
-        if look_at_disk && shared.log.is_full(0) {
-            shared.leaves_for_space();
+        if look_at_disk && group.log.entries.is_full(0) {
+            hand_over.leaves_for_space();
         }
-        if is_over(&mut tick) && tick_due(&shared).await {
-            tick = Some(ask(&shared.queue, Work::Tick, shared.env.elapsed()));
+        if is_over(&mut tick) && group.is_due().await {
+            tick = Some(group.writes.queue.ask(Work::Tick, group.process.env.elapsed()));
+        }
+    }
+}
+
+/// Lets Raft's time-outs follow the round trip to a quorum.
+fn keep_pace<E: Env>(group: &Group<E>, raft: &Raft<E>) {
+    // As appended, not as applied: the first leader is elected before anything is applied.
+    let voters = raft.metrics().borrow_watched().membership_config.voter_ids().count();
+    let leads = group.leadership.leads();
+    let times = (group.settings.heartbeat, group.settings.election_max);
+    group.process.links.keep_pace(&group.process.env, (voters, leads), times);
+}
+
+/// Tells Raft of each snapshot that was taken, as long as Raft runs.
+pub(crate) async fn tell_of_snapshots<E: Env>(group: Group<E>, raft: Raft<E>) {
+    loop {
+        group.snapshots.taken().await;
+        if let Err(error) = raft.trigger().snapshot().await {
+            tracing::debug!(%error, "Raft has stopped and hears of no snapshot");
+            return;
         }
     }
 }
 
 /// Gives up what has been held too long; `proposing` is when a proposal was last under way.
-fn give_up_held<E: Env>(shared: &Shared<E>, proposing: Duration) {
-    let now = shared.env.elapsed();
+fn give_up_held<E: Env>(group: &Group<E>, proposing: Duration) {
+    let now = group.process.env.elapsed();
     // Behind a proposal that is under way (long work, a large value on a narrow link) the queue
     // will move, and has its turn right after it. Without one, or without a quorum that could
     // finish it, what waits does so for want of a leader.
-    let short = shared.settings.write_timeout;
-    let long = if shared.route() == Route::Wait {
+    let short = group.settings.write_timeout;
+    let long = if group.leadership.route() == Route::Wait {
         short
     } else {
         short.max(PROPOSAL_MAX) * 2 + grace(LARGE_BYTES)
     };
     let held = |since: Duration| since.max(proposing) + short < now || since + long < now;
-    for item in shared.queue.take_if(|item| held(item.since)) {
+    for item in group.writes.queue.take_if(|item| held(item.since)) {
         item.slot.answer(End::NotApplied(NotApplied::NoLeader));
     }
-    let way = lock(&shared.way).clone();
-    if let Some(way) = way {
-        way.give_up(now, shared.settings.write_timeout);
+    if let Some(in_flight) = group.writes.in_flight() {
+        in_flight.give_up(now, group.settings.write_timeout);
     }
 }
 
 /// Enough was written since the last snapshot, or it is old; none is being made, and none has
 /// failed just now. Enough is never less than the last snapshot has (Redis's
 /// auto-aof-rewrite-percentage 100): or a large state would be written again for every little log.
-fn cut_due<E: Env>(shared: &Shared<E>, started_s: u64) -> bool {
-    let now = shared.env.elapsed();
-    if !shared.saving.is_idle(now) {
+fn cut_due<E: Env>(group: &Group<E>, started_s: u64) -> bool {
+    let now = group.process.env.elapsed();
+    if !group.snapshots.saving.is_idle(now) {
         return false;
     }
-    let newest = lock(&shared.kept).as_ref().map_or(0, |kept| kept.file.bytes);
-    let enough = shared.settings.snapshot_log_bytes.max(newest);
-    let saving = shared.saving.status(now, shared.figures.changes.load(Ordering::Relaxed));
-    let now_s = shared.env.wall_ms() / 1000;
-    shared.log.stats().bytes_since_purge >= enough
-        || is_old(&saving, (started_s, now_s), shared.settings.snapshot_age)
+    let (_, newest) = group.snapshots.newest();
+    let enough = group.settings.snapshot_log_bytes.max(newest);
+    let saving =
+        group.snapshots.saving.status(now, group.keyspace.seen.changes.load(Ordering::Relaxed));
+    let now_s = group.process.env.wall_ms() / 1000;
+    group.log.entries.stats().bytes_since_purge >= enough
+        || is_old(&saving, (started_s, now_s), group.settings.snapshot_age)
 }
 
 /// Space is short here, and a snapshot would free more than it takes: the log behind the newest one
 /// has more bytes than that. Any replica asks for it.
-fn space_due<E: Env>(shared: &Shared<E>) -> bool {
-    let newest = lock(&shared.kept).as_ref().map_or(0, |kept| kept.file.bytes);
-    shared.log.stats().bytes_since_purge >= newest.max(WORTH_BYTES)
-        && shared.saving.is_idle(shared.env.elapsed())
-        && shared.log.is_short_of(newest)
+fn space_due<E: Env>(group: &Group<E>) -> bool {
+    let (_, newest) = group.snapshots.newest();
+    group.log.entries.stats().bytes_since_purge >= newest.max(WORTH_BYTES)
+        && group.snapshots.saving.is_idle(group.process.env.elapsed())
+        && group.log.entries.is_short_of(newest)
 }
 
 /// Whether something has changed since the newest snapshot, and that is old; without one, since
@@ -128,21 +147,21 @@ fn is_old(saving: &SavingStatus, (started_s, now_s): (u64, u64), age: Duration) 
 
 /// Purges what a snapshot covers, but for the last bytes, which keep a follower that paused from
 /// needing a snapshot. Where space is short nothing is kept for it.
-async fn purge<E: Env>(shared: &Shared<E>) {
-    let Some(covered) = lock(&shared.kept).as_ref().map(|kept| kept.file.last.index) else {
+async fn purge<E: Env>(group: &Group<E>, raft: &Raft<E>) {
+    let (covered, _) = group.snapshots.newest();
+    if covered == 0 {
+        return;
+    }
+    let short = group.log.entries.is_short_of(0);
+    let keep = if short { 0 } else { group.settings.snapshot_log_bytes / 4 };
+    let Some(upto) = group.log.entries.index_before(keep).map(|index| index.min(covered)) else {
         return;
     };
-    let short = shared.log.is_short_of(0);
-    let keep = if short { 0 } else { shared.settings.snapshot_log_bytes / 4 };
-    let Some(upto) = shared.log.index_before(keep).map(|index| index.min(covered)) else {
-        return;
-    };
-    let upto = upto.min(shared.transfers.purge_limit());
-    let purged = shared.log.bounds().0.map_or(0, |id| id.index);
+    let upto = upto.min(group.transfers.purge_limit());
+    let purged = group.log.entries.bounds().0.map_or(0, |id| id.index);
     // Until it has happened: Raft does nothing before it has heard of the snapshot, and says so to
     // nobody.
     if upto > purged
-        && let Some(raft) = shared.raft()
         && let Err(error) = raft.trigger().purge_log(upto).await
     {
         tracing::debug!(%error, "Raft has stopped and purges nothing");

@@ -1,11 +1,10 @@
-//! What the server sees of a replica: the one door of this crate.
-//!
-//! From the first moment, while the state is still being loaded, until the log is closed; each
-//! operation is passed on to the part that does it.
+//! What the server sees of a replica: it opens the directory, finds or founds the cluster in the
+//! background, and hands everything else on. Clients can be asked to wait from the first moment;
+//! until the state is loaded there is an empty one to be shown.
 
 use crate::api::{
-    Answer, Failed, LastSnapshot, Loading, MAX_LEVEL, NotApplied, Options, ReadError, Settings,
-    StartError, Status,
+    Answer, Failed, GROUP, LastSnapshot, Loading, MAX_LEVEL, NotApplied, Options, ReadError,
+    Settings, StartError, Status,
 };
 use crate::env::real::{RealEnv, random};
 use crate::failure::Failure;
@@ -15,7 +14,8 @@ use crate::membership::members::Start;
 use crate::membership::{Bootstrap, Ground, Local};
 use crate::peer::grpc::{GrpcTransport, connections_max, serve};
 use crate::proto as pb;
-use crate::replica::{Replica, Storage};
+use crate::replica::Replica;
+use crate::replica::assembly::{Storage, Who};
 use crate::snapshot::backup::Backup;
 use crate::snapshot::feed::Feed;
 use crate::snapshot::load::Progress;
@@ -105,10 +105,8 @@ impl Ground for HostGround {
     fn open(&self, cluster: u128) -> BoxFuture<'_, Result<Replica<RealEnv>, String>> {
         let storage = lock(&self.storage).take();
         let options = &self.options;
+        let who = Who { cluster, me: self.me.clone(), guard: self.guard.clone() };
         let settings = Settings {
-            cluster,
-            me: self.me.clone(),
-            guard: self.guard.clone(),
             heartbeat: options.heartbeat,
             election_min: options.election_min,
             election_max: options.election_max,
@@ -119,7 +117,7 @@ impl Ground for HostGround {
         let (host, effects) = (self.host.clone(), self.effects.clone());
         Box::pin(async move {
             let storage = storage.ok_or("the replica was started before")?;
-            Replica::start(host, settings, storage, effects).await.map_err(|error| error.0)
+            Replica::start(host, (who, settings), storage, effects).await.map_err(|error| error.0)
         })
     }
 
@@ -157,7 +155,7 @@ fn open(
         cache_bytes: 64 << 20,
         reserve_bytes: options.reserve_bytes,
         fsync: options.fsync,
-        group: 0,
+        group: GROUP,
     };
     progress.total.store(weight(&disk), Ordering::Relaxed);
     let opened = Log::open_watched(disk.clone(), log_options, &mut |bytes| progress.add(bytes));

@@ -1,7 +1,6 @@
-//! Sizes that suit the disk: what is set for large ones would leave a small one no room.
-//!
-//! Cut down once, at the start, to parts of the disk; never more than was asked for, but for a
-//! reserve that could not hold two segments.
+//! Sizes that suit the disk: what is set for large ones would leave a small one no room. Looked at
+//! once, when the directory is opened; nothing that was asked for grows by it, but for a reserve
+//! that two segments would not fit into.
 
 use crate::api::Options;
 

@@ -1,7 +1,6 @@
-//! The thread that writes and syncs the log, and when it is left out.
-//!
-//! While this replica leads others, a thread writes all that is queued with one sync and fires the
-//! acks; else whoever appends does it at once, as long as the disk is quick.
+//! The thread that writes and syncs the log, and when it is left out: a replica that leads nobody
+//! writes where the record is queued, as long as the disk is quick. What is durable, and who hears
+//! of it, is the store's business.
 
 use crate::env::LogWriter;
 use crate::lock::lock;

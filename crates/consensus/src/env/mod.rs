@@ -9,7 +9,7 @@
 pub(crate) mod log_writer;
 pub(crate) mod real;
 
-use crate::peer::transport::Transport;
+use crate::peer::transport::{PeerId, Request, Response, Transport, TransportError};
 use futures::future::{BoxFuture, Either, select};
 use openraft::AsyncRuntime;
 use quorate_store::{Disk, Log};
@@ -62,6 +62,21 @@ pub(crate) trait Env: Clone + Send + Sync + 'static {
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static;
+
+    /// One unary call to a peer under a time limit.
+    fn call(
+        &self,
+        to: &PeerId,
+        request: Request,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Response, TransportError>> + Send {
+        let call = self.transport().call(to, request);
+        async move {
+            let answer = Self::within(limit, call).await;
+            let late = || Err(TransportError::Unreachable("no answer in time".to_owned()));
+            answer.unwrap_or_else(late)
+        }
+    }
 
     /// Spawns a task.
     fn spawn(task: impl Future<Output = ()> + Send + 'static) {

@@ -1,7 +1,6 @@
-//! The real surroundings: tokio, the operating system's disk, clocks and randomness, and gRPC.
-//!
-//! The one place of this crate that names them; everything else asks its `Env`, so that a
-//! simulation can stand in for the world.
+//! The real surroundings: tokio, the operating system's disk, clocks and randomness, and gRPC. The
+//! only place of this crate that asks the system for any of them; the simulation has its own
+//! (`sim/env.rs`).
 
 use crate::env::log_writer::{ThreadWriter, elapsed};
 use crate::env::{Env, LogWriter};

@@ -1,14 +1,14 @@
 //! Handing leadership over: because an operator asks, because this replica stops, or because its
-//! disk is full and another's is not.
-//!
-//! Whoever asks waits until another replica leads or the time is up. For want of space there is one
-//! attempt at a time, and nothing is sealed meanwhile.
+//! disk is full and another's is not. Raft carries it out; who is fit to be the next, and whether
+//! somebody is, is found out here.
 
 use crate::env::Env;
-use crate::leadership::SILENCE;
+use crate::group::Group;
+use crate::leadership::{Leadership, SILENCE};
 use crate::lock::lock;
-use crate::replica::Replica;
-use crate::shared::Shared;
+use crate::process::Process;
+use crate::raft::Raft;
+use crate::raft::metrics::{metrics, silence};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,9 +17,15 @@ const HAND_OVER_MAX: Duration = Duration::from_secs(2);
 /// After one for want of space has failed, writes are refused for so long before the next.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Where a hand-over for want of space stands.
-#[derive(Debug, Default)]
-pub(crate) struct Leaving(Mutex<Attempt>);
+/// Hands leadership over.
+pub(crate) struct HandOver<E: Env> {
+    process: Arc<Process<E>>,
+    leadership: Arc<Leadership>,
+    raft: Raft<E>,
+    election_max: Duration,
+    /// Where a hand-over for want of space stands.
+    leaving: Mutex<Attempt>,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Attempt {
@@ -28,26 +34,36 @@ struct Attempt {
     failed: Option<Duration>,
 }
 
-impl<E: Env> Replica<E> {
+impl<E: Env> HandOver<E> {
+    pub(crate) fn new(group: &Group<E>, raft: &Raft<E>) -> Arc<Self> {
+        Arc::new(Self {
+            process: group.process.clone(),
+            leadership: group.leadership.clone(),
+            raft: raft.clone(),
+            election_max: group.settings.election_max,
+            leaving: Mutex::default(),
+        })
+    }
+
     /// Hands leadership to the voter whose client or peer address is `to`, or to the one that is
     /// most up to date, if this replica leads and such a voter answers. Without a name, one that
     /// has space on its disk comes first.
-    pub(crate) async fn hand_over(&self, to: Option<&str>) -> Result<(), String> {
-        if !self.shared.leads() {
+    pub(crate) async fn to(&self, to: Option<&str>) -> Result<(), String> {
+        if !self.leadership.leads() {
             return Err("this replica does not lead".to_owned());
         }
-        let links = &self.shared.links;
+        let links = &self.process.links;
         let heir =
             self.heirs(to).into_iter().max_by_key(|(node, at)| (links.has_space(*node), *at));
         let (heir, _) = heir.ok_or_else(|| match to {
             None => "no other voter answers".to_owned(),
             Some(to) => format!("no other voter answers at {to}"),
         })?;
-        let asked = self.raft().trigger().transfer_leader(heir).await;
+        let asked = self.raft.trigger().transfer_leader(heir).await;
         asked.map_err(|error| error.to_string())?;
-        let me = self.shared.settings.me.node;
+        let me = self.process.me.node;
         let gone = async {
-            while self.leader().is_none_or(|leader| leader == me) {
+            while self.leadership.leader().is_none_or(|leader| leader == me) {
                 E::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -58,10 +74,10 @@ impl<E: Env> Replica<E> {
     /// The other voters that answer, or the one at this address: node, and how much of the log it
     /// has.
     fn heirs(&self, to: Option<&str>) -> Vec<(u64, Option<u64>)> {
-        let metrics = self.metrics();
-        let me = self.shared.settings.me.node;
+        let metrics = metrics(&self.raft);
+        let me = self.process.me.node;
         // As for a leader: a busy machine is no reason to refuse.
-        let live_within = self.shared.settings.election_max * SILENCE;
+        let live_within = self.election_max * SILENCE;
         let matched = |node: u64| metrics.replication.as_ref()?.get(&node)?.map(|id| id.index);
         let is_at = |node: u64, to: &str| {
             let peer = metrics.membership_config.get_node(&node);
@@ -72,38 +88,36 @@ impl<E: Env> Replica<E> {
             .voter_ids()
             .filter(|node| *node != me)
             .filter(|node| to.is_none_or(|to| is_at(*node, to)))
-            .filter(|node| Self::silence(&metrics, *node).is_some_and(|age| age < live_within))
+            .filter(|node| silence::<E>(&metrics, *node).is_some_and(|age| age < live_within))
             .map(|node| (node, matched(node)))
             .collect()
     }
-}
 
-impl<E: Env> Shared<E> {
     /// Whether this leader, whose disk is full, hands over, because that of another voter is not;
     /// begins to, if so. Nothing is sealed meanwhile: what waits goes to the next leader.
     pub(crate) fn leaves_for_space(self: &Arc<Self>) -> bool {
-        if !self.leads() {
+        if !self.leadership.leads() {
             return false;
         }
-        let now = self.env.elapsed();
-        let mut attempt = lock(&self.leaving.0);
+        let now = self.process.env.elapsed();
+        let mut attempt = lock(&self.leaving);
         if attempt.running {
             return true;
         }
         if attempt.failed.is_some_and(|at| now < at.saturating_add(RETRY_AFTER)) {
             return false;
         }
-        let Some(replica) = Replica::of(self) else { return false };
-        if !replica.heirs(None).iter().any(|(node, _)| self.links.has_space(*node)) {
+        if !self.heirs(None).iter().any(|(node, _)| self.process.links.has_space(*node)) {
             return false;
         }
         attempt.running = true;
         drop(attempt);
         tracing::warn!("the disk is full: handing over to a replica that has space");
+        let this = self.clone();
         E::spawn(async move {
-            let outcome = replica.hand_over(None).await;
-            let failed = outcome.is_err().then(|| replica.shared.env.elapsed());
-            *lock(&replica.shared.leaving.0) = Attempt { running: false, failed };
+            let outcome = this.to(None).await;
+            let failed = outcome.is_err().then(|| this.process.env.elapsed());
+            *lock(&this.leaving) = Attempt { running: false, failed };
             if let Err(why) = outcome {
                 tracing::warn!(why, "leadership is not handed over");
             }

@@ -1,19 +1,17 @@
-//! Who leads, kept up to date: what Raft says, corrected by what was heard.
-//!
-//! Raft lets a leader lead on that no quorum answers, and a follower believe in one it does not
-//! hear; clients would wait for nothing. What is written here is what the rest goes by.
+//! Who leads, kept up to date: what Raft says, corrected by what was heard. Raft names a leader
+//! that died until there is the next one, and lets one lead that reaches nobody; both count for
+//! nothing here.
 
 use crate::api::Role;
 use crate::env::Env;
+use crate::group::Group;
 use crate::leadership::{Office, SILENCE};
 use crate::lock::lock;
 use crate::raft::{Raft, convert, types::Config};
-use crate::shared::Shared;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
 use openraft::metrics::RaftServerMetrics;
 use openraft::{Instant, ServerState};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What Raft says, corrected by what was heard: a leader that has been silent for too long is
@@ -38,22 +36,22 @@ type Elected = Option<(u64, Duration)>;
 /// How long ago the leader was heard: on a follower by itself, on the leader by a quorum. A leader
 /// that no quorum has answered yet counts from its election.
 fn silence<E: Env>(
-    shared: &Shared<E>,
+    group: &Group<E>,
     raft: &Raft<E>,
     metrics: &RaftServerMetrics<Config<E>>,
     elected: &mut Elected,
 ) -> Option<Duration> {
-    let now = shared.env.elapsed();
+    let now = group.process.env.elapsed();
     if metrics.state != ServerState::Leader {
         *elected = None;
-        return shared.leader_heard.age(now);
+        return group.leadership.heard.age(now);
     }
     let term = metrics.vote.leader_id.term;
     let since = match *elected {
         Some((of, since)) if of == term => since,
         _ => elected.insert((term, now)).1,
     };
-    let me = shared.settings.me.node;
+    let me = group.process.me.node;
     if metrics.membership_config.voter_ids().all(|voter| voter == me) {
         return Some(Duration::ZERO);
     }
@@ -62,25 +60,25 @@ fn silence<E: Env>(
 }
 
 /// Keeps the office up to date; when Raft ends, says why.
-pub(crate) async fn run<E: Env>(shared: Arc<Shared<E>>, raft: Raft<E>) {
+pub(crate) async fn run<E: Env>(group: Group<E>, raft: Raft<E>) {
     let mut changes = raft.server_metrics();
     let mut elected = None;
-    let limit = shared.settings.election_max * SILENCE;
+    let limit = group.settings.election_max * SILENCE;
     loop {
         let metrics = changes.borrow_and_update().clone();
-        let silence = silence(&shared, &raft, &metrics, &mut elected);
+        let silence = silence(&group, &raft, &metrics, &mut elected);
         let left = silence.and_then(|age| limit.checked_sub(age)).filter(|left| !left.is_zero());
         let now = office::<E>(&metrics, left.is_some());
-        let before = std::mem::replace(&mut *lock(&shared.office), now.clone());
+        let before = std::mem::replace(&mut *lock(&group.leadership.office), now.clone());
         if before != now {
             let leader = now.leader.as_ref().map_or("none", |leader| leader.name.as_str());
             tracing::info!(term = now.term, role = ?now.role, leader, "office");
         }
-        shared.queue.wake();
+        group.writes.queue.wake();
         let others = metrics.membership_config.voter_ids().count() > 1;
-        shared.writer.lead(metrics.state == ServerState::Leader && others);
+        group.log.writer.lead(metrics.state == ServerState::Leader && others);
         // Whoever is heard again is seen no later than at the next heartbeat.
-        let look = left.unwrap_or(shared.settings.heartbeat);
+        let look = left.unwrap_or(group.settings.heartbeat);
         if let Some(Err(_)) = E::within(look, changes.changed()).await {
             break;
         }
@@ -88,6 +86,6 @@ pub(crate) async fn run<E: Env>(shared: Arc<Shared<E>>, raft: Raft<E>) {
     let state = raft.metrics().borrow_watched().running_state.clone();
     match state {
         Ok(()) | Err(Fatal::Stopped) => {}
-        Err(fatal) => shared.failure.set(fatal.to_string()),
+        Err(fatal) => group.process.failure.set(fatal.to_string()),
     }
 }

@@ -7,9 +7,10 @@
 
 use crate::api::{Joined, Seat};
 use crate::env::Env;
+use crate::group::Group;
 use crate::proto as pb;
-use crate::raft::convert;
-use crate::replica::Replica;
+use crate::raft::metrics::{metrics, silence};
+use crate::raft::{Raft, convert};
 use openraft::ChangeMembers;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -45,16 +46,26 @@ impl Table {
     }
 }
 
-impl<E: Env> Replica<E> {
+/// Lets replicas in.
+pub(crate) struct Admission<E: Env> {
+    group: Group<E>,
+    raft: Raft<E>,
+}
+
+impl<E: Env> Admission<E> {
+    pub(crate) fn new(group: Group<E>, raft: Raft<E>) -> Self {
+        Self { group, raft }
+    }
+
     fn table(&self) -> Table {
-        let metrics = self.metrics();
+        let metrics = metrics(&self.raft);
         let membership = metrics.membership_config.membership();
         let members = membership.nodes().map(|(node, peer)| convert::member(*node, peer));
         Table { members: members.collect(), configs: membership.get_joint_config().clone() }
     }
 
     /// The members; one votes if it does so before and after a change under way.
-    pub(super) fn settled_seats(&self) -> Vec<Seat> {
+    pub(crate) fn settled_seats(&self) -> Vec<Seat> {
         let Table { members, configs } = self.table();
         let votes = |node: u64| configs.iter().all(|voters| voters.contains(&node));
         members.into_iter().map(|member| Seat { voter: votes(member.node), member }).collect()
@@ -63,8 +74,8 @@ impl<E: Env> Replica<E> {
     /// On the leader: lets a replica in, first as a learner, as a voter when it has caught up. With
     /// `replace_same_name` a silent voter of the same name goes at the same moment. Repeatable.
     pub(crate) async fn join(&self, who: pb::Member, replace_same_name: bool) -> Joined {
-        if !self.shared.leads() {
-            return Joined::NotLeader(self.leader());
+        if !self.group.leadership.leads() {
+            return Joined::NotLeader(self.group.leadership.leader());
         }
         let table = self.table();
         if table.is_settled() && table.voters().contains(&who.node) {
@@ -74,7 +85,7 @@ impl<E: Env> Replica<E> {
             if !replace_same_name {
                 return Joined::Refused(format!("{} is a member already", who.name));
             }
-            if node == self.shared.settings.me.node {
+            if node == self.group.process.me.node {
                 return Joined::Refused(format!("{} is the leader's own name", who.name));
             }
             if !self.is_silent(node).await {
@@ -83,24 +94,24 @@ impl<E: Env> Replica<E> {
         }
         match self.admit(who).await {
             Ok(()) => Joined::Voter,
-            Err(why) if self.shared.leads() => Joined::Refused(why),
-            Err(_) => Joined::NotLeader(self.leader()),
+            Err(why) if self.group.leadership.leads() => Joined::Refused(why),
+            Err(_) => Joined::NotLeader(self.group.leadership.leader()),
         }
     }
 
     /// Whether a member has been silent for so long that it may be replaced. A leader that never
     /// heard of it has only just begun, or never will: it listens for as long.
     async fn is_silent(&self, node: u64) -> bool {
-        let limit = SILENT_MIN.max(self.shared.settings.election_max * 4);
-        if self.silence_of(node).is_none() {
+        let limit = SILENT_MIN.max(self.group.settings.election_max * 4);
+        if silence::<E>(&metrics(&self.raft), node).is_none() {
             E::sleep(limit).await;
         }
-        self.silence_of(node).is_none_or(|age| age >= limit)
+        silence::<E>(&metrics(&self.raft), node).is_none_or(|age| age >= limit)
     }
 
     async fn admit(&self, who: pb::Member) -> Result<(), String> {
         let (node, peer) = convert::peer(who.clone());
-        let learn = self.raft().add_learner(node, peer, true);
+        let learn = self.raft.add_learner(node, peer, true);
         let learned = E::within(CATCH_UP_MAX, learn).await;
         let learned = learned.ok_or("it has not caught up yet; ask again")?;
         learned.map_err(|error| error.to_string())?;
@@ -110,13 +121,13 @@ impl<E: Env> Replica<E> {
         let gone: BTreeSet<u64> = table.namesakes(&who).collect();
         voters.retain(|voter| !gone.contains(voter));
         let change = ChangeMembers::ReplaceAllVoters(voters);
-        let changed = self.raft().change_membership(change, false).await;
+        let changed = self.raft.change_membership(change, false).await;
         changed.map_err(|error| error.to_string())?;
         // Former namesakes that had not even come to vote.
         let table = self.table();
         let left: BTreeSet<u64> = table.namesakes(&who).collect();
         if !left.is_empty() {
-            let removed = self.raft().change_membership(ChangeMembers::RemoveNodes(left), false);
+            let removed = self.raft.change_membership(ChangeMembers::RemoveNodes(left), false);
             removed.await.map_err(|error| error.to_string())?;
         }
         Ok(())

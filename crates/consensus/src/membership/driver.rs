@@ -1,7 +1,6 @@
-//! Carrying the plan out: ask, decide, act, and again until this replica votes.
-//!
-//! What is decided from which answers is `plan`'s, without a clock or a socket; here are the
-//! questions, the pauses between them, and what is done on the disk.
+//! Carrying the plan out: ask, decide, act, and again until this replica votes. Every step may be
+//! repeated, so that a crash between any two is mended by starting again; what is waited for is
+//! said in the log, once and then now and then.
 
 use super::plan::{Answer, Plan, View, decide};
 use super::{Bootstrap, Ground, Started, guard};

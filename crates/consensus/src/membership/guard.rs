@@ -4,6 +4,7 @@
 //! directory restored from an old copy: all of them look like peers at first. They are refused
 //! before Raft sees a word, and the first refusal of each kind is logged with what is wrong.
 
+use crate::api::GROUP;
 use crate::membership::members::{Members, Start};
 use crate::proto as pb;
 use bytes::Bytes;
@@ -75,7 +76,7 @@ impl Guard {
             to,
             incarnation: self.start.incarnation,
             wire_version: WIRE_VERSION,
-            group: 0,
+            group: GROUP,
             max_level,
             start: self.start.nonce,
             to_incarnation: known.incarnation,
@@ -231,6 +232,7 @@ pub(crate) fn parse_cluster(bytes: &[u8]) -> Result<Option<u128>, String> {
 #[cfg(test)]
 mod tests {
     use super::{Guard, Needs, WIRE_VERSION, cluster_bytes, draw_cluster, founder_of};
+    use crate::api::GROUP;
     use crate::membership::members::Start;
     use crate::proto::{Envelope, MemberFact};
 
@@ -248,7 +250,7 @@ mod tests {
             to: 1,
             incarnation: 5,
             wire_version: WIRE_VERSION,
-            group: 0,
+            group: GROUP,
             max_level: 0,
             start: 50,
             to_incarnation: 0,

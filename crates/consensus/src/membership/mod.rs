@@ -9,7 +9,7 @@
 //! again. Time, randomness, disk and network come from a [`Ground`]; nothing here knows tokio or
 //! tonic.
 
-mod admit;
+pub(crate) mod admit;
 mod driver;
 pub(crate) mod guard;
 pub(crate) mod members;
@@ -25,11 +25,9 @@ pub(crate) mod starts;
 mod tests;
 
 use crate::api::{Joined, Seat};
-use crate::env::Env;
 use crate::membership::members::Start;
 use crate::peer::transport::{Service, Transport};
 use crate::proto as pb;
-use crate::replica::Replica;
 use futures::future::BoxFuture;
 
 use guard::Guard;
@@ -57,7 +55,8 @@ pub(crate) trait Ground: Send + Sync + 'static {
     fn random(&self) -> u64;
 }
 
-/// What bootstrap needs from a running replica. [`Replica`] is the real one.
+/// What bootstrap needs from a running replica. [`Replica`](crate::replica::Replica) is the real
+/// one.
 pub(crate) trait Started: Service + Clone {
     /// Whether a membership is in its log or snapshot.
     fn is_initialized(&self) -> bool;
@@ -73,31 +72,6 @@ pub(crate) trait Started: Service + Clone {
     ) -> impl Future<Output = Result<(), String>> + Send;
     /// On the leader: lets a replica in, in place of a silent one of the same name. Repeatable.
     fn join(&self, who: pb::Member, replace: bool) -> impl Future<Output = Joined> + Send;
-}
-
-impl<E: Env> Started for Replica<E> {
-    fn is_initialized(&self) -> bool {
-        Replica::is_initialized(self)
-    }
-
-    fn members(&self) -> Vec<Seat> {
-        self.settled_seats()
-    }
-
-    fn leader(&self) -> Option<u64> {
-        Replica::leader(self)
-    }
-
-    fn initialize(
-        &self,
-        members: Vec<pb::Member>,
-    ) -> impl Future<Output = Result<(), String>> + Send {
-        Replica::initialize(self, members)
-    }
-
-    fn join(&self, who: pb::Member, replace: bool) -> impl Future<Output = Joined> + Send {
-        Replica::join(self, who, replace)
-    }
 }
 
 /// Who this replica is and whom it was told about.

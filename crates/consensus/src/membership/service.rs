@@ -1,7 +1,6 @@
-//! Answering peers: Hello, Adopt and Join here, everything else by the replica once there is one.
-//!
-//! A process answers before it has a replica, since others need to hear of it in order to found or
-//! to find the cluster.
+//! What peers ask while a cluster is found, founded or joined: Hello, Adopt and Join are answered
+//! here, everything else by the replica, as soon as there is one. The guard has looked at each
+//! envelope first.
 
 use super::guard::{Needs, cluster_bytes, founder_of, parse_cluster};
 use super::{Bootstrap, Ground, Started};

@@ -13,8 +13,6 @@
 use crate::env::Env;
 use crate::lock::lock;
 use crate::peer::pace::{PACE_MAX, REAL};
-use crate::shared::Shared;
-use openraft::async_runtime::WatchReceiver;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,6 +62,8 @@ pub(crate) struct Links {
     round_trip_us: AtomicU64,
     /// Raft's clock as it was set: hundredths, and the round trip that calls are given.
     pace: Mutex<(u32, Duration)>,
+    /// Greatest lateness of a heartbeat that this process sent.
+    late_ms_max: AtomicU64,
 }
 
 /// Round trips to one peer.
@@ -220,28 +220,29 @@ fn stretch(round_trip: Duration, heartbeat: Duration, election_max: Duration) ->
     u32::try_from(steps).unwrap_or(u32::MAX).clamp(REAL, PACE_MAX)
 }
 
-impl<E: Env> Shared<E> {
-    /// Lets Raft's clock follow the round trip to a quorum.
-    pub(crate) fn keep_pace(&self) {
-        let now = self.env.elapsed();
-        // As appended, not as applied: the first leader is elected before anything is applied.
-        let voters = self.raft().map_or(0, |raft| {
-            raft.metrics().borrow_watched().membership_config.voter_ids().count()
-        });
-        let (measured, known) = (self.links.to_quorum(voters, now), self.links.round_trip());
+impl Links {
+    /// Measures the round trip to a quorum of so many voters and lets time-outs follow it; called
+    /// again and again.
+    pub(crate) fn keep_pace<E: Env>(
+        &self,
+        env: &E,
+        (voters, leads): (usize, bool),
+        (heartbeat, election_max): (Duration, Duration),
+    ) {
+        let (measured, known) = (self.to_quorum(voters, env.elapsed()), self.round_trip());
         let round_trip = match measured {
-            Some(measured) if self.leads() => measured,
+            Some(measured) if leads => measured,
             // Whoever calls for votes measures, too; what a leader told holds until the next does.
             Some(measured) => measured.max(known),
             None => known,
         };
-        self.links.set_round_trip(round_trip);
-        let stretch = stretch(round_trip, self.settings.heartbeat, self.settings.election_max);
+        self.set_round_trip(round_trip);
+        let stretch = stretch(round_trip, heartbeat, election_max);
         let ms = u64::try_from(round_trip.as_millis()).unwrap_or(u64::MAX);
         let pace = (stretch, Duration::from_millis(ms / CALL_STEP_MS * CALL_STEP_MS));
-        let before = std::mem::replace(&mut *lock(&self.links.pace), pace);
+        let before = std::mem::replace(&mut *lock(&self.pace), pace);
         if before != pace {
-            self.env.set_pace(pace.0, pace.1);
+            env.set_pace(pace.0, pace.1);
         }
         if before.0.max(REAL) != stretch {
             tracing::info!(
@@ -252,24 +253,30 @@ impl<E: Env> Shared<E> {
         }
     }
 
-    /// What a leader says of its round trip.
+    /// The leader told how long its round trip to a quorum is.
     pub(crate) fn hear_round_trip(&self, ms: u32) {
-        self.links.set_round_trip(Duration::from_millis(ms.min(ROUND_TRIP_MS_MAX).into()));
+        self.set_round_trip(Duration::from_millis(ms.min(ROUND_TRIP_MS_MAX).into()));
     }
 
-    /// The round trip to a quorum, as far as it is known.
-    pub(crate) fn round_trip(&self) -> Duration {
-        self.links.round_trip()
-    }
-
-    /// The same as followers are told it.
+    /// The round trip to a quorum in milliseconds, as it stands in messages.
     pub(crate) fn round_trip_ms(&self) -> u32 {
-        u32::try_from(self.links.round_trip().as_millis()).unwrap_or(u32::MAX)
+        u32::try_from(self.round_trip().as_millis()).unwrap_or(u32::MAX)
     }
 
-    /// A time by Raft's clock in real time.
+    /// A time of Raft's, as long as it really takes.
     pub(crate) fn paced(&self, time: Duration) -> Duration {
-        time * lock(&self.links.pace).0.max(REAL) / REAL
+        time * lock(&self.pace).0.max(REAL) / REAL
+    }
+
+    /// A heartbeat was sent so late.
+    pub(crate) fn note_late(&self, late: Duration) {
+        let late = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
+        self.late_ms_max.fetch_max(late, Ordering::Relaxed);
+    }
+
+    /// Greatest lateness of a heartbeat, milliseconds.
+    pub(crate) fn late_ms_max(&self) -> u64 {
+        self.late_ms_max.load(Ordering::Relaxed)
     }
 }
 

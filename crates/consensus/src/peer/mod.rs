@@ -1,7 +1,6 @@
-//! The other replicas.
-//!
-//! How they are reached, what is known of the way to each, what they ask of this one, and what they
-//! may have it do.
+//! The other replicas: how they are reached, what is known of the way to each, what they ask of
+//! this one, and what they may have it do. Messages are those of `proto/peer.proto`; only `grpc`
+//! knows tonic.
 
 pub(crate) mod grpc;
 pub(crate) mod links;

@@ -5,7 +5,7 @@
 //! openraft reads, and all that waits by it, is stretched as the measured round trip demands
 //! (`links`): intervals, lease and election time-outs keep their proportions. Safety rests on terms
 //! and quorums alone (reads ask a quorum), never on two clocks that agree. Everything of our own
-//! (`Shared::sleep`, `Shared::within`) goes by real time.
+//! (`Env::sleep`, `Env::within`) goes by real time.
 
 use openraft::AsyncRuntime;
 use openraft_rt_tokio::TokioRuntime;

@@ -4,21 +4,23 @@
 //! before anything else. What a peer sends is validated before openraft sees it: openraft trusts
 //! its callers and would panic.
 
-use crate::api::{NotApplied, Role};
+use crate::api::NotApplied;
+use crate::compare;
 use crate::env::Env;
-use crate::lock::lock;
+use crate::group::Group;
 use crate::membership::members::Start;
 use crate::peer::pieces;
 use crate::peer::transport::{Request, Response, TransportError};
+use crate::peer::trust::Trust;
 use crate::proto as pb;
 use crate::raft::types::Config;
 use crate::raft::{Raft, convert};
-use crate::shared::Shared;
+use crate::read::round;
+use crate::snapshot::transfer::receive::Receiver;
 use crate::write::forward::work_from;
 use crate::write::queue::{End, Remote, Slot};
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest};
-use quorate_store::LogId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, watch};
@@ -28,14 +30,27 @@ const ANSWERS_MAX: usize = 4096;
 
 type Incoming<T> = BoxStream<'static, Result<T, TransportError>>;
 
-impl<E: Env> Shared<E> {
-    fn running(&self) -> Result<&Raft<E>, String> {
-        self.raft().ok_or_else(|| "this replica is still starting".to_owned())
+/// Answers peers.
+pub(crate) struct PeerService<E: Env> {
+    group: Group<E>,
+    raft: Raft<E>,
+    pub(crate) trust: Arc<Trust<E>>,
+    pub(crate) receiver: Arc<Receiver<E>>,
+}
+
+impl<E: Env> PeerService<E> {
+    pub(crate) fn new(group: &Group<E>, raft: &Raft<E>, receiver: Arc<Receiver<E>>) -> Self {
+        let trust = Arc::new(Trust::new(group, raft.clone()));
+        Self { group: group.clone(), raft: raft.clone(), trust, receiver }
+    }
+
+    fn hear_leader(&self, term: u64) {
+        self.group.leadership.hear(term, self.group.process.env.elapsed());
     }
 
     fn hear_clock(&self, clock_ms: u64) {
         if clock_ms != 0 {
-            self.clock.hear(clock_ms, self.env.elapsed());
+            self.group.clock.hear(clock_ms, self.group.process.env.elapsed());
         }
     }
 
@@ -46,13 +61,20 @@ impl<E: Env> Shared<E> {
             Request::Vote(request) => self.serve_vote(request).await,
             Request::Transfer(request) => self.serve_transfer(request).await,
             Request::ReadIndex(request) => {
-                let from = self.check(request.envelope.as_ref())?;
-                self.trust(from, None).await?;
-                Ok(Response::ReadIndex(self.read_index(from).await))
+                let from = self.trust.check(request.envelope.as_ref()).await?;
+                Ok(Response::ReadIndex(round::read_index(&self.group, from).await))
             }
-            Request::Offer(request) => self.serve_offer(request).await.map(Response::Offer),
-            Request::Vouch(request) => self.serve_vouch(&request),
-            Request::Compare(request) => self.serve_compare(request).await,
+            Request::Offer(request) => {
+                let (envelope, vote) = (request.envelope.as_ref(), request.vote.as_ref());
+                self.trust.check_sender(envelope, request.last, vote).await?;
+                self.receiver.serve_offer(request).await.map(Response::Offer)
+            }
+            Request::Vouch(request) => self.trust.serve_vouch(&request),
+            Request::Compare(request) => {
+                self.trust.check(request.envelope.as_ref()).await?;
+                let answer = compare::answer::<E>(&self.group.keyspace, &request).await;
+                answer.map(Response::Compare)
+            }
             Request::Diverged(request) => self.serve_diverged(request).await,
             Request::Hello(_) | Request::Adopt(_) | Request::Join(_) => {
                 Err("not answered here".to_owned())
@@ -61,55 +83,52 @@ impl<E: Env> Shared<E> {
     }
 
     async fn serve_heartbeat(&self, request: pb::AppendRequest) -> Result<Response, String> {
-        self.check_leader(&request).await?;
+        self.trust.check_leader(&request).await?;
         let (clock_ms, round_trip_ms) = (request.clock_ms, request.round_trip_ms);
         let request =
             convert::append_from_pb::<E::Rt>(request).map_err(|what| what.0.to_owned())?;
         self.hear_leader(request.vote.leader_id.term);
         let one = stream::once(futures::future::ready(request));
-        let mut answers = Box::pin(self.running()?.stream_append(one));
+        let mut answers = Box::pin(self.raft.stream_append(one));
         let answer = answers.next().await.ok_or("no answer")?;
         let answer = answer.map_err(|error| error.to_string())?;
         self.hear_clock(clock_ms);
         if answer.is_ok() {
-            self.hear_round_trip(round_trip_ms);
+            self.group.process.links.hear_round_trip(round_trip_ms);
         }
-        let Start { incarnation, nonce } = self.guard.start();
+        let Start { incarnation, nonce } = self.group.process.guard.start();
         let answer = convert::append_result_to_pb::<E::Rt>(&answer);
-        let disk_full = self.log.is_full(0);
+        let disk_full = self.group.log.entries.is_full(0);
         let facts = pb::AppendResponse { incarnation, start: nonce, disk_full, ..answer };
         Ok(Response::Heartbeat(facts))
     }
 
     async fn serve_vote(&self, request: pb::VoteRequest) -> Result<Response, String> {
-        let from = self.check(request.envelope.as_ref())?;
-        let last = request.last.map(|id| LogId { term: id.term, index: id.index });
-        self.trust(from, last).await?;
-        self.check_term(request.vote.as_ref())?;
+        let (envelope, vote) = (request.envelope.as_ref(), request.vote.as_ref());
+        self.trust.check_sender(envelope, request.last, vote).await?;
         let rpc =
             convert::vote_request_from_pb::<E::Rt>(&request).map_err(|what| what.0.to_owned())?;
-        let raft = self.running()?;
+        let raft = &self.raft;
         let answer = if request.pre_vote { raft.pre_vote(rpc).await } else { raft.vote(rpc).await };
         let answer = answer.map_err(|error| error.to_string())?;
-        let clock = self.clock.known(self.env.elapsed());
+        let clock = self.group.clock.known(self.group.process.env.elapsed());
         Ok(Response::Vote(pb::VoteResponse {
-            vote: Some(convert::vote_to_pb::<E::Rt>(&answer.vote)),
+            vote: Some(convert::vote_to_pb(&answer.vote)),
             granted: answer.vote_granted,
-            last: answer.last_log_id.map(convert::log_id_to_pb::<E::Rt>),
+            last: answer.last_log_id.map(convert::log_id_to_pb),
             clock_ms: clock.unwrap_or(0),
             clock_known: clock.is_some(),
         }))
     }
 
     async fn serve_transfer(&self, request: pb::TransferRequest) -> Result<Response, String> {
-        let from = self.check(request.envelope.as_ref())?;
-        self.trust(from, None).await?;
-        self.check_term(request.from_leader.as_ref())?;
-        let from = convert::vote_from_pb::<E::Rt>(request.from_leader);
+        let (envelope, vote) = (request.envelope.as_ref(), request.from_leader.as_ref());
+        self.trust.check_sender(envelope, None, vote).await?;
+        let from = convert::vote_from_pb(request.from_leader);
         let from = from.map_err(|what| what.0.to_owned())?;
-        let last = request.last.map(convert::log_id_from_pb::<E::Rt>);
+        let last = request.last.map(convert::log_id_from_pb);
         let rpc = TransferLeaderRequest::<Config<E>>::new(from, request.to, last);
-        let done = self.running()?.handle_transfer_leader(rpc).await;
+        let done = self.raft.handle_transfer_leader(rpc).await;
         match done {
             Ok(Ok(())) => Ok(Response::Transfer(pb::TransferResponse {})),
             Ok(Err(error)) => Err(error.to_string()),
@@ -125,8 +144,8 @@ impl<E: Env> Shared<E> {
         let Some(Ok(first)) = input.next().await else {
             return Err("a stream without a message".to_owned());
         };
-        self.check_leader(&first).await?;
-        let raft = self.running()?.clone();
+        self.trust.check_leader(&first).await?;
+        let raft = self.raft.clone();
         let (receipts, received) = watch::channel(0);
         let requests = self.clone().appends(first, pieces::gathered(input, receipts));
         let answers = raft.stream_append(requests);
@@ -151,7 +170,7 @@ impl<E: Env> Shared<E> {
         stream::once(futures::future::ready(Ok(first))).chain(input).scan((), move |(), request| {
             let checked = request.ok().and_then(|request| {
                 let clock_ms = request.clock_ms;
-                if let Err(what) = self.check_append(&request) {
+                if let Err(what) = self.trust.check_append(&request) {
                     tracing::error!(what, "an append was refused");
                     return None;
                 }
@@ -179,9 +198,8 @@ impl<E: Env> Shared<E> {
         let Some(Ok(first)) = input.next().await else {
             return Err("a stream without a message".to_owned());
         };
-        let from = self.check(first.envelope.as_ref())?;
-        self.trust(from, None).await?;
-        let fenced = self.fence(from, first.stream)?;
+        let from = self.trust.check(first.envelope.as_ref()).await?;
+        let fenced = self.group.process.fence(from, first.stream)?;
         let (answers, given) = mpsc::unbounded_channel();
         let this = self.clone();
         let requests = stream::once(futures::future::ready(Ok(first))).chain(input);
@@ -194,22 +212,6 @@ impl<E: Env> Shared<E> {
             Some((pb::ForwardResponse { answers }, given))
         });
         Ok(responses.boxed())
-    }
-
-    /// Makes this stream the one that counts for the peer; what came on older ones and is not
-    /// sealed is dropped.
-    fn fence(&self, from: u64, stream: u64) -> Result<Arc<AtomicBool>, String> {
-        let mut heard = lock(&self.heard);
-        let peer = heard.entry(from).or_default();
-        if stream <= peer.stream {
-            return Err(format!("forward stream {stream} of node {from} is not its newest"));
-        }
-        peer.stream = stream;
-        let fenced = Arc::new(AtomicBool::new(false));
-        if let Some(older) = peer.fenced.replace(fenced.clone()) {
-            older.store(true, Ordering::Release);
-        }
-        Ok(fenced)
     }
 
     async fn take_forwarded(
@@ -230,8 +232,8 @@ impl<E: Env> Shared<E> {
                 let remote =
                     Remote { id: run.id, answers: answers.clone(), fenced: fenced.clone() };
                 match work_from(run, Slot::Remote(remote)) {
-                    Ok((work, slot)) if self.leads() => {
-                        self.queue.push(work, slot, self.env.elapsed());
+                    Ok((work, slot)) if self.group.leadership.leads() => {
+                        self.group.writes.queue.push(work, slot, self.group.process.env.elapsed());
                     }
                     Ok((_, slot)) | Err(slot) => {
                         slot.answer(End::NotApplied(NotApplied::NoLeader));
@@ -241,8 +243,21 @@ impl<E: Env> Shared<E> {
         }
     }
 
-    /// Whether this replica leads, as far as it knows.
-    pub(crate) fn leads(&self) -> bool {
-        lock(&self.office).role == Role::Leader
+    /// The leader says that this replica is not as a majority is.
+    async fn serve_diverged(&self, request: pb::DivergedRequest) -> Result<Response, String> {
+        let from = self.trust.check(request.envelope.as_ref()).await?;
+        if self.group.leadership.leader() != Some(from) {
+            return Err(format!("node {from} is not the leader that this replica follows"));
+        }
+        self.group.process.failure.diverge(request.what);
+        Ok(Response::Diverged(pb::DivergedResponse {}))
+    }
+
+    /// Receives a snapshot and lets Raft install it.
+    pub(crate) async fn serve_snapshot(
+        &self,
+        input: Incoming<pb::SnapshotChunk>,
+    ) -> Result<pb::SnapshotResponse, String> {
+        self.receiver.clone().serve_snapshot(&self.trust, input).await
     }
 }

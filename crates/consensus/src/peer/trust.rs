@@ -6,15 +6,19 @@
 //! one for matching, so two logs that differ there would never be noticed.
 
 use crate::env::{Check, Env};
+use crate::group::Group;
+use crate::live::Live;
 use crate::lock::lock;
-use crate::membership::guard::Needs;
 use crate::peer::transport::{PeerId, Request, Response};
+use crate::process::Process;
 use crate::proto as pb;
-use crate::raft::network::call;
-use crate::shared::Shared;
+use crate::raft::Raft;
+use crate::raft::log::RaftLog;
 use futures::future::join_all;
 use openraft::async_runtime::WatchReceiver;
 use quorate_store::LogId;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A term rises by at most so much at once: more elections than a cluster has in days. A forged or
@@ -38,47 +42,62 @@ fn shown(request: &pb::AppendRequest) -> Option<LogId> {
     ids.iter().flatten().map(id).chain(entry).max()
 }
 
-impl<E: Env> Shared<E> {
-    /// Refuses a message that is not for this replica, or not from a replica that may speak. Gives
-    /// its sender.
-    pub(crate) fn check(&self, envelope: Option<&pb::Envelope>) -> Result<u64, String> {
-        self.guard.check(Some(self.settings.cluster), envelope, Needs::Member)?;
-        let Some(envelope) = envelope else { return Err("no envelope".to_owned()) };
-        let mut heard = lock(&self.heard);
-        let peer = heard.entry(envelope.from).or_default();
-        if envelope.start != peer.start || envelope.incarnation > peer.incarnation {
-            // It has started again and counts its streams from the beginning.
-            (peer.incarnation, peer.start) = (envelope.incarnation, envelope.start);
-            peer.stream = 0;
-        }
-        Ok(envelope.from)
+/// What a peer may have this replica do.
+pub(crate) struct Trust<E: Env> {
+    process: Arc<Process<E>>,
+    live: Arc<Live>,
+    log: Arc<RaftLog<E>>,
+    raft: Raft<E>,
+    /// Nodes that no member knows, and when that was found.
+    strangers: Mutex<BTreeMap<u64, Duration>>,
+}
+
+impl<E: Env> Trust<E> {
+    pub(crate) fn new(group: &Group<E>, raft: Raft<E>) -> Self {
+        let Group { process, keyspace: live, log, .. } = group.clone();
+        Self { process, live, log, raft, strangers: Mutex::default() }
+    }
+
+    /// Whether a sender may be listened to; gives it.
+    pub(crate) async fn check(&self, envelope: Option<&pb::Envelope>) -> Result<u64, String> {
+        let from = self.process.check(envelope)?;
+        self.trust(from, None).await?;
+        Ok(from)
+    }
+
+    /// The same for one that shows how far its log or its snapshot goes, and its vote.
+    pub(crate) async fn check_sender(
+        &self,
+        envelope: Option<&pb::Envelope>,
+        last: Option<pb::LogId>,
+        vote: Option<&pb::Vote>,
+    ) -> Result<(), String> {
+        let from = self.process.check(envelope)?;
+        let ahead = last.map(|id| LogId { term: id.term, index: id.index });
+        self.trust(from, ahead).await?;
+        self.check_term(vote)
     }
 
     /// Whether a node is a member as far as this replica's log knows.
     pub(crate) fn is_member(&self, node: u64) -> bool {
-        if lock(&self.membership).membership().get_node(&node).is_some() {
+        if lock(&self.live.membership).membership().get_node(&node).is_some() {
             return true;
         }
-        let Some(raft) = self.raft() else { return false };
-        let metrics = raft.metrics();
+        let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         metrics.membership_config.membership().get_node(&node).is_some()
     }
 
-    /// The members, as far as this replica has applied, without itself.
     fn others(&self) -> Vec<PeerId> {
-        let membership = lock(&self.membership);
-        let nodes = membership.membership().nodes();
-        nodes
-            .filter(|(node, _)| **node != self.settings.me.node)
-            .map(|(node, peer)| PeerId { node: *node, address: peer.peer_address.clone() })
-            .collect()
+        let mut others = self.live.members();
+        others.retain(|peer| peer.node != self.process.me.node);
+        others
     }
 
     /// Refuses whoever is no member. A replica that was away may not know a newer member: then the
     /// members it knows are asked. Only if none of them answers, a log that is ahead of ours
     /// counts: the node is then needed to go on at all.
-    pub(crate) async fn trust(&self, from: u64, ahead: Option<LogId>) -> Result<(), String> {
+    async fn trust(&self, from: u64, ahead: Option<LogId>) -> Result<(), String> {
         if self.is_member(from) {
             return Ok(());
         }
@@ -87,7 +106,7 @@ impl<E: Env> Shared<E> {
         if others.is_empty() {
             return Ok(());
         }
-        let now = self.env.elapsed();
+        let now = self.process.env.elapsed();
         let stranger = || format!("node {from} is no member of this cluster");
         if lock(&self.strangers).get(&from).is_some_and(|since| *since + STRANGE_FOR > now) {
             return Err(stranger());
@@ -95,7 +114,7 @@ impl<E: Env> Shared<E> {
         let asked = join_all(others.iter().map(|member| self.ask_about(member, from))).await;
         let answers: Vec<bool> = asked.into_iter().flatten().collect();
         let none_answers = answers.is_empty();
-        let (_, last) = self.log.bounds();
+        let (_, last) = self.log.entries.bounds();
         if answers.contains(&true) || (none_answers && ahead > last) {
             tracing::info!(from, none_answers, "a node that is not in our membership is trusted");
             return Ok(());
@@ -110,9 +129,9 @@ impl<E: Env> Shared<E> {
     }
 
     async fn ask_about(&self, member: &PeerId, node: u64) -> Option<bool> {
-        let envelope = Some(self.envelope(member.node));
+        let envelope = Some(self.process.envelope(member.node));
         let request = Request::Vouch(pb::VouchRequest { envelope, node });
-        match call(self, member, request, VOUCH_MAX).await {
+        match self.process.env.call(member, request, VOUCH_MAX).await {
             Ok(Response::Vouch(answer)) => Some(answer.member),
             _ => None,
         }
@@ -120,13 +139,13 @@ impl<E: Env> Shared<E> {
 
     /// Answers whether a node is a member.
     pub(crate) fn serve_vouch(&self, request: &pb::VouchRequest) -> Result<Response, String> {
-        self.check(request.envelope.as_ref())?;
+        self.process.check(request.envelope.as_ref())?;
         Ok(Response::Vouch(pb::VouchResponse { member: self.is_member(request.node) }))
     }
 
     /// Refuses a term that cannot be.
     pub(crate) fn check_term(&self, vote: Option<&pb::Vote>) -> Result<(), String> {
-        let Some(known) = self.log.vote() else { return Ok(()) };
+        let Some(known) = self.log.entries.vote() else { return Ok(()) };
         let term = vote.map_or(0, |vote| vote.term);
         if term <= known.term.saturating_add(TERM_STEP_MAX) {
             return Ok(());
@@ -137,7 +156,7 @@ impl<E: Env> Shared<E> {
 
     /// A heartbeat, or the first append of a stream: whether its sender may send it.
     pub(crate) async fn check_leader(&self, request: &pb::AppendRequest) -> Result<(), String> {
-        let from = self.check(request.envelope.as_ref())?;
+        let from = self.process.check(request.envelope.as_ref())?;
         self.trust(from, shown(request)).await?;
         self.check_append(request)
     }
@@ -147,15 +166,15 @@ impl<E: Env> Shared<E> {
     /// it behind it.
     pub(crate) fn check_append(&self, request: &pb::AppendRequest) -> Result<(), String> {
         let term = request.vote.map_or(0, |vote| vote.term);
-        match self.log.vote().map(|known| known.term) {
+        match self.log.entries.vote().map(|known| known.term) {
             // A leader of the past; Raft tells it so.
             Some(known) if term < known => return Ok(()),
             Some(known) if term > known => self.check_term(request.vote.as_ref())?,
             _ => {}
         }
         match self.contradiction(term, request) {
-            Some(what) if !self.env.skips(Check::Contradiction) => {
-                self.failure.diverge(what.clone());
+            Some(what) if !self.process.env.skips(Check::Contradiction) => {
+                self.process.failure.diverge(what.clone());
                 Err(what)
             }
             _ => Ok(()),
@@ -163,7 +182,7 @@ impl<E: Env> Shared<E> {
     }
 
     fn contradiction(&self, term: u64, request: &pb::AppendRequest) -> Option<String> {
-        let applied = self.applied.id();
+        let applied = self.live.applied.id();
         // A leader's log holds everything that was committed before its term.
         let last = request.last.filter(|last| last.term == term);
         if let Some(last) = last.filter(|last| applied.term < term && last.index <= applied.index) {
@@ -193,10 +212,10 @@ impl<E: Env> Shared<E> {
             // Where nothing is written, heartbeats name the last entry.
             return (index == applied.index).then_some(applied.term);
         }
-        if let Some(purged) = self.log.bounds().0.filter(|purged| purged.index >= index) {
+        if let Some(purged) = self.log.entries.bounds().0.filter(|purged| purged.index >= index) {
             return (purged.index == index).then_some(purged.term);
         }
-        let read = self.log.read(index, index + 1, 1).ok()?;
+        let read = self.log.entries.read(index, index + 1, 1).ok()?;
         read.first().map(|entry| entry.id.term)
     }
 }

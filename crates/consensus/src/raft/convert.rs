@@ -1,7 +1,6 @@
-//! Between openraft's types, the store's and the peer contract's.
-//!
-//! One place where each field is moved, and where what comes from a peer is checked before openraft
-//! sees it.
+//! Between openraft's types, the store's and the wire's: one place where each field is moved, and
+//! where what comes from a peer is checked before openraft sees it. openraft trusts its callers and
+//! would panic over entries with a hole.
 
 use crate::proto as pb;
 use crate::raft::types::{
@@ -19,23 +18,23 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
-pub(crate) fn log_id_to_pb<R: AsyncRuntime>(id: LogId<Types<R>>) -> pb::LogId {
+pub(crate) fn log_id_to_pb(id: LogId) -> pb::LogId {
     pb::LogId { term: id.leader_id.term, index: id.index }
 }
 
-pub(crate) fn log_id_from_pb<R: AsyncRuntime>(id: pb::LogId) -> LogId<Types<R>> {
-    log_id::<R>(id.term, id.index)
+pub(crate) fn log_id_from_pb(id: pb::LogId) -> LogId {
+    log_id(id.term, id.index)
 }
 
-pub(crate) fn log_id_to_store<R: AsyncRuntime>(id: LogId<Types<R>>) -> store::LogId {
+pub(crate) fn log_id_to_store(id: LogId) -> store::LogId {
     store::LogId { term: id.leader_id.term, index: id.index }
 }
 
-pub(crate) fn log_id_from_store<R: AsyncRuntime>(id: store::LogId) -> LogId<Types<R>> {
-    log_id::<R>(id.term, id.index)
+pub(crate) fn log_id_from_store(id: store::LogId) -> LogId {
+    log_id(id.term, id.index)
 }
 
-pub(crate) fn vote_to_pb<R: AsyncRuntime>(vote: &Vote<Types<R>>) -> pb::Vote {
+pub(crate) fn vote_to_pb(vote: &Vote) -> pb::Vote {
     pb::Vote {
         term: vote.leader_id.term,
         voted_for: vote.leader_id.voted_for,
@@ -43,16 +42,14 @@ pub(crate) fn vote_to_pb<R: AsyncRuntime>(vote: &Vote<Types<R>>) -> pb::Vote {
     }
 }
 
-pub(crate) fn vote_from_pb<R: AsyncRuntime>(
-    vote: Option<pb::Vote>,
-) -> Result<Vote<Types<R>>, Malformed> {
+pub(crate) fn vote_from_pb(vote: Option<pb::Vote>) -> Result<Vote, Malformed> {
     let vote = vote.ok_or(Malformed("no vote"))?;
     let mut to = openraft::Vote::new(vote.term, vote.voted_for);
     to.committed = vote.committed;
     Ok(to)
 }
 
-pub(crate) fn vote_to_store<R: AsyncRuntime>(vote: &Vote<Types<R>>) -> store::Vote {
+pub(crate) fn vote_to_store(vote: &Vote) -> store::Vote {
     store::Vote {
         term: vote.leader_id.term,
         voted_for: vote.leader_id.voted_for,
@@ -60,7 +57,7 @@ pub(crate) fn vote_to_store<R: AsyncRuntime>(vote: &Vote<Types<R>>) -> store::Vo
     }
 }
 
-pub(crate) fn vote_from_store<R: AsyncRuntime>(vote: store::Vote) -> Vote<Types<R>> {
+pub(crate) fn vote_from_store(vote: store::Vote) -> Vote {
     let mut to = openraft::Vote::new(vote.term, vote.voted_for);
     to.committed = vote.committed;
     to
@@ -104,10 +101,10 @@ pub(crate) fn membership_from_bytes(bytes: &[u8]) -> Result<Membership, Malforme
 }
 
 /// What a stored membership says, with the log id it stands at.
-pub(crate) fn stored_membership<R: AsyncRuntime>(
-    id: Option<LogId<Types<R>>>,
+pub(crate) fn stored_membership(
+    id: Option<LogId>,
     bytes: &[u8],
-) -> Result<StoredMembership<Types<R>>, Malformed> {
+) -> Result<StoredMembership, Malformed> {
     Ok(openraft::StoredMembership::new(id, membership_from_bytes(bytes)?))
 }
 
@@ -155,21 +152,19 @@ fn from_parts(parts: Parts) -> Result<EntryPayload<Data, u64, Peer>, Malformed> 
     })
 }
 
-pub(crate) fn entry_to_store<R: AsyncRuntime>(entry: Entry<Types<R>>) -> store::Entry {
-    let id = log_id_to_store::<R>(entry.log_id);
+pub(crate) fn entry_to_store(entry: Entry) -> store::Entry {
+    let id = log_id_to_store(entry.log_id);
     let Parts { kind, now_ms, seed, payload } = into_parts(entry.payload);
     store::Entry { id, kind, now_ms, seed, payload }
 }
 
-pub(crate) fn entry_from_store<R: AsyncRuntime>(
-    entry: store::Entry,
-) -> Result<Entry<Types<R>>, Malformed> {
+pub(crate) fn entry_from_store(entry: store::Entry) -> Result<Entry, Malformed> {
     let store::Entry { id, kind, now_ms, seed, payload } = entry;
     let payload = from_parts(Parts { kind, now_ms, seed, payload })?;
-    Ok(openraft::Entry::new(log_id_from_store::<R>(id), payload))
+    Ok(openraft::Entry::new(log_id_from_store(id), payload))
 }
 
-fn entry_to_pb<R: AsyncRuntime>(entry: Entry<Types<R>>) -> pb::Entry {
+fn entry_to_pb(entry: Entry) -> pb::Entry {
     let Parts { kind, now_ms, seed, payload } = into_parts(entry.payload);
     let kind = match kind {
         store::EntryKind::Blank => pb::EntryKind::Blank,
@@ -189,7 +184,7 @@ fn entry_to_pb<R: AsyncRuntime>(entry: Entry<Types<R>>) -> pb::Entry {
     }
 }
 
-fn entry_from_pb<R: AsyncRuntime>(entry: pb::Entry) -> Result<Entry<Types<R>>, Malformed> {
+fn entry_from_pb(entry: pb::Entry) -> Result<Entry, Malformed> {
     let kind = match pb::EntryKind::try_from(entry.kind) {
         Ok(pb::EntryKind::Blank) => store::EntryKind::Blank,
         Ok(pb::EntryKind::Commands) => store::EntryKind::Commands,
@@ -200,7 +195,7 @@ fn entry_from_pb<R: AsyncRuntime>(entry: pb::Entry) -> Result<Entry<Types<R>>, M
     };
     let pb::Entry { term, index, now_ms, seed, payload, .. } = entry;
     let payload = from_parts(Parts { kind, now_ms, seed, payload })?;
-    Ok(openraft::Entry::new(log_id::<R>(term, index), payload))
+    Ok(openraft::Entry::new(log_id(term, index), payload))
 }
 
 /// Without envelope: the caller puts it on the first message of a stream and on every heartbeat.
@@ -210,10 +205,10 @@ pub(crate) fn append_to_pb<R: AsyncRuntime>(
 ) -> pb::AppendRequest {
     pb::AppendRequest {
         envelope: None,
-        vote: Some(vote_to_pb::<R>(&request.vote)),
-        prev: request.prev_log_id.map(log_id_to_pb::<R>),
-        committed: request.leader_commit.map(log_id_to_pb::<R>),
-        entries: request.entries.into_iter().map(entry_to_pb::<R>).collect(),
+        vote: Some(vote_to_pb(&request.vote)),
+        prev: request.prev_log_id.map(log_id_to_pb),
+        committed: request.leader_commit.map(log_id_to_pb),
+        entries: request.entries.into_iter().map(entry_to_pb).collect(),
         clock_ms,
         ..Default::default()
     }
@@ -230,26 +225,26 @@ pub(crate) fn append_from_pb<R: AsyncRuntime>(
             return Err(Malformed("entries with a hole"));
         }
         next = next.saturating_add(1);
-        entries.push(entry_from_pb::<R>(entry)?);
+        entries.push(entry_from_pb(entry)?);
     }
     Ok(AppendEntriesRequest {
-        vote: vote_from_pb::<R>(request.vote)?,
-        prev_log_id: request.prev.map(log_id_from_pb::<R>),
-        leader_commit: request.committed.map(log_id_from_pb::<R>),
+        vote: vote_from_pb(request.vote)?,
+        prev_log_id: request.prev.map(log_id_from_pb),
+        leader_commit: request.committed.map(log_id_from_pb),
         entries,
     })
 }
 
 /// What the receiver of an append says.
-pub(crate) type AppendResult<R> = Result<Option<LogId<Types<R>>>, StreamAppendError<Types<R>>>;
+pub(crate) type AppendResult<R> = Result<Option<LogId>, StreamAppendError<Types<R>>>;
 
 pub(crate) fn append_result_to_pb<R: AsyncRuntime>(result: &AppendResult<R>) -> pb::AppendResponse {
     use pb::append_response::Result as Pb;
     let result = match result {
-        Ok(Some(id)) => Pb::Accepted(log_id_to_pb::<R>(*id)),
+        Ok(Some(id)) => Pb::Accepted(log_id_to_pb(*id)),
         Ok(None) => Pb::AcceptedNone(true),
-        Err(StreamAppendError::Conflict(id)) => Pb::Conflict(log_id_to_pb::<R>(*id)),
-        Err(StreamAppendError::HigherVote(vote)) => Pb::HigherVote(vote_to_pb::<R>(vote)),
+        Err(StreamAppendError::Conflict(id)) => Pb::Conflict(log_id_to_pb(*id)),
+        Err(StreamAppendError::HigherVote(vote)) => Pb::HigherVote(vote_to_pb(vote)),
     };
     pb::AppendResponse { result: Some(result), ..Default::default() }
 }
@@ -259,10 +254,10 @@ pub(crate) fn append_result_from_pb<R: AsyncRuntime>(
 ) -> Result<AppendResult<R>, Malformed> {
     use pb::append_response::Result as Pb;
     Ok(match response.result.ok_or(Malformed("empty answer"))? {
-        Pb::Accepted(id) => Ok(Some(log_id_from_pb::<R>(id))),
+        Pb::Accepted(id) => Ok(Some(log_id_from_pb(id))),
         Pb::AcceptedNone(_) => Ok(None),
-        Pb::Conflict(id) => Err(StreamAppendError::Conflict(log_id_from_pb::<R>(id))),
-        Pb::HigherVote(vote) => Err(StreamAppendError::HigherVote(vote_from_pb::<R>(Some(vote))?)),
+        Pb::Conflict(id) => Err(StreamAppendError::Conflict(log_id_from_pb(id))),
+        Pb::HigherVote(vote) => Err(StreamAppendError::HigherVote(vote_from_pb(Some(vote))?)),
     })
 }
 
@@ -273,8 +268,8 @@ pub(crate) fn vote_request_to_pb<R: AsyncRuntime>(
 ) -> pb::VoteRequest {
     pb::VoteRequest {
         envelope: Some(envelope),
-        vote: Some(vote_to_pb::<R>(&request.vote)),
-        last: request.last_log_id.map(log_id_to_pb::<R>),
+        vote: Some(vote_to_pb(&request.vote)),
+        last: request.last_log_id.map(log_id_to_pb),
         leadership_transfer: request.leadership_transfer,
         pre_vote,
     }
@@ -283,8 +278,7 @@ pub(crate) fn vote_request_to_pb<R: AsyncRuntime>(
 pub(crate) fn vote_request_from_pb<R: AsyncRuntime>(
     request: &pb::VoteRequest,
 ) -> Result<VoteRequest<Types<R>>, Malformed> {
-    let mut to =
-        VoteRequest::new(vote_from_pb::<R>(request.vote)?, request.last.map(log_id_from_pb::<R>));
+    let mut to = VoteRequest::new(vote_from_pb(request.vote)?, request.last.map(log_id_from_pb));
     to.leadership_transfer = request.leadership_transfer;
     Ok(to)
 }

@@ -4,14 +4,14 @@
 //! and reads them back from the log's tail cache meanwhile. A vote is durable before `save_vote`
 //! returns. The committed mark rides along.
 
-use crate::env::{Env, LogWriter};
+use crate::env::Env;
 use crate::failure::Failure;
 use crate::raft::convert;
-use crate::raft::tail::Tail;
+use crate::raft::log::RaftLog;
 use crate::raft::types::{Config, Entry, LogId, Vote};
 use futures::stream::Stream;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
-use quorate_store::{Log, StoreError};
+use quorate_store::StoreError;
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
@@ -26,22 +26,14 @@ const APPLY_BYTES_MAX: usize = 4 << 20;
 
 /// The log as openraft sees it; also its reader.
 pub(crate) struct Storage<E: Env> {
-    log: Log<E::Disk>,
-    writer: Arc<dyn LogWriter>,
-    tail: Arc<Tail>,
+    log: Arc<RaftLog<E>>,
     /// Without one nothing is refused that Raft wants.
     failure: Option<Arc<Failure>>,
 }
 
 impl<E: Env> Clone for Storage<E> {
     fn clone(&self) -> Self {
-        let Self { log, writer, tail, failure } = self;
-        Self {
-            log: log.clone(),
-            writer: writer.clone(),
-            tail: tail.clone(),
-            failure: failure.clone(),
-        }
+        Self { log: self.log.clone(), failure: self.failure.clone() }
     }
 }
 
@@ -58,8 +50,8 @@ fn malformed(what: convert::Malformed) -> io::Error {
 }
 
 impl<E: Env> Storage<E> {
-    pub(crate) fn new(log: Log<E::Disk>, writer: Arc<dyn LogWriter>, tail: Arc<Tail>) -> Self {
-        Self { log, writer, tail, failure: None }
+    pub(crate) fn new(log: Arc<RaftLog<E>>) -> Self {
+        Self { log, failure: None }
     }
 
     /// Where it is told that this replica must not go on.
@@ -67,14 +59,9 @@ impl<E: Env> Storage<E> {
         Self { failure: Some(failure), ..self }
     }
 
-    fn read(
-        &self,
-        first: u64,
-        end: u64,
-        bytes_max: usize,
-    ) -> Result<Vec<Entry<Config<E>>>, io::Error> {
-        let entries = self.log.read(first, end, bytes_max).map_err(io_error)?;
-        let entry = |entry| convert::entry_from_store::<E::Rt>(entry).map_err(malformed);
+    fn read(&self, first: u64, end: u64, bytes_max: usize) -> Result<Vec<Entry>, io::Error> {
+        let entries = self.log.entries.read(first, end, bytes_max).map_err(io_error)?;
+        let entry = |entry| convert::entry_from_store(entry).map_err(malformed);
         entries.into_iter().map(entry).collect()
     }
 }
@@ -94,10 +81,7 @@ fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
 }
 
 impl<E: Env> RaftLogReader<Config<E>> for Storage<E> {
-    async fn try_get_log_entries<RB>(
-        &mut self,
-        range: RB,
-    ) -> Result<Vec<Entry<Config<E>>>, io::Error>
+    async fn try_get_log_entries<RB>(&mut self, range: RB) -> Result<Vec<Entry>, io::Error>
     where
         RB: RangeBounds<u64> + Clone + Debug + Send,
     {
@@ -105,22 +89,22 @@ impl<E: Env> RaftLogReader<Config<E>> for Storage<E> {
         self.read(first, end, usize::MAX)
     }
 
-    async fn read_vote(&mut self) -> Result<Option<Vote<Config<E>>>, io::Error> {
-        Ok(self.log.vote().map(convert::vote_from_store::<E::Rt>))
+    async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
+        Ok(self.log.entries.vote().map(convert::vote_from_store))
     }
 
     async fn limited_get_log_entries(
         &mut self,
         start: u64,
         end: u64,
-    ) -> Result<Vec<Entry<Config<E>>>, io::Error> {
+    ) -> Result<Vec<Entry>, io::Error> {
         self.read(start, end, REQUEST_BYTES_MAX)
     }
 
     async fn entries_stream<RB>(
         &mut self,
         range: RB,
-    ) -> impl Stream<Item = Result<Entry<Config<E>>, io::Error>> + Send
+    ) -> impl Stream<Item = Result<Entry, io::Error>> + Send
     where
         RB: RangeBounds<u64> + Clone + Debug + Send,
     {
@@ -143,10 +127,10 @@ impl<E: Env> RaftLogStorage<Config<E>> for Storage<E> {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState<Config<E>>, io::Error> {
-        let (purged, last) = self.log.bounds();
+        let (purged, last) = self.log.entries.bounds();
         Ok(LogState {
-            last_purged_log_id: purged.map(convert::log_id_from_store::<E::Rt>),
-            last_log_id: last.map(convert::log_id_from_store::<E::Rt>),
+            last_purged_log_id: purged.map(convert::log_id_from_store),
+            last_log_id: last.map(convert::log_id_from_store),
         })
     }
 
@@ -154,35 +138,32 @@ impl<E: Env> RaftLogStorage<Config<E>> for Storage<E> {
         self.clone()
     }
 
-    async fn save_vote(&mut self, vote: &Vote<Config<E>>) -> Result<(), io::Error> {
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
         let (done, durable) = oneshot::channel();
         let ack = Box::new(move |result| drop(done.send(result)));
-        self.log.save_vote(convert::vote_to_store::<E::Rt>(vote), ack).map_err(io_error)?;
-        if self.writer.vote_is_durable_at_once() {
+        self.log.entries.save_vote(convert::vote_to_store(vote), ack).map_err(io_error)?;
+        if self.log.writer.vote_is_durable_at_once() {
             return Ok(());
         }
-        self.writer.kick();
+        self.log.writer.kick();
         durable.await.map_err(|_| io::Error::other("the log writer has stopped"))?
     }
 
-    async fn save_committed(
-        &mut self,
-        committed: Option<LogId<Config<E>>>,
-    ) -> Result<(), io::Error> {
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
         match committed {
             Some(id) => {
-                self.log.save_committed(convert::log_id_to_store::<E::Rt>(id)).map_err(io_error)
+                self.log.entries.save_committed(convert::log_id_to_store(id)).map_err(io_error)
             }
             None => Ok(()),
         }
     }
 
-    async fn read_committed(&mut self) -> Result<Option<LogId<Config<E>>>, io::Error> {
+    async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
         // Never beyond the last entry, or openraft would look for entries that are not there and
         // refuse to start.
-        let (_, last) = self.log.bounds();
-        let committed = self.log.committed().filter(|id| Some(*id) <= last);
-        Ok(committed.map(convert::log_id_from_store::<E::Rt>))
+        let (_, last) = self.log.entries.bounds();
+        let committed = self.log.entries.committed().filter(|id| Some(*id) <= last);
+        Ok(committed.map(convert::log_id_from_store))
     }
 
     async fn append<I>(
@@ -191,24 +172,24 @@ impl<E: Env> RaftLogStorage<Config<E>> for Storage<E> {
         flushed: IOFlushed<Config<E>>,
     ) -> Result<(), io::Error>
     where
-        I: IntoIterator<Item = Entry<Config<E>>> + Send,
+        I: IntoIterator<Item = Entry> + Send,
         I::IntoIter: Send,
     {
-        let entries: Vec<_> = entries.into_iter().map(convert::entry_to_store::<E::Rt>).collect();
+        let entries: Vec<_> = entries.into_iter().map(convert::entry_to_store).collect();
         let Some(last) = entries.last().map(|entry| entry.id.index) else {
             flushed.io_completed(Ok(()));
             return Ok(());
         };
         let ack = Box::new(move |result| flushed.io_completed(result));
-        self.log.append(entries, Some(ack)).map_err(io_error)?;
-        self.writer.kick();
-        self.tail.appended(last);
+        self.log.entries.append(entries, Some(ack)).map_err(io_error)?;
+        self.log.writer.kick();
+        self.log.tail.appended(last);
         Ok(())
     }
 
-    async fn truncate_after(&mut self, after: Option<LogId<Config<E>>>) -> Result<(), io::Error> {
-        let after = after.map(convert::log_id_to_store::<E::Rt>);
-        let committed = self.log.committed().filter(|id| Some(*id) > after);
+    async fn truncate_after(&mut self, after: Option<LogId>) -> Result<(), io::Error> {
+        let after = after.map(convert::log_id_to_store);
+        let committed = self.log.entries.committed().filter(|id| Some(*id) > after);
         if let (Some(committed), Some(failure)) = (committed, &self.failure) {
             // What is committed is applied, and nothing takes it back out of the state. The checks
             // of `trust` come before this one.
@@ -219,15 +200,15 @@ impl<E: Env> RaftLogStorage<Config<E>> for Storage<E> {
             failure.diverge(what.clone());
             return Err(io::Error::other(what));
         }
-        self.log.truncate_after(after).map_err(io_error)?;
-        self.tail.truncated(after.map(|id| id.index));
+        self.log.entries.truncate_after(after).map_err(io_error)?;
+        self.log.tail.truncated(after.map(|id| id.index));
         Ok(())
     }
 
-    async fn purge(&mut self, upto: LogId<Config<E>>) -> Result<(), io::Error> {
-        self.log.purge(convert::log_id_to_store::<E::Rt>(upto)).map_err(io_error)?;
+    async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+        self.log.entries.purge(convert::log_id_to_store(upto)).map_err(io_error)?;
         // Segments go once it is durable, and nothing else may be written for a long time.
-        self.writer.kick();
+        self.log.writer.kick();
         Ok(())
     }
 }

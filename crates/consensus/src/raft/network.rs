@@ -8,18 +8,24 @@
 //! request, so that opening takes one round trip whatever the first entry weighs; large payloads
 //! follow in pieces (see `pieces`).
 
+use crate::api::OPEN_MAX;
+use crate::clock::Clock;
+use crate::compare::tell::has_lost;
 use crate::env::Env;
 use crate::lock::lock;
 use crate::membership::members::Start;
 use crate::peer::links::{IDLE_MAX, grace};
 use crate::peer::pieces;
 use crate::peer::transport::{PeerId, Request, Response, Transport, TransportError};
+use crate::process::Process;
 use crate::proto as pb;
 use crate::raft::convert;
+use crate::raft::log::RaftLog;
 use crate::raft::tail::Gate;
 use crate::raft::types::{Config, Peer, Vote};
-use crate::shared::Shared;
 use crate::snapshot::content::Content;
+use crate::snapshot::transfer::Transfers;
+use crate::write::Writes;
 use futures::future::{Either, select};
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use openraft::alias::SnapshotOf;
@@ -45,19 +51,34 @@ use tokio::sync::Notify;
 /// A request with entries is followed by an entry-less one no sooner than this, unless a reader
 /// waits for it.
 const COMMIT_ONLY_DELAY: Duration = Duration::from_millis(20);
-/// How long opening a stream may take: a connection, and one round trip with nothing to carry.
-pub(crate) const OPEN_MAX: Duration = Duration::from_secs(3);
 /// A call that openraft no longer waits for is waited for so long.
 const STRAGGLER_MAX: Duration = Duration::from_secs(5);
 /// A snapshot makes no progress for so long: given up. Installing counts as one step.
 pub(crate) const SNAPSHOT_STALL_MAX: Duration = Duration::from_mins(1);
 
+/// What a client uses.
+pub(crate) struct Handles<E: Env> {
+    pub(crate) process: Arc<Process<E>>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) log: Arc<RaftLog<E>>,
+    pub(crate) writes: Arc<Writes>,
+    pub(crate) transfers: Arc<Transfers<E::Disk>>,
+    /// As it is set, not as it is paced.
+    pub(crate) heartbeat: Duration,
+}
+
+impl<E: Env> Handles<E> {
+    fn leader_clock(&self) -> u64 {
+        self.clock.leader(&self.process.env)
+    }
+}
+
 /// Makes clients for peers; connects nowhere itself.
-pub(crate) struct Network<E: Env>(pub(crate) Arc<Shared<E>>);
+pub(crate) struct Network<E: Env>(pub(crate) Arc<Handles<E>>);
 
 /// A client for one peer.
 pub(crate) struct Client<E: Env> {
-    pub(crate) shared: Arc<Shared<E>>,
+    pub(crate) handles: Arc<Handles<E>>,
     pub(crate) to: PeerId,
     /// Heartbeats only: unary.
     unary: bool,
@@ -70,7 +91,7 @@ type Answer<E> = Result<StreamAppendResult<Config<E>>, RPCError<Config<E>>>;
 impl<E: Env> Network<E> {
     fn client(&self, target: u64, node: &Peer, unary: bool) -> Client<E> {
         let to = PeerId { node: target, address: node.peer_address.clone() };
-        Client { shared: self.0.clone(), to, unary, beat: None }
+        Client { handles: self.0.clone(), to, unary, beat: None }
     }
 }
 
@@ -109,34 +130,39 @@ fn malformed<E: Env>(what: convert::Malformed) -> RPCError<Config<E>> {
 /// around it; what it then drops is waited for here, or a link that has become slower than the
 /// limit would never be known to be slow.
 struct Measured<E: Env> {
-    shared: Arc<Shared<E>>,
+    handles: Arc<Handles<E>>,
     to: PeerId,
     begun: Duration,
     call: Option<BoxFuture<'static, Result<Response, TransportError>>>,
 }
 
 impl<E: Env> Measured<E> {
-    fn call(shared: &Arc<Shared<E>>, to: &PeerId, request: Request) -> Self {
-        let call = Some(shared.env.transport().call(to, request) as BoxFuture<'static, _>);
-        Self { begun: shared.env.elapsed(), shared: shared.clone(), to: to.clone(), call }
+    fn call(handles: &Arc<Handles<E>>, to: &PeerId, request: Request) -> Self {
+        let call = Some(handles.process.env.transport().call(to, request) as BoxFuture<'static, _>);
+        Self {
+            begun: handles.process.env.elapsed(),
+            handles: handles.clone(),
+            to: to.clone(),
+            call,
+        }
     }
 }
 
 /// Notes a round trip if there was one, and tells when a peer is lost or found.
 fn measure<E: Env>(
-    shared: &Shared<E>,
+    handles: &Handles<E>,
     (to, begun): (&PeerId, Duration),
     answer: &Result<Response, TransportError>,
 ) {
-    let now = shared.env.elapsed();
+    let now = handles.process.env.elapsed();
     if let Err(TransportError::Unreachable(why)) = answer {
-        if shared.links.missed(to.node, now) {
+        if handles.process.links.missed(to.node, now) {
             tracing::warn!(peer = to.address, why, "a peer does not answer");
         }
         return;
     }
-    shared.links.measured(to.node, now, now.saturating_sub(begun));
-    if let Some(silent) = shared.links.found(to.node, now) {
+    handles.process.links.measured(to.node, now, now.saturating_sub(begun));
+    if let Some(silent) = handles.process.links.found(to.node, now) {
         let after_s = silent.as_secs();
         tracing::info!(peer = to.address, after_s, "a peer answers again");
     }
@@ -149,7 +175,7 @@ impl<E: Env> Future for Measured<E> {
         let Some(call) = self.call.as_mut() else { return Poll::Pending };
         let answer = std::task::ready!(call.as_mut().poll(cx));
         self.call = None;
-        measure(&self.shared, (&self.to, self.begun), &answer);
+        measure(&self.handles, (&self.to, self.begun), &answer);
         Poll::Ready(answer)
     }
 }
@@ -157,29 +183,19 @@ impl<E: Env> Future for Measured<E> {
 impl<E: Env> Drop for Measured<E> {
     fn drop(&mut self) {
         let Some(call) = self.call.take() else { return };
-        let (shared, to, begun) = (self.shared.clone(), self.to.clone(), self.begun);
-        if shared.queue.is_closed() || !shared.links.straggles(to.node, shared.env.elapsed()) {
+        let (handles, to, begun) = (self.handles.clone(), self.to.clone(), self.begun);
+        if handles.writes.queue.is_closed()
+            || !handles.process.links.straggles(to.node, handles.process.env.elapsed())
+        {
             return;
         }
         E::spawn(async move {
             let answer = E::within(STRAGGLER_MAX, call).await;
             let never = || Err(TransportError::Unreachable("no answer in time".to_owned()));
-            measure(&shared, (&to, begun), &answer.unwrap_or_else(never));
-            shared.links.caught(to.node);
+            measure(&handles, (&to, begun), &answer.unwrap_or_else(never));
+            handles.process.links.caught(to.node);
         });
     }
-}
-
-/// One unary call under a time limit.
-pub(crate) async fn call<E: Env>(
-    shared: &Shared<E>,
-    to: &PeerId,
-    request: Request,
-    limit: Duration,
-) -> Result<Response, TransportError> {
-    let call = shared.env.transport().call(to, request);
-    let answer = E::within(limit, call).await;
-    answer.unwrap_or_else(|| Err(TransportError::Unreachable("no answer in time".to_owned())))
 }
 
 impl<E: Env> NetBackoff<Config<E>> for Client<E> {
@@ -199,11 +215,11 @@ impl<E: Env> NetStreamAppend<Config<E>> for Client<E> {
     {
         if self.unary {
             self.note_beat();
-            let beat = heartbeat(self.shared.clone(), self.to.clone(), input);
+            let beat = heartbeat(self.handles.clone(), self.to.clone(), input);
             let answers = stream::once(beat).filter_map(futures::future::ready);
             return Box::pin(async move { Ok(Box::pin(answers) as RaftStream<'s, _>) });
         }
-        let answers = replicate(self.shared.clone(), self.to.clone(), input);
+        let answers = replicate(self.handles.clone(), self.to.clone(), input);
         Box::pin(async move { Ok(answers) })
     }
 }
@@ -211,42 +227,41 @@ impl<E: Env> NetStreamAppend<Config<E>> for Client<E> {
 impl<E: Env> Client<E> {
     /// A heartbeat begins. It is late by what the pause since the last exceeds the interval.
     fn note_beat(&mut self) {
-        let now = self.shared.env.elapsed();
+        let now = self.handles.process.env.elapsed();
         if let Some(last) = self.beat.replace(now) {
-            let due = self.shared.paced(self.shared.settings.heartbeat);
+            let due = self.handles.process.links.paced(self.handles.heartbeat);
             let late = now.saturating_sub(last).saturating_sub(due);
-            let late = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
-            self.shared.figures.heartbeat_late_ms_max.fetch_max(late, Ordering::Relaxed);
+            self.handles.process.links.note_late(late);
         }
     }
 }
 
 async fn heartbeat<E: Env>(
-    shared: Arc<Shared<E>>,
+    handles: Arc<Handles<E>>,
     to: PeerId,
     mut input: impl Stream<Item = AppendEntriesRequest<Config<E>>> + Send + Unpin,
 ) -> Option<Answer<E>> {
     let request = input.next().await?;
     let term = request.vote.leader_id.term;
-    if shared.links.stalled(to.node, term, shared.env.elapsed()) {
+    if handles.process.links.stalled(to.node, term, handles.process.env.elapsed()) {
         let what = "no heartbeat: its entries do not move";
         return Some(Err(failed::<E>(TransportError::Unreachable(what.to_owned()))));
     }
-    let mut request = convert::append_to_pb::<E::Rt>(request, shared.leader_clock());
-    request.envelope = Some(shared.envelope(to.node));
-    request.last = shared.last_id();
-    request.round_trip_ms = shared.round_trip_ms();
+    let mut request = convert::append_to_pb::<E::Rt>(request, handles.leader_clock());
+    request.envelope = Some(handles.process.envelope(to.node));
+    request.last = handles.log.last_id();
+    request.round_trip_ms = handles.process.links.round_trip_ms();
     let prev = request.prev;
-    Some(match Measured::call(&shared, &to, Request::Heartbeat(request)).await {
+    Some(match Measured::call(&handles, &to, Request::Heartbeat(request)).await {
         Ok(Response::Heartbeat(response)) => {
             let shown = Start { incarnation: response.incarnation, nonce: response.start };
-            if let Err(why) = shared.guard.answered(to.node, shown) {
+            if let Err(why) = handles.process.guard.answered(to.node, shown) {
                 return Some(Err(failed::<E>(TransportError::Refused(why))));
             }
-            shared.links.note_full(to.node, response.disk_full);
+            handles.process.links.note_full(to.node, response.disk_full);
             let answer = convert::append_result_from_pb::<E::Rt>(response);
             if matches!(answer, Ok(Err(StreamAppendError::Conflict(_)))) {
-                shared.has_lost(&to, prev);
+                has_lost(&handles.process, &to, prev);
             }
             answer.map_err(|what| malformed::<E>(what))
         }
@@ -324,7 +339,7 @@ impl Drop for CloseOnDrop {
 }
 
 fn replicate<E: Env>(
-    shared: Arc<Shared<E>>,
+    handles: Arc<Handles<E>>,
     to: PeerId,
     mut input: impl Stream<Item = AppendEntriesRequest<Config<E>>> + Send + Unpin + 'static,
 ) -> BoxStream<'static, Answer<E>> {
@@ -332,26 +347,26 @@ fn replicate<E: Env>(
         // openraft sleeps its back-off in here, so nothing is connected before.
         let Some(first) = input.next().await else { return stream::empty().boxed() };
         let flow = Arc::new(Flow::default());
-        let gate = shared.tail.gate(to.node);
+        let gate = handles.log.tail.gate(to.node);
         let guard = CloseOnDrop(flow.clone(), gate.clone());
         let requests = Sending {
-            opening: Some(opening(&shared, &to, &first)),
+            opening: Some(opening(&handles, &to, &first)),
             first: Some(first),
             input,
             parts: VecDeque::new(),
             sent_to: None,
             to: to.node,
-            shared: shared.clone(),
+            handles: handles.clone(),
             flow,
             gate,
         };
         let requests = stream::unfold(requests, |mut requests| async move {
             requests.next().await.map(|request| (request, requests))
         });
-        let connect = shared.env.transport().append_stream(&to, requests.boxed());
-        match E::within(OPEN_MAX + shared.round_trip() * 2, connect).await {
+        let connect = handles.process.env.transport().append_stream(&to, requests.boxed());
+        match E::within(OPEN_MAX + handles.process.links.round_trip() * 2, connect).await {
             Some(Ok(responses)) => {
-                let hearing = Hearing { responses, guard, to: to.node, shared };
+                let hearing = Hearing { responses, guard, to: to.node, handles };
                 stream::unfold(Some(hearing), Hearing::next).boxed()
             }
             Some(Err(error)) => stream::once(async { Err(failed::<E>(error)) }).boxed(),
@@ -366,24 +381,24 @@ fn replicate<E: Env>(
 
 /// The message that opens a stream: a heartbeat, which any build answers at once.
 fn opening<E: Env>(
-    shared: &Shared<E>,
+    handles: &Handles<E>,
     to: &PeerId,
     first: &AppendEntriesRequest<Config<E>>,
 ) -> pb::AppendRequest {
     pb::AppendRequest {
-        envelope: Some(shared.envelope(to.node)),
-        vote: Some(convert::vote_to_pb::<E::Rt>(&first.vote)),
-        clock_ms: shared.leader_clock(),
-        round_trip_ms: shared.round_trip_ms(),
+        envelope: Some(handles.process.envelope(to.node)),
+        vote: Some(convert::vote_to_pb(&first.vote)),
+        clock_ms: handles.leader_clock(),
+        round_trip_ms: handles.process.links.round_trip_ms(),
         // A replica that does not know this one goes by it.
-        last: shared.last_id(),
+        last: handles.log.last_id(),
         ..Default::default()
     }
 }
 
 /// The requests of a stream as they go out, behind the gate.
 struct Sending<E: Env, S> {
-    shared: Arc<Shared<E>>,
+    handles: Arc<Handles<E>>,
     to: u64,
     opening: Option<pb::AppendRequest>,
     first: Option<AppendEntriesRequest<Config<E>>>,
@@ -409,7 +424,7 @@ where
             return Some(part);
         }
         if let Some(last) = self.sent_to.take() {
-            hold(&self.shared, &self.gate, &self.flow, last).await;
+            hold(&self.handles, &self.gate, &self.flow, last).await;
         }
         if self.flow.closed.load(Ordering::Acquire) {
             return None;
@@ -420,12 +435,12 @@ where
         };
         self.sent_to = request.entries.last().map(|entry| entry.log_id.index);
         let term = request.vote.leader_id.term;
-        let request = convert::append_to_pb::<E::Rt>(request, self.shared.leader_clock());
+        let request = convert::append_to_pb::<E::Rt>(request, self.handles.leader_clock());
         let bytes = request.entries.iter().map(|entry| entry.payload.len() as u64).sum();
         let unanswered = self.flow.send(bytes);
         if self.sent_to.is_some() {
-            let now = self.shared.env.elapsed();
-            self.shared.links.sent(self.to, term, (now, unanswered));
+            let now = self.handles.process.env.elapsed();
+            self.handles.process.links.sent(self.to, term, (now, unanswered));
         }
         if pieces::is_large(&request) && self.flow.pieces_taken().await {
             self.parts = pieces::split(request);
@@ -437,10 +452,10 @@ where
 
 /// Waits until there is a newer entry than `last`, or somebody opens the gate, or the delay is
 /// over.
-async fn hold<E: Env>(shared: &Shared<E>, gate: &Gate, flow: &Flow, last: u64) {
+async fn hold<E: Env>(handles: &Handles<E>, gate: &Gate, flow: &Flow, last: u64) {
     let mut delay = pin!(E::sleep(COMMIT_ONLY_DELAY));
     loop {
-        let go = shared.tail.last() > last || gate.take_open();
+        let go = handles.log.tail.last() > last || gate.take_open();
         if go || flow.closed.load(Ordering::Acquire) {
             return;
         }
@@ -452,7 +467,7 @@ async fn hold<E: Env>(shared: &Shared<E>, gate: &Gate, flow: &Flow, last: u64) {
 
 /// The answers of a stream, until they end or fail to come.
 struct Hearing<E: Env> {
-    shared: Arc<Shared<E>>,
+    handles: Arc<Handles<E>>,
     to: u64,
     responses: BoxStream<'static, Result<pb::AppendResponse, TransportError>>,
     guard: CloseOnDrop,
@@ -475,7 +490,7 @@ impl<E: Env> Hearing<E> {
                 None => continue,
             };
             if pieces::is_receipt(&response) {
-                this.shared.links.moved(this.to, this.shared.env.elapsed());
+                this.handles.process.links.moved(this.to, this.handles.process.env.elapsed());
                 continue;
             }
             let takes_pieces = response.takes_pieces;
@@ -491,9 +506,9 @@ impl<E: Env> Hearing<E> {
                     continue;
                 }
             } else if more {
-                this.shared.links.moved(this.to, this.shared.env.elapsed());
+                this.handles.process.links.moved(this.to, this.handles.process.env.elapsed());
             } else {
-                this.shared.links.idle(this.to);
+                this.handles.process.links.idle(this.to);
             }
             return Some((Ok(answer), Some(this)));
         }
@@ -506,16 +521,16 @@ impl<E: Env> Client<E> {
         rpc: VoteRequest<Config<E>>,
         pre_vote: bool,
     ) -> Result<VoteResponse<Config<E>>, RPCError<Config<E>>> {
-        let envelope = self.shared.envelope(self.to.node);
+        let envelope = self.handles.process.envelope(self.to.node);
         let request = convert::vote_request_to_pb::<E::Rt>(&rpc, pre_vote, envelope);
-        match Measured::call(&self.shared, &self.to, Request::Vote(request)).await {
+        match Measured::call(&self.handles, &self.to, Request::Vote(request)).await {
             Ok(Response::Vote(answer)) => {
                 if answer.clock_known {
-                    self.shared.clock.hear(answer.clock_ms, self.shared.env.elapsed());
+                    self.handles.clock.hear(answer.clock_ms, self.handles.process.env.elapsed());
                 }
-                let vote = convert::vote_from_pb::<E::Rt>(answer.vote)
-                    .map_err(|what| malformed::<E>(what))?;
-                let last = answer.last.map(convert::log_id_from_pb::<E::Rt>);
+                let vote =
+                    convert::vote_from_pb(answer.vote).map_err(|what| malformed::<E>(what))?;
+                let last = answer.last.map(convert::log_id_from_pb);
                 Ok(VoteResponse::new(vote, last, answer.granted))
             }
             Ok(_) => Err(malformed::<E>(convert::Malformed("an answer to something else"))),
@@ -549,27 +564,28 @@ impl<E: Env> NetTransferLeader<Config<E>> for Client<E> {
         _option: RPCOption,
     ) -> Result<TransferLeaderResponse<Config<E>>, RPCError<Config<E>>> {
         let message = pb::TransferRequest {
-            envelope: Some(self.shared.envelope(self.to.node)),
-            from_leader: Some(convert::vote_to_pb::<E::Rt>(request.from_leader())),
+            envelope: Some(self.handles.process.envelope(self.to.node)),
+            from_leader: Some(convert::vote_to_pb(request.from_leader())),
             to: *request.to_node_id(),
-            last: request.last_log_id().copied().map(convert::log_id_to_pb::<E::Rt>),
+            last: request.last_log_id().copied().map(convert::log_id_to_pb),
         };
-        let answer = self.shared.env.transport().call(&self.to, Request::Transfer(message));
+        let answer =
+            self.handles.process.env.transport().call(&self.to, Request::Transfer(message));
         answer.await.map(|_| Ok(())).map_err(failed::<E>)
     }
 }
 
 impl<E: Env> NetSnapshot<Config<E>> for Client<E> {
-    type SnapshotData = Content<E>;
+    type SnapshotData = Content<E::Disk>;
 
     async fn full_snapshot(
         &mut self,
-        vote: Vote<Config<E>>,
-        snapshot: SnapshotOf<Config<E>, Content<E>>,
+        vote: Vote,
+        snapshot: SnapshotOf<Config<E>, Content<E::Disk>>,
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Config<E>>, StreamingError<Config<E>>> {
-        self.shared.links.idle(self.to.node);
+        self.handles.process.links.idle(self.to.node);
         let progress = Arc::new(AtomicU64::new(0));
         let mut sending = pin!(self.send_snapshot(vote, snapshot, progress.clone()));
         let mut cancel = pin!(cancel);

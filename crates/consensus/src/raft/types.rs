@@ -6,7 +6,6 @@
 //! also stand in the log file and on the wire.
 
 use bytes::Bytes;
-use openraft::alias::{EntryOf, LogIdOf, SnapshotMetaOf, StoredMembershipOf, VoteOf};
 use openraft::impls::leader_id_std;
 use openraft::raft::responder::Responder;
 use openraft::{AsyncRuntime, EntryPayload, RaftTypeConfig};
@@ -22,21 +21,24 @@ pub(crate) struct Types<R>(PhantomData<fn() -> R>);
 
 /// The configuration of an environment.
 pub(crate) type Config<E> = Types<<E as Env>::Rt>;
-/// An entry.
-pub(crate) type Entry<C> = EntryOf<C>;
+/// Who led a term, as it stands in votes.
+type LeaderId = leader_id_std::LeaderId<u64, u64>;
+/// How terms stand in log ids.
+pub(crate) type TermId = <LeaderId as openraft::vote::RaftLeaderId>::Committed;
 /// Term and index.
-pub(crate) type LogId<C> = LogIdOf<C>;
+pub(crate) type LogId = openraft::LogId<TermId>;
 /// A vote.
-pub(crate) type Vote<C> = VoteOf<C>;
-/// A membership and where it stands in the log.
-pub(crate) type StoredMembership<C> = StoredMembershipOf<C>;
-/// What a snapshot covers.
-pub(crate) type SnapshotMeta<C> = SnapshotMetaOf<C>;
+pub(crate) type Vote = openraft::Vote<LeaderId>;
+/// What an entry holds.
+pub(crate) type Payload = EntryPayload<Data, u64, Peer>;
+/// An entry.
+pub(crate) type Entry = openraft::Entry<TermId, Payload>;
 /// A membership.
 pub(crate) type Membership = openraft::Membership<u64, Peer>;
-/// How terms stand in log ids.
-pub(crate) type TermId =
-    <leader_id_std::LeaderId<u64, u64> as openraft::vote::RaftLeaderId>::Committed;
+/// A membership and where it stands in the log.
+pub(crate) type StoredMembership = openraft::StoredMembership<TermId, u64, Peer>;
+/// What a snapshot covers.
+pub(crate) type SnapshotMeta = openraft::storage::SnapshotMeta<TermId, u64, Peer>;
 
 // openraft asks for these of the configuration, a type that has no values worth comparing.
 impl<R> fmt::Debug for Types<R> {
@@ -78,10 +80,10 @@ impl<R: AsyncRuntime> RaftTypeConfig for Types<R> {
     type NodeId = u64;
     type Node = Peer;
     type Term = u64;
-    type LeaderId = leader_id_std::LeaderId<u64, u64>;
-    type Vote = openraft::Vote<Self::LeaderId>;
-    type Payload = EntryPayload<Data, u64, Peer>;
-    type Entry = openraft::Entry<TermId, Self::Payload>;
+    type LeaderId = LeaderId;
+    type Vote = Vote;
+    type Payload = Payload;
+    type Entry = Entry;
     type AsyncRuntime = R;
     type Responder<T>
         = Outcome<T>
@@ -178,6 +180,6 @@ where
 }
 
 /// Builds a log id.
-pub(crate) fn log_id<R: AsyncRuntime>(term: u64, index: u64) -> LogId<Types<R>> {
+pub(crate) fn log_id(term: u64, index: u64) -> LogId {
     openraft::LogId::new_term_index(term, index)
 }

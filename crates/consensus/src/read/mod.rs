@@ -1,6 +1,6 @@
-//! The way of a read: one gate at which many reads wait for one barrier.
-//!
-//! Not for reads that ride along with a client's writes: those are answered where the writes are
-//! applied.
+//! The way of a read: a gate at which many reads wait (`gate`), and the one barrier that lets all
+//! of them through (`round`). On a follower the round is a question to the leader; nothing is read
+//! before this replica has applied as far as the answer says.
 
 pub(crate) mod gate;
+pub(crate) mod round;

@@ -1,169 +1,137 @@
-//! Putting a replica together at its start.
-//!
-//! The state from its snapshot and the log behind it, the parts that openraft asks for, and
-//! openraft's settings.
+//! Putting a group together: the state from its snapshot and log, the parts, and what openraft asks
+//! for. Whatever is known to be committed is folded in before openraft starts, which finds nothing
+//! left to replay.
 
 use crate::api::{Settings, StartError};
-use crate::applied::{Applied, Figures};
 use crate::clock::Clock;
-use crate::compare::Comparing;
 use crate::env::{Check, Env};
-use crate::leadership::hand_over::Leaving;
-use crate::leadership::{LeaderHeard, Office};
-use crate::peer::links::Links;
+use crate::group::Group;
+use crate::leadership::Leadership;
+use crate::live::Live;
+use crate::membership::guard::Guard;
+use crate::process::Process;
+use crate::proto as pb;
+use crate::raft::log::RaftLog;
 use crate::raft::log_storage;
+use crate::raft::network::{Handles, Network};
 use crate::raft::state_machine::StateMachine;
-use crate::raft::tail::Tail;
-use crate::read::gate::Reads;
-use crate::replica::Storage;
-use crate::shared::Shared;
 use crate::snapshot::content::Kept;
 use crate::snapshot::load::{Progress, State};
-use crate::snapshot::take::Saving;
-use crate::snapshot::transfer::Transfers;
-use crate::write::queue::{Proposed, Queue};
-use openraft::SnapshotPolicy;
+use crate::snapshot::take::Snapshotter;
 use quorate_engine::Effects;
-use quorate_store::{Log, Snapshots};
+use quorate_store::{Log, Recovered, Snapshots};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
-use tokio::sync::{RwLock, mpsc};
+use tokio::sync::mpsc;
 
-/// What openraft is built from.
+/// Whose replica it is.
+pub(crate) struct Who {
+    /// The cluster.
+    pub(crate) cluster: u128,
+    /// This replica: node id and addresses, as they stand in the membership.
+    pub(crate) me: pb::Member,
+    /// Which start this is, and what is known of the peers'.
+    pub(crate) guard: Arc<Guard>,
+}
+
+/// The opened data directory.
+pub(crate) struct Storage<E: Env> {
+    /// The log.
+    pub(crate) log: Log<E::Disk>,
+    /// What opening it found.
+    pub(crate) recovered: Recovered,
+    /// The snapshots.
+    pub(crate) snapshots: Snapshots<E::Disk>,
+    /// Where loading shows how far it is.
+    pub(crate) progress: Arc<Progress>,
+}
+
+/// A group, and what openraft is built from.
 pub(crate) struct Parts<E: Env> {
-    pub(crate) shared: Arc<Shared<E>>,
+    pub(crate) group: Group<E>,
     pub(crate) storage: log_storage::Storage<E>,
     pub(crate) machine: StateMachine<E>,
+    pub(crate) network: Network<E>,
 }
 
 /// Loads the state and puts the parts together. openraft finds nothing left to replay.
 pub(crate) async fn assemble<E: Env>(
     env: E,
-    settings: Settings,
+    (who, settings): (Who, Settings),
     storage: Storage<E>,
     effects: mpsc::UnboundedSender<Effects>,
 ) -> Result<Parts<E>, StartError> {
     let Storage { log, recovered, snapshots, progress } = storage;
+    let Who { cluster, me, guard } = who;
     let snapshots = Arc::new(snapshots);
-    let Loaded { state, kept, taken_ms } =
-        load(&env, &settings, (&snapshots, &log), progress).await?;
-    let clock = Clock::default();
+    let loaded = load(&env, (cluster, &me), (&snapshots, &log), progress).await?;
+    let Loaded { state, kept, taken_ms } = loaded;
+    let clock = Arc::new(Clock::default());
     clock.remember(recovered.stamp_ms.max(state.keyspace.now_ms()));
-    let (saving, figures) = (Saving::default(), Figures::default());
-    figures.begin(&state.keyspace);
-    let comparing = Comparing::default();
-    comparing.see(&state.keyspace);
+    *guard.members() = state.members;
+    let last = recovered.last.map_or(0, |id| id.index);
+    let process = Arc::new(Process::new(env, (cluster, me), guard, effects));
+    let log = Arc::new(RaftLog::new(&process.env, log, last));
+    let live = Arc::new(Live::new(state.keyspace, state.meta.last_membership));
+    let parts = (log.clone(), live.clone());
+    let snapshots = Arc::new(Snapshotter::new(process.clone(), parts, snapshots, kept));
     if let Some(taken_ms) = taken_ms {
         // Cluster time then is when it was taken.
-        saving.loaded(taken_ms / 1000);
+        snapshots.saving.loaded(taken_ms / 1000);
     }
-    *settings.guard.members() = state.members;
-    let writer = env.log_writer(log.clone());
-    let last = recovered.last.map_or(0, |id| id.index);
-    let shared = Arc::new(Shared {
-        clock,
-        keyspace: Arc::new(RwLock::new(state.keyspace)),
-        applied: Applied::default(),
-        membership: Mutex::new(state.meta.last_membership.clone()),
-        tail: Arc::new(Tail::new(last)),
-        links: Links::default(),
-        writer,
-        snapshots,
-        kept: Mutex::new(kept),
-        transfers: Transfers::default(),
-        saving,
-        queue: Queue::default(),
-        followers: Arc::default(),
-        proposed: Proposed::default(),
-        reads: Reads::default(),
-        way: Mutex::default(),
-        office: Mutex::new(Office::default()),
-        leaving: Leaving::default(),
-        leader_heard: LeaderHeard::default(),
-        guard: settings.guard.clone(),
-        strangers: Mutex::default(),
-        heard: Mutex::default(),
-        effects,
-        raft: OnceLock::new(),
-        comparing,
-        failure: Arc::default(),
-        figures,
-        log,
+    let group = Group {
+        leadership: Arc::new(Leadership::new(process.me.node, live.clone())),
+        process,
         settings,
-        env,
-    });
-    let storage = log_storage::Storage::<E>::new(
-        shared.log.clone(),
-        shared.writer.clone(),
-        shared.tail.clone(),
-    );
-    let storage = if shared.env.skips(Check::Contradiction) {
+        clock,
+        log,
+        keyspace: live,
+        writes: Arc::default(),
+        reads: Arc::default(),
+        snapshots,
+        transfers: Arc::default(),
+    };
+    let machine = StateMachine::new(&group, state.meta.last_log_id);
+    let storage = log_storage::Storage::<E>::new(group.log.clone());
+    let storage = if group.process.env.skips(Check::Contradiction) {
         storage
     } else {
-        storage.with_failure(shared.failure.clone())
+        storage.with_failure(group.process.failure.clone())
     };
-    let machine = StateMachine::new(shared.clone(), state.meta);
-    Ok(Parts { shared, storage, machine })
-}
-
-/// openraft's settings. Each that is not a matter of taste says why it is as it is.
-pub(crate) fn raft_config(settings: &Settings) -> Result<openraft::Config, StartError> {
-    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let config = openraft::Config {
-        cluster_name: format!("{:032x}", settings.cluster),
-        heartbeat_interval: ms(settings.heartbeat),
-        election_timeout_min: ms(settings.election_min),
-        election_timeout_max: ms(settings.election_max),
-        // A restarted leader must be elected anew. With openraft's default it resumes its term, and
-        // where its last entries were on its followers' disks but not yet on its own, it gives
-        // their log ids to other entries: the replicas then differ for ever, and nobody notices.
-        enable_leader_restore: Some(false),
-        enable_pre_vote: Some(true),
-        // A leader that no quorum answers stops its heartbeats for as long, over and over: where
-        // they arrive and the answers do not, its followers would wait for it for ever.
-        quorum_loss_probe_interval: Some(ms(settings.election_max.saturating_mul(2))),
-        // Snapshots are made at cuts, which the leader logs by bytes; purging keeps bytes, not
-        // entries.
-        snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: u64::MAX,
-        purge_batch_size: 256,
-        // Requests are bounded by bytes, in the log reader.
-        max_payload_entries: 1024,
-        replication_lag_threshold: 1000,
-        api_channel_size: Some(4096),
-        // A follower that has lost what it acknowledged is told to stop (`network`), and must not
-        // take the leader with it.
-        allow_log_reversion: Some(true),
-        backoff: "50ms 100ms 200ms ...500ms".to_owned(),
-        ..openraft::Config::default()
-    };
-    config.validate().map_err(|error| StartError(format!("the time-outs do not fit: {error}")))
+    let network = Network(Arc::new(Handles {
+        process: group.process.clone(),
+        clock: group.clock.clone(),
+        log: group.log.clone(),
+        writes: group.writes.clone(),
+        transfers: group.transfers.clone(),
+        heartbeat: group.settings.heartbeat,
+    }));
+    Ok(Parts { group, storage, machine, network })
 }
 
 /// The state as of the last entry known to be committed.
-struct Loaded<E: Env> {
-    state: State<E>,
-    kept: Option<Kept<E>>,
+struct Loaded {
+    state: State,
+    kept: Option<Kept>,
     /// Cluster time of the snapshot.
     taken_ms: Option<u64>,
 }
 
 async fn load<E: Env>(
     env: &E,
-    settings: &Settings,
+    (cluster, me): (u128, &pb::Member),
     (snapshots, log): (&Arc<Snapshots<E::Disk>>, &Log<E::Disk>),
     progress: Arc<Progress>,
-) -> Result<Loaded<E>, StartError> {
-    let (snapshots, log, cluster) = (snapshots.clone(), log.clone(), settings.cluster);
+) -> Result<Loaded, StartError> {
+    let (snapshots, log) = (snapshots.clone(), log.clone());
     let bytes = snapshots.newest().map_or(0, |file| file.bytes) + log.stats().bytes;
     let scanned = progress.done.load(Ordering::Relaxed);
     progress.total.store(scanned + bytes, Ordering::Relaxed);
     progress.since_s.store(env.wall_ms() / 1000, Ordering::Relaxed);
-    let me = settings.me.clone();
+    let me = me.clone();
     let shown = progress.clone();
     let work = move || {
-        let (mut state, file) = State::<E>::begin((&snapshots, &log), cluster, &shown)?;
+        let (mut state, file) = State::begin((&snapshots, &log), cluster, &shown)?;
         let kept = file.map(|file| Kept { file, meta: state.meta.clone() });
         let taken_ms = kept.is_some().then(|| state.keyspace.now_ms());
         let last = log.bounds().1;
@@ -179,30 +147,4 @@ async fn load<E: Env>(
     let loaded = env.heavy(work).await.map_err(StartError)?;
     progress.over.store(true, Ordering::Relaxed);
     Ok(loaded)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::membership::guard::Guard;
-    use crate::membership::members::Start;
-    use crate::proto as pb;
-
-    #[test]
-    fn a_restarted_leader_never_resumes_its_term() {
-        let settings = Settings {
-            cluster: 1,
-            me: pb::Member::default(),
-            guard: Arc::new(Guard::new(1, String::new(), Start::default())),
-            heartbeat: Duration::from_millis(75),
-            election_min: Duration::from_millis(250),
-            election_max: Duration::from_millis(400),
-            write_timeout: Duration::from_secs(2),
-            snapshot_log_bytes: 1 << 20,
-            snapshot_age: Duration::ZERO,
-        };
-        let config = raft_config(&settings).map_err(|error| error.0);
-        let switches = config.map(|c| (c.enable_leader_restore, c.enable_pre_vote));
-        assert_eq!(switches, Ok((Some(false), Some(true))));
-    }
 }

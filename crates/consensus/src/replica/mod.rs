@@ -5,31 +5,34 @@
 //! its [`Service`], behind bootstrap's own service, which answers Hello, Adopt and Join.
 
 pub(crate) mod assembly;
+mod backup;
 mod status;
 
 use crate::api::{
-    Answer, Failed, LastSnapshot, NotApplied, ReadError, Role, Seat, Settings, StartError,
+    Answer, Failed, Joined, LastSnapshot, NotApplied, ReadError, Role, Seat, Settings, StartError,
 };
 use crate::env::Env;
+use crate::group::Group;
+use crate::leadership::hand_over::HandOver;
 use crate::leadership::watch;
-use crate::lock::lock;
-use crate::membership::starts;
+use crate::membership::admit::Admission;
+use crate::membership::{Started, starts};
+use crate::peer::service::PeerService;
 use crate::peer::transport::{Request, Response, Service, TransportError};
 use crate::proto as pb;
-use crate::raft::network::Network;
+use crate::raft::config::raft_config;
+use crate::raft::metrics::{metrics, seats};
 use crate::raft::{Raft, convert};
-use crate::read::gate;
-use crate::replica::assembly::{Parts, assemble, raft_config};
-use crate::shared::Shared;
-use crate::snapshot::load::Progress;
-use crate::snapshot::transfer;
-use crate::write::proposer;
+use crate::read::round;
+use crate::replica::assembly::{Parts, Storage, Who, assemble};
+use crate::snapshot::transfer::receive::Receiver;
+use crate::snapshot::transfer::scrub;
+use crate::write::proposer::Proposer;
 use crate::write::queue::{End, Slot, Work};
 use crate::{compare, maintenance};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use quorate_engine::{Db, Effects, Keyspace, Run};
-use quorate_store::{Log, Recovered, Snapshots};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,85 +41,88 @@ use tokio::sync::{RwLockReadGuard, mpsc, oneshot};
 /// How often it is tried to replace a damaged snapshot.
 const REPLACE_RETRY: Duration = Duration::from_secs(1);
 
-/// The opened data directory.
-pub(crate) struct Storage<E: Env> {
-    /// The log.
-    pub(crate) log: Log<E::Disk>,
-    /// What opening it found.
-    pub(crate) recovered: Recovered,
-    /// The snapshots.
-    pub(crate) snapshots: Snapshots<E::Disk>,
-    /// Where loading shows how far it is.
-    pub(crate) progress: Arc<Progress>,
-}
-
 /// A running replica. Clones share it.
 pub(crate) struct Replica<E: Env> {
-    pub(crate) shared: Arc<Shared<E>>,
+    pub(crate) group: Group<E>,
     raft: Raft<E>,
+    peers: Arc<PeerService<E>>,
+    hand_over: Arc<HandOver<E>>,
 }
 
 impl<E: Env> Clone for Replica<E> {
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone(), raft: self.raft.clone() }
+        let Self { group, raft, peers, hand_over } = self;
+        Self {
+            group: group.clone(),
+            raft: raft.clone(),
+            peers: peers.clone(),
+            hand_over: hand_over.clone(),
+        }
     }
 }
 
 impl<E: Env> Replica<E> {
-    /// The replica that these parts belong to, once Raft runs.
-    pub(crate) fn of(shared: &Arc<Shared<E>>) -> Option<Self> {
-        Some(Self { shared: shared.clone(), raft: shared.raft()?.clone() })
-    }
-
     /// Loads the newest snapshot, replays the log up to the last commit known, starts Raft.
     pub(crate) async fn start(
         env: E,
-        settings: Settings,
+        (who, settings): (Who, Settings),
         storage: Storage<E>,
         effects: mpsc::UnboundedSender<Effects>,
     ) -> Result<Self, StartError> {
-        let config = raft_config(&settings)?;
-        Self::start_with(env, settings, storage, effects, config).await
+        let config = raft_config(who.cluster, &settings)?;
+        Self::start_with(env, (who, settings), storage, effects, config).await
     }
 
     /// As [`Replica::start`], with openraft's settings as given: the simulation breaks them on
     /// purpose.
     pub(crate) async fn start_with(
         env: E,
-        settings: Settings,
+        (who, settings): (Who, Settings),
         storage: Storage<E>,
         effects: mpsc::UnboundedSender<Effects>,
         config: openraft::Config,
     ) -> Result<Self, StartError> {
-        let node = settings.me.node;
-        let Parts { shared, storage, machine } = assemble(env, settings, storage, effects).await?;
-        let network = Network(shared.clone());
+        let node = who.me.node;
+        let parts = assemble(env, (who, settings), storage, effects).await?;
+        let Parts { group, storage, machine, network } = parts;
         let raft = Raft::<E>::build(node, Arc::new(config), network, storage, machine).await;
         let raft = raft.map_err(|error| StartError(format!("Raft does not start: {error}")))?;
-        // Set before it runs: from here on cuts make snapshots and peers are answered.
-        let _ = shared.raft.set(raft.clone());
         raft.run();
         // Its figures come after what it has loaded. Until then a member of a cluster would seem to
         // have no log, and a founder be told to throw its directory away.
         let loaded = raft.with_raft_state(|_| ()).await;
         loaded.map_err(|error| StartError(format!("Raft does not start: {error}")))?;
-        E::spawn(watch::run(shared.clone(), raft.clone()));
-        E::spawn(maintenance::run(shared.clone()));
-        E::spawn(starts::run(shared.clone()));
-        E::spawn(compare::run(shared.clone()));
-        E::spawn(shared.clone().find_incoming());
-        E::spawn(transfer::scrub(shared.clone()));
-        E::spawn(gate::run(shared.clone()));
-        E::spawn(proposer::run(shared.clone()));
-        let this = Self { shared, raft };
-        E::spawn(this.clone().replace_lost());
+        let this = Self::new(group, raft);
+        this.spawn_duties();
         Ok(this)
+    }
+
+    fn new(group: Group<E>, raft: Raft<E>) -> Self {
+        let receiver = Arc::new(Receiver::new(group.clone(), raft.clone()));
+        let peers = Arc::new(PeerService::new(&group, &raft, receiver));
+        let hand_over = HandOver::new(&group, &raft);
+        Self { group, raft, peers, hand_over }
+    }
+
+    /// What goes on for as long as this replica runs.
+    fn spawn_duties(&self) {
+        let (group, raft) = (|| self.group.clone(), || self.raft.clone());
+        E::spawn(watch::run(group(), raft()));
+        E::spawn(maintenance::run(group(), raft(), self.hand_over.clone()));
+        E::spawn(maintenance::tell_of_snapshots(group(), raft()));
+        E::spawn(starts::run(group(), self.peers.trust.clone()));
+        E::spawn(compare::run(group(), raft()));
+        E::spawn(self.peers.receiver.clone().find_incoming());
+        E::spawn(scrub::run(group()));
+        E::spawn(round::run(group(), raft()));
+        E::spawn(Proposer::new(&self.group, &self.raft, self.hand_over.clone()).run());
+        E::spawn(self.clone().replace_lost());
     }
 
     /// A damaged snapshot was passed over at the start: has a new one made.
     async fn replace_lost(self) {
-        let shared = &self.shared;
-        while shared.snapshots.lost().is_some() && !shared.queue.is_closed() {
+        let group = &self.group;
+        while group.snapshots.files.lost().is_some() && !group.writes.queue.is_closed() {
             if self.is_ready()
                 && let Err(why) = self.snapshot().await
             {
@@ -134,107 +140,91 @@ impl<E: Env> Replica<E> {
 
     /// The membership as it stands in this replica's log.
     pub(crate) fn members(&self) -> Vec<Seat> {
-        self.seats()
+        seats::<E>(&metrics(&self.raft))
     }
 
     /// The leader, if one is known.
     pub(crate) fn leader(&self) -> Option<u64> {
-        lock(&self.shared.office).leader.as_ref().map(|leader| leader.node)
-    }
-
-    /// Raft's handle, for the parts of this type in other files.
-    pub(crate) fn raft(&self) -> &Raft<E> {
-        &self.raft
+        self.group.leadership.leader()
     }
 
     /// Hands over a run with at least one write. Runs of one caller keep their order.
     pub(crate) fn submit(&self, run: Run) -> oneshot::Receiver<Answer> {
         let (slot, answer) = oneshot::channel();
-        self.shared.queue.push(Work::Run(run), Slot::Local(slot), self.shared.env.elapsed());
+        let now = self.group.process.env.elapsed();
+        self.group.writes.queue.push(Work::Run(run), Slot::Local(slot), now);
         answer
     }
 
     /// A linearizable view.
     pub(crate) async fn read(&self) -> Result<RwLockReadGuard<'_, Keyspace>, ReadError> {
-        self.shared.reads.barrier().await?;
-        Ok(self.shared.keyspace.read().await)
+        self.group.reads.barrier().await?;
+        Ok(self.group.keyspace.read().await)
     }
 
     /// Whatever is applied now.
     pub(crate) async fn peek(&self) -> RwLockReadGuard<'_, Keyspace> {
-        self.shared.keyspace.read().await
+        self.group.keyspace.read().await
     }
 
     /// Flips a bit of a value of this replica alone, for tests: see [`Keyspace::flip_bit`].
     pub(crate) async fn flip_bit(&self, db: Db, key: &[u8], bit: u64) -> bool {
-        self.shared.keyspace.write().await.flip_bit(db, key, bit)
+        self.group.keyspace.write().await.flip_bit(db, key, bit)
     }
 
     /// The leader's clock as known here; 0 when nothing was heard of one.
     pub(crate) fn clock_ms(&self) -> u64 {
-        if lock(&self.shared.office).role == Role::Leader {
-            return self.shared.leader_clock();
+        if self.group.leadership.leads() {
+            return self.group.leader_clock();
         }
-        self.shared.clock.known(self.shared.env.elapsed()).unwrap_or(0)
+        self.group.clock.known(self.group.process.env.elapsed()).unwrap_or(0)
     }
 
     /// Whether this replica has its state and serves: it has heard a leader, or leads and was heard
     /// by a quorum, within [`crate::leadership::SILENCE`].
     pub(crate) fn is_ready(&self) -> bool {
-        let office = lock(&self.shared.office).clone();
+        let office = self.group.leadership.office();
         office.leader.is_some()
-            && (office.role != Role::Leader || self.shared.applied.term() == office.term)
+            && (office.role != Role::Leader || self.group.keyspace.applied.term() == office.term)
     }
 
-    /// Has the leader log a cut and waits for this replica's snapshot of it. The error says why
-    /// there is none.
-    pub(crate) async fn snapshot(&self) -> Result<u64, String> {
-        let shared = &self.shared;
-        let (slot, cut) = oneshot::channel();
-        shared.queue.push(Work::Cut, Slot::Index(slot), shared.env.elapsed());
-        let index = match cut.await {
-            Ok(Ok(index)) => index,
-            Ok(Err(why)) => return Err(format!("no cut was logged: {why:?}")),
-            Err(_) => return Err("stopping".to_owned()),
-        };
-        shared.applied.reached(index).await;
-        loop {
-            // In this order: one that is finished in between is kept.
-            let taking = shared.saving.is_at(index);
-            let kept = lock(&shared.kept).as_ref().map(|kept| kept.file.last.index);
-            if kept >= Some(index) {
-                return Ok(index);
-            }
-            taking?;
-            E::sleep(Duration::from_millis(5)).await;
-        }
+    /// Whether a node is a member, as this replica knows.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn is_member(&self, node: u64) -> bool {
+        self.peers.trust.is_member(node)
+    }
+
+    /// See [`HandOver::to`].
+    pub(crate) async fn hand_over(&self, to: Option<&str>) -> Result<(), String> {
+        self.hand_over.to(to).await
     }
 
     /// Resolves with the reason when this process must stop.
     pub(crate) async fn failed(&self) -> Failed {
-        self.shared.failure.wait().await
+        self.group.process.failure.wait().await
     }
 
     /// Hands over, answers what is pending, makes a last snapshot if there is a use for it, syncs
     /// the log, stops.
     pub(crate) async fn shutdown(&self, last: LastSnapshot) {
-        let shared = &self.shared;
-        if let Err(why) = self.hand_over(None).await {
+        let group = &self.group;
+        if let Err(why) = self.hand_over.to(None).await {
             tracing::debug!(%why, "leadership is not handed over");
         }
-        for item in shared.queue.close() {
+        for item in group.writes.queue.close() {
             item.slot.answer(End::NotApplied(NotApplied::Stopping));
         }
-        shared.reads.close();
+        group.reads.close();
         if self.raft.shutdown().await.is_err() {
             tracing::warn!("Raft ended with a panic");
         }
-        for item in shared.proposed.take_all().into_iter().flat_map(|batch| batch.items) {
+        for item in group.writes.proposed.take_all().into_iter().flat_map(|batch| batch.items) {
             item.slot.answer(End::Uncertain);
         }
-        shared.save_last(last).await;
-        let writer = shared.writer.clone();
-        shared.env.heavy(move || writer.stop()).await;
+        group.snapshots.save_last(last).await;
+        group.snapshots.end();
+        let writer = group.log.writer.clone();
+        group.process.env.heavy(move || writer.stop()).await;
     }
 }
 
@@ -242,28 +232,28 @@ impl<E: Env> Replica<E> {
 /// are refused here: bootstrap's service answers them before it comes to this.
 impl<E: Env> Service for Replica<E> {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, String>> {
-        Box::pin(self.shared.serve(request))
+        Box::pin(self.peers.serve(request))
     }
 
     fn append_stream(
         &self,
         input: BoxStream<'static, Result<pb::AppendRequest, TransportError>>,
     ) -> BoxFuture<'_, Result<BoxStream<'static, pb::AppendResponse>, String>> {
-        Box::pin(self.shared.clone().serve_appends(input))
+        Box::pin(self.peers.clone().serve_appends(input))
     }
 
     fn forward_stream(
         &self,
         input: BoxStream<'static, Result<pb::ForwardRequest, TransportError>>,
     ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, String>> {
-        Box::pin(self.shared.clone().serve_forwards(input))
+        Box::pin(self.peers.clone().serve_forwards(input))
     }
 
     fn snapshot(
         &self,
         input: BoxStream<'static, Result<pb::SnapshotChunk, TransportError>>,
     ) -> BoxFuture<'_, Result<pb::SnapshotResponse, String>> {
-        Box::pin(self.shared.clone().serve_snapshot(input))
+        Box::pin(self.peers.serve_snapshot(input))
     }
 }
 
@@ -277,5 +267,44 @@ impl<E: Env> Replica<E> {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// The members; one votes if it does so before and after a change under way.
+    pub(crate) fn settled_seats(&self) -> Vec<Seat> {
+        self.admission().settled_seats()
+    }
+
+    /// On the leader: lets a replica in. See [`Admission::join`].
+    pub(crate) async fn join(&self, who: pb::Member, replace_same_name: bool) -> Joined {
+        self.admission().join(who, replace_same_name).await
+    }
+
+    fn admission(&self) -> Admission<E> {
+        Admission::new(self.group.clone(), self.raft.clone())
+    }
+}
+
+impl<E: Env> Started for Replica<E> {
+    fn is_initialized(&self) -> bool {
+        Replica::is_initialized(self)
+    }
+
+    fn members(&self) -> Vec<Seat> {
+        self.settled_seats()
+    }
+
+    fn leader(&self) -> Option<u64> {
+        Replica::leader(self)
+    }
+
+    fn initialize(
+        &self,
+        members: Vec<pb::Member>,
+    ) -> impl Future<Output = Result<(), String>> + Send {
+        Replica::initialize(self, members)
+    }
+
+    fn join(&self, who: pb::Member, replace: bool) -> impl Future<Output = Joined> + Send {
+        Replica::join(self, who, replace)
     }
 }

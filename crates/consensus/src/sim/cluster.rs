@@ -1,16 +1,17 @@
 //! Three simulated hosts: starting, killing, restarting and judging their replicas.
 
 use super::Faults;
-use super::check::Checks;
+use super::check::{Checks, counter};
 use super::env::SimEnv;
 use super::net::{Net, Random, SimTransport};
 use super::rt::{Process, SimRt};
-use crate::api::{Failed, Joined, Role, Settings};
+use crate::api::{Failed, GROUP, Joined, Role, Settings};
 use crate::membership::guard::Guard;
 use crate::membership::members::Start;
 use crate::proto as pb;
-use crate::replica::assembly::raft_config;
-use crate::replica::{Replica, Storage};
+use crate::raft::config::raft_config;
+use crate::replica::Replica;
+use crate::replica::assembly::{Storage, Who};
 use openraft::AsyncRuntime;
 use quorate_engine::{Db, Reader, SnapshotFacts};
 use quorate_store::{FakeDisk, Identity, Log, LogOptions, Snapshots, StoreError};
@@ -58,7 +59,7 @@ pub(crate) struct Running {
 impl Cluster {
     /// Surroundings and directory of a lone replica.
     #[cfg(test)]
-    pub(crate) fn lone(seed: u64) -> Option<(SimEnv, FakeDisk, Settings)> {
+    pub(crate) fn lone(seed: u64) -> Option<(SimEnv, FakeDisk, (Who, Settings))> {
         let checks = Arc::new(Checks::new(false));
         Self::new(seed, Faults::default(), checks).surroundings(0, Start::default())
     }
@@ -111,7 +112,7 @@ impl Cluster {
     }
 
     /// What the next replica on a host starts with; `None` where one runs.
-    fn surroundings(&self, at: usize, start: Start) -> Option<(SimEnv, FakeDisk, Settings)> {
+    fn surroundings(&self, at: usize, start: Start) -> Option<(SimEnv, FakeDisk, (Who, Settings))> {
         let mut hosts = self.lock();
         let host = hosts.get_mut(at).filter(|host| host.running.is_none())?;
         let env = SimEnv {
@@ -120,10 +121,10 @@ impl Cluster {
             wall_skew_ms: host.wall_skew_ms,
             faults: self.faults,
         };
+        let (node, name) = (host.member.node, host.member.name.clone());
+        let guard = Arc::new(Guard::new(node, name, start));
+        let who = Who { cluster: self.id, me: host.member.clone(), guard };
         let settings = Settings {
-            cluster: self.id,
-            me: host.member.clone(),
-            guard: Arc::new(Guard::new(host.member.node, host.member.name.clone(), start)),
             heartbeat: Duration::from_millis(75),
             election_min: Duration::from_millis(250),
             election_max: Duration::from_millis(400),
@@ -131,7 +132,7 @@ impl Cluster {
             snapshot_log_bytes: 48 << 10,
             snapshot_age: Duration::ZERO,
         };
-        Some((env, host.disk.clone(), settings))
+        Some((env, host.disk.clone(), (who, settings)))
     }
 
     /// Opens a host's directory, as every start does.
@@ -151,7 +152,7 @@ impl Cluster {
         let start = self.identify(at, &storage).map_err(|error| refused(&error))?;
         let Some((env, _, settings)) = self.surroundings(at, start) else { return Ok(()) };
         self.check_vote(at, &storage)?;
-        let mut config = raft_config(&settings).map_err(|error| error.0)?;
+        let mut config = raft_config(self.id, &settings.1).map_err(|error| error.0)?;
         if self.faults.leader_restore {
             config.enable_leader_restore = Some(true);
         }
@@ -322,7 +323,8 @@ impl Cluster {
     /// What holds something else than the others has stopped: a new node starts in its place.
     async fn replace_diverged(&self) -> Result<(), String> {
         for at in 0..HOSTS {
-            let failed = self.running(at).and_then(|it| it.replica.shared.failure.get().cloned());
+            let failed =
+                self.running(at).and_then(|it| it.replica.group.process.failure.get().cloned());
             if let Some(Failed { why, diverged: true }) = failed {
                 self.checks.note(&format!("n{at} sets its directory aside: {why}"));
                 self.replace(at).await?;
@@ -341,7 +343,7 @@ impl Cluster {
             if status.role == Role::Leader {
                 self.checks.leads(status.term, &running.name);
             }
-            if let Ok(keyspace) = running.replica.shared.keyspace.try_read() {
+            if let Some(keyspace) = running.replica.group.keyspace.try_read() {
                 let (index, digest) = (keyspace.applied_index(), keyspace.digest());
                 self.checks.state(index, digest, &running.name);
             }
@@ -355,7 +357,7 @@ impl Cluster {
         self.net.set_rough(false);
         for at in 0..HOSTS {
             if let Some(running) = self.running(at)
-                && let Some(failed) = running.replica.shared.failure.get()
+                && let Some(failed) = running.replica.group.process.failure.get()
                 && !failed.diverged
             {
                 self.kill(at, false);
@@ -398,7 +400,7 @@ impl Cluster {
             if *known != sum {
                 return Err(format!("n{at} holds something else than another replica"));
             }
-            let counted = super::check::counter(&keyspace);
+            let counted = counter(&keyspace);
             if counted < self.checks.floor() {
                 return Err(format!("n{at} counts {counted}, but more was seen"));
             }
@@ -412,7 +414,7 @@ impl Cluster {
         let logs: Vec<_> = (0..HOSTS)
             .filter_map(|at| self.running(at))
             .map(|running| {
-                (running.replica.status().applied_index, running.replica.shared.log.clone())
+                (running.replica.status().applied_index, running.replica.group.log.entries.clone())
             })
             .collect();
         let end = logs.iter().map(|(applied, _)| *applied).min().unwrap_or(0) + 1;
@@ -436,7 +438,7 @@ fn open(disk: FakeDisk) -> Result<Storage<SimEnv>, quorate_store::StoreError> {
         cache_bytes: 32 << 10,
         reserve_bytes: 64 << 10,
         fsync: true,
-        group: 0,
+        group: GROUP,
     };
     let (log, recovered) = Log::open(disk.clone(), options)?;
     let snapshots = Snapshots::open(disk)?;

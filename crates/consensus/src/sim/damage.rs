@@ -150,7 +150,7 @@ impl Cluster {
         // A replica that reaches none of the others believes whoever is ahead of it: see `trust`.
         self.net.heal();
         let Some(running) = self.running(at) else { return Ok(()) };
-        if !running.replica.shared.is_member(running.node) {
+        if !running.replica.is_member(running.node) {
             // It is being let in, and takes whoever does that.
             return Ok(());
         }

@@ -150,7 +150,7 @@ fn an_older_copy_of_a_directory_is_not_listened_to() {
             let node = cluster.node_of(0);
             let known = |at: usize| {
                 let replica = cluster.running(at).expect("it runs").replica;
-                let known = replica.shared.guard.members().start_of(node);
+                let known = replica.group.process.guard.members().start_of(node);
                 known.incarnation
             };
             while known(1) < 2 || known(2) < 2 {
@@ -163,7 +163,7 @@ fn an_older_copy_of_a_directory_is_not_listened_to() {
             SimRt::sleep(SERVE_MAX).await;
             let refused = |at: usize| {
                 let replica = cluster.running(at).expect("it runs").replica;
-                replica.shared.guard.last_refusal(node)
+                replica.group.process.guard.last_refusal(node)
             };
             let why = refused(1).or(refused(2)).ok_or("n0 is listened to")?;
             assert!(why.contains("an older copy") && why.contains("move"), "{why}");
@@ -203,7 +203,7 @@ fn without_a_majority_writes_stop() {
         while follower.replica.read().await.is_err() {}
         cluster.kill(away, false);
         assert!(follower.replica.flip_bit(quorate_engine::Db(5), b"stone", 3).await);
-        let divided = || leader.replica.shared.comparing.is_divided();
+        let divided = || leader.replica.group.keyspace.comparing.is_divided();
         let found = async {
             while !divided() {
                 SimRt::sleep(Duration::from_millis(20)).await;

@@ -4,7 +4,6 @@ use super::cluster::{Cluster, Running};
 use super::rt::SimRt;
 use super::{Faults, check::Checks};
 use crate::api::Answer;
-use crate::lock::lock;
 use bytes::Bytes;
 use openraft::AsyncRuntime;
 use quorate_engine::{Db, Run};
@@ -83,11 +82,7 @@ fn a_cut_during_a_snapshot_is_told_so() {
         let why = leader.replica.snapshot().await.expect_err("one at a time");
         assert!(why.contains("already"), "{why}");
         let first = first.await.expect("it did not panic").expect("the first goes on");
-        assert!(
-            lock(&leader.replica.shared.kept)
-                .as_ref()
-                .is_some_and(|it| it.file.last.index == first)
-        );
+        assert!(leader.replica.group.snapshots.newest().0 == first);
         leader.replica.snapshot().await.expect("the next one is taken");
         cluster.judge().await.expect("all agree");
     });
@@ -102,7 +97,7 @@ async fn rotten(cluster: &Cluster, (at, leader): (usize, &Running), purge: bool)
     }
     let victim = (at + 1) % 3;
     let replica = cluster.running(victim).expect("it runs").replica;
-    let older = || replica.shared.snapshots.all().get(1).map_or(0, |file| file.last.index);
+    let older = || replica.group.snapshots.files.all().get(1).map_or(0, |file| file.last.index);
     // Some rounds long, so that what is on its way to the disk arrives.
     let mut rounds = 0;
     while rounds < 5 {
@@ -111,7 +106,7 @@ async fn rotten(cluster: &Cluster, (at, leader): (usize, &Running), purge: bool)
         let is_so = older() > 0 && (replica.status().purged_index > older() || !purge);
         rounds = if is_so { rounds + 1 } else { 0 };
     }
-    let newest = replica.shared.snapshots.newest().expect("it was made");
+    let newest = replica.group.snapshots.files.newest().expect("it was made");
     cluster.kill(victim, false);
     let disk = cluster.disk(victim).expect("a host");
     let mut bytes = disk.contents(&newest.path).expect("it is there");
@@ -128,11 +123,11 @@ fn a_start_passes_over_a_rotten_snapshot() {
         let victim = rotten(&cluster, (at, &leader), false).await;
         cluster.start(victim).await.expect("the one before it is used");
         let replica = cluster.running(victim).expect("it runs").replica;
-        let lost = replica.shared.snapshots.lost().expect("it was noticed");
+        let lost = replica.group.snapshots.files.lost().expect("it was noticed");
         for _ in 0..1000 {
             SimRt::sleep(Duration::from_millis(10)).await;
         }
-        let all = replica.shared.snapshots.all();
+        let all = replica.group.snapshots.files.all();
         assert!(all.len() == 2 && all[0].last > lost && all[1].last < lost, "{all:?}");
         let disk = cluster.disk(victim).expect("a host");
         let report = quorate_store::check(&disk).expect("the log is well");

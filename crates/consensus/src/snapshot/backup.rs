@@ -1,11 +1,10 @@
-//! A snapshot for somebody outside: a backup client that asks as a Redis replica does.
-//!
-//! Made for the purpose and verified before its first byte is sent. It stays readable for as long
-//! as the client takes, also when newer ones have replaced it.
+//! A snapshot for somebody outside: a backup client that asks as a Redis replica does. Its file was
+//! verified when it was opened and stays readable although newer ones take its place; who makes the
+//! snapshot is in `replica`.
 
 use crate::env::Env;
-use crate::replica::Replica;
 use futures::future::BoxFuture;
+use quorate_store::Snapshots;
 use std::sync::Arc;
 
 /// Reads bytes from an offset on, at most so many.
@@ -35,21 +34,16 @@ impl Backup {
     pub async fn read(&self, offset: u64, bytes_max: usize) -> Result<Vec<u8>, String> {
         (self.read)(offset, bytes_max).await
     }
-}
 
-impl<E: Env> Replica<E> {
-    /// Makes a snapshot and opens it, verified.
-    pub(crate) async fn backup(&self) -> Result<Backup, String> {
-        self.backup_as_of().await.map(|(backup, _)| backup)
-    }
-
-    /// The same, with the last entry in it.
-    pub(crate) async fn backup_as_of(&self) -> Result<(Backup, u64), String> {
-        self.snapshot().await?;
-        let (snapshots, env) = (self.shared.snapshots.clone(), self.shared.env.clone());
+    /// Opens the newest snapshot, verified; also gives the last entry in it.
+    pub(crate) async fn open<E: Env>(
+        env: &E,
+        files: &Arc<Snapshots<E::Disk>>,
+    ) -> Result<(Self, u64), String> {
+        let (files, env) = (files.clone(), env.clone());
         let opened = env.heavy(move || {
-            let file = snapshots.newest().ok_or("there is no snapshot")?;
-            let reader = snapshots.reader(&file).map_err(|error| error.to_string())?;
+            let file = files.newest().ok_or("there is no snapshot")?;
+            let reader = files.reader(&file).map_err(|error| error.to_string())?;
             reader.verify(0, &mut |_| ()).map_err(|error| error.to_string())?;
             Ok::<_, String>((reader, file.last.index))
         });
@@ -60,6 +54,6 @@ impl<E: Env> Replica<E> {
             let reader = reader.clone();
             env.heavy(move || reader.read(offset, bytes_max).map_err(|error| error.to_string()))
         };
-        Ok((Backup { bytes, read: Arc::new(read) }, index))
+        Ok((Self { bytes, read: Arc::new(read) }, index))
     }
 }

@@ -4,11 +4,11 @@
 //! written, and Raft may purge the log behind it. Raft's facts travel in the snapshot's own fields,
 //! so that a file alone is enough to start from.
 
-use crate::env::Env;
 use crate::membership::members::Members;
 use crate::raft::convert;
-use crate::raft::types::{Config, LogId, SnapshotMeta, log_id};
+use crate::raft::types::{LogId, SnapshotMeta, log_id};
 use quorate_engine::{Keyspace, SnapshotFacts, SnapshotReader};
+use quorate_store::Disk;
 use quorate_store::{Sink, StoreError};
 use std::fmt::Write;
 
@@ -23,9 +23,9 @@ const MEMBERSHIP_AT: &str = "quorate-membership-log-id";
 const MEMBERS: &str = "quorate-member-facts";
 
 /// What a snapshot's fields say about Raft.
-pub(crate) struct Facts<E: Env> {
+pub(crate) struct Facts {
     pub(crate) cluster: u128,
-    pub(crate) meta: SnapshotMeta<Config<E>>,
+    pub(crate) meta: SnapshotMeta,
     pub(crate) members: Members,
 }
 
@@ -47,20 +47,20 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-fn id_text<E: Env>(id: Option<LogId<Config<E>>>) -> String {
+fn id_text(id: Option<LogId>) -> String {
     id.map_or(String::new(), |id| format!("{}.{}", id.leader_id.term, id.index))
 }
 
-fn id_from_text<E: Env>(text: &str) -> Result<Option<LogId<Config<E>>>, convert::Malformed> {
+fn id_from_text(text: &str) -> Result<Option<LogId>, convert::Malformed> {
     if text.is_empty() {
         return Ok(None);
     }
     let number = |text: &str| text.parse().map_err(|_| convert::Malformed("log id"));
     let (term, index) = text.split_once('.').ok_or(convert::Malformed("log id"))?;
-    Ok(Some(log_id::<E::Rt>(number(term)?, number(index)?)))
+    Ok(Some(log_id(number(term)?, number(index)?)))
 }
 
-impl<E: Env> Facts<E> {
+impl Facts {
     /// As fields of a snapshot file.
     pub(crate) fn to_fields(&self) -> SnapshotFacts {
         let field = |name: &str, value: String| (name.to_owned(), value);
@@ -68,8 +68,8 @@ impl<E: Env> Facts<E> {
         SnapshotFacts {
             fields: vec![
                 field(CLUSTER, format!("{:032x}", self.cluster)),
-                field(LAST, id_text::<E>(self.meta.last_log_id)),
-                field(MEMBERSHIP_AT, id_text::<E>(*self.meta.last_membership.log_id())),
+                field(LAST, id_text(self.meta.last_log_id)),
+                field(MEMBERSHIP_AT, id_text(*self.meta.last_membership.log_id())),
                 field(MEMBERSHIP, hex(&membership)),
                 field(MEMBERS, hex(&self.members.to_bytes())),
             ],
@@ -84,12 +84,12 @@ impl<E: Env> Facts<E> {
         };
         let malformed = |name: &str| format!("the snapshot's {name} is malformed");
         let cluster = u128::from_str_radix(field(CLUSTER)?, 16).map_err(|_| malformed(CLUSTER))?;
-        let last_log_id = id_from_text::<E>(field(LAST)?).map_err(|_| malformed(LAST))?;
-        let at = id_from_text::<E>(field(MEMBERSHIP_AT)?).map_err(|_| malformed(MEMBERSHIP_AT))?;
+        let last_log_id = id_from_text(field(LAST)?).map_err(|_| malformed(LAST))?;
+        let at = id_from_text(field(MEMBERSHIP_AT)?).map_err(|_| malformed(MEMBERSHIP_AT))?;
         let bytes = unhex(field(MEMBERSHIP)?).ok_or_else(|| malformed(MEMBERSHIP))?;
         let last_membership =
-            convert::stored_membership::<E::Rt>(at, &bytes).map_err(|_| malformed(MEMBERSHIP))?;
-        let meta = SnapshotMeta::<Config<E>> { last_log_id, last_membership };
+            convert::stored_membership(at, &bytes).map_err(|_| malformed(MEMBERSHIP))?;
+        let meta = SnapshotMeta { last_log_id, last_membership };
         let members = match field(MEMBERS) {
             Ok(text) => unhex(text)
                 .and_then(|bytes| Members::from_bytes(&bytes))
@@ -102,11 +102,11 @@ impl<E: Env> Facts<E> {
 
 /// Reads a snapshot file piece by piece, checks that it is whole and belongs to this cluster. Each
 /// piece goes to `copy`, too.
-pub(crate) fn load<E: Env>(
-    file: &quorate_store::SnapshotReader<E::Disk>,
+pub(crate) fn load<D: Disk>(
+    file: &quorate_store::SnapshotReader<D>,
     cluster: u128,
     copy: Sink<'_>,
-) -> Result<(Keyspace, Facts<E>), String> {
+) -> Result<(Keyspace, Facts), String> {
     let text = |error: StoreError| error.to_string();
     let mut reader = SnapshotReader::new([0, 0]);
     let (mut at, mut crc) = (0, 0);
@@ -121,13 +121,13 @@ pub(crate) fn load<E: Env>(
         return Err("the snapshot's file is damaged".to_owned());
     }
     let (keyspace, fields) = reader.finish().map_err(|error| format!("snapshot: {error}"))?;
-    let facts = accept::<E>(&fields, cluster)?;
+    let facts = accept(&fields, cluster)?;
     Ok((keyspace, facts))
 }
 
 /// What a snapshot's fields say, if it belongs to this cluster.
-pub(crate) fn accept<E: Env>(fields: &SnapshotFacts, cluster: u128) -> Result<Facts<E>, String> {
-    let facts = Facts::<E>::from_fields(fields)?;
+pub(crate) fn accept(fields: &SnapshotFacts, cluster: u128) -> Result<Facts, String> {
+    let facts = Facts::from_fields(fields)?;
     if facts.cluster != cluster {
         return Err("the snapshot belongs to another cluster".to_owned());
     }

@@ -6,23 +6,16 @@
 //! bound the feed ends. It also ends where this replica's state is replaced by a snapshot of the
 //! leader's, since nobody can tell what changed between the two.
 
-use crate::env::Env;
 use crate::lock::lock;
-use crate::replica::Replica;
-use crate::snapshot::ALREADY;
-use crate::snapshot::backup::Backup;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::sync::Notify;
 
 /// What is told of small entries is handed on in pieces of this size when it has to wait.
 const PIECE_BYTES: usize = 64 << 10;
-/// How often it is looked whether a snapshot that somebody else wanted is finished.
-const SAVING_POLL: Duration = Duration::from_millis(50);
 
 /// Why a feed ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +41,7 @@ impl fmt::Display for FeedEnd {
 
 /// All feeds of a replica.
 #[derive(Debug, Default)]
-pub(crate) struct Followers {
+pub(crate) struct Feeds {
     count: AtomicUsize,
     pipes: Mutex<Vec<Arc<Pipe>>>,
 }
@@ -124,14 +117,14 @@ impl State {
     }
 }
 
-impl Followers {
+impl Feeds {
     /// Whether anybody is to be told.
     pub(crate) fn any(&self) -> bool {
         self.count.load(Ordering::Acquire) > 0
     }
 
     /// Begins a feed that holds so many bytes at most.
-    fn attach(self: &Arc<Self>, bytes_max: u64) -> Feed {
+    pub(crate) fn attach(self: &Arc<Self>, bytes_max: u64) -> Feed {
         let state = State {
             queue: VecDeque::new(),
             open: <(u64, BytesMut)>::default(),
@@ -179,7 +172,7 @@ impl Followers {
 #[derive(Debug)]
 pub struct Feed {
     pipe: Arc<Pipe>,
-    all: Arc<Followers>,
+    all: Arc<Feeds>,
 }
 
 impl Drop for Feed {
@@ -224,7 +217,7 @@ impl Feed {
     }
 
     /// The follower has everything up to this entry.
-    fn begin(&self, index: u64) {
+    pub(crate) fn begin(&self, index: u64) {
         let mut state = lock(&self.pipe.state);
         state.seal();
         while state.queue.front().is_some_and(|(last, _)| *last <= index) {
@@ -234,40 +227,14 @@ impl Feed {
     }
 }
 
-impl<E: Env> Replica<E> {
-    /// A snapshot, and what is applied behind it. So many bytes at most wait in the feed.
-    pub(crate) async fn follow(&self, bytes_max: u64) -> Result<(Backup, Feed), String> {
-        loop {
-            self.await_snapshotter().await;
-            // In this order: the cut is logged when everything is told.
-            let feed = self.shared.followers.attach(bytes_max);
-            match self.backup_as_of().await {
-                Ok((backup, index)) => {
-                    feed.begin(index);
-                    return Ok((backup, feed));
-                }
-                Err(why) if why == ALREADY => {}
-                Err(why) => return Err(why),
-            }
-        }
-    }
-
-    /// Waits until no snapshot is being taken.
-    async fn await_snapshotter(&self) {
-        while self.shared.saving.is_busy() && !self.shared.queue.is_closed() {
-            E::sleep(SAVING_POLL).await;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures::FutureExt;
 
-    fn told(followers: &Followers, from: u64, count: u64, bytes: usize) {
+    fn told(feeds: &Feeds, from: u64, count: u64, bytes: usize) {
         for index in from..from + count {
-            followers.tell(index, &Bytes::from(vec![b'0' + (index % 10) as u8; bytes]));
+            feeds.tell(index, &Bytes::from(vec![b'0' + (index % 10) as u8; bytes]));
         }
     }
 
@@ -281,29 +248,29 @@ mod tests {
 
     #[test]
     fn a_feed_begins_behind_its_snapshot() {
-        let followers = Arc::<Followers>::default();
-        assert!(!followers.any());
-        let mut feed = followers.attach(1 << 20);
-        assert!(followers.any());
-        told(&followers, 3, 2, 2);
-        followers.part();
-        told(&followers, 5, 2, 2);
+        let feeds = Arc::<Feeds>::default();
+        assert!(!feeds.any());
+        let mut feed = feeds.attach(1 << 20);
+        assert!(feeds.any());
+        told(&feeds, 3, 2, 2);
+        feeds.part();
+        told(&feeds, 5, 2, 2);
         feed.begin(4);
         assert_eq!((feed.waiting(), feed.index()), (4, 6));
         assert_eq!(all(&mut feed), b"5566");
-        followers.tell(7, &Bytes::new());
+        feeds.tell(7, &Bytes::new());
         assert_eq!((all(&mut feed).len(), feed.index()), (0, 7));
         drop(feed);
-        assert!(!followers.any());
+        assert!(!feeds.any());
     }
 
     #[test]
     fn large_and_small_entries_keep_their_order() {
-        let followers = Arc::<Followers>::default();
-        let mut feed = followers.attach(1 << 30);
+        let feeds = Arc::<Feeds>::default();
+        let mut feed = feeds.attach(1 << 30);
         let mut expected = Vec::new();
         for (index, bytes) in [10, 100_000, 10, 40_000, 30_000, 30_000, 1].into_iter().enumerate() {
-            told(&followers, index as u64, 1, bytes);
+            told(&feeds, index as u64, 1, bytes);
             expected.extend(vec![b'0' + index as u8; bytes]);
         }
         assert_eq!(feed.waiting(), expected.len() as u64);
@@ -313,13 +280,13 @@ mod tests {
 
     #[test]
     fn at_the_bound_a_feed_ends_and_holds_nothing() {
-        let followers = Arc::<Followers>::default();
-        let (mut slow, mut quick) = (followers.attach(1000), followers.attach(5000));
-        told(&followers, 1, 30, 100);
+        let feeds = Arc::<Feeds>::default();
+        let (mut slow, mut quick) = (feeds.attach(1000), feeds.attach(5000));
+        told(&feeds, 1, 30, 100);
         assert_eq!(slow.next().now_or_never(), Some(Err(FeedEnd::Behind(1000))));
         assert_eq!((slow.waiting(), slow.end()), (0, Some(FeedEnd::Behind(1000))));
         assert_eq!(all(&mut quick).len(), 3000);
-        followers.end(FeedEnd::Replaced(31));
+        feeds.end(FeedEnd::Replaced(31));
         assert_eq!(quick.next().now_or_never(), Some(Err(FeedEnd::Replaced(31))));
     }
 }

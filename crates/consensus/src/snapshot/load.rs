@@ -4,13 +4,12 @@
 //! it runs beside the event loop, which answers clients and peers meanwhile. A start and the
 //! offline tools come this way.
 
-use crate::env::Env;
 use crate::membership::members::Members;
 use crate::raft::convert;
-use crate::raft::types::{Config, DataKind, Entry, Membership, SnapshotMeta, StoredMembership};
+use crate::raft::fold::{self, Listening, Parts};
+use crate::raft::types::{Membership, SnapshotMeta, StoredMembership};
 use crate::snapshot::facts;
-use openraft::EntryPayload;
-use quorate_engine::{Applied, Keyspace, Stamp};
+use quorate_engine::Keyspace;
 use quorate_store::{Disk, Log, LogId, SnapshotFile, Snapshots};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,25 +46,25 @@ impl Progress {
 }
 
 /// A state and what Raft must know of it.
-pub(crate) struct State<E: Env> {
+pub(crate) struct State {
     pub(crate) keyspace: Keyspace,
-    pub(crate) meta: SnapshotMeta<Config<E>>,
+    pub(crate) meta: SnapshotMeta,
     pub(crate) members: Members,
 }
 
-impl<E: Env> State<E> {
+impl State {
     /// Before the first entry. The hash key is drawn from the cluster's id, which was drawn at
     /// random once.
     pub(crate) fn empty(cluster: u128) -> Self {
         let keyspace = Keyspace::new([(cluster >> 64) as u64, cluster as u64]);
-        let meta = SnapshotMeta::<Config<E>>::default();
+        let meta = SnapshotMeta::default();
         Self { keyspace, meta, members: Members::default() }
     }
 
     /// What a start begins with: the newest snapshot that is whole, if there ever was one. One that
     /// rotted is passed over when the log behind the one before it is there.
-    pub(crate) fn begin(
-        (snapshots, log): (&Snapshots<E::Disk>, &Log<E::Disk>),
+    pub(crate) fn begin<D: Disk>(
+        (snapshots, log): (&Snapshots<D>, &Log<D>),
         cluster: u128,
         progress: &Progress,
     ) -> Result<(Self, Option<SnapshotFile>), String> {
@@ -99,8 +98,8 @@ impl<E: Env> State<E> {
     }
 
     /// Reads a snapshot; the error names the file.
-    fn from_snapshot(
-        snapshots: &Snapshots<E::Disk>,
+    fn from_snapshot<D: Disk>(
+        snapshots: &Snapshots<D>,
         file: &SnapshotFile,
         cluster: u128,
         progress: &Progress,
@@ -108,7 +107,7 @@ impl<E: Env> State<E> {
         let path = &file.path;
         let failed = |why: &dyn std::fmt::Display| format!("{path}: {why}");
         let from = snapshots.reader(file).map_err(|error| failed(&error))?;
-        let loaded = facts::load::<E>(&from, cluster, &mut |piece| {
+        let loaded = facts::load(&from, cluster, &mut |piece| {
             progress.add(piece.len() as u64);
             Ok(())
         });
@@ -118,9 +117,9 @@ impl<E: Env> State<E> {
     }
 
     /// Applies the entries of the log behind this state, up to and including `upto`.
-    pub(crate) fn replay(
+    pub(crate) fn replay<D: Disk>(
         &mut self,
-        log: &Log<E::Disk>,
+        log: &Log<D>,
         upto: u64,
         progress: &Progress,
     ) -> Result<(), String> {
@@ -134,38 +133,12 @@ impl<E: Env> State<E> {
             for entry in entries {
                 next = entry.id.index + 1;
                 progress.add(entry.payload.len() as u64 + RECORD_HEAD_BYTES);
-                let entry = convert::entry_from_store::<E::Rt>(entry).map_err(|what| what.0)?;
-                self.apply(log, entry)?;
+                let entry = convert::entry_from_store(entry).map_err(|what| what.0)?;
+                fold::mark(log, &entry).map_err(|error| error.to_string())?;
+                fold::apply_entry(self, &entry, Listening::default())?;
+                self.meta.last_log_id = Some(entry.log_id);
             }
         }
-        Ok(())
-    }
-
-    fn apply(&mut self, log: &Log<E::Disk>, entry: Entry<Config<E>>) -> Result<(), String> {
-        let id = entry.log_id;
-        match entry.payload {
-            EntryPayload::Membership(membership) => {
-                self.members.see(self.meta.last_membership.membership(), &membership, id.index);
-                self.meta.last_membership =
-                    StoredMembership::<Config<E>>::new(Some(id), membership);
-            }
-            EntryPayload::Normal(data) if data.kind == DataKind::Commands => {
-                if data.is_inexact() {
-                    log.mark_inexact(id.index).map_err(|error| error.to_string())?;
-                }
-                let stamp = Stamp { now_ms: data.now_ms, seed: data.seed };
-                let at = Applied { index: id.index, stamp };
-                quorate_engine::apply(&mut self.keyspace, at, &data.payload, None)
-                    .map_err(|what| format!("entry {id} cannot be applied: {what}"))?;
-            }
-            EntryPayload::Normal(data) if data.kind == DataKind::Fact => {
-                self.members
-                    .apply(&data.payload)
-                    .map_err(|what| format!("entry {id} cannot be applied: {what}"))?;
-            }
-            EntryPayload::Blank | EntryPayload::Normal(_) => {}
-        }
-        self.meta.last_log_id = Some(id);
         Ok(())
     }
 
@@ -186,8 +159,21 @@ impl<E: Env> State<E> {
         }
         let id = *known.log_id();
         let membership = alone(node, peer)?;
-        self.meta.last_membership = StoredMembership::<Config<E>>::new(id, membership);
+        self.meta.last_membership = StoredMembership::new(id, membership);
         Ok(())
+    }
+}
+
+impl Parts for State {
+    fn keyspace(&mut self) -> &mut Keyspace {
+        &mut self.keyspace
+    }
+
+    fn change_members(
+        &mut self,
+        change: impl FnOnce(&mut StoredMembership, &mut Members) -> Result<(), &'static str>,
+    ) -> Result<(), &'static str> {
+        change(&mut self.meta.last_membership, &mut self.members)
     }
 }
 

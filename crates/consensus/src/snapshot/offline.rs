@@ -1,12 +1,11 @@
-//! What the tools do to the data directory of a node that does not run.
-//!
-//! Take its state out as an RDB file, and make a new cluster's first directory from one. The state
-//! comes about exactly as at a start.
+//! What the tools do to the data directory of a node that does not run: take its state out as an
+//! RDB file, and make a new cluster's first directory from one. The state is loaded as a start
+//! loads it; nothing of a directory that is only read is changed.
 
-use crate::env::real::{RealEnv, random};
+use crate::env::real::random;
 use crate::membership::guard::draw_cluster;
 use crate::membership::members::Members;
-use crate::raft::types::{Config, Peer, SnapshotMeta, StoredMembership, log_id};
+use crate::raft::types::{Peer, SnapshotMeta, StoredMembership, log_id};
 use crate::snapshot::facts::Facts;
 use crate::snapshot::load::{Progress, State, alone};
 use quorate_engine::{Foreign, Report, SnapshotError, SnapshotReader};
@@ -81,7 +80,7 @@ pub fn export(
     let progress = Arc::new(Progress::default());
     let total = snapshots.newest().map_or(0, |file| file.bytes) + log.stats().bytes;
     progress.total.store(total, Ordering::Relaxed);
-    let (mut state, _) = State::<RealEnv>::begin((&snapshots, &log), cluster, &progress)?;
+    let (mut state, _) = State::begin((&snapshots, &log), cluster, &progress)?;
     step(progress.done.load(Ordering::Relaxed), total);
     let last = recovered.last.map_or(0, |id| id.index);
     let committed = recovered.committed.map_or(0, |id| id.index).min(last);
@@ -93,7 +92,7 @@ pub fn export(
     }
     step(total, total);
     let index = state.meta.last_log_id.map_or(0, |id| id.index);
-    let fields = Facts::<RealEnv> { cluster, meta: state.meta, members: state.members }.to_fields();
+    let fields = Facts { cluster, meta: state.meta, members: state.members }.to_fields();
     let (mut bytes, mut outcome) = (0, Ok(()));
     state.keyspace.write_snapshot(&fields, &mut |piece| {
         if outcome.is_ok() {
@@ -137,12 +136,12 @@ pub fn restore(
     let (keys, report) = (reader.keys(), reader.report().clone());
     let (keyspace, _) = reader.finish().map_err(|why| refused(&why))?;
     let last = LogId { term: FIRST_TERM, index: keyspace.applied_index().max(1) };
-    let id = log_id::<<RealEnv as crate::env::Env>::Rt>(last.term, last.index);
+    let id = log_id(last.term, last.index);
     // Where it is reached is known when it starts.
     let membership = alone(node, Peer::default())?;
-    let last_membership = StoredMembership::<Config<RealEnv>>::new(Some(id), membership);
-    let meta = SnapshotMeta::<Config<RealEnv>> { last_log_id: Some(id), last_membership };
-    let fields = Facts::<RealEnv> { cluster, meta, members: Members::default() }.to_fields();
+    let last_membership = StoredMembership::new(Some(id), membership);
+    let meta = SnapshotMeta { last_log_id: Some(id), last_membership };
+    let fields = Facts { cluster, meta, members: Members::default() }.to_fields();
     let write = || -> Result<(), StoreError> {
         let (log, _) = Log::open(disk.clone(), options())?;
         let snapshots = Snapshots::open(disk.clone())?;

@@ -9,22 +9,23 @@
 
 use crate::api::{LastSnapshot, SavingStatus};
 use crate::env::Env;
+use crate::live::Live;
 use crate::lock::lock;
+use crate::process::Process;
 use crate::raft::convert;
+use crate::raft::log::RaftLog;
 use crate::raft::types::{Config, SnapshotMeta, log_id};
-use crate::shared::Shared;
 use crate::snapshot::ALREADY;
+use crate::snapshot::content::{Content, Kept};
 use crate::snapshot::facts::Facts;
-use quorate_engine::{Checksum, Effects, FreezeStep, Frozen, Garbage, Keyspace};
-use quorate_store::{Draft, LogId, SnapshotFile, StoreError};
-use std::sync::atomic::{AtomicU64, Ordering};
+use openraft::alias::SnapshotOf;
+use openraft::storage::Snapshot;
+use quorate_engine::{Checksum, FreezeStep, Frozen, Keyspace};
+use quorate_store::{Draft, LogId, SnapshotFile, Snapshots, StoreError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
-/// Apply waits while more bytes than this were changed since the snapshotter's last step. The
-/// snapshotter holds as much again, at most.
-const BACKLOG_MAX: u64 = 16 << 20;
 /// The leader logs no cut of its own accord for so long after a snapshot failed.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// While entries are applied, the snapshotter takes one step for each, and waits no longer than
@@ -57,10 +58,6 @@ pub(crate) type Saved = Result<SnapshotFile, String>;
 #[derive(Debug, Default)]
 pub(crate) struct Saving {
     state: Mutex<State>,
-    /// Bytes that wait in the keyspace for the snapshotter. Set by apply and by the snapshotter,
-    /// both while they hold the keyspace.
-    backlog: AtomicU64,
-    drained: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -131,25 +128,6 @@ impl Saving {
             changes: changes.saturating_sub(state.newest.1),
         }
     }
-
-    /// Notes how much waits for the snapshotter. Called with the keyspace held.
-    pub(crate) fn waits(&self, bytes: u64) {
-        let before = self.backlog.swap(bytes, Ordering::AcqRel);
-        if before > BACKLOG_MAX && bytes <= BACKLOG_MAX {
-            self.drained.notify_waiters();
-        }
-    }
-
-    /// Resolves when the snapshotter has caught up. Not to be called with the keyspace held.
-    pub(crate) async fn room(&self) {
-        loop {
-            let drained = self.drained.notified();
-            if self.backlog.load(Ordering::Acquire) <= BACKLOG_MAX {
-                return;
-            }
-            drained.await;
-        }
-    }
 }
 
 /// When the snapshotter takes its next step.
@@ -202,31 +180,80 @@ impl<E: Env> Writing<E> {
     }
 }
 
-impl<E: Env> Shared<E> {
-    /// Notes how the keyspace is now, for those who do not hold it.
-    pub(crate) fn see(&self, keyspace: &Keyspace) {
-        self.figures.see(keyspace);
-        self.comparing.see(keyspace);
-        self.saving.waits(keyspace.freeze_backlog());
+/// Takes snapshots, and knows the newest one.
+pub(crate) struct Snapshotter<E: Env> {
+    process: Arc<Process<E>>,
+    log: Arc<RaftLog<E>>,
+    live: Arc<Live>,
+    pub(crate) files: Arc<Snapshots<E::Disk>>,
+    kept: Mutex<Option<Kept>>,
+    pub(crate) saving: Saving,
+    /// Told when one was taken.
+    taken: Notify,
+}
+
+impl<E: Env> Snapshotter<E> {
+    /// `kept` is the newest snapshot that is loaded.
+    pub(crate) fn new(
+        process: Arc<Process<E>>,
+        (log, live): (Arc<RaftLog<E>>, Arc<Live>),
+        files: Arc<Snapshots<E::Disk>>,
+        kept: Option<Kept>,
+    ) -> Self {
+        let (saving, taken) = (Saving::default(), Notify::new());
+        Self { process, log, live, files, kept: Mutex::new(kept), saving, taken }
+    }
+
+    /// Resolves when a snapshot was taken since the last call.
+    pub(crate) async fn taken(&self) {
+        self.taken.notified().await;
+    }
+
+    /// Wakes whoever waits for the next snapshot: Raft has stopped, and there is nobody to tell.
+    pub(crate) fn end(&self) {
+        self.taken.notify_one();
+    }
+
+    /// Last entry and bytes of the newest snapshot; zero without one.
+    pub(crate) fn newest(&self) -> (u64, u64) {
+        lock(&self.kept).as_ref().map_or((0, 0), |kept| (kept.file.last.index, kept.file.bytes))
+    }
+
+    /// What Raft must know of the newest snapshot.
+    pub(crate) fn newest_meta(&self) -> Option<SnapshotMeta> {
+        lock(&self.kept).as_ref().map(|kept| kept.meta.clone())
+    }
+
+    /// Notes a snapshot on disk, if it is the newest.
+    pub(crate) fn keep(&self, file: SnapshotFile, meta: SnapshotMeta) {
+        let mut kept = lock(&self.kept);
+        if kept.as_ref().is_none_or(|kept| kept.file.last.index <= file.last.index) {
+            *kept = Some(Kept { file, meta });
+        }
+    }
+
+    /// A handle of the newest snapshot on disk.
+    pub(crate) fn handle(&self) -> Option<SnapshotOf<Config<E>, Content<E::Disk>>> {
+        let kept = lock(&self.kept);
+        let Kept { file, meta } = kept.as_ref()?;
+        let snapshot = Content::Kept(file.clone(), self.files.clone());
+        Some(Snapshot { meta: meta.clone(), snapshot })
     }
 
     /// Freezes the keyspace, which is as of `meta`, and has it written. Called by apply alone. What
     /// it gives resolves when the snapshot is there; nobody needs to wait for it.
-    pub(crate) async fn save(
-        self: &Arc<Self>,
-        meta: SnapshotMeta<Config<E>>,
-    ) -> oneshot::Receiver<Saved> {
-        let members = self.guard.members().clone();
-        let facts = Facts::<E> { cluster: self.settings.cluster, meta: meta.clone(), members };
+    pub(crate) async fn save(self: &Arc<Self>, meta: SnapshotMeta) -> oneshot::Receiver<Saved> {
+        let members = self.process.guard.members().clone();
+        let facts = Facts { cluster: self.process.cluster, meta: meta.clone(), members };
         let facts = facts.to_fields();
-        self.followers.part();
+        self.live.feeds.part();
         let (done, saved) = oneshot::channel();
-        let since = self.env.elapsed();
+        let since = self.process.env.elapsed();
         let index = meta.last_log_id.map_or(0, |id| id.index);
         // One snapshotter at a time, also when its keyspace was replaced meanwhile.
         let idle = lock(&self.saving.state).running.is_none();
         let begun = if idle {
-            let mut keyspace = self.keyspace.write().await;
+            let mut keyspace = self.live.write().await;
             keyspace.freeze(&facts).map(|frozen| (frozen, keyspace.changes()))
         } else {
             None
@@ -253,30 +280,30 @@ impl<E: Env> Shared<E> {
     }
 
     /// Writes what was frozen, step by step, and publishes it.
-    async fn take_down(self: &Arc<Self>, frozen: Frozen, meta: &SnapshotMeta<Config<E>>) -> Saved {
+    async fn take_down(self: &Arc<Self>, frozen: Frozen, meta: &SnapshotMeta) -> Saved {
         let text = |error: StoreError| error.to_string();
-        let (snapshots, log) = (self.snapshots.clone(), self.log.clone());
-        let draft = self.env.heavy(move || snapshots.begin(&log)).await.map_err(text)?;
+        let (snapshots, log) = (self.files.clone(), self.log.entries.clone());
+        let draft = self.process.env.heavy(move || snapshots.begin(&log)).await.map_err(text)?;
         let mut writing = Writing::<E> { draft, checksum: Checksum::default() };
         let mut pace = Pace::default();
         loop {
-            pace.seen = self.applied.index();
+            pace.seen = self.live.applied.index();
             // On the event loop: a thread that waits for a processor while it holds the keyspace
             // would make everybody wait with it.
             let step = {
-                let mut keyspace = self.keyspace.write().await;
-                let keys = pace.keys(self.env.elapsed(), self.env.step_keys());
+                let mut keyspace = self.live.write().await;
+                let keys = pace.keys(self.process.env.elapsed(), self.process.env.step_keys());
                 self.step(&mut keyspace, frozen, keys)
             };
             let Some(mut step) = step else {
                 return Err("another state was installed meanwhile".to_owned());
             };
-            self.hand_over(std::mem::take(&mut step.garbage));
+            self.process.free(std::mem::take(&mut step.garbage));
             if let Some(running) = &mut lock(&self.saving.state).running {
                 running.keys.0 = step.keys;
             }
             let done = step.done;
-            let worked = self.env.heavy(move || {
+            let worked = self.process.env.heavy(move || {
                 let written = writing.write(&step);
                 (writing, written)
             });
@@ -294,30 +321,30 @@ impl<E: Env> Shared<E> {
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
         }
-        let complete = self.env.heavy(move || {
+        let complete = self.process.env.heavy(move || {
             writing.draft.write(&writing.checksum.finish())?;
             writing.draft.complete()?;
             Ok(writing.draft)
         });
         let draft = complete.await.map_err(text)?;
-        let (snapshots, log) = (self.snapshots.clone(), self.log.clone());
-        let last = meta.last_log_id.map(convert::log_id_to_store::<E::Rt>).unwrap_or_default();
-        self.env.heavy(move || snapshots.publish(&log, last, draft)).await.map_err(text)
+        let (snapshots, log) = (self.files.clone(), self.log.entries.clone());
+        let last = meta.last_log_id.map(convert::log_id_to_store).unwrap_or_default();
+        self.process.env.heavy(move || snapshots.publish(&log, last, draft)).await.map_err(text)
     }
 
     /// One step of so many keys, after which nothing waits for the snapshotter.
     fn step(&self, keyspace: &mut Keyspace, frozen: Frozen, keys: usize) -> Option<FreezeStep> {
-        let end = self.env.elapsed().saturating_add(STEP_MAX);
-        let mut is_enough = || self.env.elapsed() >= end;
+        let end = self.process.env.elapsed().saturating_add(STEP_MAX);
+        let mut is_enough = || self.process.env.elapsed() >= end;
         let step = keyspace.freeze_step(frozen, keys, &mut is_enough);
-        self.saving.waits(0);
+        self.live.backlog.waits(0);
         step
     }
 
     /// Waits until an entry was applied since the last step began, or none comes.
     async fn await_turn(&self, pace: &mut Pace) {
-        if pace.waits(self.applied.index()) {
-            let next = self.applied.reached(pace.seen + 1);
+        if pace.waits(self.live.applied.index()) {
+            let next = self.live.applied.reached(pace.seen + 1);
             pace.idle = E::within(TURN_MAX, next).await.is_none();
         }
     }
@@ -342,17 +369,17 @@ impl<E: Env> Shared<E> {
     }
 
     /// What the last snapshot would be of, if there is a use for it.
-    fn last_due(&self, when: LastSnapshot) -> Option<SnapshotMeta<Config<E>>> {
-        let LogId { term, index } = self.applied.id();
+    fn last_due(&self, when: LastSnapshot) -> Option<SnapshotMeta> {
+        let LogId { term, index } = self.live.applied.id();
         let kept = lock(&self.kept).as_ref().map_or(0, |kept| kept.file.last.index);
         let wanted = match when {
             LastSnapshot::Never => false,
-            LastSnapshot::IfInexact => self.log.inexact_since().is_some(),
+            LastSnapshot::IfInexact => self.log.entries.inexact_since().is_some(),
             LastSnapshot::Always => true,
         };
-        (wanted && index > kept).then(|| SnapshotMeta::<Config<E>> {
-            last_log_id: Some(log_id::<E::Rt>(term, index)),
-            last_membership: lock(&self.membership).clone(),
+        (wanted && index > kept).then(|| SnapshotMeta {
+            last_log_id: Some(log_id(term, index)),
+            last_membership: lock(&self.live.membership).clone(),
         })
     }
 
@@ -360,30 +387,23 @@ impl<E: Env> Shared<E> {
     async fn give_up(self: &Arc<Self>, frozen: Frozen) {
         loop {
             let (garbage, step) = {
-                let mut keyspace = self.keyspace.write().await;
+                let mut keyspace = self.live.write().await;
                 let garbage = keyspace.freeze_abandon(frozen);
-                (garbage, self.step(&mut keyspace, frozen, self.env.step_keys()))
+                (garbage, self.step(&mut keyspace, frozen, self.process.env.step_keys()))
             };
             let Some(step) = step else { return };
-            self.hand_over(step.garbage.into_iter().chain(garbage).collect());
+            self.process.free(step.garbage.into_iter().chain(garbage).collect());
             if step.done {
                 return;
             }
             // The event loop goes on between two steps.
-            self.env.heavy(move || drop(step.pieces)).await;
-        }
-    }
-
-    /// Garbage is freed by the server, with apply's.
-    pub(crate) fn hand_over(&self, garbage: Vec<Garbage>) {
-        if !garbage.is_empty() {
-            let _ = self.effects.send(Effects { list: Vec::new(), garbage });
+            self.process.env.heavy(move || drop(step.pieces)).await;
         }
     }
 
     /// Gives up the older of two snapshots if there is too little space for a third.
     fn make_room(self: &Arc<Self>) {
-        let (snapshots, log) = (self.snapshots.clone(), self.log.clone());
+        let (snapshots, log) = (self.files.clone(), self.log.entries.clone());
         let newest = lock(&self.kept).as_ref().map_or(0, |kept| kept.file.bytes);
         let work = move || {
             if !log.is_short_of(newest) {
@@ -395,18 +415,13 @@ impl<E: Env> Shared<E> {
                 Err(error) => tracing::warn!(%error, "the older snapshot cannot be given up"),
             }
         };
-        let worked = self.env.heavy(work);
+        let worked = self.process.env.heavy(work);
         E::spawn(worked);
     }
 
     /// Notes what became of it and tells Raft.
-    fn conclude(
-        self: &Arc<Self>,
-        index: u64,
-        meta: SnapshotMeta<Config<E>>,
-        outcome: Saved,
-    ) -> Saved {
-        let now = self.env.elapsed();
+    fn conclude(self: &Arc<Self>, index: u64, meta: SnapshotMeta, outcome: Saved) -> Saved {
+        let now = self.process.env.elapsed();
         let overtaken = lock(&self.kept).as_ref().is_some_and(|kept| kept.file.last.index >= index);
         if let Ok(file) = &outcome {
             tracing::info!(index, bytes = file.bytes, "snapshot written");
@@ -420,7 +435,7 @@ impl<E: Env> Shared<E> {
                 (state.saves, state.failures) = (state.saves + 1, 0);
                 state.last_took = running.as_ref().map(|it| now.saturating_sub(it.since));
                 let changes = running.map_or(0, |running| running.changes);
-                state.newest = (self.env.wall_ms() / 1000, changes);
+                state.newest = (self.process.env.wall_ms() / 1000, changes);
             }
             Err(why) => {
                 tracing::warn!(index, why, "no snapshot; the next cut tries again");
@@ -433,12 +448,8 @@ impl<E: Env> Shared<E> {
         if outcome.is_err() {
             self.make_room();
         }
-        if let (Ok(_), Some(raft)) = (&outcome, self.raft().cloned()) {
-            E::spawn(async move {
-                if let Err(error) = raft.trigger().snapshot().await {
-                    tracing::debug!(%error, "Raft has stopped and hears of no snapshot");
-                }
-            });
+        if outcome.is_ok() {
+            self.taken.notify_one();
         }
         outcome
     }
@@ -447,19 +458,6 @@ impl<E: Env> Shared<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::FutureExt;
-
-    #[test]
-    fn apply_waits_while_too_much_was_changed() {
-        let saving = Saving::default();
-        saving.waits(BACKLOG_MAX);
-        assert!(saving.room().now_or_never().is_some());
-        saving.waits(BACKLOG_MAX + 1);
-        let mut room = std::pin::pin!(saving.room());
-        assert!(room.as_mut().now_or_never().is_none());
-        saving.waits(0);
-        assert!(room.now_or_never().is_some());
-    }
 
     #[test]
     fn the_snapshotter_waits_for_entries_only_while_they_come() {

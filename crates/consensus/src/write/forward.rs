@@ -7,16 +7,15 @@
 //! those on the old stream are waited for a moment, so that the runs of one session stay in order
 //! across a change of leader.
 
-use crate::api::NotApplied;
+use crate::api::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, NotApplied, OPEN_MAX};
 use crate::env::Env;
 use crate::lock::lock;
 use crate::peer::transport::{PeerId, Transport, TransportError};
+use crate::process::Process;
 use crate::proto as pb;
-use crate::raft::network::OPEN_MAX;
-use crate::shared::Shared;
+use crate::write::Writes;
 use crate::write::in_flight::InFlight;
 use crate::write::queue::{End, Slot, Work};
-use crate::write::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX};
 use bytes::Bytes;
 use futures::future::{Either, select};
 use futures::stream::{self, StreamExt};
@@ -36,7 +35,8 @@ const OUTSTANDING_MAX: usize = 16_384;
 
 /// See the module.
 pub(crate) struct Forwarder<E: Env> {
-    shared: Arc<Shared<E>>,
+    process: Arc<Process<E>>,
+    writes: Arc<Writes>,
     link: Option<Link>,
     next_id: u64,
 }
@@ -48,26 +48,26 @@ struct Link {
 }
 
 impl<E: Env> Forwarder<E> {
-    pub(crate) fn new(shared: Arc<Shared<E>>) -> Self {
-        Self { shared, link: None, next_id: 1 }
+    pub(crate) fn new(process: Arc<Process<E>>, writes: Arc<Writes>) -> Self {
+        Self { process, writes, link: None, next_id: 1 }
     }
 
     /// Sends what waits to the leader.
     pub(crate) async fn send(&mut self, leader: &PeerId) {
         self.settle(Some(leader)).await;
-        let shared = self.shared.clone();
+        let writes = self.writes.clone();
         if self.link.is_none() {
-            self.link = Some(open(&shared, leader.clone()));
+            self.link = Some(open(&self.process, &writes, leader.clone()));
         }
         let Some(link) = &self.link else { return };
         if link.way.sent_back.swap(false, Ordering::AcqRel) {
             return E::sleep(RETRY).await;
         }
         if link.way.len() >= OUTSTANDING_MAX {
-            return shared.queue.changed().await;
+            return writes.queue.changed().await;
         }
         let mut runs = Vec::new();
-        for item in shared.queue.take(BATCH_BYTES_MAX, BATCH_COMMANDS_MAX) {
+        for item in writes.queue.take(BATCH_BYTES_MAX, BATCH_COMMANDS_MAX) {
             let Some(run) = forward_run(self.next_id, &item.work) else {
                 item.slot.answer(End::NotApplied(NotApplied::NoLeader));
                 continue;
@@ -81,7 +81,7 @@ impl<E: Env> Forwarder<E> {
             // The stream has just ended and these never left.
             for run in request.runs {
                 if let Some(item) = lock(&link.way.items).remove(&run.id) {
-                    shared.queue.put_back(item);
+                    writes.queue.put_back(item);
                 }
             }
             E::sleep(RETRY).await;
@@ -98,19 +98,19 @@ impl<E: Env> Forwarder<E> {
         };
         // The request side ends; the leader answers what it has and then ends, too.
         drop(requests);
-        let shared = self.shared.clone();
+        let (process, writes) = (self.process.clone(), self.writes.clone());
         let settled = async {
             while !way.ended.load(Ordering::Acquire) && way.len() > 0 {
-                shared.queue.changed().await;
+                writes.queue.changed().await;
             }
         };
-        if E::within(SETTLE_MAX + shared.round_trip() * 2, settled).await.is_none() {
+        if E::within(SETTLE_MAX + process.links.round_trip() * 2, settled).await.is_none() {
             way.abandon.notify_one();
             while !way.ended.load(Ordering::Acquire) {
-                shared.queue.changed().await;
+                writes.queue.changed().await;
             }
         }
-        shared.queue.wake();
+        writes.queue.wake();
         true
     }
 }
@@ -134,30 +134,30 @@ fn forward_run(id: u64, work: &Work) -> Option<pb::ForwardRun> {
     }
 }
 
-fn open<E: Env>(shared: &Arc<Shared<E>>, leader: PeerId) -> Link {
+fn open<E: Env>(process: &Arc<Process<E>>, writes: &Arc<Writes>, leader: PeerId) -> Link {
     let (requests, queued) = mpsc::unbounded_channel();
     let way = Arc::new(InFlight::default());
-    *lock(&shared.way) = Some(way.clone());
-    let number = shared.figures.streams.fetch_add(1, Ordering::Relaxed) + 1;
+    writes.fly(way.clone());
+    let number = writes.figures.streams.fetch_add(1, Ordering::Relaxed) + 1;
     let first = pb::ForwardRequest {
-        envelope: Some(shared.envelope(leader.node)),
+        envelope: Some(process.envelope(leader.node)),
         stream: number,
         runs: Vec::new(),
     };
-    let (task, to, on) = (shared.clone(), leader.clone(), way.clone());
+    let (process, writes) = (process.clone(), writes.clone());
+    let (to, on) = (leader.clone(), way.clone());
     E::spawn(async move {
-        exchange(&task, &to, first, queued, &on).await;
-        finish(&task, &on);
+        exchange((&process, &writes), &to, (first, queued), &on).await;
+        finish(&writes, &on);
     });
     Link { leader, requests, way }
 }
 
 /// Runs the stream to its end.
 async fn exchange<E: Env>(
-    shared: &Shared<E>,
+    (process, writes): (&Process<E>, &Writes),
     leader: &PeerId,
-    first: pb::ForwardRequest,
-    queued: mpsc::UnboundedReceiver<pb::ForwardRequest>,
+    (first, queued): (pb::ForwardRequest, mpsc::UnboundedReceiver<pb::ForwardRequest>),
     way: &Arc<InFlight>,
 ) {
     let (accept, accepted) = oneshot::channel::<()>();
@@ -171,8 +171,8 @@ async fn exchange<E: Env>(
     })
     .map(move |request| leaving.depart(request));
     let requests = stream::once(async { first }).chain(rest).boxed();
-    let connect = shared.env.transport().forward_stream(leader, requests);
-    let mut answers = match E::within(OPEN_MAX + shared.round_trip() * 2, connect).await {
+    let connect = process.env.transport().forward_stream(leader, requests);
+    let mut answers = match E::within(OPEN_MAX + process.links.round_trip() * 2, connect).await {
         Some(Ok(answers)) => answers,
         Some(Err(TransportError::Refused(what))) => {
             return tracing::warn!(%what, "the leader refuses forwarded runs");
@@ -184,42 +184,42 @@ async fn exchange<E: Env>(
         let abandoned = pin!(way.abandon.notified());
         match select(answers.next(), abandoned).await {
             Either::Left((Some(Ok(response)), _)) => {
-                response.answers.into_iter().for_each(|answer| take_answer(shared, way, answer));
-                shared.queue.wake();
+                response.answers.into_iter().for_each(|answer| take_answer(writes, way, answer));
+                writes.queue.wake();
             }
             Either::Left(_) | Either::Right(_) => return,
         }
     }
 }
 
-fn take_answer<E: Env>(shared: &Shared<E>, way: &InFlight, answer: pb::ForwardAnswer) {
+fn take_answer(writes: &Writes, way: &InFlight, answer: pb::ForwardAnswer) {
     use pb::forward_answer::Result as Pb;
     let Some(item) = lock(&way.items).remove(&answer.id) else { return };
     match answer.result {
         Some(Pb::Replies(replies)) => item.slot.answer(End::Applied(answer.index, replies)),
         Some(Pb::NotLeader(_)) => {
             way.sent_back.store(true, Ordering::Release);
-            shared.queue.put_back(item);
+            writes.queue.put_back(item);
         }
         Some(Pb::Uncertain(_)) | None => item.slot.answer(End::Uncertain),
     }
 }
 
 /// The stream has ended: what never left is routed again, the rest is uncertain.
-fn finish<E: Env>(shared: &Shared<E>, way: &InFlight) {
+fn finish(writes: &Writes, way: &InFlight) {
     let (left, items) = {
         let mut items = lock(&way.items);
         (way.left.load(Ordering::Acquire), std::mem::take(&mut *items))
     };
     for (id, item) in items {
         if id > left {
-            shared.queue.put_back(item);
+            writes.queue.put_back(item);
         } else {
             item.slot.answer(End::Uncertain);
         }
     }
     way.ended.store(true, Ordering::Release);
-    shared.queue.wake();
+    writes.queue.wake();
 }
 
 /// What arrived from a follower, as work of this replica.

@@ -1,13 +1,11 @@
-//! What a follower has sent, or is about to send, to the leader, and is not answered yet.
-//!
-//! What had not left when the stream broke was never appended and may be sent again; of what had
-//! left, nobody here knows.
+//! What a follower has sent, or is about to send, to the leader, and is not answered yet. What
+//! never left was certainly not appended and may be routed again; what has left may have been, and
+//! is uncertain without an answer.
 
-use crate::api::NotApplied;
+use crate::api::{NotApplied, PROPOSAL_MAX};
 use crate::lock::lock;
 use crate::peer::links::grace;
 use crate::proto as pb;
-use crate::write::PROPOSAL_MAX;
 use crate::write::queue::{End, Item};
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -1,18 +1,51 @@
-//! The way of a write: a queue, and who takes from it.
-//!
-//! On the leader the proposer seals a batch and proposes it, on a follower the forwarder sends it
-//! to the leader.
+//! The way of a write: a queue, and who takes from it. On the leader the proposer seals a batch and
+//! proposes it, on a follower the forwarder sends it to the leader. Whoever waits for a write is
+//! answered exactly once, wherever the write was.
 
 pub(crate) mod forward;
 pub(crate) mod in_flight;
 pub(crate) mod proposer;
 pub(crate) mod queue;
 
-use std::time::Duration;
+use crate::lock::lock;
+use crate::write::in_flight::InFlight;
+use crate::write::queue::{Proposed, Queue};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
-/// Most bytes of commands in one entry. A larger single run is an entry of its own.
-pub(crate) const BATCH_BYTES_MAX: usize = 1 << 20;
-/// Most commands in one entry.
-pub(crate) const BATCH_COMMANDS_MAX: usize = 8192;
-/// How long the outcome of a proposal is waited for, besides the time its commands take.
-pub(crate) const PROPOSAL_MAX: Duration = Duration::from_secs(5);
+/// The writes of a group that are not answered yet, wherever they are.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    /// What waits to be proposed or forwarded.
+    pub(crate) queue: Queue,
+    /// What was proposed and is not applied.
+    pub(crate) proposed: Proposed,
+    /// What is on its way to the leader. Written by the forwarder.
+    in_flight: Mutex<Option<Arc<InFlight>>>,
+    pub(crate) figures: Figures,
+}
+
+/// Counted since this process began.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    /// Entries proposed here.
+    pub(crate) entries: AtomicU64,
+    /// Commands in them.
+    pub(crate) commands: AtomicU64,
+    /// Batches sealed; makes seeds unique.
+    pub(crate) batches: AtomicU64,
+    /// Forward streams opened.
+    pub(crate) streams: AtomicU64,
+}
+
+impl Writes {
+    /// What is on its way to the leader, if a stream was ever opened.
+    pub(crate) fn in_flight(&self) -> Option<Arc<InFlight>> {
+        lock(&self.in_flight).clone()
+    }
+
+    /// From now on this is what is on its way.
+    fn fly(&self, in_flight: Arc<InFlight>) {
+        *lock(&self.in_flight) = Some(in_flight);
+    }
+}

@@ -184,6 +184,17 @@ impl Queue {
         }
     }
 
+    /// Queues work of this replica's own; the index of its entry can be looked at later.
+    pub(crate) fn ask(
+        &self,
+        work: Work,
+        now: Duration,
+    ) -> oneshot::Receiver<Result<u64, NotApplied>> {
+        let (slot, done) = oneshot::channel();
+        self.push(work, Slot::Index(slot), now);
+        done
+    }
+
     /// Puts work back where it was.
     pub(crate) fn put_back(&self, item: Item) {
         let mut state = self.lock();
@@ -267,22 +278,23 @@ impl Queue {
     }
 }
 
-/// Queues work whose outcome somebody looks at later.
-pub(crate) fn ask(
-    queue: &Queue,
-    work: Work,
-    now: Duration,
-) -> oneshot::Receiver<Result<u64, NotApplied>> {
-    let (slot, done) = oneshot::channel();
-    queue.push(work, Slot::Index(slot), now);
-    done
-}
-
 /// Whether what was asked for has an outcome by now, or nothing was.
 pub(crate) fn is_over<T>(pending: &mut Option<oneshot::Receiver<T>>) -> bool {
     match pending {
         None => true,
         Some(done) => !matches!(done.try_recv(), Err(oneshot::error::TryRecvError::Empty)),
+    }
+}
+
+/// Answers the items of a batch that was applied at this index: each run with its replies.
+pub(crate) fn answer(items: Vec<Item>, index: u64, replies: Vec<bytes::Bytes>) {
+    let mut replies = replies.into_iter();
+    for item in items {
+        let reply = match item.work {
+            Work::Run(_) => replies.next().unwrap_or_default(),
+            Work::Tick | Work::Cut | Work::Fact(_) => bytes::Bytes::new(),
+        };
+        item.slot.answer(End::Applied(index, reply));
     }
 }
 

@@ -6,19 +6,21 @@
 //! log id, length and checksum, so it makes no difference which leader sends it, and neither side's
 //! restart costs more than the piece that was on its way.
 
-mod receive;
+pub(crate) mod receive;
+pub(crate) mod scrub;
 mod send;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use send::scrub;
-
 use quorate_store::{Disk, Incoming};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::time::Duration;
 use tokio::sync::{Mutex as Turns, watch};
 
 use crate::lock::lock;
+use crate::write::Writes;
+use crate::write::queue::Work;
 
 /// What a replica remembers of snapshots on their way, in and out.
 pub(crate) struct Transfers<D: Disk> {
@@ -83,5 +85,17 @@ impl<D: Disk> Transfers<D> {
     /// False when that was known.
     fn note_bad(&self, path: &str) -> bool {
         lock(&self.bad).insert(path.to_owned())
+    }
+}
+
+/// Notes a damaged snapshot and asks for a new one, once.
+fn replace_damaged<D: Disk>(
+    transfers: &Transfers<D>,
+    writes: &Writes,
+    (path, now): (&str, Duration),
+) {
+    if transfers.note_bad(path) {
+        tracing::error!(path, "a snapshot is damaged: it is not used, a new one is made");
+        drop(writes.queue.ask(Work::Cut, now));
     }
 }

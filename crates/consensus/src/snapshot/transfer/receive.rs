@@ -8,11 +8,12 @@
 
 use super::Held;
 use crate::env::Env;
+use crate::group::Group;
 use crate::peer::transport::TransportError;
+use crate::peer::trust::Trust;
 use crate::proto as pb;
-use crate::raft::convert;
-use crate::raft::types::{Config, Vote};
-use crate::shared::Shared;
+use crate::raft::types::Vote;
+use crate::raft::{Raft, convert};
 use crate::snapshot::content::{Content, Received};
 use crate::snapshot::facts::{self, Facts};
 use futures::future::{Either, select};
@@ -51,10 +52,20 @@ impl From<StoreError> for Broken {
     }
 }
 
-impl<E: Env> Shared<E> {
+/// Receives what a leader sends.
+pub(crate) struct Receiver<E: Env> {
+    group: Group<E>,
+    raft: Raft<E>,
+}
+
+impl<E: Env> Receiver<E> {
+    pub(crate) fn new(group: Group<E>, raft: Raft<E>) -> Self {
+        Self { group, raft }
+    }
+
     /// Looks at what an earlier process left of a snapshot, and removes what is of no use.
     pub(crate) async fn find_incoming(self: Arc<Self>) {
-        let mut held = self.transfers.held.lock().await;
+        let mut held = self.group.transfers.held.lock().await;
         match self.look(&mut held).await {
             Ok(()) => {}
             Err(why) => tracing::warn!(why, "what has come of a snapshot cannot be read"),
@@ -73,9 +84,10 @@ impl<E: Env> Shared<E> {
     /// Makes known what is on disk.
     async fn look(&self, held: &mut Held<E::Disk>) -> Result<(), String> {
         if matches!(held, Held::Unknown) {
-            let (snapshots, applied) = (self.snapshots.clone(), self.applied.index());
-            let cluster = self.settings.cluster;
-            let found = self.env.heavy(move || {
+            let (snapshots, applied) =
+                (self.group.snapshots.files.clone(), self.group.keyspace.applied.index());
+            let cluster = self.group.process.cluster;
+            let found = self.group.process.env.heavy(move || {
                 let Some(found) = Incoming::resume(snapshots.disk())? else { return Ok(None) };
                 let IncomingId { cluster: of, last, .. } = found.id();
                 if of != cluster || last.index <= applied {
@@ -93,9 +105,9 @@ impl<E: Env> Shared<E> {
     }
 
     /// A deposed leader does not get a turn.
-    fn fit_to_send(&self, vote: Option<pb::Vote>) -> Result<Vote<Config<E>>, String> {
-        let vote = convert::vote_from_pb::<E::Rt>(vote).map_err(|what| what.0.to_owned())?;
-        let term = crate::lock::lock(&self.office).term;
+    fn fit_to_send(&self, vote: Option<pb::Vote>) -> Result<Vote, String> {
+        let vote = convert::vote_from_pb(vote).map_err(|what| what.0.to_owned())?;
+        let term = self.group.leadership.term();
         if vote.leader_id.term < term {
             return Err(format!("term {} is over, this is {term}", vote.leader_id.term));
         }
@@ -107,16 +119,12 @@ impl<E: Env> Shared<E> {
         self: &Arc<Self>,
         request: pb::OfferRequest,
     ) -> Result<pb::OfferResponse, String> {
-        let from = self.check(request.envelope.as_ref())?;
-        let ahead = request.last.map(|id| quorate_store::LogId { term: id.term, index: id.index });
-        self.trust(from, ahead).await?;
-        self.check_term(request.vote.as_ref())?;
         self.fit_to_send(request.vote)?;
         let id = self.id(request.last, request.bytes, request.crc)?;
         let (this, (done, answer)) = (self.clone(), oneshot::channel());
         E::spawn(async move {
-            this.transfers.take_turn();
-            let mut held = this.transfers.held.lock().await;
+            this.group.transfers.take_turn();
+            let mut held = this.group.transfers.held.lock().await;
             let looked = this.look(&mut held).await;
             let have = match &*held {
                 Held::Part(incoming) if incoming.id() == id => incoming.at(),
@@ -131,12 +139,13 @@ impl<E: Env> Shared<E> {
     fn id(&self, last: Option<pb::LogId>, bytes: u64, crc: u32) -> Result<IncomingId, String> {
         let last = last.ok_or("a snapshot of nothing")?;
         let last = quorate_store::LogId { term: last.term, index: last.index };
-        Ok(IncomingId { cluster: self.settings.cluster, last, bytes, crc })
+        Ok(IncomingId { cluster: self.group.process.cluster, last, bytes, crc })
     }
 
     /// Receives a snapshot and lets Raft install it.
     pub(crate) async fn serve_snapshot(
         self: Arc<Self>,
+        trust: &Trust<E>,
         mut input: Chunks,
     ) -> Result<pb::SnapshotResponse, String> {
         use pb::snapshot_chunk::Part;
@@ -144,14 +153,11 @@ impl<E: Env> Shared<E> {
         else {
             return Err("a snapshot without a head".to_owned());
         };
-        let from = self.check(head.envelope.as_ref())?;
-        let ahead = head.last.map(|id| quorate_store::LogId { term: id.term, index: id.index });
-        self.trust(from, ahead).await?;
-        self.check_term(head.vote.as_ref())?;
+        trust.check_sender(head.envelope.as_ref(), head.last, head.vote.as_ref()).await?;
         let vote = self.fit_to_send(head.vote)?;
         let id =
             self.id(head.last, head.bytes, head.crc.ok_or("a snapshot without a checksum")?)?;
-        let turn = self.transfers.take_turn();
+        let turn = self.group.transfers.take_turn();
         let (done, answer) = oneshot::channel();
         E::spawn(async move {
             let _ = done.send(self.take_snapshot(vote, id, head.offset, (turn, input)).await);
@@ -161,13 +167,13 @@ impl<E: Env> Shared<E> {
 
     async fn take_snapshot(
         &self,
-        vote: Vote<Config<E>>,
+        vote: Vote,
         id: IncomingId,
         offset: u64,
         (turn, input): (watch::Receiver<u64>, Chunks),
     ) -> Result<pb::SnapshotResponse, String> {
         // Until it is installed nobody else may touch the files.
-        let mut held = self.transfers.held.lock().await;
+        let mut held = self.group.transfers.held.lock().await;
         self.look(&mut held).await?;
         let begun = match std::mem::replace(&mut *held, Held::Unknown) {
             Held::Part(incoming) if incoming.id() == id && incoming.at().0 == offset => {
@@ -189,17 +195,16 @@ impl<E: Env> Shared<E> {
         tracing::info!(index, bytes = id.bytes, from = offset, "snapshot received");
         let content = Content::Received(Box::new(Received { incoming, keyspace, members }));
         let snapshot = Snapshot { meta, snapshot: content };
-        let raft = self.raft().ok_or("this replica is still starting")?;
-        let installed = raft.install_full_snapshot(vote, snapshot).await;
+        let installed = self.raft.install_full_snapshot(vote, snapshot).await;
         let installed = installed.map_err(|error| error.to_string())?;
         // If Raft had no use for it, the files are still there, and are now.
         self.look(&mut held).await?;
-        Ok(pb::SnapshotResponse { vote: Some(convert::vote_to_pb::<E::Rt>(&installed.vote)) })
+        Ok(pb::SnapshotResponse { vote: Some(convert::vote_to_pb(&installed.vote)) })
     }
 
     async fn begin(&self, id: IncomingId) -> Result<Incoming<E::Disk>, String> {
-        let (snapshots, log) = (self.snapshots.clone(), self.log.clone());
-        let begun = self.env.heavy(move || {
+        let (snapshots, log) = (self.group.snapshots.files.clone(), self.group.log.entries.clone());
+        let begun = self.group.process.env.heavy(move || {
             let disk = snapshots.disk();
             Incoming::remove(disk)?;
             log.ask_for(id.bytes)?;
@@ -215,7 +220,7 @@ impl<E: Env> Shared<E> {
         incoming: Incoming<E::Disk>,
     ) -> Result<Arriving<E>, String> {
         let mut arriving = Arriving::<E> { incoming, reader: SnapshotReader::new([0; 2]) };
-        let decoded = self.env.heavy(move || {
+        let decoded = self.group.process.env.heavy(move || {
             let decoded = arriving.decode_again();
             (arriving, decoded)
         });
@@ -244,7 +249,7 @@ impl<E: Env> Shared<E> {
                     return Err(self.settle(held, arriving.incoming, Broken::Keep(why)).await);
                 }
             };
-            let taken = self.env.heavy(move || {
+            let taken = self.group.process.env.heavy(move || {
                 let taken = arriving.take(&data, crc);
                 (arriving, taken)
             });
@@ -272,7 +277,7 @@ impl<E: Env> Shared<E> {
         tracing::info!(why, have = incoming.at().0, keep, "a snapshot has not come whole");
         if keep {
             *held = Held::Part(incoming);
-        } else if let Err(error) = self.env.heavy(move || incoming.discard()).await {
+        } else if let Err(error) = self.group.process.env.heavy(move || incoming.discard()).await {
             tracing::warn!(%error, "a useless part of a snapshot cannot be removed");
         }
         why
@@ -283,9 +288,9 @@ impl<E: Env> Shared<E> {
         &self,
         held: &mut Held<E::Disk>,
         arriving: Arriving<E>,
-    ) -> Result<(Incoming<E::Disk>, Keyspace, Facts<E>), String> {
-        let cluster = self.settings.cluster;
-        let opened = self.env.heavy(move || {
+    ) -> Result<(Incoming<E::Disk>, Keyspace, Facts), String> {
+        let cluster = self.group.process.cluster;
+        let opened = self.group.process.env.heavy(move || {
             let Arriving { mut incoming, reader } = arriving;
             let opened = open::<E>(&mut incoming, reader, cluster);
             (incoming, opened)
@@ -333,7 +338,7 @@ fn open<E: Env>(
     incoming: &mut Incoming<E::Disk>,
     reader: SnapshotReader,
     cluster: u128,
-) -> Result<(Keyspace, Facts<E>), Broken> {
+) -> Result<(Keyspace, Facts), Broken> {
     let id = incoming.id();
     if incoming.at().0 != id.bytes {
         return Err(Broken::Keep("the snapshot ends early".to_owned()));
@@ -343,8 +348,8 @@ fn open<E: Env>(
         outcome => outcome?,
     }
     let (keyspace, fields) = reader.finish().map_err(|error| Broken::Drop(error.to_string()))?;
-    let facts = facts::accept::<E>(&fields, cluster).map_err(Broken::Drop)?;
-    if facts.meta.last_log_id.map(convert::log_id_to_store::<E::Rt>) != Some(id.last) {
+    let facts = facts::accept(&fields, cluster).map_err(Broken::Drop)?;
+    if facts.meta.last_log_id.map(convert::log_id_to_store) != Some(id.last) {
         return Err(Broken::Drop("head and snapshot differ".to_owned()));
     }
     Ok((keyspace, facts))

@@ -71,7 +71,7 @@ async fn caught_up(cluster: &Cluster, at: usize) {
     for _ in 0..3000 {
         let leading = cluster.leader().and_then(|at| cluster.running(at));
         let shown = |replica: &crate::replica::Replica<_>| {
-            let keyspace = replica.shared.keyspace.try_read().ok()?;
+            let keyspace = replica.group.keyspace.try_read()?;
             Some((keyspace.applied_index(), keyspace.digest()))
         };
         if let (Some(leading), Some(running)) = (leading, cluster.running(at)) {
@@ -184,14 +184,14 @@ fn a_snapshot_that_rots_is_not_sent_but_made_anew() {
         write_and_purge(&cluster).await;
         let replica = cluster.running(leading).expect("it leads").replica;
         let disk = cluster.disk(leading).expect("a disk");
-        let newest = replica.shared.snapshots.newest().expect("one was made");
+        let newest = replica.group.snapshots.files.newest().expect("one was made");
         let mut bytes = disk.contents(&newest.path).expect("it is there");
         let middle = bytes.len() / 2;
         *bytes.get_mut(middle).expect("it is long") ^= 1;
         disk.tamper(&newest.path, Some(bytes));
         cluster.start(behind).await.expect("it starts");
         caught_up(&cluster, behind).await;
-        let replaced = replica.shared.snapshots.newest().expect("one was made");
+        let replaced = replica.group.snapshots.files.newest().expect("one was made");
         assert!(replaced.last > newest.last, "{replaced:?} in place of {newest:?}");
         cluster.judge().await.expect("all agree");
     });

@@ -8,20 +8,24 @@
 //! its directory aside; a leader that does so hands over first. Where no majority agrees, nobody
 //! knows who is right: writes are refused until somebody does.
 
+pub(crate) mod state;
+pub(crate) mod tell;
+
+use crate::compare::state::Watch;
+use crate::compare::tell::{ANSWER_MAX, tell};
 use crate::env::{Check, Env};
+use crate::group::Group;
 use crate::leadership::Route;
-use crate::lock::lock;
+use crate::live::Live;
 use crate::peer::transport::{PeerId, Request, Response};
 use crate::proto as pb;
-use crate::raft::network::call;
-use crate::shared::Shared;
+use crate::raft::Raft;
 use futures::future::join_all;
-use quorate_engine::{Content, ContentPoint, Keyspace};
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use quorate_engine::{Content, ContentPoint};
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 /// Between two comparisons of a keyspace that was walked through.
 const EVERY: Duration = Duration::from_secs(5);
@@ -36,101 +40,6 @@ const STRETCH_BYTES: usize = 256 << 10;
 /// somebody differed, until all have looked, so many times as often.
 const TRIES: u32 = 20;
 const DIFFER_TIMES: u32 = 50;
-/// How long a replica may take to come to the point.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
-/// Points of the log whose digests are remembered.
-const RECENT: usize = 4096;
-
-/// What a replica keeps for comparisons.
-#[derive(Debug, Default)]
-pub(crate) struct Comparing {
-    /// Index and digest of the newest entries of commands.
-    recent: Mutex<VecDeque<(u64, u64)>>,
-    /// The point at which somebody wants a stretch looked at.
-    watch: Mutex<Option<Watch>>,
-    /// Its index, or the greatest number; so that apply need not lock.
-    watched: AtomicU64,
-    /// A cut was applied: compare now.
-    due: Notify,
-    /// See [`Comparing::is_divided`].
-    divided: AtomicBool,
-    /// The last point at which all agreed.
-    agreed: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Watch {
-    at: u64,
-    from: ContentPoint,
-    keys_max: usize,
-    bytes_max: usize,
-    done: oneshot::Sender<Option<Content>>,
-}
-
-impl Comparing {
-    /// Notes how the keyspace is, and looks at what somebody waits for. Called with the keyspace
-    /// held, after each entry.
-    pub(crate) fn see(&self, keyspace: &Keyspace) {
-        let (index, digest) = (keyspace.applied_index(), keyspace.digest());
-        let mut recent = lock(&self.recent);
-        if recent.back().is_some_and(|(last, _)| *last > index) {
-            // Another state was installed.
-            recent.clear();
-        }
-        match recent.back_mut() {
-            Some(last) if last.0 == index => last.1 = digest,
-            _ => {
-                if recent.len() == RECENT {
-                    recent.pop_front();
-                }
-                recent.push_back((index, digest));
-            }
-        }
-        drop(recent);
-        self.look(keyspace);
-    }
-
-    /// Answers whoever waits, if the point is reached or passed.
-    fn look(&self, keyspace: &Keyspace) {
-        let index = keyspace.applied_index();
-        // One less, so that nobody waits is the default.
-        if self.watched.load(Ordering::Acquire).wrapping_sub(1) >= index {
-            return;
-        }
-        let Some(watch) = lock(&self.watch).take_if(|watch| watch.at <= index) else { return };
-        self.watched.store(0, Ordering::Release);
-        let exact = watch.at == index;
-        let content = exact.then(|| keyspace.content(watch.from, watch.keys_max, watch.bytes_max));
-        let _ = watch.done.send(content);
-    }
-
-    fn watch(&self, watch: Watch) {
-        let at = watch.at;
-        *lock(&self.watch) = Some(watch);
-        self.watched.store(at, Ordering::Release);
-    }
-
-    fn digest_at(&self, index: u64) -> Option<u64> {
-        let recent = lock(&self.recent);
-        let place = recent.binary_search_by_key(&index, |(at, _)| *at).ok()?;
-        recent.get(place).map(|(_, digest)| *digest)
-    }
-
-    /// A cut was applied: a good moment.
-    pub(crate) fn now(&self) {
-        self.due.notify_one();
-    }
-
-    /// Whether replicas differ and no majority agrees: writes are refused.
-    pub(crate) fn is_divided(&self) -> bool {
-        self.divided.load(Ordering::Relaxed)
-    }
-
-    /// Index of the last entry after which all replicas that answered held the same.
-    pub(crate) fn agreed(&self) -> u64 {
-        self.agreed.load(Ordering::Relaxed)
-    }
-}
 
 /// What came of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,29 +100,29 @@ impl Walk {
 }
 
 /// Compares for as long as this replica runs; only a leader asks.
-pub(crate) async fn run<E: Env>(shared: Arc<Shared<E>>) {
+pub(crate) async fn run<E: Env>(group: Group<E>, raft: Raft<E>) {
     let mut walk = Walk::default();
-    while !shared.queue.is_closed() && !shared.env.skips(Check::Comparison) {
+    while !group.writes.queue.is_closed() && !group.process.env.skips(Check::Comparison) {
         let pause = if walk.from.is_some() { STRETCH_EVERY } else { EVERY };
-        let _ = E::within(pause, shared.comparing.due.notified()).await;
-        if !matches!(shared.route(), Route::Lead(_)) {
+        let _ = E::within(pause, group.keyspace.comparing.due.notified()).await;
+        if !matches!(group.leadership.route(), Route::Lead(_)) {
             walk.from = None;
             // What this replica found out as a leader, another one finds out anew.
-            shared.comparing.divided.store(false, Ordering::Relaxed);
+            group.keyspace.comparing.divided.store(false, Ordering::Relaxed);
             continue;
         }
-        let now = shared.env.elapsed();
+        let now = group.process.env.elapsed();
         if walk.from.is_none() && walk.next <= now {
             let (from, next) = (Some(ContentPoint::default()), now + WALK_EVERY);
             walk = Walk { from, next, ..Walk::default() };
         }
-        round(&shared, &mut walk).await;
+        round((&group, &raft), &mut walk).await;
     }
 }
 
-async fn round<E: Env>(shared: &Arc<Shared<E>>, walk: &mut Walk) {
+async fn round<E: Env>((group, raft): (&Group<E>, &Raft<E>), walk: &mut Walk) {
     let (at, digest, content) = {
-        let keyspace = shared.keyspace.read().await;
+        let keyspace = group.keyspace.read().await;
         let content = walk.from.map(|from| keyspace.content(from, STRETCH_KEYS, STRETCH_BYTES));
         (keyspace.applied_index(), keyspace.digest(), content)
     };
@@ -221,10 +130,10 @@ async fn round<E: Env>(shared: &Arc<Shared<E>>, walk: &mut Walk) {
         // Nothing was ever written.
         return;
     }
-    let me = shared.settings.me.node;
-    let voters = shared.voters();
+    let me = group.process.me.node;
+    let voters = group.keyspace.voters();
     let others = voters.iter().filter(|voter| voter.node != me);
-    let asked = others.map(|peer| ask(shared, peer, at, (digest, walk.from)));
+    let asked = others.map(|peer| ask(group, peer, at, (digest, walk.from)));
     let answers: Vec<(u64, pb::CompareResponse)> =
         join_all(asked).await.into_iter().flatten().collect();
     let known = answers.iter().filter(|(_, answer)| answer.digest_is);
@@ -248,7 +157,7 @@ async fn round<E: Env>(shared: &Arc<Shared<E>>, walk: &mut Walk) {
         walk.from = here;
     }
     let is_majority = digests.len() * 2 > voters.len();
-    conclude(shared, at, (&voters, is_majority), verdicts).await;
+    conclude((group, raft), at, (&voters, is_majority), verdicts).await;
 }
 
 /// What a stretch holds, as an answer says it.
@@ -259,13 +168,13 @@ fn stretch(answer: &pb::CompareResponse) -> Option<Content> {
 }
 
 async fn ask<E: Env>(
-    shared: &Shared<E>,
+    group: &Group<E>,
     peer: &PeerId,
     at: u64,
     (digest, from): (u64, Option<ContentPoint>),
 ) -> Option<(u64, pb::CompareResponse)> {
     let request = pb::CompareRequest {
-        envelope: Some(shared.envelope(peer.node)),
+        envelope: Some(group.process.envelope(peer.node)),
         at: Some(pb::LogId { term: 0, index: at }),
         digest,
         db: from.map_or(0, |from| u32::from(from.db)),
@@ -273,7 +182,7 @@ async fn ask<E: Env>(
         keys_max: if from.is_some() { STRETCH_KEYS as u64 } else { 0 },
         bytes_max: STRETCH_BYTES as u64,
     };
-    match call(shared, peer, Request::Compare(request), ANSWER_MAX * 2).await {
+    match group.process.env.call(peer, Request::Compare(request), ANSWER_MAX * 2).await {
         Ok(Response::Compare(answer)) => Some((peer.node, answer)),
         _ => None,
     }
@@ -281,7 +190,7 @@ async fn ask<E: Env>(
 
 /// Acts on what two comparisons gave.
 async fn conclude<E: Env>(
-    shared: &Arc<Shared<E>>,
+    (group, raft): (&Group<E>, &Raft<E>),
     at: u64,
     (voters, is_majority): (&[PeerId], bool),
     verdicts: [Verdict; 2],
@@ -302,15 +211,15 @@ async fn conclude<E: Env>(
             // Too few have answered to take anything back.
             return;
         }
-        shared.comparing.agreed.store(at, Ordering::Relaxed);
-        if shared.comparing.divided.swap(false, Ordering::Relaxed) {
+        group.keyspace.comparing.agreed.store(at, Ordering::Relaxed);
+        if group.keyspace.comparing.divided.swap(false, Ordering::Relaxed) {
             tracing::warn!(at, "the replicas that answer hold the same again: writes go on");
         }
         return;
     }
-    let me = shared.settings.me.node;
+    let me = group.process.me.node;
     if divided && differ.is_empty() {
-        if !shared.comparing.divided.swap(true, Ordering::Relaxed) {
+        if !group.keyspace.comparing.divided.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 at,
                 "replicas hold different states, and no majority agrees; writes are refused. \
@@ -324,121 +233,64 @@ async fn conclude<E: Env>(
         let text =
             format!("node {} {what} than a majority of the replicas after entry {at}", peer.node);
         tracing::error!("{text}");
-        tell(shared, peer, at, text).await;
+        tell(&group.process, peer, at, text).await;
     }
     if differ.contains(&me) {
         let text = format!("this replica {what} than a majority of the replicas after entry {at}");
         tracing::error!("{text}: it leads no longer");
         let heir = voters.iter().find(|peer| peer.node != me && !differ.contains(&peer.node));
-        shared.give_up_office(heir.map(|heir| heir.node)).await;
-        shared.failure.diverge(text);
+        give_up_office(group, raft, heir.map(|heir| heir.node)).await;
+        group.process.failure.diverge(text);
     }
 }
 
-async fn tell<E: Env>(shared: &Shared<E>, peer: &PeerId, at: u64, what: String) {
-    let request = pb::DivergedRequest {
-        envelope: Some(shared.envelope(peer.node)),
-        vote: None,
-        at: Some(pb::LogId { term: 0, index: at }),
-        what,
+/// Hands leadership to this voter, and waits until somebody has it, for a while.
+async fn give_up_office<E: Env>(group: &Group<E>, raft: &Raft<E>, heir: Option<u64>) {
+    let Some(heir) = heir else { return };
+    if raft.trigger().transfer_leader(heir).await.is_err() {
+        return;
+    }
+    let gone = async {
+        while group.leadership.leads() {
+            group.writes.queue.changed().await;
+        }
     };
-    // It may be gone before it has answered; else the next comparison tells it again.
-    let _ = call(shared, peer, Request::Diverged(request), ANSWER_MAX).await;
+    if E::within(ANSWER_MAX, gone).await.is_none() {
+        tracing::warn!("nobody has taken over in time");
+    }
 }
 
-impl<E: Env> Shared<E> {
-    /// The voters of the last membership applied.
-    fn voters(&self) -> Vec<PeerId> {
-        let membership = lock(&self.membership);
-        let membership = membership.membership();
-        let peer = |node: u64| {
-            let address = membership.get_node(&node)?.peer_address.clone();
-            Some(PeerId { node, address })
-        };
-        membership.voter_ids().filter_map(peer).collect()
-    }
-
-    /// A follower does not have the entry that it acknowledged last: its log is an older copy, or
-    /// has lost its end. Whoever counts on it would count wrong, so it begins anew.
-    pub(crate) fn has_lost(self: &Arc<Self>, peer: &PeerId, acknowledged: Option<pb::LogId>) {
-        let at = acknowledged.map_or(0, |id| id.index);
-        let what = format!(
-            "node {} has acknowledged entry {at} and does not have it any more: its data directory \
-             is an older copy, or its disk has lost what was synced",
-            peer.node
-        );
-        let (this, peer) = (self.clone(), peer.clone());
-        E::spawn(async move {
-            tracing::error!("{what}");
-            tell(&this, &peer, at, what).await;
-        });
-    }
-
-    /// Hands leadership to this voter, and waits until somebody has it, for a while.
-    async fn give_up_office(&self, heir: Option<u64>) {
-        let (Some(raft), Some(heir)) = (self.raft(), heir) else { return };
-        if raft.trigger().transfer_leader(heir).await.is_err() {
-            return;
-        }
-        let gone = async {
-            while self.leads() {
-                self.queue.changed().await;
-            }
-        };
-        if E::within(ANSWER_MAX, gone).await.is_none() {
-            tracing::warn!("nobody has taken over in time");
-        }
-    }
-
-    /// What this replica holds at a point that the leader names.
-    pub(crate) async fn serve_compare(
-        &self,
-        request: pb::CompareRequest,
-    ) -> Result<Response, String> {
-        let from = self.check(request.envelope.as_ref())?;
-        self.trust(from, None).await?;
-        let at = request.at.map_or(0, |at| at.index);
-        let (done, looked) = oneshot::channel();
-        let point = ContentPoint {
-            db: u8::try_from(request.db).map_err(|_| "no such database")?,
-            cursor: request.cursor,
-        };
-        let bound = |asked: u64, most: usize| usize::try_from(asked).unwrap_or(most).min(most);
-        let keys_max = bound(request.keys_max, STRETCH_KEYS);
-        let bytes_max = bound(request.bytes_max, STRETCH_BYTES);
-        self.comparing.watch(Watch { at, from: point, keys_max, bytes_max, done });
-        // It may be there already, and nothing is applied any more.
-        self.comparing.look(&*self.keyspace.read().await);
-        let content = E::within(ANSWER_MAX, looked).await;
-        let content = content.and_then(Result::ok).flatten().filter(|_| keys_max > 0);
-        let digest = self.comparing.digest_at(at);
-        let next = content.and_then(|content| content.next);
-        Ok(Response::Compare(pb::CompareResponse {
-            digest_is: digest.is_some(),
-            digest: digest.unwrap_or(0),
-            content_is: content.is_some(),
-            content: content.map_or(0, |content| content.digest),
-            keys: content.map_or(0, |content| content.keys),
-            more: next.is_some(),
-            db: next.map_or(0, |next| u32::from(next.db)),
-            cursor: next.map_or(0, |next| next.cursor),
-        }))
-    }
-
-    /// The leader says that this replica is not as a majority is.
-    pub(crate) async fn serve_diverged(
-        &self,
-        request: pb::DivergedRequest,
-    ) -> Result<Response, String> {
-        let from = self.check(request.envelope.as_ref())?;
-        self.trust(from, None).await?;
-        let leader = lock(&self.office).leader.as_ref().map(|leader| leader.node);
-        if leader != Some(from) {
-            return Err(format!("node {from} is not the leader that this replica follows"));
-        }
-        self.failure.diverge(request.what);
-        Ok(Response::Diverged(pb::DivergedResponse {}))
-    }
+/// What this replica holds at a point that the leader names.
+pub(crate) async fn answer<E: Env>(
+    keyspace: &Live,
+    request: &pb::CompareRequest,
+) -> Result<pb::CompareResponse, String> {
+    let at = request.at.map_or(0, |at| at.index);
+    let (done, looked) = oneshot::channel();
+    let point = ContentPoint {
+        db: u8::try_from(request.db).map_err(|_| "no such database")?,
+        cursor: request.cursor,
+    };
+    let bound = |asked: u64, most: usize| usize::try_from(asked).unwrap_or(most).min(most);
+    let keys_max = bound(request.keys_max, STRETCH_KEYS);
+    let bytes_max = bound(request.bytes_max, STRETCH_BYTES);
+    keyspace.comparing.watch(Watch { at, from: point, keys_max, bytes_max, done });
+    // It may be there already, and nothing is applied any more.
+    keyspace.comparing.look(&*keyspace.read().await);
+    let content = E::within(ANSWER_MAX, looked).await;
+    let content = content.and_then(Result::ok).flatten().filter(|_| keys_max > 0);
+    let digest = keyspace.comparing.digest_at(at);
+    let next = content.and_then(|content| content.next);
+    Ok(pb::CompareResponse {
+        digest_is: digest.is_some(),
+        digest: digest.unwrap_or(0),
+        content_is: content.is_some(),
+        content: content.map_or(0, |content| content.digest),
+        keys: content.map_or(0, |content| content.keys),
+        more: next.is_some(),
+        db: next.map_or(0, |next| u32::from(next.db)),
+        cursor: next.map_or(0, |next| next.cursor),
+    })
 }
 
 #[cfg(test)]
@@ -489,15 +341,5 @@ mod tests {
             walk.take(ours, &[(2, Some(ours))], &[2, 3]);
         }
         assert_eq!(walk.from, ours.next);
-    }
-
-    #[test]
-    fn digests_are_found_by_index_until_they_are_old() {
-        let comparing = Comparing::default();
-        for index in 1..=RECENT as u64 + 5 {
-            lock(&comparing.recent).push_back((index * 2, index));
-        }
-        assert_eq!(comparing.digest_at(8), Some(4));
-        assert_eq!(comparing.digest_at(9), None);
     }
 }
