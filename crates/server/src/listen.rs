@@ -1,21 +1,20 @@
-//! The client port: binding, and accepting for as long as the process lives.
+//! The client port: accepting for as long as the process lives.
 //!
 //! An error of one connection never ends the loop; where file descriptors become few it waits a
 //! moment instead of spinning or of taking the last ones.
 
 use crate::backend::Backend;
+use crate::bind::bind;
 use crate::clients::FINISH;
 use crate::session;
 use crate::settings::Tuned;
 use crate::shared::{Shared, Stop};
-use std::fmt;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 /// Pause after an error of `accept` that the next call would meet again.
@@ -31,72 +30,6 @@ password with CONFIG SET requirepass, or turn protected mode off with CONFIG SET
 no, on this node and from this machine.\r\n";
 /// Redis's text.
 const TOO_MANY: &str = "-ERR max number of clients reached\r\n";
-
-/// Why there is no listener.
-#[derive(Debug)]
-pub(crate) enum BindError {
-    /// One of the addresses cannot be had: its name, the port and why.
-    Address(String, u16, io::Error),
-    /// The setting names none that can be had.
-    Nothing(String),
-}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(name, port, why) => {
-                write!(f, "cannot listen on {name} port {port}: {why}")
-            }
-            Self::Nothing(bind) => write!(f, "nothing to listen on: bind is '{bind}'"),
-        }
-    }
-}
-
-/// Listeners for every address of `bind` on this port. An address that begins with `-` may be
-/// missing.
-pub(crate) fn bind(bind: &str, port: u16, backlog: u32) -> Result<Vec<TcpListener>, BindError> {
-    let mut listeners = Vec::new();
-    for word in bind.split_ascii_whitespace() {
-        let (optional, name) = match word.strip_prefix('-') {
-            Some(name) => (true, name),
-            None => (false, word),
-        };
-        match bind_one(name, port, backlog) {
-            Ok(listener) => listeners.push(listener),
-            Err(why) if optional => tracing::debug!(name, port, %why, "not listening there"),
-            Err(why) => return Err(BindError::Address(name.to_owned(), port, why)),
-        }
-    }
-    if listeners.is_empty() {
-        return Err(BindError::Nothing(bind.to_owned()));
-    }
-    Ok(listeners)
-}
-
-/// The address a `bind` word means: a literal, `*` for every IPv4 address, or a name looked up
-/// once.
-pub(crate) fn address(name: &str, port: u16) -> io::Result<SocketAddr> {
-    if name == "*" {
-        return Ok(SocketAddr::from(([0, 0, 0, 0], port)));
-    }
-    if let Ok(ip) = name.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(ip, port));
-    }
-    let found = std::net::ToSocketAddrs::to_socket_addrs(&(name, port))?.next();
-    found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
-}
-
-fn bind_one(name: &str, port: u16, backlog: u32) -> io::Result<TcpListener> {
-    let address = address(name, port)?;
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-    let socket = socket?;
-    socket.set_reuseaddr(true)?;
-    if address.is_ipv6() {
-        rustix::net::sockopt::set_ipv6_v6only(socket.as_fd(), true)?;
-    }
-    socket.bind(address)?;
-    socket.listen(backlog)
-}
 
 /// Accepts until the process stops; `first` listeners are replaced when a new port is asked for.
 pub(crate) async fn accept_all<B: Backend>(

@@ -7,6 +7,7 @@ mod anew;
 mod arguments;
 mod auth;
 mod backend;
+mod bind;
 mod cli;
 mod clients;
 mod command;

@@ -4,8 +4,7 @@
 //! open table; COMMAND, statistics and HELP walk the same entries. The engine's rows keep their
 //! numbers, and the server's follow. Internal forms of the log have no names here.
 
-use crate::command::{self, Row, Run};
-use quorate_engine::{Flags, Keys, Meta, Spec, cmd, least};
+use quorate_engine::{Flags, Keys, Meta, Row, Spec, cmd, least};
 use quorate_resp::Args;
 
 /// Who runs a command.
@@ -13,8 +12,8 @@ use quorate_resp::Args;
 pub(crate) enum Target {
     /// The engine: under a shared lock, or through the log.
     Data(&'static Spec),
-    /// The server.
-    Server(&'static Row),
+    /// The server: the number of its row.
+    Server(u16),
     /// Nobody: it has only subcommands.
     Parent,
 }
@@ -60,16 +59,16 @@ pub(crate) struct Registry {
 const EMPTY: u16 = u16::MAX;
 
 impl Registry {
-    /// Merges all rows. A name stands on one side only, but for parents: subcommands of one may be
+    /// Merges the engine's rows and the server's, of which it is told the facts and whether they
+    /// are only parents. A name stands on one side only, but for parents: subcommands of one may be
     /// the engine's and the server's (MEMORY).
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(of_server: impl Iterator<Item = (Meta, bool)>) -> Self {
         let mut registry = Self { entries: Vec::new(), slots: vec![EMPTY; 2048] };
         for spec in cmd::all() {
             registry.add(spec.meta, Target::Data(spec));
         }
-        for row in command::FAMILIES.iter().copied().flatten() {
-            let is_parent = matches!(row.run, Run::Parent);
-            registry.add(row.meta, if is_parent { Target::Parent } else { Target::Server(row) });
+        for ((meta, is_parent), number) in of_server.zip(0..) {
+            registry.add(meta, if is_parent { Target::Parent } else { Target::Server(number) });
         }
         // HELP shows what the server adds first.
         let (data, all) = (cmd::all().len() as u16, registry.entries.len() as u16);
@@ -106,7 +105,7 @@ impl Registry {
         };
         let known = self.find(name.as_bytes()).map(|parent| parent.id);
         let parent = known.unwrap_or_else(|| {
-            let row = Row::new(name, "", Run::Parent)
+            let row = Row::new(name, "", ())
                 .facts(least(2), Keys::None, Flags::NONE)
                 .doc("2.0.0", "Is a container of subcommands.")
                 .group(group);
@@ -197,7 +196,7 @@ mod tests {
 
     #[test]
     fn every_name_is_found_in_any_case_and_is_unique() {
-        let registry = Registry::new();
+        let registry = crate::command::registry();
         for entry in registry.entries() {
             let upper = entry.name.to_ascii_uppercase();
             assert_eq!(registry.find(upper.as_bytes()).map(|found| found.id), Some(entry.id));

@@ -11,7 +11,7 @@ use crate::descriptors::Descriptors;
 use crate::settings::{Scope, Settings, all};
 use crate::shared::{Outside, Shared, Stop};
 use crate::signals::{INTERRUPT, Signals, Wish};
-use crate::{cron, listen, logging, secret};
+use crate::{bind, cron, listen, logging, secret};
 use quorate_consensus::{Failed, LastSnapshot, Node, Options};
 use quorate_engine::{Effects, Garbage};
 use std::net::SocketAddr;
@@ -90,13 +90,13 @@ async fn serve(settings: Settings, outside: Outside) -> Result<(), String> {
     let port: u16 = settings.get("port").parse().unwrap_or(6379);
     let backlog = settings.get("tcp-backlog").parse().unwrap_or(511);
     let listeners =
-        listen::bind(&settings.get("bind"), port, backlog).map_err(|why| why.to_string())?;
+        bind::bind(&settings.get("bind"), port, backlog).map_err(|why| why.to_string())?;
     let options = options(&settings)?;
     let (effects, effects_of_node) = mpsc::unbounded_channel();
     tracing::info!(dir = %options.dir.display(), peers = ?options.peers, "starting");
     let node = Node::start(options, effects).map_err(|why| why.to_string())?;
     let (rebind, rebinds) = mpsc::channel(1);
-    let shared = Arc::new(Shared::new(settings, rebind, outside));
+    let shared = Arc::new(Shared::new(settings, crate::command::registry(), rebind, outside));
     shared.see_cluster(node.peek().await.settings());
     tokio::spawn(carry_out(effects_of_node));
     tokio::spawn(cron::run(node.clone(), Arc::clone(&shared)));
@@ -364,7 +364,7 @@ fn peer_bind(settings: &Settings, peers: &[String], port: u16) -> Result<SocketA
         "" => "*",
         given => given,
     };
-    listen::address(name, port).map_err(|why| format!("peer-bind {name}: {why}"))
+    bind::address(name, port).map_err(|why| format!("peer-bind {name}: {why}"))
 }
 
 /// Whoever reaches the peer port is believed unless there is a secret, so without one only this

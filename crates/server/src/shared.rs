@@ -86,17 +86,16 @@ pub(crate) struct Shared {
 }
 
 /// A wish to listen elsewhere.
-pub(crate) type Rebind = (u16, tokio::sync::oneshot::Sender<Result<(), crate::listen::BindError>>);
+pub(crate) type Rebind = (u16, tokio::sync::oneshot::Sender<Result<(), crate::bind::BindError>>);
 
 impl Shared {
-    /// Everything at its beginning. The registry is leaked once: sessions keep references to its
-    /// entries.
+    /// Everything at its beginning.
     pub(crate) fn new(
         settings: Settings,
+        registry: &'static Registry,
         rebind: tokio::sync::mpsc::Sender<Rebind>,
         outside: Outside,
     ) -> Self {
-        let registry: &'static Registry = Box::leak(Box::new(Registry::new()));
         let started_unix_s = unix_micros() / 1_000_000;
         let port = settings.get("port").parse().unwrap_or(0);
         let clients = Clients::default();

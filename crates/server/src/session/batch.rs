@@ -4,10 +4,9 @@
 //! server.
 
 use super::intake::Found;
-
 use super::{OUTPUT_HOLD_BYTES, Session, replies};
 use crate::backend::Backend;
-use crate::command::{Mode, ReplyMode, Row, debug_allowed, error, help};
+use crate::command::{Mode, ReplyMode, Row, debug_allowed, error, help, row};
 use crate::refusal::{self, UNCERTAIN, UNCERTAIN_READ, no_read, not_applied};
 use crate::registry::{Entry, Target};
 use crate::slowlog::{Slow, shown};
@@ -68,7 +67,10 @@ impl<B: Backend> Session<B> {
             };
             match entry.target {
                 Target::Server(_) | Target::Parent if run_waits => return Piece::Run,
-                Target::Server(row) => return Piece::Server(entry, row),
+                Target::Server(number) => match row(number) {
+                    Some(row) => return Piece::Server(entry, row),
+                    None => self.intake.consume(),
+                },
                 // A parent without a subcommand has not passed the arity check.
                 Target::Parent => self.intake.consume(),
                 Target::Data(spec) => {

@@ -2,6 +2,8 @@
 //!
 //! Each test starts a server on a port of its own and speaks bytes to it, as a client would.
 
+use crate::bind::bind;
+use crate::command::registry;
 use crate::listen;
 use crate::settings::Settings;
 use crate::shared::{Outside, Shared};
@@ -22,14 +24,14 @@ struct Server {
 
 impl Server {
     fn start(settings: &[(&str, &str)]) -> Self {
-        let listeners = listen::bind("127.0.0.1", 0, 128).expect("a free port");
+        let listeners = bind("127.0.0.1", 0, 128).expect("a free port");
         let address = listeners.first().and_then(|it| it.local_addr().ok());
         let port = address.expect("a bound listener has an address").port();
         let mut pairs = vec![("port".to_owned(), port.to_string())];
         pairs.extend(settings.iter().map(|(name, value)| ((*name).into(), (*value).into())));
         let settings = Settings::from_pairs(&pairs, None).expect("settings that are accepted");
         let (rebind, rebinds) = tokio::sync::mpsc::channel(1);
-        let shared = Arc::new(Shared::new(settings, rebind, Outside::default()));
+        let shared = Arc::new(Shared::new(settings, registry(), rebind, Outside::default()));
         let node = TestBackend::new();
         tokio::spawn(listen::accept_all(node.clone(), Arc::clone(&shared), listeners, rebinds));
         tokio::spawn(crate::cron::run(node.clone(), Arc::clone(&shared)));

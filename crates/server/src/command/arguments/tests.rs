@@ -3,7 +3,6 @@
 //! A tree is written in one line here: see [`text`].
 
 use super::*;
-use crate::registry::Registry;
 use quorate_engine::Arity;
 
 /// `name:kind`, `=TOKEN`, `?` optional, `*` multiple (`**` with the token), and parts in
@@ -27,7 +26,7 @@ fn text(arguments: &[Argument]) -> String {
 }
 
 fn check(name: &str, expected: &str) {
-    let registry = Registry::new();
+    let registry = crate::command::registry();
     let entry = registry.find(name.as_bytes()).unwrap();
     assert_eq!(text(&parse(entry.meta.syntax)), expected, "{name}");
 }
@@ -146,7 +145,7 @@ fn is_fixed(arguments: &[Argument]) -> bool {
 /// The syntax and the arity are two ways to say the same.
 #[test]
 fn arities_fit_the_syntax() {
-    let registry = Registry::new();
+    let registry = crate::command::registry();
     for entry in registry.entries().filter(|entry| entry.subs.is_empty()) {
         let (name, arguments) = (&entry.name, parse(entry.meta.syntax));
         let words = name.split('|').count() + fewest(&arguments);
