@@ -12,6 +12,7 @@ use crate::clients::KILL;
 use crate::followers::Follower;
 use crate::shared::Shared;
 use quorate_consensus::{Backup, Feed};
+use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -44,6 +45,29 @@ impl Drop for Listed {
     }
 }
 
+/// Why the client has not been sent everything.
+#[derive(Debug)]
+enum Unsent {
+    /// It was to be closed.
+    Killed,
+    /// It takes nothing any more.
+    Stalled,
+    Socket(std::io::Error),
+    /// The snapshot's file could not be read.
+    File(String),
+}
+
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Killed => f.write_str("the client was to be closed"),
+            Self::Stalled => f.write_str("the client takes nothing any more"),
+            Self::Socket(why) => write!(f, "{why}"),
+            Self::File(why) => f.write_str(why),
+        }
+    }
+}
+
 impl<B: Backend> Session<B> {
     /// Sends a snapshot, and what follows it unless the client wants the snapshot alone. When
     /// that fails half way, or ends, the connection is of no use any more.
@@ -65,7 +89,7 @@ impl<B: Backend> Session<B> {
             Err(why) => Err(why),
         };
         if let Err(why) = outcome {
-            tracing::warn!(%address, why, "the snapshot was not sent");
+            tracing::warn!(%address, %why, "the snapshot was not sent");
             self.client.closing = true;
         }
     }
@@ -79,7 +103,7 @@ impl<B: Backend> Session<B> {
     }
 
     /// Sends a snapshot and nothing behind it.
-    async fn serve_backup(&mut self, heading: bool) -> Result<(), String> {
+    async fn serve_backup(&mut self, heading: bool) -> Result<(), Unsent> {
         let node = self.node.clone();
         let Some(backup) = self.made(heading, node.backup()).await? else { return Ok(()) };
         if heading {
@@ -93,7 +117,7 @@ impl<B: Backend> Session<B> {
     }
 
     /// Sends a snapshot and what is applied behind it, for as long as the replica takes it.
-    async fn serve_replica(&mut self, heading: bool, turn: Turn) -> Result<(), String> {
+    async fn serve_replica(&mut self, heading: bool, turn: Turn) -> Result<(), Unsent> {
         let bytes_max = waiting_max(self.client.tuned.output_replica);
         let node = self.node.clone();
         let made = self.made(heading, node.follow(bytes_max)).await?;
@@ -124,11 +148,11 @@ impl<B: Backend> Session<B> {
         Listed(Arc::clone(&self.shared), follower)
     }
 
-    async fn send_whole(&mut self, backup: &Backup) -> Result<u64, String> {
+    async fn send_whole(&mut self, backup: &Backup) -> Result<u64, Unsent> {
         self.send(format!("${}\r\n", backup.bytes()).as_bytes()).await?;
         let mut at = 0;
         while at < backup.bytes() {
-            let piece = backup.read(at, PIECE_BYTES).await?;
+            let piece = backup.read(at, PIECE_BYTES).await.map_err(Unsent::File)?;
             self.send(&piece).await?;
             at += piece.len() as u64;
         }
@@ -141,7 +165,7 @@ impl<B: Backend> Session<B> {
         &mut self,
         heading: bool,
         making: impl Future<Output = Result<T, String>>,
-    ) -> Result<Option<T>, String> {
+    ) -> Result<Option<T>, Unsent> {
         let mut making = pin!(making);
         loop {
             match tokio::time::timeout(ALIVE_EVERY, making.as_mut()).await {
@@ -157,9 +181,9 @@ impl<B: Backend> Session<B> {
         }
     }
 
-    async fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), Unsent> {
         if self.client.peer.take_signals() & KILL != 0 {
-            return Err("the client was to be closed".to_owned());
+            return Err(Unsent::Killed);
         }
         let sent = tokio::time::timeout(STALL_MAX, self.stream.write_all(bytes)).await;
         match sent {
@@ -171,8 +195,8 @@ impl<B: Backend> Session<B> {
                     .store(self.client.peer.since.elapsed().as_millis() as u64, Relaxed);
                 Ok(())
             }
-            Ok(Err(why)) => Err(why.to_string()),
-            Err(_) => Err("the client takes nothing any more".to_owned()),
+            Ok(Err(why)) => Err(Unsent::Socket(why)),
+            Err(_) => Err(Unsent::Stalled),
         }
     }
 }
