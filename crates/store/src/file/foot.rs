@@ -6,8 +6,8 @@
 //! written. It is not synced itself, it goes to the disk with the next sync. It is written after
 //! every [`EVERY`]th sync, when the log is at rest, and when it closes: with each sync it would
 //! cost the disk a second block each time (SET at 50 connections: 5 % less). What it is behind by,
-//! [`crate::durable`] knows, unless the power was cut. A log that ends before what its foot names
-//! has lost something durable; it is not torn.
+//! [`crate::file::durable`] knows, unless the power was cut. A log that ends before what its foot
+//! names has lost something durable; it is not torn.
 
 use crate::file::filler::{LINE, filler};
 use crate::file::numbers::{decimal, hex, push_decimal, push_hex};
