@@ -4,8 +4,9 @@
 //! Two write to the keyspace, and both hold its lock meanwhile. The state machine applies entries
 //! and installs snapshots: nobody else changes a key. The snapshotter takes its steps, which write
 //! down what was frozen and change nothing that a command or a digest could see. (Tests also flip
-//! bits, past everything that notices a change.) Whoever held the
-//! lock calls [`Live::see`] before it is given back, so that the figures follow what is under it.
+//! bits, past everything that notices a change.) The state
+//! machine calls [`Live::see`] before it gives the lock back, so that the figures follow what is
+//! under it; a step only notes that nothing waits any more.
 
 use crate::compare::state::Comparing;
 use crate::lock::lock;

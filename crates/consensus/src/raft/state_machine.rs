@@ -73,6 +73,7 @@ impl<E: Env> StateMachine<E> {
                     self.conclude((term, index), seed);
                 }
                 (DataKind::Cut, seed) => {
+                    // Never while Raft itself applies again at a start: loading left it nothing.
                     drop(self.snapshots.save(self.meta()).await);
                     self.conclude((term, index), seed);
                     self.live.comparing.now();
