@@ -13,29 +13,36 @@ use quorate_resp::{Args, Reply};
 pub(super) const ROWS: &[Row] = &Group::Server.rows([
     Row::new("COMMAND", "", Run::Here(all))
         .facts(least(1), Keys::None, NODE)
-        .doc("2.8.13", "Describes commands."),
+        .doc("2.8.13", "Describes commands.")
+        .filed(&["connection"]),
     Row::new("COMMAND|COUNT", "", Run::Here(count))
         .facts(exactly(2), Keys::None, NODE)
-        .doc("1.0.0", "Answers how many commands there are."),
+        .doc("1.0.0", "Answers how many commands there are.")
+        .filed(&["connection"]),
     Row::new("COMMAND|INFO", "[command-name [command-name ...]]", Run::Here(info))
         .facts(least(2), Keys::None, NODE)
-        .doc("1.0.0", "Describes commands."),
+        .doc("1.0.0", "Describes commands.")
+        .filed(&["connection"]),
     Row::new(
         "COMMAND|LIST",
         "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
         Run::Here(list),
     )
     .facts(least(2), Keys::None, NODE)
-    .doc("7.0.0", "Lists names of commands."),
+    .doc("7.0.0", "Lists names of commands.")
+    .filed(&["connection"]),
     Row::new("COMMAND|DOCS", "[command-name [command-name ...]]", Run::Here(docs))
         .facts(least(2), Keys::None, NODE)
-        .doc("7.0.0", "Documents commands."),
+        .doc("7.0.0", "Documents commands.")
+        .filed(&["connection"]),
     Row::new("COMMAND|GETKEYS", "command [arg [arg ...]]", Run::Here(get_keys))
         .facts(least(3), Keys::None, NODE)
-        .doc("1.0.0", "Picks the keys out of a command."),
+        .doc("1.0.0", "Picks the keys out of a command.")
+        .filed(&["connection"]),
     Row::new("COMMAND|GETKEYSANDFLAGS", "command [arg [arg ...]]", Run::Here(get_keys_and_flags))
         .facts(least(3), Keys::None, NODE)
-        .doc("7.0.0", "Picks the keys out of a command, with their flags."),
+        .doc("7.0.0", "Picks the keys out of a command, with their flags.")
+        .filed(&["connection"]),
 ]);
 
 fn all(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
