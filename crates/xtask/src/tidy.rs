@@ -7,6 +7,7 @@
 
 mod circles;
 mod functions;
+mod map;
 mod openings;
 mod paths;
 mod rules;
@@ -80,6 +81,7 @@ pub(crate) fn run(shell: &Shell, args: &[String]) -> Outcome {
     }
     let mut findings = check(&sources);
     findings.extend(openings::judge(&sources));
+    findings.extend(map::judge(&sources));
     let circles = circles::find(&sources);
     print_circles(&circles, args.iter().any(|arg| arg == "--circles"));
     findings.extend(circles::judge(&circles));
