@@ -10,7 +10,8 @@ use std::time::Duration;
 
 /// Flags that Redis prints and we do not have: they steer scripts, transactions, MONITOR and
 /// replication by methods that are not ours.
-const FOREIGN_FLAGS: [&str; 7] = [
+const FOREIGN_FLAGS: [&str; 8] = [
+    "asking",
     "noscript",
     "allow_busy",
     "no_multi",

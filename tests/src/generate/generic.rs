@@ -39,6 +39,7 @@ pub(super) const FAMILY: Family = Family {
         "DUMP <key>",
         "RESTORE <key> (0|<ttl_ms>|<number>) <payload> {REPLACE;ABSTTL;IDLETIME <number>;FREQ \
          <count>}",
+        "RESTORE-ASKING <key> 0 <payload> {REPLACE}",
         "OBJECT ENCODING <key>",
         "OBJECT ENCODING <key>",
         "OBJECT REFCOUNT <key>",

@@ -172,7 +172,9 @@ fn is_safe(command: &Command) -> bool {
         b"EXPIRE" | b"SETEX" => !soon(2, 1000),
         b"PEXPIRE" | b"PSETEX" => !soon(2, 1),
         // Redis lets the sum of the clock and a huge TTL wrap around; we refuse it.
-        b"RESTORE" => int(2).is_none_or(|ttl| ttl < i64::MAX / 2) && (!soon(2, 1) || has("ABSTTL")),
+        b"RESTORE" | b"RESTORE-ASKING" => {
+            int(2).is_none_or(|ttl| ttl < i64::MAX / 2) && (!soon(2, 1) || has("ABSTTL"))
+        }
         b"SET" | b"GETEX" => (2..command.len())
             .all(|at| !(is(at, "EX") && soon(at + 1, 1000) || is(at, "PX") && soon(at + 1, 1))),
         b"SRANDMEMBER" | b"HRANDFIELD" | b"ZRANDMEMBER" => int(2).is_none_or(|count| count > -1000),

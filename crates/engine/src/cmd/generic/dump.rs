@@ -32,6 +32,19 @@ pub(in crate::cmd) const ROWS: &[Spec] = &Group::Generic.rows([
     .logged("rewritten or armoured", form)
     .moving(always)
     .costing(restore_cost_ns),
+    // What nodes of Redis Cluster send when slots move; whoever reads that traffic into us may too.
+    Spec::write(
+        "RESTORE-ASKING",
+        "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ \
+         frequency]",
+        restore,
+    )
+    .facts(least(4), Keys::At(1), Flags::DENYOOM.and(Flags::DANGEROUS))
+    .doc("3.0.0", "Does what RESTORE does.")
+    .access(&["OW update"])
+    .logged("rewritten or armoured", form)
+    .moving(always)
+    .costing(restore_cost_ns),
 ]);
 
 const BUSY: &str = "BUSYKEY Target key name already exists.";
