@@ -5,8 +5,11 @@
 use crate::proto as pb;
 use bytes::Bytes;
 use quorate_engine::Refusal;
+use std::error::Error;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Greatest feature level this build supports.
@@ -110,6 +113,28 @@ impl std::fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+/// What Raft says instead of doing what it was asked; its text is Raft's own.
+#[derive(Clone, Debug)]
+pub struct RaftFailure(Arc<dyn Error + Send + Sync>);
+
+impl RaftFailure {
+    pub(crate) fn new(error: impl Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl fmt::Display for RaftFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for RaftFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
 
 /// Why a replica cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -32,9 +32,10 @@ mod snapshot;
 mod write;
 
 pub use api::{
-    Answer, Failed, LastSnapshot, Loading, MemberStatus, NotApplied, Options, ReadError, Role,
-    SavingStatus, StartError, Status,
+    Answer, Failed, LastSnapshot, Loading, MemberStatus, NotApplied, Options, RaftFailure, ReadError,
+    Role, SavingStatus, StartError, Status,
 };
+pub use leadership::hand_over::HandOverError;
 pub use node::{KeyspaceGuard, Node};
 pub use snapshot::backup::Backup;
 pub use snapshot::feed::{Feed, FeedEnd};

@@ -8,6 +8,7 @@ use crate::api::{
 };
 use crate::env::real::{RealEnv, random};
 use crate::failure::Failure;
+use crate::leadership::hand_over::HandOverError;
 use crate::lock::lock;
 use crate::membership::guard::Guard;
 use crate::membership::members::Start;
@@ -317,10 +318,10 @@ impl Node {
 
     /// Hands leadership to the voter whose client or peer address is `to` (`None`: to whichever is
     /// most up to date), if this replica leads and such a voter answers.
-    pub async fn hand_over(&self, to: Option<&str>) -> Result<(), String> {
+    pub async fn hand_over(&self, to: Option<&str>) -> Result<(), HandOverError> {
         match self.replica() {
             Some(replica) => replica.hand_over(to).await,
-            None => Err("this replica does not lead".to_owned()),
+            None => Err(HandOverError::NotLeading),
         }
     }
 

@@ -4,7 +4,9 @@
 //! to an engine in this process, so that the whole client surface is tested on real sockets without
 //! a cluster.
 
-use quorate_consensus::{Answer, Backup, Feed, KeyspaceGuard, Node, ReadError, Status};
+use quorate_consensus::{
+    Answer, Backup, Feed, HandOverError, KeyspaceGuard, Node, ReadError, Status,
+};
 use quorate_engine::{Db, Keyspace, Run};
 use std::future::Future;
 use std::ops::Deref;
@@ -42,7 +44,10 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     -> impl Future<Output = Result<(Backup, Feed), String>> + Send;
     /// Hands leadership to another voter, if this replica leads: to the one at this address, or to
     /// any.
-    fn hand_over(&self, to: Option<&str>) -> impl Future<Output = Result<(), String>> + Send;
+    fn hand_over(
+        &self,
+        to: Option<&str>,
+    ) -> impl Future<Output = Result<(), HandOverError>> + Send;
 }
 
 impl Backend for Node {
@@ -96,7 +101,10 @@ impl Backend for Node {
         Self::follow(self, bytes_max)
     }
 
-    fn hand_over(&self, to: Option<&str>) -> impl Future<Output = Result<(), String>> + Send {
+    fn hand_over(
+        &self,
+        to: Option<&str>,
+    ) -> impl Future<Output = Result<(), HandOverError>> + Send {
         Self::hand_over(self, to)
     }
 }

@@ -169,7 +169,7 @@ async fn end(node: &Node, shared: &Shared, stop: Stop) {
     if matches!(stop, Stop::Orderly(_)) {
         match tokio::time::timeout(HAND_OVER_TIME, node.hand_over(None)).await {
             Ok(Ok(())) => {}
-            Ok(Err(why)) => tracing::info!(why, "leadership was not handed over"),
+            Ok(Err(why)) => tracing::info!(%why, "leadership was not handed over"),
             Err(_) => tracing::warn!("nobody took leadership over in time"),
         }
     }

@@ -4,7 +4,7 @@
 //! in time. Tests can also have it answer as a cluster in trouble would.
 
 use crate::backend::Backend;
-use quorate_consensus::{Answer, Backup, Feed, MemberStatus, ReadError, Role, Status};
+use quorate_consensus::{Answer, Backup, Feed, HandOverError, MemberStatus, ReadError, Role, Status};
 use quorate_engine::{Applied, Db, Keyspace, Run, SealLimits, Stamp, apply, seal};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -158,7 +158,7 @@ impl Backend for TestBackend {
         Err("the test backend has no snapshots".to_owned())
     }
 
-    async fn hand_over(&self, _: Option<&str>) -> Result<(), String> {
+    async fn hand_over(&self, _: Option<&str>) -> Result<(), HandOverError> {
         Ok(())
     }
 }

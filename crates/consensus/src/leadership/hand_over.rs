@@ -2,6 +2,7 @@
 //! disk is full and another's is not. Raft carries it out; who is fit to be the next, and whether
 //! somebody is, is found out here.
 
+use crate::api::RaftFailure;
 use crate::env::Env;
 use crate::group::Group;
 use crate::leadership::{Leadership, SILENCE};
@@ -9,6 +10,8 @@ use crate::lock::lock;
 use crate::process::Process;
 use crate::raft::Raft;
 use crate::raft::metrics::{metrics, silence};
+use std::error::Error;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +19,40 @@ use std::time::Duration;
 const HAND_OVER_MAX: Duration = Duration::from_secs(2);
 /// After one for want of space has failed, writes are refused for so long before the next.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Why leadership is not handed over.
+#[derive(Clone, Debug)]
+pub enum HandOverError {
+    /// This replica does not lead.
+    NotLeading,
+    /// No other voter answers; with an address: none answers there.
+    NoHeir(Option<String>),
+    /// Raft does not begin it.
+    Raft(RaftFailure),
+    /// It began, and nobody leads yet who did not before.
+    TooLate,
+}
+
+impl fmt::Display for HandOverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeading => f.write_str("this replica does not lead"),
+            Self::NoHeir(None) => f.write_str("no other voter answers"),
+            Self::NoHeir(Some(to)) => write!(f, "no other voter answers at {to}"),
+            Self::Raft(why) => why.fmt(f),
+            Self::TooLate => f.write_str("no other replica has taken over in time"),
+        }
+    }
+}
+
+impl Error for HandOverError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Raft(why) => why.source(),
+            Self::NotLeading | Self::NoHeir(_) | Self::TooLate => None,
+        }
+    }
+}
 
 /// Hands leadership over.
 pub(crate) struct HandOver<E: Env> {
@@ -48,19 +85,16 @@ impl<E: Env> HandOver<E> {
     /// Hands leadership to the voter whose client or peer address is `to`, or to the one that is
     /// most up to date, if this replica leads and such a voter answers. Without a name, one that
     /// has space on its disk comes first.
-    pub(crate) async fn to(&self, to: Option<&str>) -> Result<(), String> {
+    pub(crate) async fn to(&self, to: Option<&str>) -> Result<(), HandOverError> {
         if !self.leadership.leads() {
-            return Err("this replica does not lead".to_owned());
+            return Err(HandOverError::NotLeading);
         }
         let links = &self.process.links;
         let heir =
             self.heirs(to).into_iter().max_by_key(|(node, at)| (links.has_space(*node), *at));
-        let (heir, _) = heir.ok_or_else(|| match to {
-            None => "no other voter answers".to_owned(),
-            Some(to) => format!("no other voter answers at {to}"),
-        })?;
+        let (heir, _) = heir.ok_or_else(|| HandOverError::NoHeir(to.map(str::to_owned)))?;
         let asked = self.raft.trigger().transfer_leader(heir).await;
-        asked.map_err(|error| error.to_string())?;
+        asked.map_err(|error| HandOverError::Raft(RaftFailure::new(error)))?;
         let me = self.process.me.node;
         let gone = async {
             while self.leadership.leader().is_none_or(|leader| leader == me) {
@@ -68,7 +102,7 @@ impl<E: Env> HandOver<E> {
             }
         };
         let done = E::within(HAND_OVER_MAX, gone).await;
-        done.ok_or_else(|| "no other replica has taken over in time".to_owned())
+        done.ok_or(HandOverError::TooLate)
     }
 
     /// The other voters that answer, or the one at this address: node, and how much of the log it
@@ -119,7 +153,7 @@ impl<E: Env> HandOver<E> {
             let failed = outcome.is_err().then(|| this.process.env.elapsed());
             *lock(&this.leaving) = Attempt { running: false, failed };
             if let Err(why) = outcome {
-                tracing::warn!(why, "leadership is not handed over");
+                tracing::warn!(%why, "leadership is not handed over");
             }
         });
         true

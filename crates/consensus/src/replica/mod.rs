@@ -13,7 +13,7 @@ use crate::api::{
 };
 use crate::env::Env;
 use crate::group::Group;
-use crate::leadership::hand_over::HandOver;
+use crate::leadership::hand_over::{HandOver, HandOverError};
 use crate::leadership::watch;
 use crate::membership::admit::Admission;
 use crate::membership::{Started, starts};
@@ -195,7 +195,7 @@ impl<E: Env> Replica<E> {
     }
 
     /// See [`HandOver::to`].
-    pub(crate) async fn hand_over(&self, to: Option<&str>) -> Result<(), String> {
+    pub(crate) async fn hand_over(&self, to: Option<&str>) -> Result<(), HandOverError> {
         self.hand_over.to(to).await
     }
 

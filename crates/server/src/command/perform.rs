@@ -78,7 +78,7 @@ pub(crate) async fn perform<B: Backend>(
                 && let Ok(Err(why)) =
                     tokio::time::timeout(HAND_OVER_TIME, node.hand_over(None)).await
             {
-                tracing::warn!(why, "stopping without having handed leadership over");
+                tracing::warn!(%why, "stopping without having handed leadership over");
             }
             shared.request_stop(stop);
             client.closing = true;
