@@ -102,18 +102,6 @@ pub enum ReadError {
     Stopping,
 }
 
-/// Why a replica does not start; the text says what to do.
-#[derive(Debug)]
-pub struct StartError(pub String);
-
-impl std::fmt::Display for StartError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for StartError {}
-
 /// What Raft says instead of doing what it was asked; its text is Raft's own.
 #[derive(Clone, Debug)]
 pub struct RaftFailure(Arc<dyn Error + Send + Sync>);
@@ -144,12 +132,6 @@ pub struct Failed {
     /// It holds something else than the other replicas: its directory is to be set aside
     /// ([`set_aside`](quorate_store::set_aside)) before it starts again, as a new node.
     pub diverged: bool,
-}
-
-impl From<String> for Failed {
-    fn from(why: String) -> Self {
-        Self { why, diverged: false }
-    }
 }
 
 /// A replica's office.

@@ -32,11 +32,12 @@ mod snapshot;
 mod write;
 
 pub use api::{
-    Answer, Failed, LastSnapshot, Loading, MemberStatus, NotApplied, Options, RaftFailure, ReadError,
-    Role, SavingStatus, StartError, Status,
+    Answer, Failed, LastSnapshot, Loading, MemberStatus, NotApplied, Options, RaftFailure,
+    ReadError, Role, SavingStatus, Status,
 };
 pub use leadership::hand_over::HandOverError;
+pub use membership::PeersError;
 pub use node::{KeyspaceGuard, Node};
 pub use snapshot::backup::Backup;
 pub use snapshot::feed::{Feed, FeedEnd};
-pub use snapshot::offline::{Exported, Restored, Step, export, restore};
+pub use snapshot::offline::{Exported, OfflineError, Restored, Step, export, restore};

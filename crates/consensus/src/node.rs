@@ -4,7 +4,7 @@
 
 use crate::api::{
     Answer, Failed, GROUP, LastSnapshot, Loading, MAX_LEVEL, NotApplied, Options, ReadError,
-    Settings, StartError, Status,
+    Settings, Status,
 };
 use crate::env::real::{RealEnv, random};
 use crate::failure::Failure;
@@ -12,17 +12,20 @@ use crate::leadership::hand_over::HandOverError;
 use crate::lock::lock;
 use crate::membership::guard::Guard;
 use crate::membership::members::Start;
-use crate::membership::{Bootstrap, Ground, Local};
+use crate::membership::{Bootstrap, Ground, Local, PeersError};
 use crate::peer::grpc::{GrpcTransport, connections_max, serve};
 use crate::proto as pb;
 use crate::replica::Replica;
 use crate::replica::assembly::{Storage, Who};
+use crate::replica::error::StartError;
 use crate::snapshot::backup::Backup;
 use crate::snapshot::feed::Feed;
 use crate::snapshot::load::Progress;
 use futures::future::BoxFuture;
 use quorate_engine::{Db, Effects, Keyspace, Run};
-use quorate_store::{Disk, DiskFile, Facts, Identity, Log, LogOptions, OsDisk, Snapshots};
+use quorate_store::{
+    Disk, DiskFile, Facts, Identity, Log, LogOptions, OsDisk, Snapshots, StoreError,
+};
 use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -93,17 +96,17 @@ impl Ground for HostGround {
         crate::env::Env::transport(&self.host)
     }
 
-    fn keep_cluster(&self, cluster: u128) -> Result<(), String> {
+    fn keep_cluster(&self, cluster: u128) -> Result<(), StoreError> {
         let mut identity = lock(&self.identity);
         let known = Identity { cluster: Some(cluster), ..*identity };
         // The log's record wins over `facts/`, so it comes first.
-        self.log.set_identity(known).map_err(|error| error.to_string())?;
-        self.facts.set_identity(known).map_err(|error| error.to_string())?;
+        self.log.set_identity(known)?;
+        self.facts.set_identity(known)?;
         *identity = known;
         Ok(())
     }
 
-    fn open(&self, cluster: u128) -> BoxFuture<'_, Result<Replica<RealEnv>, String>> {
+    fn open(&self, cluster: u128) -> BoxFuture<'_, Result<Replica<RealEnv>, StartError>> {
         let storage = lock(&self.storage).take();
         let options = &self.options;
         let who = Who { cluster, me: self.me.clone(), guard: self.guard.clone() };
@@ -117,8 +120,8 @@ impl Ground for HostGround {
         };
         let (host, effects) = (self.host.clone(), self.effects.clone());
         Box::pin(async move {
-            let storage = storage.ok_or("the replica was started before")?;
-            Replica::start(host, (who, settings), storage, effects).await.map_err(|error| error.0)
+            let storage = storage.ok_or(StartError::Again)?;
+            Replica::start(host, (who, settings), storage, effects).await
         })
     }
 
@@ -148,9 +151,8 @@ fn open(
     options: &Options,
     progress: Arc<Progress>,
 ) -> Result<(Storage<RealEnv>, Facts, Identity), StartError> {
-    let failed =
-        |error: &dyn std::fmt::Display| StartError(format!("{}: {error}", options.dir.display()));
-    let disk = OsDisk::new(options.dir.clone()).map_err(|error| failed(&error))?;
+    let failed = |why: StoreError| StartError::Directory(options.dir.clone(), why);
+    let disk = OsDisk::new(options.dir.clone()).map_err(|error| failed(StoreError::Io(error)))?;
     let log_options = LogOptions {
         segment_bytes: options.segment_bytes,
         cache_bytes: 64 << 20,
@@ -160,17 +162,17 @@ fn open(
     };
     progress.total.store(weight(&disk), Ordering::Relaxed);
     let opened = Log::open_watched(disk.clone(), log_options, &mut |bytes| progress.add(bytes));
-    let (log, recovered) = opened.map_err(|error| failed(&error))?;
+    let (log, recovered) = opened.map_err(failed)?;
     if recovered.torn_bytes > 0 {
         tracing::warn!(bytes = recovered.torn_bytes, "the log's torn tail was cut");
     }
-    let snapshots = Snapshots::open(disk).map_err(|error| failed(&error))?;
-    let (facts, kept) = Facts::open(&options.dir).map_err(|error| failed(&error))?;
+    let snapshots = Snapshots::open(disk).map_err(failed)?;
+    let (facts, kept) = Facts::open(&options.dir).map_err(failed)?;
     let agreed = Identity::agree(&recovered, kept, &mut random);
-    let identity = agreed.map_err(|error| failed(&error))?;
+    let identity = agreed.map_err(failed)?;
     // The log first: facts that know of a later start show that it is an older copy.
-    log.set_identity(identity).map_err(|error| failed(&error))?;
-    facts.set_identity(identity).map_err(|error| failed(&error))?;
+    log.set_identity(identity).map_err(failed)?;
+    facts.set_identity(identity).map_err(failed)?;
     let storage = Storage { log, recovered, snapshots, progress };
     Ok((storage, facts, identity))
 }
@@ -183,7 +185,7 @@ impl Node {
     pub fn start(
         options: Options,
         effects: mpsc::UnboundedSender<Effects>,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, PeersError> {
         // Refused at once, whatever the disk holds.
         local(&options, Identity::default())?;
         let inner = Arc::new(Inner {
@@ -197,8 +199,8 @@ impl Node {
         });
         let opening = inner.clone();
         let opening = tokio::spawn(async move {
-            if let Err(StartError(why)) = bring_up(&opening, options, effects).await {
-                opening.failure.set(why);
+            if let Err(why) = bring_up(&opening, options, effects).await {
+                opening.failure.set(why.to_string());
             }
         });
         lock(&inner.tasks).push(opening);
@@ -354,16 +356,16 @@ fn member(options: &Options, identity: Identity) -> pb::Member {
     }
 }
 
-fn local(options: &Options, identity: Identity) -> Result<Local, StartError> {
+fn local(options: &Options, identity: Identity) -> Result<Local, PeersError> {
     let me = member(options, identity);
     let start = Start { incarnation: identity.incarnation, nonce: random().max(1) };
-    Local::new(me, start, MAX_LEVEL, &options.peers).map_err(StartError)
+    Local::new(me, start, MAX_LEVEL, &options.peers)
 }
 
 /// With sizes that suit the disk of its directory.
 fn suited(options: Options) -> Result<Options, StartError> {
     let total = OsDisk::new(options.dir.clone()).and_then(|disk| disk.total_bytes());
-    let total = total.map_err(|error| StartError(format!("{}: {error}", options.dir.display())))?;
+    let total = total.map_err(|why| StartError::Directory(options.dir.clone(), why.into()))?;
     Ok(options.suited_to(total.unwrap_or(u64::MAX)))
 }
 
@@ -380,14 +382,12 @@ async fn bring_up(
     let options = suited(options)?;
     let opening = options.clone();
     let opened = tokio::task::spawn_blocking(move || open(&opening, progress)).await;
-    let (storage, facts, identity) = opened.map_err(|error| StartError(error.to_string()))??;
+    let (storage, facts, identity) = opened.map_err(StartError::Opening)??;
     // It goes on once the cluster is known; until then nothing is being loaded.
     inner.progress.since_s.store(0, Ordering::Relaxed);
     let _ = inner.identity.set(identity);
     let bound = TcpListener::bind(options.peer_bind).await;
-    let listener = bound.map_err(|error| {
-        StartError(format!("the peer port {} cannot be opened: {error}", options.peer_bind))
-    })?;
+    let listener = bound.map_err(|why| StartError::PeerPort(options.peer_bind, why))?;
     let most = connections_max(options.peers.len().saturating_sub(1));
     let local = local(&options, identity)?;
     let ground = HostGround {
@@ -437,7 +437,7 @@ async fn follow(inner: Arc<Inner>, bootstrap: Arc<Bootstrap<HostGround>>) {
 }
 
 async fn find_cluster(inner: Arc<Inner>, bootstrap: Arc<Bootstrap<HostGround>>) {
-    if let Err(reason) = bootstrap.run().await {
-        inner.failure.set(reason);
+    if let Err(why) = bootstrap.run().await {
+        inner.failure.set(why.to_string());
     }
 }

@@ -44,10 +44,8 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     -> impl Future<Output = Result<(Backup, Feed), String>> + Send;
     /// Hands leadership to another voter, if this replica leads: to the one at this address, or to
     /// any.
-    fn hand_over(
-        &self,
-        to: Option<&str>,
-    ) -> impl Future<Output = Result<(), HandOverError>> + Send;
+    fn hand_over(&self, to: Option<&str>)
+    -> impl Future<Output = Result<(), HandOverError>> + Send;
 }
 
 impl Backend for Node {

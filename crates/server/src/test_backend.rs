@@ -4,7 +4,9 @@
 //! in time. Tests can also have it answer as a cluster in trouble would.
 
 use crate::backend::Backend;
-use quorate_consensus::{Answer, Backup, Feed, HandOverError, MemberStatus, ReadError, Role, Status};
+use quorate_consensus::{
+    Answer, Backup, Feed, HandOverError, MemberStatus, ReadError, Role, Status,
+};
 use quorate_engine::{Applied, Db, Keyspace, Run, SealLimits, Stamp, apply, seal};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,7 +6,10 @@ use super::plan::{Answer, Plan, View, decide};
 use super::{Bootstrap, Ground, Started, guard};
 use crate::peer::transport::{PeerId, Request, Response, Transport, TransportError};
 use crate::proto as pb;
+use crate::replica::error::StartError;
 use futures::future::{Either, join_all, select};
+use std::error::Error;
+use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -35,10 +38,33 @@ enum Step {
     Wrong(String),
 }
 
+/// Somebody who was to adopt a cluster has not, or has not said so.
+#[derive(Debug)]
+struct NotAdopted {
+    by: String,
+    cluster: u128,
+    /// None: the answer is no.
+    why: Option<TransportError>,
+}
+
+impl fmt::Display for NotAdopted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { by, cluster, why } = self;
+        write!(f, "waiting for {by} to adopt cluster {cluster:032x}")?;
+        why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
+}
+
+impl Error for NotAdopted {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.why.as_ref().map(|why| why as _)
+    }
+}
+
 impl<G: Ground> Bootstrap<G> {
     /// Tries until this replica is a voter of its cluster. An error means that it cannot start at
     /// all.
-    pub(crate) async fn run(&self) -> Result<(), String> {
+    pub(crate) async fn run(&self) -> Result<(), StartError> {
         let mut said = (String::new(), Duration::ZERO);
         let (mut pause, longest) = PAUSE;
         loop {
@@ -66,7 +92,7 @@ impl<G: Ground> Bootstrap<G> {
         }
     }
 
-    async fn step(&self) -> Result<Step, String> {
+    async fn step(&self) -> Result<Step, StartError> {
         let mut has_log = false;
         if let Some(cluster) = self.cluster() {
             let replica = self.opened(cluster).await?;
@@ -88,7 +114,7 @@ impl<G: Ground> Bootstrap<G> {
     }
 
     /// The running replica; starts it the first time. Only the driver calls this.
-    async fn opened(&self, cluster: u128) -> Result<G::Replica, String> {
+    async fn opened(&self, cluster: u128) -> Result<G::Replica, StartError> {
         if let Some(replica) = self.replica.borrow().clone() {
             return Ok(replica);
         }
@@ -114,14 +140,14 @@ impl<G: Ground> Bootstrap<G> {
 
     /// Every step is durable before the next, and may be repeated: draw the id, have all adopt it,
     /// initialize.
-    async fn found(&self, answers: &[Answer]) -> Result<Step, String> {
+    async fn found(&self, answers: &[Answer]) -> Result<Step, StartError> {
         let me = &self.local.me;
         let cluster = match self.cluster() {
             Some(cluster) => cluster,
             None => guard::draw_cluster(me.node, self.ground.random()),
         };
-        if let Err(text) = self.keep(cluster) {
-            return Ok(Step::Wrong(text));
+        if let Err(why) = self.keep(cluster) {
+            return Ok(Step::Wrong(why.to_string()));
         }
         let replica = self.opened(cluster).await?;
         let others = answers.iter().filter_map(|answer| answer.said.as_ref().ok()?.me.clone());
@@ -129,8 +155,8 @@ impl<G: Ground> Bootstrap<G> {
         members.sort_by(|a, b| a.name.cmp(&b.name));
         let others = members.iter().filter(|member| member.node != me.node);
         for result in join_all(others.map(|to| self.adopt_at(to, cluster, &members))).await {
-            if let Err(text) = result {
-                return Ok(Step::Wait(text));
+            if let Err(why) = result {
+                return Ok(Step::Wait(why.to_string()));
             }
         }
         let names = members.len();
@@ -139,7 +165,7 @@ impl<G: Ground> Bootstrap<G> {
                 tracing::info!("founded cluster {cluster:032x} with {names} nodes");
                 Ok(Step::Done)
             }
-            Err(text) => Ok(Step::Wrong(format!("cannot found cluster {cluster:032x}: {text}"))),
+            Err(why) => Ok(Step::Wrong(format!("cannot found cluster {cluster:032x}: {why}"))),
         }
     }
 
@@ -148,7 +174,7 @@ impl<G: Ground> Bootstrap<G> {
         to: &pb::Member,
         cluster: u128,
         members: &[pb::Member],
-    ) -> Result<(), String> {
+    ) -> Result<(), NotAdopted> {
         let request = Request::Adopt(pb::AdoptRequest {
             cluster: guard::cluster_bytes(Some(cluster)),
             members: members.to_vec(),
@@ -156,20 +182,19 @@ impl<G: Ground> Bootstrap<G> {
             envelope: Some(self.envelope(to.node)),
         });
         let peer = PeerId { node: to.node, address: to.name.clone() };
-        match self.ask(&peer, request, ADOPT_TIMEOUT).await {
-            Ok(Response::Adopt(answer)) if answer.adopted => Ok(()),
-            Ok(_) => Err(format!("waiting for {} to adopt cluster {cluster:032x}", to.name)),
-            Err(TransportError::Refused(text) | TransportError::Unreachable(text)) => {
-                Err(format!("waiting for {} to adopt cluster {cluster:032x}: {text}", to.name))
-            }
-        }
+        let why = match self.ask(&peer, request, ADOPT_TIMEOUT).await {
+            Ok(Response::Adopt(answer)) if answer.adopted => return Ok(()),
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        Err(NotAdopted { by: to.name.clone(), cluster, why })
     }
 
     /// The leader's cluster becomes ours before the leader hears of us: it will send entries at
     /// once.
-    async fn join_at(&self, leader: PeerId, cluster: u128) -> Result<Step, String> {
-        if let Err(text) = self.keep(cluster) {
-            return Ok(Step::Wrong(text));
+    async fn join_at(&self, leader: PeerId, cluster: u128) -> Result<Step, StartError> {
+        if let Err(why) = self.keep(cluster) {
+            return Ok(Step::Wrong(why.to_string()));
         }
         self.opened(cluster).await?;
         tracing::debug!("asking {} to join cluster {cluster:032x}", leader.address);

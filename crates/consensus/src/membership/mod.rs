@@ -24,13 +24,16 @@ pub(crate) mod starts;
 )]
 mod tests;
 
-use crate::api::{Joined, Seat};
+use crate::api::{Joined, RaftFailure, Seat};
 use crate::membership::members::Start;
 use crate::peer::transport::{Service, Transport};
 use crate::proto as pb;
+use crate::replica::error::StartError;
 use futures::future::BoxFuture;
-
 use guard::Guard;
+use quorate_store::StoreError;
+use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -46,9 +49,9 @@ pub(crate) trait Ground: Send + Sync + 'static {
     /// The way to the peers.
     fn transport(&self) -> &Self::Transport;
     /// Keeps the cluster id durably with this replica's identity.
-    fn keep_cluster(&self, cluster: u128) -> Result<(), String>;
+    fn keep_cluster(&self, cluster: u128) -> Result<(), StoreError>;
     /// Starts the replica as part of `cluster`. Called once.
-    fn open(&self, cluster: u128) -> BoxFuture<'_, Result<Self::Replica, String>>;
+    fn open(&self, cluster: u128) -> BoxFuture<'_, Result<Self::Replica, StartError>>;
     /// Waits.
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()>;
     /// A random number.
@@ -69,10 +72,45 @@ pub(crate) trait Started: Service + Clone {
     fn initialize(
         &self,
         members: Vec<pb::Member>,
-    ) -> impl Future<Output = Result<(), String>> + Send;
+    ) -> impl Future<Output = Result<(), RaftFailure>> + Send;
     /// On the leader: lets a replica in, in place of a silent one of the same name. Repeatable.
     fn join(&self, who: pb::Member, replace: bool) -> impl Future<Output = Joined> + Send;
 }
+
+/// Why a list of peers is not sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeersError {
+    /// It names this one twice.
+    Twice(String),
+    /// This entry is not `host:port`.
+    NotHostAndPort(String),
+    /// This replica is not in it.
+    NotListed {
+        /// This replica's name.
+        name: String,
+        /// The list.
+        peers: Vec<String>,
+    },
+}
+
+impl fmt::Display for PeersError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Twice(peer) => write!(f, "the list of peers names {peer} twice"),
+            Self::NotHostAndPort(peer) => {
+                write!(f, "{peer:?} in the list of peers is not host:port")
+            }
+            Self::NotListed { name, peers } => write!(
+                f,
+                "{name} is not in the list of peers ({}): the list is the same on every node and \
+                 names the node itself",
+                peers.join(", ")
+            ),
+        }
+    }
+}
+
+impl Error for PeersError {}
 
 /// Who this replica is and whom it was told about.
 #[derive(Clone, Debug)]
@@ -92,25 +130,20 @@ impl Local {
         start: Start,
         max_level: u64,
         peers: &[String],
-    ) -> Result<Self, String> {
+    ) -> Result<Self, PeersError> {
         let mut sorted = peers.to_vec();
         if sorted.is_empty() {
             sorted.push(me.name.clone());
         }
         sorted.sort();
         if let Some([twice, ..]) = sorted.windows(2).find(|pair| pair.first() == pair.last()) {
-            return Err(format!("the list of peers names {twice} twice"));
+            return Err(PeersError::Twice(twice.clone()));
         }
         if let Some(bad) = sorted.iter().find(|peer| !is_host_and_port(peer)) {
-            return Err(format!("{bad:?} in the list of peers is not host:port"));
+            return Err(PeersError::NotHostAndPort(bad.clone()));
         }
         if !sorted.contains(&me.name) {
-            return Err(format!(
-                "{} is not in the list of peers ({}): the list is the same on every node and \
-                names the node itself",
-                me.name,
-                sorted.join(", ")
-            ));
+            return Err(PeersError::NotListed { name: me.name, peers: sorted });
         }
         let guard = Arc::new(Guard::new(me.node, me.name.clone(), start));
         Ok(Self { me, guard, max_level, peers: sorted })
@@ -130,6 +163,35 @@ impl Local {
 fn is_host_and_port(text: &str) -> bool {
     text.rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p != 0))
+}
+
+/// Why a cluster does not become this replica's own.
+#[derive(Debug)]
+enum KeepError {
+    /// It belongs to another one.
+    Another { name: String, known: u128, cluster: u128 },
+    /// It cannot be noted.
+    Store(StoreError),
+}
+
+impl fmt::Display for KeepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Another { name, known, cluster } => {
+                write!(f, "{name} belongs to cluster {known:032x}, not to {cluster:032x}")
+            }
+            Self::Store(why) => why.fmt(f),
+        }
+    }
+}
+
+impl Error for KeepError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Another { .. } => None,
+            Self::Store(why) => why.source(),
+        }
+    }
 }
 
 /// Finds or founds the cluster, and answers peers that do. Also the [`Service`] of the peer port:
@@ -171,16 +233,16 @@ impl<G: Ground> Bootstrap<G> {
     }
 
     /// Makes `cluster` ours, durably. Refuses when another one is already.
-    fn keep(&self, cluster: u128) -> Result<(), String> {
+    fn keep(&self, cluster: u128) -> Result<(), KeepError> {
         let mut ours = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
         match *ours {
             Some(known) if known == cluster => Ok(()),
-            Some(known) => Err(format!(
-                "{} belongs to cluster {known:032x}, not to {cluster:032x}",
-                self.local.me.name
-            )),
+            Some(known) => {
+                let name = self.local.me.name.clone();
+                Err(KeepError::Another { name, known, cluster })
+            }
             None => {
-                self.ground.keep_cluster(cluster)?;
+                self.ground.keep_cluster(cluster).map_err(KeepError::Store)?;
                 *ours = Some(cluster);
                 Ok(())
             }

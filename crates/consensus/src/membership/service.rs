@@ -51,7 +51,7 @@ impl<G: Ground> Bootstrap<G> {
         if founder_of(cluster) != from || !members.iter().any(|member| member.node == from) {
             return Err(format!("cluster {cluster:032x} was not drawn by node {from}"));
         }
-        self.keep(cluster)?;
+        self.keep(cluster).map_err(|why| why.to_string())?;
         self.adopted.notify_one();
         let mut replica = self.replica.subscribe();
         replica.wait_for(Option::is_some).await.map_err(|_| "stopping")?;

@@ -7,6 +7,8 @@
 use crate::proto as pb;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use std::error::Error;
+use std::fmt;
 
 /// Why a call gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,16 @@ pub(crate) enum TransportError {
     /// wrong secret.
     Refused(String),
 }
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(why) | Self::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Error for TransportError {}
 
 /// A peer as the transport reaches it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -2,7 +2,7 @@
 //! it is; those that safety rests on (a restarted leader never resumes its
 //! term) have a test.
 
-use crate::api::{Settings, StartError};
+use crate::api::{RaftFailure, Settings};
 use openraft::SnapshotPolicy;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) fn raft_config(
     cluster: u128,
     settings: &Settings,
-) -> Result<openraft::Config, StartError> {
+) -> Result<openraft::Config, RaftFailure> {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let config = openraft::Config {
         cluster_name: format!("{cluster:032x}"),
@@ -40,7 +40,7 @@ pub(crate) fn raft_config(
         backoff: "50ms 100ms 200ms ...500ms".to_owned(),
         ..openraft::Config::default()
     };
-    config.validate().map_err(|error| StartError(format!("the time-outs do not fit: {error}")))
+    config.validate().map_err(RaftFailure::new)
 }
 
 #[cfg(test)]
@@ -57,7 +57,7 @@ mod tests {
             snapshot_log_bytes: 1 << 20,
             snapshot_age: Duration::ZERO,
         };
-        let config = raft_config(1, &settings).map_err(|error| error.0);
+        let config = raft_config(1, &settings).map_err(|error| error.to_string());
         let switches = config.map(|c| (c.enable_leader_restore, c.enable_pre_vote));
         assert_eq!(switches, Ok((Some(false), Some(true))));
     }

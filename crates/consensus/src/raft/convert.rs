@@ -13,10 +13,20 @@ use openraft::{AsyncRuntime, EntryPayload};
 use prost::Message;
 use quorate_store as store;
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fmt;
 
 /// What the other side sent makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) &'static str);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for Malformed {}
 
 pub(crate) fn log_id_to_pb(id: LogId) -> pb::LogId {
     pb::LogId { term: id.leader_id.term, index: id.index }

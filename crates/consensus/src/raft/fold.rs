@@ -5,11 +5,13 @@
 //! Both come here, so what a restart makes of the log is what was made of it before.
 
 use crate::membership::members::Members;
-use crate::raft::types::{Data, DataKind, Entry, StoredMembership};
+use crate::raft::types::{Data, DataKind, Entry, LogId, StoredMembership};
 use bytes::Bytes;
 use openraft::EntryPayload;
 use quorate_engine::{Applied, Keyspace, Outcome, Plan, Stamp};
 use quorate_store::{Disk, Log, StoreError};
+use std::error::Error;
+use std::fmt;
 
 /// The parts of the state that an entry can change, wherever they are kept.
 pub(crate) trait Parts {
@@ -40,6 +42,21 @@ pub(crate) struct Folded {
     pub(crate) told: Option<Bytes>,
 }
 
+/// An entry cannot be applied: where it stands, and what is wrong with it.
+#[derive(Clone, Debug)]
+pub(crate) struct ApplyError {
+    id: LogId,
+    what: &'static str,
+}
+
+impl fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "entry {} cannot be applied: {}", self.id, self.what)
+    }
+}
+
+impl Error for ApplyError {}
+
 /// Notes in the log, before an entry is applied, that stock Redis replays it differently.
 pub(crate) fn mark<D: Disk>(log: &Log<D>, entry: &Entry) -> Result<(), StoreError> {
     match &entry.payload {
@@ -56,7 +73,7 @@ pub(crate) fn apply_entry(
     state: &mut impl Parts,
     entry: &Entry,
     listening: Listening<'_>,
-) -> Result<Folded, String> {
+) -> Result<Folded, ApplyError> {
     let id = entry.log_id;
     let applied = match &entry.payload {
         EntryPayload::Normal(data) => match data.kind {
@@ -75,7 +92,7 @@ pub(crate) fn apply_entry(
             .map(|()| Folded::default()),
         EntryPayload::Blank => Ok(Folded::default()),
     };
-    applied.map_err(|what| format!("entry {id} cannot be applied: {what}"))
+    applied.map_err(|what| ApplyError { id, what })
 }
 
 fn apply_commands(

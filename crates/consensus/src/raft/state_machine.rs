@@ -11,11 +11,11 @@ use crate::live::Live;
 use crate::lock::lock;
 use crate::membership::members::Members;
 use crate::process::Process;
-use crate::raft::fold::{self, Folded, Listening, Parts};
+use crate::raft::fold::{self, ApplyError, Folded, Listening, Parts};
 use crate::raft::log::RaftLog;
 use crate::raft::types::{Config, DataKind, Entry, LogId, SnapshotMeta, StoredMembership};
 use crate::snapshot::content::{Content, Received};
-use crate::snapshot::facts;
+use crate::snapshot::facts::{self, Unreadable};
 use crate::snapshot::feed::FeedEnd;
 use crate::snapshot::take::{Saved, Snapshotter};
 use crate::write::Writes;
@@ -26,7 +26,6 @@ use openraft::EntryPayload;
 use openraft::alias::SnapshotOf;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use quorate_engine::{Keyspace, Outcome, Plan};
-use quorate_store::StoreError;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -131,9 +130,9 @@ impl<E: Env> StateMachine<E> {
             let served = Served { keyspace: &mut keyspace, live, process };
             served.fold(&entry, Listening { plan: plan.as_ref(), tells })
         };
-        folded.map_err(|text| {
-            self.process.failure.set(text.clone());
-            io::Error::new(io::ErrorKind::InvalidData, text)
+        folded.map_err(|error| {
+            self.process.failure.set(error.to_string());
+            io::Error::new(io::ErrorKind::InvalidData, error)
         })
     }
 
@@ -154,7 +153,7 @@ struct Served<'a, E: Env> {
 }
 
 impl<E: Env> Served<'_, E> {
-    fn fold(mut self, entry: &Entry, listening: Listening<'_>) -> Result<Folded, String> {
+    fn fold(mut self, entry: &Entry, listening: Listening<'_>) -> Result<Folded, ApplyError> {
         let folded = fold::apply_entry(&mut self, entry, listening);
         self.live.see(self.keyspace);
         folded
@@ -255,16 +254,15 @@ impl<E: Env> RaftStateMachine<Config<E>> for StateMachine<E> {
                     (snapshots.install(&log, incoming), keyspace, members)
                 }
                 Content::Kept(file, kept) => {
-                    let text = |error: StoreError| error.to_string();
-                    let reader = kept.reader(&file).map_err(text)?;
-                    let mut draft = snapshots.begin(&log).map_err(text)?;
+                    let reader = kept.reader(&file)?;
+                    let mut draft = snapshots.begin(&log)?;
                     let mut copy = |piece: &[u8]| draft.write(piece);
                     let (keyspace, facts) = facts::load(&reader, cluster, &mut copy)?;
-                    draft.complete().map_err(text)?;
+                    draft.complete()?;
                     (snapshots.publish(&log, file.last, draft), keyspace, facts.members)
                 }
             };
-            Ok::<_, String>((file.map_err(|error| error.to_string())?, keyspace, members))
+            Ok::<_, Unreadable>((file?, keyspace, members))
         });
         let (file, keyspace, members) = installed.await.map_err(io::Error::other)?;
         let old = {

@@ -2,7 +2,7 @@
 //! for. Whatever is known to be committed is folded in before openraft starts, which finds nothing
 //! left to replay.
 
-use crate::api::{Settings, StartError};
+use crate::api::Settings;
 use crate::clock::Clock;
 use crate::env::{Check, Env};
 use crate::group::Group;
@@ -15,8 +15,9 @@ use crate::raft::log::RaftLog;
 use crate::raft::log_storage;
 use crate::raft::network::{Handles, Network};
 use crate::raft::state_machine::StateMachine;
+use crate::replica::error::StartError;
 use crate::snapshot::content::Kept;
-use crate::snapshot::load::{Progress, State};
+use crate::snapshot::load::{LoadError, Progress, State};
 use crate::snapshot::take::Snapshotter;
 use quorate_engine::Effects;
 use quorate_store::{Log, Recovered, Snapshots};
@@ -142,9 +143,9 @@ async fn load<E: Env>(
             state.replay(&log, upto, &shown)?;
         }
         state.move_to(&me)?;
-        Ok::<_, String>(Loaded { state, kept, taken_ms })
+        Ok::<_, LoadError>(Loaded { state, kept, taken_ms })
     };
-    let loaded = env.heavy(work).await.map_err(StartError)?;
+    let loaded = env.heavy(work).await.map_err(StartError::Load)?;
     progress.over.store(true, Ordering::Relaxed);
     Ok(loaded)
 }

@@ -6,10 +6,11 @@
 
 pub(crate) mod assembly;
 mod backup;
+pub(crate) mod error;
 mod status;
 
 use crate::api::{
-    Answer, Failed, Joined, LastSnapshot, NotApplied, ReadError, Role, Seat, Settings, StartError,
+    Answer, Failed, Joined, LastSnapshot, NotApplied, RaftFailure, ReadError, Role, Seat, Settings,
 };
 use crate::env::Env;
 use crate::group::Group;
@@ -25,6 +26,7 @@ use crate::raft::metrics::{metrics, seats};
 use crate::raft::{Raft, convert};
 use crate::read::round;
 use crate::replica::assembly::{Parts, Storage, Who, assemble};
+use crate::replica::error::StartError;
 use crate::snapshot::transfer::receive::Receiver;
 use crate::snapshot::transfer::scrub;
 use crate::write::proposer::Proposer;
@@ -69,7 +71,7 @@ impl<E: Env> Replica<E> {
         storage: Storage<E>,
         effects: mpsc::UnboundedSender<Effects>,
     ) -> Result<Self, StartError> {
-        let config = raft_config(who.cluster, &settings)?;
+        let config = raft_config(who.cluster, &settings).map_err(StartError::TimeOuts)?;
         Self::start_with(env, (who, settings), storage, effects, config).await
     }
 
@@ -86,12 +88,12 @@ impl<E: Env> Replica<E> {
         let parts = assemble(env, (who, settings), storage, effects).await?;
         let Parts { group, storage, machine, network } = parts;
         let raft = Raft::<E>::build(node, Arc::new(config), network, storage, machine).await;
-        let raft = raft.map_err(|error| StartError(format!("Raft does not start: {error}")))?;
+        let raft = raft.map_err(|error| StartError::Raft(RaftFailure::new(error)))?;
         raft.run();
         // Its figures come after what it has loaded. Until then a member of a cluster would seem to
         // have no log, and a founder be told to throw its directory away.
         let loaded = raft.with_raft_state(|_| ()).await;
-        loaded.map_err(|error| StartError(format!("Raft does not start: {error}")))?;
+        loaded.map_err(|error| StartError::Raft(RaftFailure::new(error)))?;
         let this = Self::new(group, raft);
         this.spawn_duties();
         Ok(this)
@@ -260,12 +262,12 @@ impl<E: Env> Service for Replica<E> {
 impl<E: Env> Replica<E> {
     /// Founds the cluster with these voters. Exactly one replica calls it, once; a repeated call is
     /// `Ok`.
-    pub(crate) async fn initialize(&self, members: Vec<pb::Member>) -> Result<(), String> {
+    pub(crate) async fn initialize(&self, members: Vec<pb::Member>) -> Result<(), RaftFailure> {
         use openraft::errors::{InitializeError, RaftError};
         let members: BTreeMap<u64, _> = members.into_iter().map(convert::peer).collect();
         match self.raft.initialize(members).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(RaftFailure::new(error)),
         }
     }
 
@@ -300,7 +302,7 @@ impl<E: Env> Started for Replica<E> {
     fn initialize(
         &self,
         members: Vec<pb::Member>,
-    ) -> impl Future<Output = Result<(), String>> + Send {
+    ) -> impl Future<Output = Result<(), RaftFailure>> + Send {
         Replica::initialize(self, members)
     }
 

@@ -152,7 +152,7 @@ impl Cluster {
         let start = self.identify(at, &storage).map_err(|error| refused(&error))?;
         let Some((env, _, settings)) = self.surroundings(at, start) else { return Ok(()) };
         self.check_vote(at, &storage)?;
-        let mut config = raft_config(self.id, &settings.1).map_err(|error| error.0)?;
+        let mut config = raft_config(self.id, &settings.1).map_err(|error| error.to_string())?;
         if self.faults.leader_restore {
             config.enable_leader_restore = Some(true);
         }
@@ -306,7 +306,8 @@ impl Cluster {
         }
         let members = self.lock().iter().map(|host| host.member.clone()).collect();
         let first = self.running(0).ok_or("the first host does not run")?;
-        first.replica.initialize(members).await?;
+        let founded = first.replica.initialize(members).await;
+        founded.map_err(|error| error.to_string())?;
         let this = self.clone();
         drop(SimRt::spawn(async move {
             loop {

@@ -7,10 +7,11 @@
 use crate::membership::members::Members;
 use crate::raft::convert;
 use crate::raft::types::{LogId, SnapshotMeta, log_id};
-use quorate_engine::{Keyspace, SnapshotFacts, SnapshotReader};
+use quorate_engine::{Keyspace, SnapshotError, SnapshotFacts, SnapshotReader};
 use quorate_store::Disk;
 use quorate_store::{Sink, StoreError};
-use std::fmt::Write;
+use std::error::Error;
+use std::fmt::{self, Write};
 
 /// Bytes read from a file at once.
 const READ_BYTES: usize = 256 << 10;
@@ -21,6 +22,58 @@ const MEMBERSHIP: &str = "quorate-membership";
 const MEMBERSHIP_AT: &str = "quorate-membership-log-id";
 /// Not in snapshots of builds that knew of no such facts.
 const MEMBERS: &str = "quorate-member-facts";
+
+/// Why a snapshot's file is not taken for a state of this cluster.
+#[derive(Debug)]
+pub(crate) enum Unreadable {
+    /// The disk refuses, or whoever copies what is read.
+    Store(StoreError),
+    /// It is no snapshot that this version can take.
+    Decode(SnapshotError),
+    /// Its bytes are not those that were written.
+    Damaged,
+    /// A field of Raft's is not there.
+    Missing(&'static str),
+    /// A field of Raft's makes no sense.
+    Malformed(&'static str),
+    /// It belongs to another cluster.
+    Foreign,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(why) => why.fmt(f),
+            Self::Decode(why) => write!(f, "snapshot: {why}"),
+            Self::Damaged => f.write_str("the snapshot's file is damaged"),
+            Self::Missing(field) => write!(f, "the snapshot has no {field}"),
+            Self::Malformed(field) => write!(f, "the snapshot's {field} is malformed"),
+            Self::Foreign => f.write_str("the snapshot belongs to another cluster"),
+        }
+    }
+}
+
+impl Error for Unreadable {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Store(why) => why.source(),
+            Self::Decode(why) => Some(why),
+            Self::Damaged | Self::Missing(_) | Self::Malformed(_) | Self::Foreign => None,
+        }
+    }
+}
+
+impl From<StoreError> for Unreadable {
+    fn from(why: StoreError) -> Self {
+        Self::Store(why)
+    }
+}
+
+impl From<SnapshotError> for Unreadable {
+    fn from(why: SnapshotError) -> Self {
+        Self::Decode(why)
+    }
+}
 
 /// What a snapshot's fields say about Raft.
 pub(crate) struct Facts {
@@ -77,12 +130,12 @@ impl Facts {
     }
 
     /// From the fields of a snapshot file; the error names what is missing or malformed.
-    pub(crate) fn from_fields(facts: &SnapshotFacts) -> Result<Self, String> {
-        let field = |name: &str| {
+    pub(crate) fn from_fields(facts: &SnapshotFacts) -> Result<Self, Unreadable> {
+        let field = |name: &'static str| {
             let found = facts.fields.iter().find(|(field, _)| field == name);
-            found.map(|(_, value)| value.as_str()).ok_or(format!("the snapshot has no {name}"))
+            found.map(|(_, value)| value.as_str()).ok_or(Unreadable::Missing(name))
         };
-        let malformed = |name: &str| format!("the snapshot's {name} is malformed");
+        let malformed = Unreadable::Malformed;
         let cluster = u128::from_str_radix(field(CLUSTER)?, 16).map_err(|_| malformed(CLUSTER))?;
         let last_log_id = id_from_text(field(LAST)?).map_err(|_| malformed(LAST))?;
         let at = id_from_text(field(MEMBERSHIP_AT)?).map_err(|_| malformed(MEMBERSHIP_AT))?;
@@ -106,30 +159,29 @@ pub(crate) fn load<D: Disk>(
     file: &quorate_store::SnapshotReader<D>,
     cluster: u128,
     copy: Sink<'_>,
-) -> Result<(Keyspace, Facts), String> {
-    let text = |error: StoreError| error.to_string();
+) -> Result<(Keyspace, Facts), Unreadable> {
     let mut reader = SnapshotReader::new([0, 0]);
     let (mut at, mut crc) = (0, 0);
     while at < file.bytes() {
-        let piece = file.read(at, READ_BYTES).map_err(text)?;
+        let piece = file.read(at, READ_BYTES)?;
         at += piece.len() as u64;
         crc = crc32c::crc32c_append(crc, &piece);
-        reader.feed(&piece).map_err(|error| format!("snapshot: {error}"))?;
-        copy(&piece).map_err(text)?;
+        reader.feed(&piece)?;
+        copy(&piece)?;
     }
     if crc != file.crc() {
-        return Err("the snapshot's file is damaged".to_owned());
+        return Err(Unreadable::Damaged);
     }
-    let (keyspace, fields) = reader.finish().map_err(|error| format!("snapshot: {error}"))?;
+    let (keyspace, fields) = reader.finish()?;
     let facts = accept(&fields, cluster)?;
     Ok((keyspace, facts))
 }
 
 /// What a snapshot's fields say, if it belongs to this cluster.
-pub(crate) fn accept(fields: &SnapshotFacts, cluster: u128) -> Result<Facts, String> {
+pub(crate) fn accept(fields: &SnapshotFacts, cluster: u128) -> Result<Facts, Unreadable> {
     let facts = Facts::from_fields(fields)?;
     if facts.cluster != cluster {
-        return Err("the snapshot belongs to another cluster".to_owned());
+        return Err(Unreadable::Foreign);
     }
     Ok(facts)
 }

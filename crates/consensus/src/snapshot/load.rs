@@ -4,14 +4,17 @@
 //! it runs beside the event loop, which answers clients and peers meanwhile. A start and the
 //! offline tools come this way.
 
+use crate::api::RaftFailure;
 use crate::membership::members::Members;
-use crate::raft::convert;
-use crate::raft::fold::{self, Listening, Parts};
-use crate::raft::types::{Membership, SnapshotMeta, StoredMembership};
-use crate::snapshot::facts;
+use crate::raft::convert::{self, Malformed};
+use crate::raft::fold::{self, ApplyError, Listening, Parts};
+use crate::raft::types::{Membership, Peer, SnapshotMeta, StoredMembership};
+use crate::snapshot::facts::{self, Unreadable};
 use quorate_engine::Keyspace;
-use quorate_store::{Disk, Log, LogId, SnapshotFile, Snapshots};
+use quorate_store::{Disk, Log, LogId, SnapshotFile, Snapshots, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Entry bytes read at once.
@@ -45,6 +48,71 @@ impl Progress {
     }
 }
 
+/// Why there is no way from a directory to the state that it stands for.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    /// There were snapshots, and none of them is whole.
+    NoneWhole,
+    /// The newest snapshot is damaged, and the log does not reach back to this one before it.
+    NoBridge(SnapshotFile),
+    /// The snapshot at this path cannot be read, although it is as it was written.
+    Snapshot(String, Unreadable),
+    /// The log cannot be read, or marked.
+    Log(StoreError),
+    /// This entry is not there, and the log should reach so far.
+    Missing { entry: u64, upto: u64 },
+    /// An entry makes no sense.
+    Malformed(Malformed),
+    /// An entry cannot be applied.
+    Apply(ApplyError),
+    /// Raft does not take the membership of a node alone.
+    Membership(RaftFailure),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoneWhole => write!(f, "no snapshot is whole; {ADVICE}"),
+            Self::NoBridge(from) => write!(
+                f,
+                "the newest snapshot is damaged, and the log behind the one before it ({}, up to \
+                 entry {}) is not there any more; {ADVICE}",
+                from.path, from.last.index
+            ),
+            Self::Snapshot(path, why) => write!(f, "{path}: {why}"),
+            Self::Log(why) => why.fmt(f),
+            Self::Missing { entry, upto } => {
+                write!(f, "entry {entry} is not in the log, which should reach {upto}")
+            }
+            Self::Malformed(what) => what.fmt(f),
+            Self::Apply(why) => why.fmt(f),
+            Self::Membership(why) => why.fmt(f),
+        }
+    }
+}
+
+impl Error for LoadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Snapshot(_, why) => Some(why),
+            // These are told in the cause's own words.
+            Self::Log(why) => why.source(),
+            Self::Membership(why) => why.source(),
+            Self::NoneWhole
+            | Self::NoBridge(_)
+            | Self::Missing { .. }
+            | Self::Malformed(_)
+            | Self::Apply(_) => None,
+        }
+    }
+}
+
+impl From<StoreError> for LoadError {
+    fn from(why: StoreError) -> Self {
+        Self::Log(why)
+    }
+}
+
 /// A state and what Raft must know of it.
 pub(crate) struct State {
     pub(crate) keyspace: Keyspace,
@@ -67,12 +135,12 @@ impl State {
         (snapshots, log): (&Snapshots<D>, &Log<D>),
         cluster: u128,
         progress: &Progress,
-    ) -> Result<(Self, Option<SnapshotFile>), String> {
+    ) -> Result<(Self, Option<SnapshotFile>), LoadError> {
         loop {
             let Some(file) = snapshots.newest() else {
                 return match snapshots.lost() {
                     None => Ok((Self::empty(cluster), None)),
-                    Some(_) => Err(format!("no snapshot is whole; {ADVICE}")),
+                    Some(_) => Err(LoadError::NoneWhole),
                 };
             };
             if let Some(lost) = snapshots.lost() {
@@ -85,33 +153,31 @@ impl State {
                     progress.keys.store(state.keyspace.keys(), Ordering::Relaxed);
                     return Ok((state, Some(file)));
                 }
-                Err(why) => why,
+                Err(why) => LoadError::Snapshot(file.path.clone(), why),
             };
             let verified = snapshots.reader(&file).and_then(|it| it.verify(0, &mut |_| ()));
             if verified.is_ok() {
                 // It is as it was written: an older one would not be better.
                 return Err(why);
             }
-            tracing::error!(why, "a snapshot is damaged; the one before it is tried");
+            tracing::error!(%why, "a snapshot is damaged; the one before it is tried");
             snapshots.condemn(&file);
         }
     }
 
-    /// Reads a snapshot; the error names the file.
+    /// Reads a snapshot.
     fn from_snapshot<D: Disk>(
         snapshots: &Snapshots<D>,
         file: &SnapshotFile,
         cluster: u128,
         progress: &Progress,
-    ) -> Result<Self, String> {
-        let path = &file.path;
-        let failed = |why: &dyn std::fmt::Display| format!("{path}: {why}");
-        let from = snapshots.reader(file).map_err(|error| failed(&error))?;
+    ) -> Result<Self, Unreadable> {
+        let from = snapshots.reader(file)?;
         let loaded = facts::load(&from, cluster, &mut |piece| {
             progress.add(piece.len() as u64);
             Ok(())
         });
-        let (keyspace, facts) = loaded.map_err(|error| failed(&error))?;
+        let (keyspace, facts) = loaded?;
         let facts::Facts { meta, members, .. } = facts;
         Ok(Self { keyspace, meta, members })
     }
@@ -122,20 +188,20 @@ impl State {
         log: &Log<D>,
         upto: u64,
         progress: &Progress,
-    ) -> Result<(), String> {
+    ) -> Result<(), LoadError> {
         let mut next = self.meta.last_log_id.map_or(0, |id| id.index + 1);
         while next <= upto {
-            let entries = log.read(next, upto + 1, ENTRIES_BYTES);
-            let entries = entries.map_err(|error| error.to_string())?;
+            let entries = log.read(next, upto + 1, ENTRIES_BYTES)?;
             if entries.first().is_none_or(|first| first.id.index != next) {
-                return Err(format!("entry {next} is not in the log, which should reach {upto}"));
+                return Err(LoadError::Missing { entry: next, upto });
             }
             for entry in entries {
                 next = entry.id.index + 1;
                 progress.add(entry.payload.len() as u64 + RECORD_HEAD_BYTES);
-                let entry = convert::entry_from_store(entry).map_err(|what| what.0)?;
-                fold::mark(log, &entry).map_err(|error| error.to_string())?;
-                fold::apply_entry(self, &entry, Listening::default())?;
+                let entry = convert::entry_from_store(entry).map_err(LoadError::Malformed)?;
+                fold::mark(log, &entry)?;
+                let folded = fold::apply_entry(self, &entry, Listening::default());
+                folded.map_err(LoadError::Apply)?;
                 self.meta.last_log_id = Some(entry.log_id);
             }
         }
@@ -150,7 +216,7 @@ impl State {
 
     /// A node that votes alone knows best where it is reached: a restored directory was written
     /// before anybody knew.
-    pub(crate) fn move_to(&mut self, me: &crate::proto::Member) -> Result<(), String> {
+    pub(crate) fn move_to(&mut self, me: &crate::proto::Member) -> Result<(), LoadError> {
         let (node, peer) = convert::peer(me.clone());
         let known = &self.meta.last_membership;
         let now = known.membership().get_node(&node);
@@ -158,7 +224,7 @@ impl State {
             return Ok(());
         }
         let id = *known.log_id();
-        let membership = alone(node, peer)?;
+        let membership = alone(node, peer).map_err(LoadError::Membership)?;
         self.meta.last_membership = StoredMembership::new(id, membership);
         Ok(())
     }
@@ -179,22 +245,18 @@ impl Parts for State {
 
 /// Says why not, unless the log leads from a snapshot to everything that a newer, lost one held:
 /// this replica has answered for all of that, so it may not come back without it.
-fn bridge<D: Disk>(log: &Log<D>, from: &SnapshotFile, lost: LogId) -> Result<(), String> {
+fn bridge<D: Disk>(log: &Log<D>, from: &SnapshotFile, lost: LogId) -> Result<(), LoadError> {
     let purged = log.bounds().0.map_or(0, |id| id.index);
     // One entry of the same index and term: then everything before it is the same, too.
-    let there = log.read(lost.index, lost.index + 1, 1).map_err(|error| error.to_string())?;
+    let there = log.read(lost.index, lost.index + 1, 1)?;
     if purged <= from.last.index && there.first().is_some_and(|entry| entry.id == lost) {
         return Ok(());
     }
-    Err(format!(
-        "the newest snapshot is damaged, and the log behind the one before it ({}, up to entry \
-         {}) is not there any more; {ADVICE}",
-        from.path, from.last.index
-    ))
+    Err(LoadError::NoBridge(from.clone()))
 }
 
 /// A membership of one.
-pub(crate) fn alone(node: u64, peer: crate::raft::types::Peer) -> Result<Membership, String> {
+pub(crate) fn alone(node: u64, peer: Peer) -> Result<Membership, RaftFailure> {
     Membership::new(vec![BTreeSet::from([node])], BTreeMap::from([(node, peer)]))
-        .map_err(|error| error.to_string())
+        .map_err(RaftFailure::new)
 }

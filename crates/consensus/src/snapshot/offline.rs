@@ -7,13 +7,14 @@ use crate::membership::guard::draw_cluster;
 use crate::membership::members::Members;
 use crate::raft::types::{Peer, SnapshotMeta, StoredMembership, log_id};
 use crate::snapshot::facts::Facts;
-use crate::snapshot::load::{Progress, State, alone};
+use crate::snapshot::load::{LoadError, Progress, State, alone};
 use quorate_engine::{Foreign, Report, SnapshotError, SnapshotReader};
 use quorate_store::{Disk, Identity, Log, LogId, LogOptions, OsDisk, Snapshots, StoreError, Vote};
-use std::io;
-use std::path::Path;
+use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::{fmt, io};
 
 /// Bytes of a file taken at once.
 const PIECE_BYTES: usize = 256 << 10;
@@ -49,18 +50,84 @@ fn options() -> LogOptions {
     LogOptions { reserve_bytes: 0, ..LogOptions::default() }
 }
 
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
+/// Why a tool did not do its work.
+#[derive(Debug)]
+pub enum OfflineError {
+    /// The file that is written or read refuses, or the system at the directory.
+    Io(io::Error),
+    /// The directory's log or snapshots do.
+    Store(StoreError),
+    /// No node's data is in this directory.
+    NoData(PathBuf),
+    /// The directory does not say whose it is.
+    Nameless,
+    /// Its node never belonged to a cluster.
+    NoCluster,
+    /// Its state cannot be loaded.
+    Load(Box<dyn Error + Send + Sync>),
+    /// This directory holds data already.
+    Occupied(PathBuf),
+    /// The file is not one that can be taken.
+    File(SnapshotError),
 }
 
-/// Why a file is not taken, and what helps.
-fn refused(error: &SnapshotError) -> String {
-    let hint = if error.fault.can_be_skipped() {
-        "; --skip-unsupported leaves such things out and lists them"
-    } else {
-        ""
-    };
-    format!("{error}{hint}")
+impl fmt::Display for OfflineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(why) => why.fmt(f),
+            Self::Store(why) => why.fmt(f),
+            Self::NoData(dir) => write!(f, "{}: no node's data is here", dir.display()),
+            Self::Nameless => f.write_str("the directory does not say whose it is"),
+            Self::NoCluster => f.write_str("the node never belonged to a cluster"),
+            Self::Load(why) => why.fmt(f),
+            Self::Occupied(dir) => write!(
+                f,
+                "{} holds data already: a restore makes the first directory of a new cluster",
+                dir.display()
+            ),
+            Self::File(why) if why.fault.can_be_skipped() => {
+                write!(f, "{why}; --skip-unsupported leaves such things out and lists them")
+            }
+            Self::File(why) => why.fmt(f),
+        }
+    }
+}
+
+impl Error for OfflineError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            // These are told in the cause's own words.
+            Self::Io(why) => why.source(),
+            Self::Store(why) => why.source(),
+            Self::Load(why) => why.source(),
+            Self::File(why) => why.source(),
+            Self::NoData(_) | Self::Nameless | Self::NoCluster | Self::Occupied(_) => None,
+        }
+    }
+}
+
+impl From<io::Error> for OfflineError {
+    fn from(why: io::Error) -> Self {
+        Self::Io(why)
+    }
+}
+
+impl From<StoreError> for OfflineError {
+    fn from(why: StoreError) -> Self {
+        Self::Store(why)
+    }
+}
+
+impl From<LoadError> for OfflineError {
+    fn from(why: LoadError) -> Self {
+        Self::Load(Box::new(why))
+    }
+}
+
+impl From<SnapshotError> for OfflineError {
+    fn from(why: SnapshotError) -> Self {
+        Self::File(why)
+    }
 }
 
 /// Gives the committed state of a stopped node as an RDB file to `sink`.
@@ -68,15 +135,15 @@ pub fn export(
     dir: &Path,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     step: Step<'_>,
-) -> Result<Exported, String> {
-    let disk = OsDisk::new(dir).map_err(text)?;
+) -> Result<Exported, OfflineError> {
+    let disk = OsDisk::new(dir)?;
     // It is somebody else's: nothing in it is changed, not even a torn tail.
-    let opened = Log::open_to_read(disk.clone(), options()).map_err(text)?;
-    let nothing = || format!("{}: no node's data is here", dir.display());
+    let opened = Log::open_to_read(disk.clone(), options())?;
+    let nothing = || OfflineError::NoData(dir.to_owned());
     let (log, recovered) = opened.ok_or_else(nothing)?;
-    let identity = recovered.identity.ok_or("the directory does not say whose it is")?;
-    let cluster = identity.cluster.ok_or("the node never belonged to a cluster")?;
-    let snapshots = Snapshots::open(disk).map_err(text)?;
+    let identity = recovered.identity.ok_or(OfflineError::Nameless)?;
+    let cluster = identity.cluster.ok_or(OfflineError::NoCluster)?;
+    let snapshots = Snapshots::open(disk)?;
     let progress = Arc::new(Progress::default());
     let total = snapshots.newest().map_or(0, |file| file.bytes) + log.stats().bytes;
     progress.total.store(total, Ordering::Relaxed);
@@ -101,7 +168,7 @@ pub fn export(
             step(bytes, 0);
         }
     });
-    outcome.map_err(text)?;
+    outcome?;
     Ok(Exported { index, uncertain: last.saturating_sub(index), bytes })
 }
 
@@ -112,33 +179,31 @@ pub fn restore(
     foreign: Foreign,
     source: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>,
     (total, step): (u64, Step<'_>),
-) -> Result<Restored, String> {
-    let disk = OsDisk::new(dir).map_err(text)?;
+) -> Result<Restored, OfflineError> {
+    let disk = OsDisk::new(dir)?;
     let there = |name: &str| disk.list(name).map(|names| !names.is_empty());
-    if there("appendonlydir").map_err(text)? || there("facts").map_err(text)? {
-        return Err(format!(
-            "{} holds data already: a restore makes the first directory of a new cluster",
-            dir.display()
-        ));
+    if there("appendonlydir")? || there("facts")? {
+        return Err(OfflineError::Occupied(dir.to_owned()));
     }
     let node = random().max(1);
     let cluster = draw_cluster(node, random());
     let mut reader = SnapshotReader::foreign([(cluster >> 64) as u64, cluster as u64], foreign);
     let mut piece = vec![0; PIECE_BYTES];
     loop {
-        let count = source(&mut piece).map_err(text)?;
+        let count = source(&mut piece)?;
         if count == 0 {
             break;
         }
-        reader.feed(piece.get(..count).unwrap_or_default()).map_err(|why| refused(&why))?;
+        reader.feed(piece.get(..count).unwrap_or_default())?;
         step(reader.bytes(), total);
     }
     let (keys, report) = (reader.keys(), reader.report().clone());
-    let (keyspace, _) = reader.finish().map_err(|why| refused(&why))?;
+    let (keyspace, _) = reader.finish()?;
     let last = LogId { term: FIRST_TERM, index: keyspace.applied_index().max(1) };
     let id = log_id(last.term, last.index);
     // Where it is reached is known when it starts.
-    let membership = alone(node, Peer::default())?;
+    let alone = alone(node, Peer::default());
+    let membership = alone.map_err(LoadError::Membership)?;
     let last_membership = StoredMembership::new(Some(id), membership);
     let meta = SnapshotMeta { last_log_id: Some(id), last_membership };
     let fields = Facts { cluster, meta, members: Members::default() }.to_fields();
@@ -163,6 +228,6 @@ pub fn restore(
         log.close();
         Ok(())
     };
-    write().map_err(text)?;
+    write()?;
     Ok(Restored { keys, cluster: format!("{cluster:032x}"), report })
 }

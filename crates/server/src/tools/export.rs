@@ -40,7 +40,8 @@ pub(crate) fn export(pairs: &Pairs) -> Result<(), String> {
     let done =
         quorate_consensus::export(&data, &mut |piece| file.write(piece), &mut |done, total| {
             progress.step(done, total);
-        })?;
+        });
+    let done = done.map_err(|why| why.to_string())?;
     file.finish()?;
     progress.end(done.bytes);
     let (bytes, index) = (done.bytes, done.index);

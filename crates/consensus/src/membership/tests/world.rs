@@ -1,16 +1,18 @@
 //! A cluster in memory: disks that survive, processes that do not, a network that can be cut, and
 //! as much of Raft as bootstrap sees (a membership in the log, a leader when a majority lives).
 
-use crate::api::{Joined, Seat};
+use crate::api::{Joined, RaftFailure, Seat};
 use crate::membership::members::Start;
 use crate::membership::{Bootstrap, Ground, Local, Started};
 use crate::peer::transport::{PeerId, Request, Response, Service, Transport, TransportError};
 use crate::proto as pb;
+use crate::replica::error::StartError;
 use futures::FutureExt;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::BoxStream;
 use openraft::AsyncRuntime;
 use openraft_rt_sim::SimRuntime;
+use quorate_store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -107,8 +109,8 @@ impl World {
         let (driver, registration) = AbortHandle::new_pair();
         let (world, running) = (self.clone(), Arc::clone(&bootstrap));
         drop(SimRuntime::spawn(async move {
-            if let Ok(Err(text)) = Abortable::new(running.run(), registration).await {
-                world.lock().failed.push(text);
+            if let Ok(Err(why)) = Abortable::new(running.run(), registration).await {
+                world.lock().failed.push(why.to_string());
             }
         }));
         state.processes.insert(name.to_owned(), Process { bootstrap, driver });
@@ -268,6 +270,11 @@ impl State {
     }
 }
 
+/// What a process gets of its disk when it was killed.
+fn crashed() -> StoreError {
+    StoreError::Io(std::io::Error::other("crashed"))
+}
+
 /// The surroundings of one process.
 #[derive(Clone)]
 pub(super) struct Site {
@@ -279,8 +286,8 @@ pub(super) struct Site {
 
 impl Site {
     /// One step of this process, which may be its last.
-    fn step(&self) -> Result<(), String> {
-        if self.world.lock().step(self) { Ok(()) } else { Err("crashed".to_owned()) }
+    fn step(&self) -> Result<(), StoreError> {
+        if self.world.lock().step(self) { Ok(()) } else { Err(crashed()) }
     }
 
     async fn step_or_die(&self) {
@@ -289,12 +296,12 @@ impl Site {
         }
     }
 
-    fn with_disk<T>(&self, act: impl FnOnce(&mut Disk) -> T) -> Result<T, String> {
+    fn with_disk<T>(&self, act: impl FnOnce(&mut Disk) -> T) -> Result<T, StoreError> {
         let mut state = self.world.lock();
         if !state.lives(self) {
-            return Err("crashed".to_owned());
+            return Err(crashed());
         }
-        state.disks.get_mut(&self.name).map(act).ok_or_else(|| "crashed".to_owned())
+        state.disks.get_mut(&self.name).map(act).ok_or_else(crashed)
     }
 }
 
@@ -306,17 +313,17 @@ impl Ground for Site {
         self
     }
 
-    fn keep_cluster(&self, cluster: u128) -> Result<(), String> {
+    fn keep_cluster(&self, cluster: u128) -> Result<(), StoreError> {
         self.step()?;
         self.with_disk(|disk| disk.cluster = Some(cluster))?;
         self.step()
     }
 
-    fn open(&self, cluster: u128) -> BoxFuture<'_, Result<Site, String>> {
+    fn open(&self, cluster: u128) -> BoxFuture<'_, Result<Site, StartError>> {
         async move {
             self.step_or_die().await;
             pass(Duration::from_millis(30)).await;
-            assert_eq!(self.with_disk(|disk| disk.cluster), Ok(Some(cluster)));
+            assert_eq!(self.with_disk(|disk| disk.cluster).ok(), Some(Some(cluster)));
             Ok(self.clone())
         }
         .boxed()
@@ -350,7 +357,7 @@ impl Started for Site {
         self.world.lock().leaders.get(&cluster).copied()
     }
 
-    async fn initialize(&self, members: Vec<pb::Member>) -> Result<(), String> {
+    async fn initialize(&self, members: Vec<pb::Member>) -> Result<(), RaftFailure> {
         self.step_or_die().await;
         let nodes = members.iter().map(|member| member.node).collect();
         let seats = members.into_iter().map(|member| Seat { member, voter: true }).collect();
@@ -358,7 +365,8 @@ impl Started for Site {
             let cluster = disk.cluster.filter(|_| disk.log.is_none());
             disk.log.get_or_insert((0, seats));
             cluster
-        })?;
+        });
+        let new = new.map_err(RaftFailure::new)?;
         if let Some(cluster) = new {
             self.world.lock().founded.push((cluster, nodes));
         }
@@ -390,7 +398,7 @@ impl Started for Site {
             let version = disk.log.as_ref().map_or(0, |(version, _)| *version);
             disk.log = Some((version + 1, seats));
         });
-        changed.map_or_else(Joined::Refused, |()| Joined::Voter)
+        changed.map_or_else(|why| Joined::Refused(why.to_string()), |()| Joined::Voter)
     }
 }
 

@@ -348,7 +348,7 @@ fn open<E: Env>(
         outcome => outcome?,
     }
     let (keyspace, fields) = reader.finish().map_err(|error| Broken::Drop(error.to_string()))?;
-    let facts = facts::accept(&fields, cluster).map_err(Broken::Drop)?;
+    let facts = facts::accept(&fields, cluster).map_err(|why| Broken::Drop(why.to_string()))?;
     if facts.meta.last_log_id.map(convert::log_id_to_store) != Some(id.last) {
         return Err(Broken::Drop("head and snapshot differ".to_owned()));
     }
