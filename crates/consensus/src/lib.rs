@@ -39,5 +39,6 @@ pub use leadership::hand_over::HandOverError;
 pub use membership::PeersError;
 pub use node::{KeyspaceGuard, Node};
 pub use snapshot::backup::Backup;
+pub use snapshot::error::NoSnapshot;
 pub use snapshot::feed::{Feed, FeedEnd};
 pub use snapshot::offline::{Exported, OfflineError, Restored, Step, export, restore};

@@ -19,6 +19,7 @@ use crate::replica::Replica;
 use crate::replica::assembly::{Storage, Who};
 use crate::replica::error::StartError;
 use crate::snapshot::backup::Backup;
+use crate::snapshot::error::NoSnapshot;
 use crate::snapshot::feed::Feed;
 use crate::snapshot::load::Progress;
 use futures::future::BoxFuture;
@@ -287,19 +288,19 @@ impl Node {
     }
 
     /// A fresh snapshot to be sent to whoever asked for one.
-    pub async fn backup(&self) -> Result<Backup, String> {
+    pub async fn backup(&self) -> Result<Backup, NoSnapshot> {
         match self.replica() {
             Some(replica) => replica.backup().await,
-            None => Err("the state is not loaded yet".to_owned()),
+            None => Err(NoSnapshot::Loading),
         }
     }
 
     /// A fresh snapshot for a replica from outside, and what is applied behind it, of which no more
     /// than so many bytes wait.
-    pub async fn follow(&self, bytes_max: u64) -> Result<(Backup, Feed), String> {
+    pub async fn follow(&self, bytes_max: u64) -> Result<(Backup, Feed), NoSnapshot> {
         match self.replica() {
             Some(replica) => replica.follow(bytes_max).await,
-            None => Err("the state is not loaded yet".to_owned()),
+            None => Err(NoSnapshot::Loading),
         }
     }
 
@@ -311,10 +312,10 @@ impl Node {
 
     /// Has the leader log a cut and waits for this replica's snapshot of it. The error says why
     /// not.
-    pub async fn snapshot(&self) -> Result<u64, String> {
+    pub async fn snapshot(&self) -> Result<u64, NoSnapshot> {
         match self.replica() {
             Some(replica) => replica.snapshot().await,
-            None => Err("the state is not loaded yet".to_owned()),
+            None => Err(NoSnapshot::Loading),
         }
     }
 

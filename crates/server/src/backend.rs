@@ -5,7 +5,7 @@
 //! a cluster.
 
 use quorate_consensus::{
-    Answer, Backup, Feed, HandOverError, KeyspaceGuard, Node, ReadError, Status,
+    Answer, Backup, Feed, HandOverError, KeyspaceGuard, NoSnapshot, Node, ReadError, Status,
 };
 use quorate_engine::{Db, Keyspace, Run};
 use std::future::Future;
@@ -35,13 +35,15 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     /// Whether the state is being loaded: most commands wait for it.
     fn is_loading(&self) -> bool;
     /// Takes a snapshot; its log index, or why not.
-    fn snapshot(&self) -> impl Future<Output = Result<u64, String>> + Send;
+    fn snapshot(&self) -> impl Future<Output = Result<u64, NoSnapshot>> + Send;
     /// Takes a snapshot to be sent to somebody.
-    fn backup(&self) -> impl Future<Output = Result<Backup, String>> + Send;
+    fn backup(&self) -> impl Future<Output = Result<Backup, NoSnapshot>> + Send;
     /// Takes a snapshot for a replica from outside, and tells what is applied behind it; so many
     /// bytes of that wait at most.
-    fn follow(&self, bytes_max: u64)
-    -> impl Future<Output = Result<(Backup, Feed), String>> + Send;
+    fn follow(
+        &self,
+        bytes_max: u64,
+    ) -> impl Future<Output = Result<(Backup, Feed), NoSnapshot>> + Send;
     /// Hands leadership to another voter, if this replica leads: to the one at this address, or to
     /// any.
     fn hand_over(&self, to: Option<&str>)
@@ -84,18 +86,18 @@ impl Backend for Node {
         Self::is_loading(self)
     }
 
-    fn snapshot(&self) -> impl Future<Output = Result<u64, String>> + Send {
+    fn snapshot(&self) -> impl Future<Output = Result<u64, NoSnapshot>> + Send {
         Self::snapshot(self)
     }
 
-    fn backup(&self) -> impl Future<Output = Result<Backup, String>> + Send {
+    fn backup(&self) -> impl Future<Output = Result<Backup, NoSnapshot>> + Send {
         Self::backup(self)
     }
 
     fn follow(
         &self,
         bytes_max: u64,
-    ) -> impl Future<Output = Result<(Backup, Feed), String>> + Send {
+    ) -> impl Future<Output = Result<(Backup, Feed), NoSnapshot>> + Send {
         Self::follow(self, bytes_max)
     }
 

@@ -5,7 +5,7 @@
 
 use crate::backend::Backend;
 use quorate_consensus::{
-    Answer, Backup, Feed, HandOverError, MemberStatus, ReadError, Role, Status,
+    Answer, Backup, Feed, HandOverError, MemberStatus, NoSnapshot, ReadError, Role, Status,
 };
 use quorate_engine::{Applied, Db, Keyspace, Run, SealLimits, Stamp, apply, seal};
 use std::ops::Deref;
@@ -148,16 +148,16 @@ impl Backend for TestBackend {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).loading
     }
 
-    async fn snapshot(&self) -> Result<u64, String> {
+    async fn snapshot(&self) -> Result<u64, NoSnapshot> {
         Ok(10)
     }
 
-    async fn backup(&self) -> Result<Backup, String> {
-        Err("the test backend has no snapshots".to_owned())
+    async fn backup(&self) -> Result<Backup, NoSnapshot> {
+        Err(NoSnapshot::Never)
     }
 
-    async fn follow(&self, _: u64) -> Result<(Backup, Feed), String> {
-        Err("the test backend has no snapshots".to_owned())
+    async fn follow(&self, _: u64) -> Result<(Backup, Feed), NoSnapshot> {
+        Err(NoSnapshot::Never)
     }
 
     async fn hand_over(&self, _: Option<&str>) -> Result<(), HandOverError> {

@@ -4,8 +4,8 @@
 
 use crate::env::Env;
 use crate::replica::Replica;
-use crate::snapshot::ALREADY;
 use crate::snapshot::backup::Backup;
+use crate::snapshot::error::NoSnapshot;
 use crate::snapshot::feed::Feed;
 use crate::write::queue::Work;
 use std::time::Duration;
@@ -16,13 +16,13 @@ const SAVING_POLL: Duration = Duration::from_millis(50);
 impl<E: Env> Replica<E> {
     /// Has the leader log a cut and waits for this replica's snapshot of it. The error says why
     /// there is none.
-    pub(crate) async fn snapshot(&self) -> Result<u64, String> {
+    pub(crate) async fn snapshot(&self) -> Result<u64, NoSnapshot> {
         let group = &self.group;
         let cut = group.writes.queue.ask(Work::Cut, group.process.env.elapsed());
         let index = match cut.await {
             Ok(Ok(index)) => index,
-            Ok(Err(why)) => return Err(format!("no cut was logged: {why:?}")),
-            Err(_) => return Err("stopping".to_owned()),
+            Ok(Err(why)) => return Err(NoSnapshot::NoCut(why)),
+            Err(_) => return Err(NoSnapshot::Stopping),
         };
         group.keyspace.applied.reached(index).await;
         loop {
@@ -37,18 +37,18 @@ impl<E: Env> Replica<E> {
     }
 
     /// Makes a snapshot and opens it, verified.
-    pub(crate) async fn backup(&self) -> Result<Backup, String> {
+    pub(crate) async fn backup(&self) -> Result<Backup, NoSnapshot> {
         self.backup_as_of().await.map(|(backup, _)| backup)
     }
 
     /// The same, with the last entry in it.
-    async fn backup_as_of(&self) -> Result<(Backup, u64), String> {
+    async fn backup_as_of(&self) -> Result<(Backup, u64), NoSnapshot> {
         self.snapshot().await?;
         Backup::open(&self.group.process.env, &self.group.snapshots.files).await
     }
 
     /// A snapshot, and what is applied behind it. So many bytes at most wait in the feed.
-    pub(crate) async fn follow(&self, bytes_max: u64) -> Result<(Backup, Feed), String> {
+    pub(crate) async fn follow(&self, bytes_max: u64) -> Result<(Backup, Feed), NoSnapshot> {
         loop {
             self.await_snapshotter().await;
             // In this order: the cut is logged when everything is told.
@@ -58,7 +58,7 @@ impl<E: Env> Replica<E> {
                     feed.begin(index);
                     return Ok((backup, feed));
                 }
-                Err(why) if why == ALREADY => {}
+                Err(NoSnapshot::Already) => {}
                 Err(why) => return Err(why),
             }
         }

@@ -128,7 +128,7 @@ impl<E: Env> Replica<E> {
             if self.is_ready()
                 && let Err(why) = self.snapshot().await
             {
-                tracing::warn!(why, "the damaged snapshot is not replaced yet");
+                tracing::warn!(%why, "the damaged snapshot is not replaced yet");
             }
             E::sleep(REPLACE_RETRY).await;
         }

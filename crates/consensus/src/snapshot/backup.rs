@@ -3,12 +3,13 @@
 //! snapshot is in `replica`.
 
 use crate::env::Env;
+use crate::snapshot::error::NoSnapshot;
 use futures::future::BoxFuture;
-use quorate_store::Snapshots;
+use quorate_store::{Snapshots, StoreError};
 use std::sync::Arc;
 
 /// Reads bytes from an offset on, at most so many.
-type Read = dyn Fn(u64, usize) -> BoxFuture<'static, Result<Vec<u8>, String>> + Send + Sync;
+type Read = dyn Fn(u64, usize) -> BoxFuture<'static, Result<Vec<u8>, StoreError>> + Send + Sync;
 
 /// A snapshot to be read in pieces; its file stays readable although newer ones take its place.
 #[derive(Clone)]
@@ -31,7 +32,7 @@ impl Backup {
 
     /// At most `bytes_max` bytes from `offset` on; fewer only at the end. Read beside the event
     /// loop.
-    pub async fn read(&self, offset: u64, bytes_max: usize) -> Result<Vec<u8>, String> {
+    pub async fn read(&self, offset: u64, bytes_max: usize) -> Result<Vec<u8>, StoreError> {
         (self.read)(offset, bytes_max).await
     }
 
@@ -39,20 +40,20 @@ impl Backup {
     pub(crate) async fn open<E: Env>(
         env: &E,
         files: &Arc<Snapshots<E::Disk>>,
-    ) -> Result<(Self, u64), String> {
+    ) -> Result<(Self, u64), NoSnapshot> {
         let (files, env) = (files.clone(), env.clone());
         let opened = env.heavy(move || {
-            let file = files.newest().ok_or("there is no snapshot")?;
-            let reader = files.reader(&file).map_err(|error| error.to_string())?;
-            reader.verify(0, &mut |_| ()).map_err(|error| error.to_string())?;
-            Ok::<_, String>((reader, file.last.index))
+            let file = files.newest().ok_or(NoSnapshot::Never)?;
+            let reader = files.reader(&file)?;
+            reader.verify(0, &mut |_| ())?;
+            Ok::<_, NoSnapshot>((reader, file.last.index))
         });
         let (reader, index) = opened.await?;
         let reader = Arc::new(reader);
         let bytes = reader.bytes();
         let read = move |offset, bytes_max| {
             let reader = reader.clone();
-            env.heavy(move || reader.read(offset, bytes_max).map_err(|error| error.to_string()))
+            env.heavy(move || reader.read(offset, bytes_max))
         };
         Ok((Self { bytes, read: Arc::new(read) }, index))
     }

@@ -5,12 +5,10 @@
 
 pub(crate) mod backup;
 pub(crate) mod content;
+pub(crate) mod error;
 pub(crate) mod facts;
 pub(crate) mod feed;
 pub(crate) mod load;
 pub(crate) mod offline;
 pub(crate) mod take;
 pub(crate) mod transfer;
-
-/// Why there is no snapshot of a cut that came during another's.
-pub(crate) const ALREADY: &str = "a snapshot is being made already";

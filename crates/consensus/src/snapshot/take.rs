@@ -15,8 +15,8 @@ use crate::process::Process;
 use crate::raft::convert;
 use crate::raft::log::RaftLog;
 use crate::raft::types::{Config, SnapshotMeta, log_id};
-use crate::snapshot::ALREADY;
 use crate::snapshot::content::{Content, Kept};
+use crate::snapshot::error::NoSnapshot;
 use crate::snapshot::facts::Facts;
 use openraft::alias::SnapshotOf;
 use openraft::storage::Snapshot;
@@ -51,8 +51,8 @@ const LAST_MAX: Duration = Duration::from_secs(20);
 /// How often it is looked whether the one before it is done.
 const LAST_POLL: Duration = Duration::from_millis(5);
 
-/// What became of a snapshot; the error says why there is none.
-pub(crate) type Saved = Result<SnapshotFile, String>;
+/// What became of a snapshot.
+pub(crate) type Saved = Result<SnapshotFile, NoSnapshot>;
 
 /// The snapshot being taken, and what became of the last one.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ pub(crate) struct Saving {
 struct State {
     running: Option<Running>,
     /// The newest cut of which there is no snapshot here, why, and when that was known.
-    missed: Option<(u64, String, Duration)>,
+    missed: Option<(u64, NoSnapshot, Duration)>,
     last_failed: bool,
     last_took: Option<Duration>,
     /// Taken by this process, and how many failed since the last one.
@@ -106,13 +106,13 @@ impl Saving {
 
     /// Whether the snapshot of this cut is still being taken; the error says why there is none.
     /// Only for a cut that is applied and of which no snapshot is kept.
-    pub(crate) fn is_at(&self, cut: u64) -> Result<(), String> {
+    pub(crate) fn is_at(&self, cut: u64) -> Result<(), NoSnapshot> {
         let state = lock(&self.state);
         if state.running.as_ref().is_some_and(|running| running.cut == cut) {
             return Ok(());
         }
         let why = state.missed.as_ref().filter(|(index, ..)| *index == cut);
-        Err(why.map_or("there is none of this cut".to_owned(), |(_, why, _)| why.clone()))
+        Err(why.map_or(NoSnapshot::Unknown, |(_, why, _)| why.clone()))
     }
 
     pub(crate) fn status(&self, now: Duration, changes: u64) -> SavingStatus {
@@ -259,7 +259,7 @@ impl<E: Env> Snapshotter<E> {
             None
         };
         let Some((frozen, changes)) = begun else {
-            let why = ALREADY.to_owned();
+            let why = NoSnapshot::Already;
             tracing::info!(index, %why, "no snapshot of this cut");
             lock(&self.saving.state).missed = Some((index, why.clone(), since));
             let _ = done.send(Err(why));
@@ -281,9 +281,8 @@ impl<E: Env> Snapshotter<E> {
 
     /// Writes what was frozen, step by step, and publishes it.
     async fn take_down(self: &Arc<Self>, frozen: Frozen, meta: &SnapshotMeta) -> Saved {
-        let text = |error: StoreError| error.to_string();
         let (snapshots, log) = (self.files.clone(), self.log.entries.clone());
-        let draft = self.process.env.heavy(move || snapshots.begin(&log)).await.map_err(text)?;
+        let draft = self.process.env.heavy(move || snapshots.begin(&log)).await?;
         let mut writing = Writing::<E> { draft, checksum: Checksum::default() };
         let mut pace = Pace::default();
         loop {
@@ -296,7 +295,7 @@ impl<E: Env> Snapshotter<E> {
                 self.step(&mut keyspace, frozen, keys)
             };
             let Some(mut step) = step else {
-                return Err("another state was installed meanwhile".to_owned());
+                return Err(NoSnapshot::Replaced);
             };
             self.process.free(std::mem::take(&mut step.garbage));
             if let Some(running) = &mut lock(&self.saving.state).running {
@@ -312,7 +311,7 @@ impl<E: Env> Snapshotter<E> {
             }
             let (given_back, written) = worked.await;
             writing = given_back;
-            written.map_err(text)?;
+            written?;
             if done {
                 break;
             }
@@ -324,12 +323,12 @@ impl<E: Env> Snapshotter<E> {
         let complete = self.process.env.heavy(move || {
             writing.draft.write(&writing.checksum.finish())?;
             writing.draft.complete()?;
-            Ok(writing.draft)
+            Ok::<_, StoreError>(writing.draft)
         });
-        let draft = complete.await.map_err(text)?;
+        let draft = complete.await?;
         let (snapshots, log) = (self.files.clone(), self.log.entries.clone());
         let last = meta.last_log_id.map(convert::log_id_to_store).unwrap_or_default();
-        self.process.env.heavy(move || snapshots.publish(&log, last, draft)).await.map_err(text)
+        Ok(self.process.env.heavy(move || snapshots.publish(&log, last, draft)).await?)
     }
 
     /// One step of so many keys, after which nothing waits for the snapshotter.
@@ -359,7 +358,7 @@ impl<E: Env> Snapshotter<E> {
             let Some(meta) = self.last_due(when) else { return };
             match self.save(meta).await.await {
                 Ok(Ok(file)) => tracing::info!(path = file.path, "the directory is exact"),
-                Ok(Err(why)) => tracing::warn!(why, "the last snapshot could not be made"),
+                Ok(Err(why)) => tracing::warn!(%why, "the last snapshot could not be made"),
                 Err(_) => {}
             }
         });
@@ -438,7 +437,7 @@ impl<E: Env> Snapshotter<E> {
                 state.newest = (self.process.env.wall_ms() / 1000, changes);
             }
             Err(why) => {
-                tracing::warn!(index, why, "no snapshot; the next cut tries again");
+                tracing::warn!(index, %why, "no snapshot; the next cut tries again");
                 state.last_failed = !overtaken;
                 state.failures += 1;
                 state.missed = Some((index, why.clone(), now));
@@ -494,12 +493,12 @@ mod tests {
         assert!(saving.is_idle(Duration::ZERO));
         let since = Duration::from_secs(5);
         *lock(&saving.state) = State {
-            missed: Some((7, "full".to_owned(), since)),
+            missed: Some((7, NoSnapshot::Replaced, since)),
             last_failed: true,
             ..State::default()
         };
         assert!(!saving.is_idle(since + RETRY_AFTER) && saving.is_idle(since + RETRY_AFTER * 2));
-        assert_eq!(saving.is_at(7), Err("full".to_owned()));
-        assert!(saving.is_at(8).is_err());
+        assert!(matches!(saving.is_at(7), Err(NoSnapshot::Replaced)));
+        assert!(matches!(saving.is_at(8), Err(NoSnapshot::Unknown)));
     }
 }

@@ -7,6 +7,7 @@ use super::work::{HAND_OVER_TIME, Work, replicas};
 use super::{Client, config, error};
 use crate::backend::Backend;
 use crate::shared::{Shared, Stop};
+use quorate_consensus::NoSnapshot;
 use quorate_engine::Db;
 use quorate_resp::Reply;
 use std::sync::Arc;
@@ -96,12 +97,12 @@ async fn flip_bit<B: Backend>(node: &B, db: Db, key: &[u8], bit: u64) -> Reply<'
 }
 
 /// Has a snapshot made; the caller has set `shared.saving`.
-async fn save<B: Backend>(node: &B, shared: &Shared) -> Result<(), String> {
+async fn save<B: Backend>(node: &B, shared: &Shared) -> Result<(), NoSnapshot> {
     let outcome = node.snapshot().await;
     match &outcome {
         Ok(index) => tracing::info!(index, "snapshot made on request"),
         Err(why) => {
-            tracing::warn!(why, "the requested snapshot failed");
+            tracing::warn!(%why, "the requested snapshot failed");
             shared.save_failed_at.store(crate::shared::unix_micros() / 1_000_000, Relaxed);
         }
     }

@@ -11,7 +11,8 @@ use crate::backend::Backend;
 use crate::clients::KILL;
 use crate::followers::Follower;
 use crate::shared::Shared;
-use quorate_consensus::{Backup, Feed};
+use quorate_consensus::{Backup, Feed, NoSnapshot};
+use quorate_store::StoreError;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -54,7 +55,7 @@ enum Unsent {
     Stalled,
     Socket(std::io::Error),
     /// The snapshot's file could not be read.
-    File(String),
+    File(StoreError),
 }
 
 impl fmt::Display for Unsent {
@@ -63,7 +64,7 @@ impl fmt::Display for Unsent {
             Self::Killed => f.write_str("the client was to be closed"),
             Self::Stalled => f.write_str("the client takes nothing any more"),
             Self::Socket(why) => write!(f, "{why}"),
-            Self::File(why) => f.write_str(why),
+            Self::File(why) => write!(f, "{why}"),
         }
     }
 }
@@ -164,7 +165,7 @@ impl<B: Backend> Session<B> {
     async fn made<T>(
         &mut self,
         heading: bool,
-        making: impl Future<Output = Result<T, String>>,
+        making: impl Future<Output = Result<T, NoSnapshot>>,
     ) -> Result<Option<T>, Unsent> {
         let mut making = pin!(making);
         loop {
@@ -172,8 +173,8 @@ impl<B: Backend> Session<B> {
                 Ok(Ok(made)) => return Ok(Some(made)),
                 Ok(Err(why)) => {
                     let address = self.client.peer.address;
-                    tracing::warn!(%address, why, "there is no snapshot to be sent");
-                    self.refuse_snapshot(heading, &why);
+                    tracing::warn!(%address, %why, "there is no snapshot to be sent");
+                    self.refuse_snapshot(heading, &why.to_string());
                     return Ok(None);
                 }
                 Err(_) => self.send(b"\n").await?,

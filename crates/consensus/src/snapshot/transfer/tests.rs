@@ -7,6 +7,7 @@ use crate::sim::check::Checks;
 use crate::sim::clients::command;
 use crate::sim::cluster::{Cluster, HOSTS};
 use crate::sim::rt::SimRt;
+use crate::snapshot::error::NoSnapshot;
 use openraft::AsyncRuntime;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +53,7 @@ async fn write_and_purge(cluster: &Cluster) {
                     break;
                 }
             }
-            Err(why) => assert!(why.contains("already"), "{why}"),
+            Err(why) => assert!(matches!(why, NoSnapshot::Already), "{why}"),
         }
         pass(20).await;
     }
