@@ -268,14 +268,41 @@ pub(crate) struct Seat {
 }
 
 /// What became of a request to join.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Joined {
     /// It is a voter now (or was already).
     Voter,
     /// This replica does not lead; the leader, if known.
     NotLeader(Option<u64>),
-    /// Refused, or not now; says why.
-    Refused(String),
+    /// Refused, or not now.
+    Refused(JoinRefusal),
+}
+
+/// Why a replica is not let in, or not now.
+#[derive(Clone, Debug)]
+pub(crate) enum JoinRefusal {
+    /// A replica of this name is a member, and is not to be replaced.
+    Member(String),
+    /// The leader itself has this name.
+    Leader(String),
+    /// The member of this name answers.
+    Answers { node: u64, name: String },
+    /// It is a learner, and behind.
+    Behind,
+    /// The membership did not change.
+    Raft(RaftFailure),
+}
+
+impl fmt::Display for JoinRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Member(name) => write!(f, "{name} is a member already"),
+            Self::Leader(name) => write!(f, "{name} is the leader's own name"),
+            Self::Answers { node, name } => write!(f, "node {node}, the former {name}, answers"),
+            Self::Behind => f.write_str("it has not caught up yet; ask again"),
+            Self::Raft(why) => why.fmt(f),
+        }
+    }
 }
 
 /// Whether a node that stops makes a snapshot of its own, so that stock Redis opens its directory

@@ -36,7 +36,7 @@ pub use api::{
     ReadError, Role, SavingStatus, Status,
 };
 pub use leadership::hand_over::HandOverError;
-pub use membership::PeersError;
+pub use membership::peers::PeersError;
 pub use node::{KeyspaceGuard, Node};
 pub use snapshot::backup::Backup;
 pub use snapshot::error::NoSnapshot;

@@ -6,11 +6,13 @@ use crate::api::MAX_LEVEL;
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::lock::lock;
-use crate::membership::guard::{Guard, Needs};
+use crate::membership::guard::{Guard, Needs, Unfit};
 use crate::peer::links::Links;
 use crate::proto as pb;
 use quorate_engine::{Effects, Garbage};
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
@@ -42,6 +44,22 @@ struct Heard {
     fenced: Option<Arc<AtomicBool>>,
 }
 
+/// A forward stream that is not the newest of this node.
+#[derive(Debug)]
+pub(crate) struct OldStream {
+    from: u64,
+    stream: u64,
+}
+
+impl fmt::Display for OldStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, stream } = self;
+        write!(f, "forward stream {stream} of node {from} is not its newest")
+    }
+}
+
+impl Error for OldStream {}
+
 impl<E: Env> Process<E> {
     pub(crate) fn new(
         env: E,
@@ -67,9 +85,9 @@ impl<E: Env> Process<E> {
     }
 
     /// Checks the envelope of a message that only members may send; gives the sender.
-    pub(crate) fn check(&self, envelope: Option<&pb::Envelope>) -> Result<u64, String> {
+    pub(crate) fn check(&self, envelope: Option<&pb::Envelope>) -> Result<u64, Unfit> {
         self.guard.check(Some(self.cluster), envelope, Needs::Member)?;
-        let Some(envelope) = envelope else { return Err("no envelope".to_owned()) };
+        let envelope = envelope.ok_or(Unfit::NoEnvelope)?;
         let mut heard = lock(&self.heard);
         let peer = heard.entry(envelope.from).or_default();
         if envelope.start != peer.start || envelope.incarnation > peer.incarnation {
@@ -82,11 +100,11 @@ impl<E: Env> Process<E> {
 
     /// Makes this forward stream the one that counts for the peer; what came on older ones and is
     /// not sealed is dropped.
-    pub(crate) fn fence(&self, from: u64, stream: u64) -> Result<Arc<AtomicBool>, String> {
+    pub(crate) fn fence(&self, from: u64, stream: u64) -> Result<Arc<AtomicBool>, OldStream> {
         let mut heard = lock(&self.heard);
         let peer = heard.entry(from).or_default();
         if stream <= peer.stream {
-            return Err(format!("forward stream {stream} of node {from} is not its newest"));
+            return Err(OldStream { from, stream });
         }
         peer.stream = stream;
         let fenced = Arc::new(AtomicBool::new(false));

@@ -23,6 +23,8 @@ use crate::raft::Raft;
 use futures::future::join_all;
 use quorate_engine::{Content, ContentPoint};
 use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -260,15 +262,27 @@ async fn give_up_office<E: Env>(group: &Group<E>, raft: &Raft<E>, heir: Option<u
     }
 }
 
+/// The leader names a database that there cannot be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoSuchDatabase;
+
+impl fmt::Display for NoSuchDatabase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no such database")
+    }
+}
+
+impl Error for NoSuchDatabase {}
+
 /// What this replica holds at a point that the leader names.
 pub(crate) async fn answer<E: Env>(
     keyspace: &Live,
     request: &pb::CompareRequest,
-) -> Result<pb::CompareResponse, String> {
+) -> Result<pb::CompareResponse, NoSuchDatabase> {
     let at = request.at.map_or(0, |at| at.index);
     let (done, looked) = oneshot::channel();
     let point = ContentPoint {
-        db: u8::try_from(request.db).map_err(|_| "no such database")?,
+        db: u8::try_from(request.db).map_err(|_| NoSuchDatabase)?,
         cursor: request.cursor,
     };
     let bound = |asked: u64, most: usize| usize::try_from(asked).unwrap_or(most).min(most);

@@ -5,7 +5,7 @@
 //! majorities, so a replica counts as let in only when the change is finished, and asking again
 //! finishes it.
 
-use crate::api::{Joined, Seat};
+use crate::api::{JoinRefusal, Joined, RaftFailure, Seat};
 use crate::env::Env;
 use crate::group::Group;
 use crate::proto as pb;
@@ -13,6 +13,7 @@ use crate::raft::metrics::{metrics, silence};
 use crate::raft::{Raft, convert};
 use openraft::ChangeMembers;
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::time::Duration;
 
 /// How long a new replica may take to catch up before it is asked again.
@@ -81,15 +82,15 @@ impl<E: Env> Admission<E> {
         if table.is_settled() && table.voters().contains(&who.node) {
             return Joined::Voter;
         }
-        for node in table.namesakes(&who) {
+        for node in table.namesakes(&who).collect::<Vec<_>>() {
             if !replace_same_name {
-                return Joined::Refused(format!("{} is a member already", who.name));
+                return Joined::Refused(JoinRefusal::Member(who.name));
             }
             if node == self.group.process.me.node {
-                return Joined::Refused(format!("{} is the leader's own name", who.name));
+                return Joined::Refused(JoinRefusal::Leader(who.name));
             }
             if !self.is_silent(node).await {
-                return Joined::Refused(format!("node {node}, the former {}, answers", who.name));
+                return Joined::Refused(JoinRefusal::Answers { node, name: who.name });
             }
         }
         match self.admit(who).await {
@@ -109,12 +110,11 @@ impl<E: Env> Admission<E> {
         silence::<E>(&metrics(&self.raft), node).is_none_or(|age| age >= limit)
     }
 
-    async fn admit(&self, who: pb::Member) -> Result<(), String> {
+    async fn admit(&self, who: pb::Member) -> Result<(), JoinRefusal> {
         let (node, peer) = convert::peer(who.clone());
         let learn = self.raft.add_learner(node, peer, true);
         let learned = E::within(CATCH_UP_MAX, learn).await;
-        let learned = learned.ok_or("it has not caught up yet; ask again")?;
-        learned.map_err(|error| error.to_string())?;
+        learned.ok_or(JoinRefusal::Behind)?.map_err(raft)?;
         let table = self.table();
         let mut voters = table.voters();
         voters.insert(node);
@@ -122,14 +122,18 @@ impl<E: Env> Admission<E> {
         voters.retain(|voter| !gone.contains(voter));
         let change = ChangeMembers::ReplaceAllVoters(voters);
         let changed = self.raft.change_membership(change, false).await;
-        changed.map_err(|error| error.to_string())?;
+        changed.map_err(raft)?;
         // Former namesakes that had not even come to vote.
         let table = self.table();
         let left: BTreeSet<u64> = table.namesakes(&who).collect();
         if !left.is_empty() {
             let removed = self.raft.change_membership(ChangeMembers::RemoveNodes(left), false);
-            removed.await.map_err(|error| error.to_string())?;
+            removed.await.map_err(raft)?;
         }
         Ok(())
     }
+}
+
+fn raft(error: impl Error + Send + Sync + 'static) -> JoinRefusal {
+    JoinRefusal::Raft(RaftFailure::new(error))
 }

@@ -5,10 +5,12 @@
 //! before Raft sees a word, and the first refusal of each kind is logged with what is wrong.
 
 use crate::api::GROUP;
-use crate::membership::members::{Members, Start};
+use crate::membership::members::{Members, Outdated, Start};
 use crate::proto as pb;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Version of `proto/peer.proto` as spoken. Raised when an old build could misread a new one.
@@ -26,6 +28,87 @@ pub(crate) enum Needs {
     Stranger,
 }
 
+/// Why a message is not looked at. `name` is this replica's, as is `node`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It has no envelope.
+    NoEnvelope,
+    /// It speaks this version of the contract.
+    WireVersion { theirs: u32, name: String },
+    /// It is for this Raft group.
+    Group { theirs: u32, name: String },
+    /// It shows this node id as the sender's.
+    Sender { theirs: u64, name: String },
+    /// It is for this node.
+    Receiver { theirs: u64, name: String, node: u64 },
+    /// Its cluster id is none.
+    ClusterId(NoClusterId),
+    /// It belongs to another cluster.
+    Cluster { theirs: u128, ours: u128, name: String },
+    /// It names no cluster.
+    NoCluster,
+    /// This replica belongs to none.
+    NotYet { name: String },
+    /// Its sender is not the newest start of its node.
+    Outdated(Outdated),
+    /// This process is not the newest start of its own node, which has another start of the same
+    /// number (`twice`) or this later one.
+    Own { node: u64, name: String, start: u64, known: u64, twice: bool },
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoEnvelope => f.write_str("a message without an envelope"),
+            Self::WireVersion { theirs, name } => write!(
+                f,
+                "it speaks wire version {theirs}, {name} speaks {WIRE_VERSION}: run the same \
+                 release"
+            ),
+            Self::Group { theirs, name } => write!(f, "{name} has no Raft group {theirs}"),
+            Self::Sender { theirs, name } => write!(
+                f,
+                "it shows node id {theirs}, which is {name}'s own or none: an address leads back \
+                 to its sender, or a data directory was copied"
+            ),
+            Self::Receiver { theirs, name, node } => write!(
+                f,
+                "it looks for node {theirs}, but {name} is node {node}: its disk was replaced, or \
+                 addresses were swapped"
+            ),
+            Self::ClusterId(why) => why.fmt(f),
+            Self::Cluster { theirs, ours, name } => {
+                write!(f, "it belongs to cluster {theirs:032x}, {name} to {ours:032x}")
+            }
+            Self::NoCluster => f.write_str("it names no cluster"),
+            Self::NotYet { name } => write!(f, "{name} belongs to no cluster yet"),
+            Self::Outdated(why) => why.fmt(f),
+            Self::Own { node, name, start, known, twice } => write!(
+                f,
+                "this is start {start} of node {node} ({name}), and the cluster knows of {} \
+                 {known}: its data directory is an older copy, or is used twice. Stop it; if the \
+                 node's own directory is lost, move this one aside and let it join again as a new \
+                 node",
+                if *twice { "another start" } else { "start" }
+            ),
+        }
+    }
+}
+
+impl Error for Unfit {}
+
+/// A cluster id that is not of 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoClusterId;
+
+impl fmt::Display for NoClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a cluster id has 16 bytes")
+    }
+}
+
+impl Error for NoClusterId {}
+
 /// Checks envelopes, and makes them, for one replica: there is one guard in a process.
 #[derive(Debug)]
 pub(crate) struct Guard {
@@ -38,7 +121,7 @@ pub(crate) struct Guard {
     /// The starts that members answered with last.
     answered: Mutex<BTreeMap<u64, Start>>,
     /// What peers were refused for last, so that the same refusal is not logged again and again.
-    refused: Mutex<BTreeMap<u64, String>>,
+    refused: Mutex<BTreeMap<u64, Unfit>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -90,31 +173,33 @@ impl Guard {
         cluster: Option<u128>,
         envelope: Option<&pb::Envelope>,
         needs: Needs,
-    ) -> Result<(), String> {
-        let Some(envelope) = envelope else {
-            return Err("a message without an envelope".to_owned());
-        };
+    ) -> Result<(), Unfit> {
+        let Some(envelope) = envelope else { return Err(Unfit::NoEnvelope) };
         let shown = Start { incarnation: envelope.incarnation, nonce: envelope.start };
         let result = self
             .fits(cluster, envelope, needs)
-            .and_then(|()| self.members().judge(envelope.from, shown))
+            .and_then(|()| self.judge(envelope.from, shown))
             .and_then(|()| self.is_current(envelope));
         self.note(envelope.from, &result);
         result
     }
 
     /// Notes with which start a member has answered; says why its answer does not count.
-    pub(crate) fn answered(&self, node: u64, shown: Start) -> Result<(), String> {
-        let result = self.members().judge(node, shown);
+    pub(crate) fn answered(&self, node: u64, shown: Start) -> Result<(), Unfit> {
+        let result = self.judge(node, shown);
         self.note(node, &result);
         result?;
         lock(&self.answered).insert(node, shown);
         Ok(())
     }
 
+    fn judge(&self, node: u64, shown: Start) -> Result<(), Unfit> {
+        self.members().judge(node, shown).map_err(Unfit::Outdated)
+    }
+
     /// What a peer was refused for last, unless it has been listened to since.
     #[cfg(test)]
-    pub(crate) fn last_refusal(&self, node: u64) -> Option<String> {
+    pub(crate) fn last_refusal(&self, node: u64) -> Option<Unfit> {
         lock(&self.refused).get(&node).cloned()
     }
 
@@ -128,33 +213,27 @@ impl Guard {
     }
 
     /// Whether this very process is an older copy, or one of two: a peer knows of a later start.
-    fn is_current(&self, envelope: &pb::Envelope) -> Result<(), String> {
+    fn is_current(&self, envelope: &pb::Envelope) -> Result<(), Unfit> {
         let Start { incarnation, nonce } = self.start;
         let known = Start { incarnation: envelope.to_incarnation, nonce: envelope.to_start };
         let twice = known.incarnation == incarnation && known.nonce != nonce && known.nonce != 0;
         if known.incarnation > incarnation || (twice && nonce != 0) {
-            return Err(format!(
-                "this is start {incarnation} of node {} ({}), and the cluster knows of {} {}: its \
-                 data directory is an older copy, or is used twice. Stop it; if the node's own \
-                 directory is lost, move this one aside and let it join again as a new node",
-                self.node,
-                self.name,
-                if twice { "another start" } else { "start" },
-                known.incarnation
-            ));
+            let (node, name) = (self.node, self.name.clone());
+            let (start, known) = (incarnation, known.incarnation);
+            return Err(Unfit::Own { node, name, start, known, twice });
         }
         Ok(())
     }
 
     /// Logs the first refusal of each kind.
-    fn note(&self, from: u64, result: &Result<(), String>) {
+    fn note(&self, from: u64, result: &Result<(), Unfit>) {
         let mut refused = lock(&self.refused);
         match result {
             Ok(()) => drop(refused.remove(&from)),
-            Err(text) if refused.get(&from) != Some(text) => {
-                tracing::warn!(from, "refused a peer: {text}");
+            Err(why) if refused.get(&from) != Some(why) => {
+                tracing::warn!(from, "refused a peer: {why}");
                 if refused.contains_key(&from) || refused.len() < SEEN_MAX {
-                    refused.insert(from, text.clone());
+                    refused.insert(from, why.clone());
                 }
             }
             Err(_) => {}
@@ -166,40 +245,30 @@ impl Guard {
         cluster: Option<u128>,
         envelope: &pb::Envelope,
         needs: Needs,
-    ) -> Result<(), String> {
-        let Self { node, name, .. } = self;
+    ) -> Result<(), Unfit> {
+        let (node, name) = (self.node, || self.name.clone());
         if envelope.wire_version != WIRE_VERSION {
-            return Err(format!(
-                "it speaks wire version {}, {name} speaks {WIRE_VERSION}: run the same release",
-                envelope.wire_version
-            ));
+            return Err(Unfit::WireVersion { theirs: envelope.wire_version, name: name() });
         }
         if envelope.group != 0 {
-            return Err(format!("{name} has no Raft group {}", envelope.group));
+            return Err(Unfit::Group { theirs: envelope.group, name: name() });
         }
-        if envelope.from == 0 || envelope.from == *node {
-            return Err(format!(
-                "it shows node id {}, which is {name}'s own or none: an address leads back to \
-                 its sender, or a data directory was copied",
-                envelope.from
-            ));
+        if envelope.from == 0 || envelope.from == node {
+            return Err(Unfit::Sender { theirs: envelope.from, name: name() });
         }
         let stranger = needs == Needs::Stranger;
-        if envelope.to != *node && !(stranger && envelope.to == 0) {
-            return Err(format!(
-                "it looks for node {}, but {name} is node {node}: its disk was replaced, or \
-                addresses were swapped",
-                envelope.to
-            ));
+        if envelope.to != node && !(stranger && envelope.to == 0) {
+            return Err(Unfit::Receiver { theirs: envelope.to, name: name(), node });
         }
-        match (parse_cluster(&envelope.cluster)?, cluster) {
+        let theirs = parse_cluster(&envelope.cluster).map_err(Unfit::ClusterId)?;
+        match (theirs, cluster) {
             (Some(theirs), Some(ours)) if theirs != ours => {
-                Err(format!("it belongs to cluster {theirs:032x}, {name} to {ours:032x}"))
+                Err(Unfit::Cluster { theirs, ours, name: name() })
             }
             (Some(_), Some(_)) => Ok(()),
             _ if stranger => Ok(()),
-            (None, _) => Err("it names no cluster".to_owned()),
-            (_, None) => Err(format!("{name} belongs to no cluster yet")),
+            (None, _) => Err(Unfit::NoCluster),
+            (_, None) => Err(Unfit::NotYet { name: name() }),
         }
     }
 }
@@ -221,11 +290,11 @@ pub(crate) fn cluster_bytes(cluster: Option<u128>) -> Bytes {
 }
 
 /// A cluster id from a message; empty is none.
-pub(crate) fn parse_cluster(bytes: &[u8]) -> Result<Option<u128>, String> {
+pub(crate) fn parse_cluster(bytes: &[u8]) -> Result<Option<u128>, NoClusterId> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let bytes: [u8; 16] = bytes.try_into().map_err(|_| "a cluster id has 16 bytes".to_owned())?;
+    let bytes: [u8; 16] = bytes.try_into().map_err(|_| NoClusterId)?;
     Ok(Some(u128::from_be_bytes(bytes)))
 }
 
@@ -262,7 +331,8 @@ mod tests {
     fn every_field_is_checked() {
         let guard = guard();
         let check = |envelope: Envelope, needs, expect: &str| {
-            let text = guard.check(Some(OURS), Some(&envelope), needs).err().unwrap_or_default();
+            let unfit = guard.check(Some(OURS), Some(&envelope), needs).err();
+            let text = unfit.map_or(String::new(), |why| why.to_string());
             assert!(text.contains(expect) && text.is_empty() == expect.is_empty(), "{text:?}");
         };
         check(good(), Needs::Member, "");
@@ -326,7 +396,7 @@ mod tests {
         };
         assert!(check(0, 0).is_ok() && check(3, 30).is_ok() && check(2, 7).is_ok());
         for why in [check(4, 40), check(3, 31)] {
-            let why = why.expect_err("it is not the newest");
+            let why = why.expect_err("it is not the newest").to_string();
             assert!(why.contains("move this one aside"), "{why}");
         }
         let made = guard.envelope(Some(OURS), 2, 1);

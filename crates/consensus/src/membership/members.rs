@@ -13,6 +13,8 @@ use crate::raft::types::Membership;
 use bytes::Bytes;
 use prost::Message;
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
 
 /// Removed ids that are remembered. Beyond it the one that has been gone for longest is forgotten.
 const REMOVED_MAX: usize = 1024;
@@ -29,6 +31,37 @@ pub(crate) struct Start {
     pub(crate) nonce: u64,
 }
 
+/// Why a start of a node is not listened to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outdated {
+    /// The node left the cluster at this entry.
+    Removed { node: u64, at: u64 },
+    /// The cluster knows a later start than the one that is shown, or another one of the same
+    /// number (`twice`).
+    Start { node: u64, shown: u64, known: u64, twice: bool },
+}
+
+impl fmt::Display for Outdated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Removed { node, at } => write!(
+                f,
+                "REMOVED: node {node} left the cluster at entry {at}; its id never comes back. \
+                 Move its data directory aside: it then joins as a new node"
+            ),
+            Self::Start { node, shown, known, twice } => write!(
+                f,
+                "node {node} shows start {shown}, and the cluster knows {} start {known}: its \
+                 data directory is an older copy, or is used twice. Stop it; if its own directory \
+                 is lost, move this one aside and let it join again as a new node",
+                if *twice { "another" } else { "of" }
+            ),
+        }
+    }
+}
+
+impl Error for Outdated {}
+
 impl Members {
     /// What is known of a node.
     pub(crate) fn start_of(&self, node: u64) -> Start {
@@ -40,14 +73,10 @@ impl Members {
     }
 
     /// Says why a node that shows this start is not listened to.
-    pub(crate) fn judge(&self, node: u64, shown: Start) -> Result<(), String> {
+    pub(crate) fn judge(&self, node: u64, shown: Start) -> Result<(), Outdated> {
         let Some(fact) = self.0.get(&node) else { return Ok(()) };
         if fact.removed_at != 0 {
-            return Err(format!(
-                "REMOVED: node {node} left the cluster at entry {}; its id never comes back. Move \
-                 its data directory aside: it then joins as a new node",
-                fact.removed_at
-            ));
+            return Err(Outdated::Removed { node, at: fact.removed_at });
         }
         let known = self.start_of(node);
         let twice = shown.incarnation == known.incarnation
@@ -55,14 +84,8 @@ impl Members {
             && shown.nonce != 0
             && known.nonce != 0;
         if shown.incarnation < known.incarnation || twice {
-            return Err(format!(
-                "node {node} shows start {}, and the cluster knows {} start {}: its data directory \
-                 is an older copy, or is used twice. Stop it; if its own directory is lost, move \
-                 this one aside and let it join again as a new node",
-                shown.incarnation,
-                if twice { "another" } else { "of" },
-                known.incarnation
-            ));
+            let (shown, known) = (shown.incarnation, known.incarnation);
+            return Err(Outdated::Start { node, shown, known, twice });
         }
         Ok(())
     }
@@ -135,7 +158,7 @@ mod tests {
         let heard = [at(2, 20), at(3, 31), at(3, 30), at(3, 0), at(4, 40)];
         let expected = [false, false, true, true, true];
         assert_eq!(heard.map(|start| members.judge(7, start).is_ok()), expected);
-        let why = members.judge(7, at(3, 31)).expect_err("it runs twice");
+        let why = members.judge(7, at(3, 31)).expect_err("it runs twice").to_string();
         assert!(why.contains("used twice") && why.contains("move this one aside"), "{why}");
         assert!(members.is_news(7, at(4, 40)) && !members.is_news(7, at(3, 30)));
         assert!(members.apply(b"\xff").is_err());
@@ -147,7 +170,7 @@ mod tests {
         members.apply(&fact(2, 9, 90)).expect("it is well formed");
         members.see(&membership(&[1, 2, 3]), &membership(&[1, 3, 4]), 77);
         let shown = Start { incarnation: 10, nonce: 1 };
-        let why = members.judge(2, shown).expect_err("removed");
+        let why = members.judge(2, shown).expect_err("removed").to_string();
         assert!(why.starts_with("REMOVED") && why.contains("entry 77"), "{why}");
         members.apply(&fact(2, 11, 1)).expect("it is well formed");
         assert!(members.judge(2, shown).is_err() && !members.is_news(2, shown));

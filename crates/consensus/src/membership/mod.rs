@@ -13,6 +13,7 @@ pub(crate) mod admit;
 mod driver;
 pub(crate) mod guard;
 pub(crate) mod members;
+pub(crate) mod peers;
 mod plan;
 mod service;
 pub(crate) mod starts;
@@ -26,6 +27,7 @@ mod tests;
 
 use crate::api::{Joined, RaftFailure, Seat};
 use crate::membership::members::Start;
+use crate::membership::peers::PeersError;
 use crate::peer::transport::{Service, Transport};
 use crate::proto as pb;
 use crate::replica::error::StartError;
@@ -76,41 +78,6 @@ pub(crate) trait Started: Service + Clone {
     /// On the leader: lets a replica in, in place of a silent one of the same name. Repeatable.
     fn join(&self, who: pb::Member, replace: bool) -> impl Future<Output = Joined> + Send;
 }
-
-/// Why a list of peers is not sound.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PeersError {
-    /// It names this one twice.
-    Twice(String),
-    /// This entry is not `host:port`.
-    NotHostAndPort(String),
-    /// This replica is not in it.
-    NotListed {
-        /// This replica's name.
-        name: String,
-        /// The list.
-        peers: Vec<String>,
-    },
-}
-
-impl fmt::Display for PeersError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Twice(peer) => write!(f, "the list of peers names {peer} twice"),
-            Self::NotHostAndPort(peer) => {
-                write!(f, "{peer:?} in the list of peers is not host:port")
-            }
-            Self::NotListed { name, peers } => write!(
-                f,
-                "{name} is not in the list of peers ({}): the list is the same on every node and \
-                 names the node itself",
-                peers.join(", ")
-            ),
-        }
-    }
-}
-
-impl Error for PeersError {}
 
 /// Who this replica is and whom it was told about.
 #[derive(Clone, Debug)]

@@ -6,9 +6,10 @@
 //! lives. Who founds is settled by name before there is a cluster id, and by the node id inside the
 //! cluster id afterwards.
 
-use super::guard::{founder_of, parse_cluster};
+use super::guard::{NoClusterId, founder_of, parse_cluster};
 use crate::peer::transport::{PeerId, TransportError};
 use crate::proto as pb;
+use std::fmt;
 
 /// This replica's part of the decision.
 #[derive(Clone, Copy)]
@@ -46,7 +47,7 @@ pub(super) enum Plan {
 pub(super) fn decide(view: View<'_>, answers: &[Answer]) -> Plan {
     let known = match clusters(view, answers) {
         Ok(known) => known,
-        Err(text) => return Plan::Wrong(text),
+        Err(what) => return Plan::Wrong(what.to_string()),
     };
     let alive = answers.iter().filter_map(Answer::ok).any(|said| said.initialized);
     match known {
@@ -66,38 +67,69 @@ impl Answer {
     }
 }
 
-/// The one cluster anybody knows of, or what contradicts itself.
-fn clusters(view: View<'_>, answers: &[Answer]) -> Result<Option<u128>, String> {
+/// What contradicts itself in what peers say of themselves.
+#[derive(Clone, Debug)]
+enum Contradiction {
+    /// This peer does not say who it is.
+    Nameless(String),
+    /// The peer that is listed as `name` calls itself otherwise.
+    OtherName { name: String, itself: String },
+    /// Two have the same node id.
+    Twins { name: String, twin: String },
+    /// This peer's cluster id is none.
+    ClusterId(String, NoClusterId),
+    /// Two belong to different clusters.
+    TwoClusters { name: String, cluster: u128, other: u128, of: String },
+}
+
+impl fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nameless(name) => write!(f, "{name} does not say who it is"),
+            Self::OtherName { name, itself } => write!(
+                f,
+                "{name} leads to a node that calls itself {itself}: check addresses and --peers"
+            ),
+            Self::Twins { name, twin } => write!(
+                f,
+                "{name} and {twin} have the same node id: one data directory is a copy of the \
+                 other; empty one of them"
+            ),
+            Self::ClusterId(name, why) => write!(f, "{name}: {why}"),
+            Self::TwoClusters { name, cluster, other, of } => write!(
+                f,
+                "{name} belongs to cluster {cluster:032x}, {of} to {other:032x}: these are nodes \
+                 of two clusters"
+            ),
+        }
+    }
+}
+
+/// The one cluster anybody knows of.
+fn clusters(view: View<'_>, answers: &[Answer]) -> Result<Option<u128>, Contradiction> {
     let mut known = view.cluster.map(|cluster| (cluster, &view.me.name));
     let mut nodes = vec![(view.me.node, &view.me.name)];
     for answer in answers {
         let (name, Some(said)) = (&answer.name, answer.ok()) else { continue };
-        let Some(member) = &said.me else {
-            return Err(format!("{name} does not say who it is"));
-        };
+        let named = || name.clone();
+        let Some(member) = &said.me else { return Err(Contradiction::Nameless(named())) };
         if member.name != *name {
-            return Err(format!(
-                "{name} leads to a node that calls itself {}: check addresses and --peers",
-                member.name
-            ));
+            let itself = member.name.clone();
+            return Err(Contradiction::OtherName { name: named(), itself });
         }
         if let Some((_, twin)) = nodes.iter().find(|(node, _)| *node == member.node) {
-            return Err(format!(
-                "{name} and {twin} have the same node id: one data directory is a copy of the \
-                other; empty one of them"
-            ));
+            let twin = String::clone(twin);
+            return Err(Contradiction::Twins { name: named(), twin });
         }
         nodes.push((member.node, name));
-        let Some(cluster) = parse_cluster(&said.cluster).map_err(|e| format!("{name}: {e}"))?
-        else {
+        let theirs = parse_cluster(&said.cluster);
+        let Some(cluster) = theirs.map_err(|why| Contradiction::ClusterId(named(), why))? else {
             continue;
         };
         match known {
             Some((other, of)) if other != cluster => {
-                return Err(format!(
-                    "{name} belongs to cluster {cluster:032x}, {of} to {other:032x}: these are \
-                    nodes of two clusters"
-                ));
+                let of = of.clone();
+                return Err(Contradiction::TwoClusters { name: named(), cluster, other, of });
             }
             _ => known = Some((cluster, name)),
         }

@@ -10,7 +10,7 @@ use crate::env::Env;
 use crate::group::Group;
 use crate::membership::members::Start;
 use crate::peer::pieces;
-use crate::peer::transport::{Request, Response, TransportError};
+use crate::peer::transport::{Refused, Request, Response, TransportError};
 use crate::peer::trust::Trust;
 use crate::proto as pb;
 use crate::raft::types::Config;
@@ -21,6 +21,8 @@ use crate::write::forward::work_from;
 use crate::write::queue::{End, Remote, Slot};
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest};
+use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, watch};
@@ -29,6 +31,34 @@ use tokio::sync::{mpsc, watch};
 const ANSWERS_MAX: usize = 4096;
 
 type Incoming<T> = BoxStream<'static, Result<T, TransportError>>;
+
+/// Why a request is not answered that came through all checks.
+#[derive(Clone, Copy, Debug)]
+enum Unanswered {
+    /// A stream ended before its first message.
+    NoMessage,
+    /// Raft gave no answer.
+    NoAnswer,
+    /// This node speaks as the leader, and this replica does not follow it.
+    NotLeader(u64),
+    /// Bootstrap answers such things.
+    Elsewhere,
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoMessage => f.write_str("a stream without a message"),
+            Self::NoAnswer => f.write_str("no answer"),
+            Self::NotLeader(node) => {
+                write!(f, "node {node} is not the leader that this replica follows")
+            }
+            Self::Elsewhere => f.write_str("not answered here"),
+        }
+    }
+}
+
+impl Error for Unanswered {}
 
 /// Answers peers.
 pub(crate) struct PeerService<E: Env> {
@@ -55,7 +85,7 @@ impl<E: Env> PeerService<E> {
     }
 
     /// Heartbeat, Vote, Transfer, `ReadIndex`, Offer.
-    pub(crate) async fn serve(self: &Arc<Self>, request: Request) -> Result<Response, String> {
+    pub(crate) async fn serve(self: &Arc<Self>, request: Request) -> Result<Response, Refused> {
         match request {
             Request::Heartbeat(request) => self.serve_heartbeat(request).await,
             Request::Vote(request) => self.serve_vote(request).await,
@@ -67,31 +97,29 @@ impl<E: Env> PeerService<E> {
             Request::Offer(request) => {
                 let (envelope, vote) = (request.envelope.as_ref(), request.vote.as_ref());
                 self.trust.check_sender(envelope, request.last, vote).await?;
-                self.receiver.serve_offer(request).await.map(Response::Offer)
+                Ok(Response::Offer(self.receiver.serve_offer(request).await?))
             }
             Request::Vouch(request) => self.trust.serve_vouch(&request),
             Request::Compare(request) => {
                 self.trust.check(request.envelope.as_ref()).await?;
                 let answer = compare::answer::<E>(&self.group.keyspace, &request).await;
-                answer.map(Response::Compare)
+                Ok(answer.map(Response::Compare)?)
             }
             Request::Diverged(request) => self.serve_diverged(request).await,
             Request::Hello(_) | Request::Adopt(_) | Request::Join(_) => {
-                Err("not answered here".to_owned())
+                Err(Unanswered::Elsewhere.into())
             }
         }
     }
 
-    async fn serve_heartbeat(&self, request: pb::AppendRequest) -> Result<Response, String> {
+    async fn serve_heartbeat(&self, request: pb::AppendRequest) -> Result<Response, Refused> {
         self.trust.check_leader(&request).await?;
         let (clock_ms, round_trip_ms) = (request.clock_ms, request.round_trip_ms);
-        let request =
-            convert::append_from_pb::<E::Rt>(request).map_err(|what| what.0.to_owned())?;
+        let request = convert::append_from_pb::<E::Rt>(request)?;
         self.hear_leader(request.vote.leader_id.term);
         let one = stream::once(futures::future::ready(request));
         let mut answers = Box::pin(self.raft.stream_append(one));
-        let answer = answers.next().await.ok_or("no answer")?;
-        let answer = answer.map_err(|error| error.to_string())?;
+        let answer = answers.next().await.ok_or(Unanswered::NoAnswer)??;
         self.hear_clock(clock_ms);
         if answer.is_ok() {
             self.group.process.links.hear_round_trip(round_trip_ms);
@@ -103,14 +131,13 @@ impl<E: Env> PeerService<E> {
         Ok(Response::Heartbeat(facts))
     }
 
-    async fn serve_vote(&self, request: pb::VoteRequest) -> Result<Response, String> {
+    async fn serve_vote(&self, request: pb::VoteRequest) -> Result<Response, Refused> {
         let (envelope, vote) = (request.envelope.as_ref(), request.vote.as_ref());
         self.trust.check_sender(envelope, request.last, vote).await?;
-        let rpc =
-            convert::vote_request_from_pb::<E::Rt>(&request).map_err(|what| what.0.to_owned())?;
+        let rpc = convert::vote_request_from_pb::<E::Rt>(&request)?;
         let raft = &self.raft;
         let answer = if request.pre_vote { raft.pre_vote(rpc).await } else { raft.vote(rpc).await };
-        let answer = answer.map_err(|error| error.to_string())?;
+        let answer = answer?;
         let clock = self.group.clock.known(self.group.process.env.elapsed());
         Ok(Response::Vote(pb::VoteResponse {
             vote: Some(convert::vote_to_pb(&answer.vote)),
@@ -121,28 +148,23 @@ impl<E: Env> PeerService<E> {
         }))
     }
 
-    async fn serve_transfer(&self, request: pb::TransferRequest) -> Result<Response, String> {
+    async fn serve_transfer(&self, request: pb::TransferRequest) -> Result<Response, Refused> {
         let (envelope, vote) = (request.envelope.as_ref(), request.from_leader.as_ref());
         self.trust.check_sender(envelope, None, vote).await?;
-        let from = convert::vote_from_pb(request.from_leader);
-        let from = from.map_err(|what| what.0.to_owned())?;
+        let from = convert::vote_from_pb(request.from_leader)?;
         let last = request.last.map(convert::log_id_from_pb);
         let rpc = TransferLeaderRequest::<Config<E>>::new(from, request.to, last);
-        let done = self.raft.handle_transfer_leader(rpc).await;
-        match done {
-            Ok(Ok(())) => Ok(Response::Transfer(pb::TransferResponse {})),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(error) => Err(error.to_string()),
-        }
+        self.raft.handle_transfer_leader(rpc).await??;
+        Ok(Response::Transfer(pb::TransferResponse {}))
     }
 
     /// Appends, until either side ends.
     pub(crate) async fn serve_appends(
         self: Arc<Self>,
         mut input: Incoming<pb::AppendRequest>,
-    ) -> Result<BoxStream<'static, pb::AppendResponse>, String> {
+    ) -> Result<BoxStream<'static, pb::AppendResponse>, Refused> {
         let Some(Ok(first)) = input.next().await else {
-            return Err("a stream without a message".to_owned());
+            return Err(Unanswered::NoMessage.into());
         };
         self.trust.check_leader(&first).await?;
         let raft = self.raft.clone();
@@ -171,7 +193,7 @@ impl<E: Env> PeerService<E> {
             let checked = request.ok().and_then(|request| {
                 let clock_ms = request.clock_ms;
                 if let Err(what) = self.trust.check_append(&request) {
-                    tracing::error!(what, "an append was refused");
+                    tracing::error!(%what, "an append was refused");
                     return None;
                 }
                 match convert::append_from_pb::<E::Rt>(request) {
@@ -194,9 +216,9 @@ impl<E: Env> PeerService<E> {
     pub(crate) async fn serve_forwards(
         self: Arc<Self>,
         mut input: Incoming<pb::ForwardRequest>,
-    ) -> Result<BoxStream<'static, pb::ForwardResponse>, String> {
+    ) -> Result<BoxStream<'static, pb::ForwardResponse>, Refused> {
         let Some(Ok(first)) = input.next().await else {
-            return Err("a stream without a message".to_owned());
+            return Err(Unanswered::NoMessage.into());
         };
         let from = self.trust.check(first.envelope.as_ref()).await?;
         let fenced = self.group.process.fence(from, first.stream)?;
@@ -244,10 +266,10 @@ impl<E: Env> PeerService<E> {
     }
 
     /// The leader says that this replica is not as a majority is.
-    async fn serve_diverged(&self, request: pb::DivergedRequest) -> Result<Response, String> {
+    async fn serve_diverged(&self, request: pb::DivergedRequest) -> Result<Response, Refused> {
         let from = self.trust.check(request.envelope.as_ref()).await?;
         if self.group.leadership.leader() != Some(from) {
-            return Err(format!("node {from} is not the leader that this replica follows"));
+            return Err(Unanswered::NotLeader(from).into());
         }
         self.group.process.failure.diverge(request.what);
         Ok(Response::Diverged(pb::DivergedResponse {}))
@@ -257,7 +279,7 @@ impl<E: Env> PeerService<E> {
     pub(crate) async fn serve_snapshot(
         &self,
         input: Incoming<pb::SnapshotChunk>,
-    ) -> Result<pb::SnapshotResponse, String> {
+    ) -> Result<pb::SnapshotResponse, Refused> {
         self.receiver.clone().serve_snapshot(&self.trust, input).await
     }
 }

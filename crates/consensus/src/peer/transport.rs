@@ -110,27 +110,50 @@ pub(crate) trait Transport: Clone + Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<pb::SnapshotResponse, TransportError>>;
 }
 
-/// Answering peers. `Err(text)` becomes `FAILED_PRECONDITION` at the peer
-/// ([`TransportError::Refused`]).
+/// Why a peer is not answered: an error of whichever room refused. The peer is told its text
+/// (`FAILED_PRECONDITION`, [`TransportError::Refused`]) and nothing else, so the kinds end here.
+///
+/// It is no [`Error`] itself: any error can then become one by `?`.
+pub(crate) struct Refused(Box<dyn Error + Send + Sync>);
+
+impl<E: Error + Send + Sync + 'static> From<E> for Refused {
+    fn from(why: E) -> Self {
+        Self(Box::new(why))
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Answering peers.
 pub(crate) trait Service: Send + Sync + 'static {
     /// One request, one answer.
-    fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, String>>;
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, Refused>>;
 
     /// Serves an append stream until either side ends it.
     fn append_stream(
         &self,
         input: BoxStream<'static, Result<pb::AppendRequest, TransportError>>,
-    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::AppendResponse>, String>>;
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::AppendResponse>, Refused>>;
 
     /// Serves a forward stream.
     fn forward_stream(
         &self,
         input: BoxStream<'static, Result<pb::ForwardRequest, TransportError>>,
-    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, String>>;
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, Refused>>;
 
     /// Receives a snapshot.
     fn snapshot(
         &self,
         input: BoxStream<'static, Result<pb::SnapshotChunk, TransportError>>,
-    ) -> BoxFuture<'_, Result<pb::SnapshotResponse, String>>;
+    ) -> BoxFuture<'_, Result<pb::SnapshotResponse, Refused>>;
 }

@@ -9,7 +9,7 @@ use crate::env::{Check, Env};
 use crate::group::Group;
 use crate::live::Live;
 use crate::lock::lock;
-use crate::peer::transport::{PeerId, Request, Response};
+use crate::peer::transport::{PeerId, Refused, Request, Response};
 use crate::process::Process;
 use crate::proto as pb;
 use crate::raft::Raft;
@@ -18,6 +18,8 @@ use futures::future::join_all;
 use openraft::async_runtime::WatchReceiver;
 use quorate_store::LogId;
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -42,6 +44,59 @@ fn shown(request: &pb::AppendRequest) -> Option<LogId> {
     ids.iter().flatten().map(id).chain(entry).max()
 }
 
+/// Why a sender is not trusted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Distrust {
+    /// This node is no member, as far as anybody knows who answers.
+    Stranger(u64),
+    /// The term rises by more than it ever does.
+    Term { theirs: u64, known: u64 },
+    /// What is applied here is not what the sender has.
+    Contradiction(Contradiction),
+}
+
+/// How the log of the leader of `term` contradicts what is applied here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Contradiction {
+    /// It ends before an entry that was committed before the term began.
+    Ends { term: u64, applied: LogId, last: u64 },
+    /// It has this entry, which is of another term here.
+    Entry { term: u64, theirs: LogId, ours: u64 },
+}
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stranger(node) => write!(f, "node {node} is no member of this cluster"),
+            Self::Term { theirs, known } => {
+                write!(f, "term {theirs} is more than {TERM_STEP_MAX} beyond {known}")
+            }
+            Self::Contradiction(what) => what.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ends { term, applied, last } => write!(
+                f,
+                "entry {} of term {} is applied here, and the log of the leader of term {term} \
+                 ends at entry {last}",
+                applied.index, applied.term
+            ),
+            Self::Entry { term, theirs, ours } => write!(
+                f,
+                "entry {} is applied here with term {ours}, and the leader of term {term} has it \
+                 with term {}",
+                theirs.index, theirs.term
+            ),
+        }
+    }
+}
+
+impl Error for Distrust {}
+
 /// What a peer may have this replica do.
 pub(crate) struct Trust<E: Env> {
     process: Arc<Process<E>>,
@@ -59,7 +114,7 @@ impl<E: Env> Trust<E> {
     }
 
     /// Whether a sender may be listened to; gives it.
-    pub(crate) async fn check(&self, envelope: Option<&pb::Envelope>) -> Result<u64, String> {
+    pub(crate) async fn check(&self, envelope: Option<&pb::Envelope>) -> Result<u64, Refused> {
         let from = self.process.check(envelope)?;
         self.trust(from, None).await?;
         Ok(from)
@@ -71,11 +126,11 @@ impl<E: Env> Trust<E> {
         envelope: Option<&pb::Envelope>,
         last: Option<pb::LogId>,
         vote: Option<&pb::Vote>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Refused> {
         let from = self.process.check(envelope)?;
         let ahead = last.map(|id| LogId { term: id.term, index: id.index });
         self.trust(from, ahead).await?;
-        self.check_term(vote)
+        Ok(self.check_term(vote)?)
     }
 
     /// Whether a node is a member as far as this replica's log knows.
@@ -97,7 +152,7 @@ impl<E: Env> Trust<E> {
     /// Refuses whoever is no member. A replica that was away may not know a newer member: then the
     /// members it knows are asked. Only if none of them answers, a log that is ahead of ours
     /// counts: the node is then needed to go on at all.
-    async fn trust(&self, from: u64, ahead: Option<LogId>) -> Result<(), String> {
+    async fn trust(&self, from: u64, ahead: Option<LogId>) -> Result<(), Distrust> {
         if self.is_member(from) {
             return Ok(());
         }
@@ -107,9 +162,9 @@ impl<E: Env> Trust<E> {
             return Ok(());
         }
         let now = self.process.env.elapsed();
-        let stranger = || format!("node {from} is no member of this cluster");
+        let stranger = Distrust::Stranger(from);
         if lock(&self.strangers).get(&from).is_some_and(|since| *since + STRANGE_FOR > now) {
-            return Err(stranger());
+            return Err(stranger);
         }
         let asked = join_all(others.iter().map(|member| self.ask_about(member, from))).await;
         let answers: Vec<bool> = asked.into_iter().flatten().collect();
@@ -125,7 +180,7 @@ impl<E: Env> Trust<E> {
             strangers.insert(from, now);
         }
         tracing::warn!(from, "refused a node that is no member");
-        Err(stranger())
+        Err(stranger)
     }
 
     async fn ask_about(&self, member: &PeerId, node: u64) -> Option<bool> {
@@ -138,33 +193,33 @@ impl<E: Env> Trust<E> {
     }
 
     /// Answers whether a node is a member.
-    pub(crate) fn serve_vouch(&self, request: &pb::VouchRequest) -> Result<Response, String> {
+    pub(crate) fn serve_vouch(&self, request: &pb::VouchRequest) -> Result<Response, Refused> {
         self.process.check(request.envelope.as_ref())?;
         Ok(Response::Vouch(pb::VouchResponse { member: self.is_member(request.node) }))
     }
 
     /// Refuses a term that cannot be.
-    pub(crate) fn check_term(&self, vote: Option<&pb::Vote>) -> Result<(), String> {
+    pub(crate) fn check_term(&self, vote: Option<&pb::Vote>) -> Result<(), Distrust> {
         let Some(known) = self.log.entries.vote() else { return Ok(()) };
         let term = vote.map_or(0, |vote| vote.term);
         if term <= known.term.saturating_add(TERM_STEP_MAX) {
             return Ok(());
         }
         tracing::warn!(term, known = known.term, "refused a term that is far beyond ours");
-        Err(format!("term {term} is more than {TERM_STEP_MAX} beyond {}", known.term))
+        Err(Distrust::Term { theirs: term, known: known.term })
     }
 
     /// A heartbeat, or the first append of a stream: whether its sender may send it.
-    pub(crate) async fn check_leader(&self, request: &pb::AppendRequest) -> Result<(), String> {
+    pub(crate) async fn check_leader(&self, request: &pb::AppendRequest) -> Result<(), Refused> {
         let from = self.process.check(request.envelope.as_ref())?;
         self.trust(from, shown(request)).await?;
-        self.check_append(request)
+        Ok(self.check_append(request)?)
     }
 
     /// Any append: whether it may be given to Raft. One that contradicts what is applied here ends
     /// this replica: nobody can say which of the two is right but the majority, and the leader has
     /// it behind it.
-    pub(crate) fn check_append(&self, request: &pb::AppendRequest) -> Result<(), String> {
+    pub(crate) fn check_append(&self, request: &pb::AppendRequest) -> Result<(), Distrust> {
         let term = request.vote.map_or(0, |vote| vote.term);
         match self.log.entries.vote().map(|known| known.term) {
             // A leader of the past; Raft tells it so.
@@ -174,35 +229,25 @@ impl<E: Env> Trust<E> {
         }
         match self.contradiction(term, request) {
             Some(what) if !self.process.env.skips(Check::Contradiction) => {
-                self.process.failure.diverge(what.clone());
-                Err(what)
+                self.process.failure.diverge(what.to_string());
+                Err(Distrust::Contradiction(what))
             }
             _ => Ok(()),
         }
     }
 
-    fn contradiction(&self, term: u64, request: &pb::AppendRequest) -> Option<String> {
+    fn contradiction(&self, term: u64, request: &pb::AppendRequest) -> Option<Contradiction> {
         let applied = self.live.applied.id();
         // A leader's log holds everything that was committed before its term.
         let last = request.last.filter(|last| last.term == term);
         if let Some(last) = last.filter(|last| applied.term < term && last.index <= applied.index) {
-            return Some(format!(
-                "entry {} of term {} is applied here, and the log of the leader of term {term} \
-                 ends at entry {}",
-                applied.index, applied.term, last.index
-            ));
+            return Some(Contradiction::Ends { term, applied, last: last.index });
         }
         let entries = request.entries.iter();
         let entries = entries.map(|entry| LogId { term: entry.term, index: entry.index });
         request.prev.iter().map(id).chain(entries).find_map(|theirs| {
             let ours = self.applied_term(theirs.index, applied)?;
-            (ours != theirs.term).then(|| {
-                format!(
-                    "entry {} is applied here with term {ours}, and the leader of term {term} has \
-                     it with term {}",
-                    theirs.index, theirs.term
-                )
-            })
+            (ours != theirs.term).then_some(Contradiction::Entry { term, theirs, ours })
         })
     }
 

@@ -256,7 +256,7 @@ async fn heartbeat<E: Env>(
         Ok(Response::Heartbeat(response)) => {
             let shown = Start { incarnation: response.incarnation, nonce: response.start };
             if let Err(why) = handles.process.guard.answered(to.node, shown) {
-                return Some(Err(failed::<E>(TransportError::Refused(why))));
+                return Some(Err(failed::<E>(TransportError::Refused(why.to_string()))));
             }
             handles.process.links.note_full(to.node, response.disk_full);
             let answer = convert::append_result_from_pb::<E::Rt>(response);

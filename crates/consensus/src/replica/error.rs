@@ -1,8 +1,10 @@
-//! Why a replica does not start. What went wrong stays a value with its cause as far as here; the
-//! operator is told it in one sentence, which says what to do where somebody has to do something.
+//! Why a replica does not start.
+//!
+//! What went wrong stays a value with its cause as far as here; the operator is told it in one
+//! sentence, which says what to do where somebody has to do something.
 
 use crate::api::RaftFailure;
-use crate::membership::PeersError;
+use crate::membership::peers::PeersError;
 use crate::snapshot::load::LoadError;
 use quorate_store::StoreError;
 use std::error::Error;

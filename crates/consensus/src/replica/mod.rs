@@ -19,7 +19,7 @@ use crate::leadership::watch;
 use crate::membership::admit::Admission;
 use crate::membership::{Started, starts};
 use crate::peer::service::PeerService;
-use crate::peer::transport::{Request, Response, Service, TransportError};
+use crate::peer::transport::{Refused, Request, Response, Service, TransportError};
 use crate::proto as pb;
 use crate::raft::config::raft_config;
 use crate::raft::metrics::{metrics, seats};
@@ -233,28 +233,28 @@ impl<E: Env> Replica<E> {
 /// Answers Heartbeat, Vote, Transfer, `ReadIndex`, the streams and snapshots. Hello, Adopt and Join
 /// are refused here: bootstrap's service answers them before it comes to this.
 impl<E: Env> Service for Replica<E> {
-    fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, String>> {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, Refused>> {
         Box::pin(self.peers.serve(request))
     }
 
     fn append_stream(
         &self,
         input: BoxStream<'static, Result<pb::AppendRequest, TransportError>>,
-    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::AppendResponse>, String>> {
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::AppendResponse>, Refused>> {
         Box::pin(self.peers.clone().serve_appends(input))
     }
 
     fn forward_stream(
         &self,
         input: BoxStream<'static, Result<pb::ForwardRequest, TransportError>>,
-    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, String>> {
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, Refused>> {
         Box::pin(self.peers.clone().serve_forwards(input))
     }
 
     fn snapshot(
         &self,
         input: BoxStream<'static, Result<pb::SnapshotChunk, TransportError>>,
-    ) -> BoxFuture<'_, Result<pb::SnapshotResponse, String>> {
+    ) -> BoxFuture<'_, Result<pb::SnapshotResponse, Refused>> {
         Box::pin(self.peers.serve_snapshot(input))
     }
 }

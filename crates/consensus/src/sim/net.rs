@@ -2,7 +2,9 @@
 //! streams keep their order until they break. A killed process breaks what it held.
 
 use super::rt::{Process, SimRt};
-use crate::peer::transport::{PeerId, Request, Response, Service, Transport, TransportError};
+use crate::peer::transport::{
+    PeerId, Refused, Request, Response, Service, Transport, TransportError,
+};
 use crate::proto as pb;
 use futures::future::{BoxFuture, Either, select};
 use futures::stream::{self, BoxStream, StreamExt};
@@ -299,7 +301,7 @@ impl SimTransport {
     async fn round<T: Send + 'static>(
         self,
         to: String,
-        serve: impl FnOnce(Arc<dyn Service>) -> BoxFuture<'static, Result<T, String>> + Send,
+        serve: impl FnOnce(Arc<dyn Service>) -> BoxFuture<'static, Result<T, Refused>> + Send,
     ) -> Result<T, TransportError> {
         self.carry(&self.address, &to).await?;
         let (service, process) = self.net.host(&to).ok_or_else(|| unreachable("refused"))?;
@@ -312,7 +314,7 @@ impl SimTransport {
         });
         let answer = answer.await.map_err(|_| unreachable("the peer died"))?;
         self.carry(&to, &self.address).await?;
-        answer.map_err(TransportError::Refused)
+        answer.map_err(|why| TransportError::Refused(why.to_string()))
     }
 
     /// A one-way stream: what is sent arrives in order, late, or not at all.
@@ -354,7 +356,7 @@ impl SimTransport {
         serve: impl FnOnce(
             Arc<dyn Service>,
             Incoming<Q>,
-        ) -> BoxFuture<'static, Result<BoxStream<'static, A>, String>>
+        ) -> BoxFuture<'static, Result<BoxStream<'static, A>, Refused>>
         + Send,
     ) -> Result<Incoming<A>, TransportError> {
         self.carry(&self.address, &to).await?;
@@ -380,7 +382,7 @@ impl SimTransport {
         });
         let accepted = accepted.await.map_err(|_| unreachable("the peer died"))?;
         self.carry(&to, &self.address).await?;
-        accepted.map_err(TransportError::Refused)?;
+        accepted.map_err(|why: Refused| TransportError::Refused(why.to_string()))?;
         let answers = stream::unfold((answers, listening), |(mut answers, listening)| async move {
             answers.next().await.map(|answer| (answer, (answers, listening)))
         });

@@ -1,5 +1,7 @@
-//! Why there is no snapshot of a cut: what whoever asked for one is told, what `INFO` goes by, and
-//! what the next cut may do better. A failure costs the snapshot and nothing else.
+//! Why there is no snapshot of a cut.
+//!
+//! This is what whoever asked for one is told, and what the next cut may do better: a failure costs
+//! the snapshot and nothing else.
 
 use crate::api::NotApplied;
 use quorate_store::StoreError;

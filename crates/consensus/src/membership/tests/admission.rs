@@ -1,6 +1,6 @@
 //! A wiped replica is let in again by real cores in simulation, whatever dies meanwhile.
 
-use crate::api::Joined;
+use crate::api::{JoinRefusal, Joined};
 use crate::proto as pb;
 use crate::sim::Faults;
 use crate::sim::check::Checks;
@@ -50,7 +50,7 @@ async fn let_in(cluster: &Cluster, who: &pb::Member) -> Vec<Joined> {
         if let Some(running) = cluster.running(at) {
             let answer = running.replica.join(who.clone(), true).await;
             answers.push(answer.clone());
-            if answer == Joined::Voter {
+            if matches!(answer, Joined::Voter) {
                 return answers;
             }
         }
@@ -78,7 +78,7 @@ fn a_lost_voter_is_replaced_when_it_was_silent_long_enough() {
             "two seconds of silence, asked every 100 ms: {refused}"
         );
         match answers.first() {
-            Some(Joined::Refused(text)) => assert!(text.contains("answers"), "{text}"),
+            Some(Joined::Refused(JoinRefusal::Answers { .. })) => {}
             other => panic!("{other:?}"),
         }
         let members = members(&cluster).await;

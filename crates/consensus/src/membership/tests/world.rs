@@ -1,10 +1,12 @@
 //! A cluster in memory: disks that survive, processes that do not, a network that can be cut, and
 //! as much of Raft as bootstrap sees (a membership in the log, a leader when a majority lives).
 
-use crate::api::{Joined, RaftFailure, Seat};
+use crate::api::{JoinRefusal, Joined, RaftFailure, Seat};
 use crate::membership::members::Start;
 use crate::membership::{Bootstrap, Ground, Local, Started};
-use crate::peer::transport::{PeerId, Request, Response, Service, Transport, TransportError};
+use crate::peer::transport::{
+    PeerId, Refused, Request, Response, Service, Transport, TransportError,
+};
 use crate::proto as pb;
 use crate::replica::error::StartError;
 use futures::FutureExt;
@@ -189,19 +191,19 @@ impl World {
         address: &str,
         request: Request,
     ) -> Result<Response, TransportError> {
-        let service = self.lock().reach(from, address).map_err(TransportError::Unreachable)?;
-        service.call(request).await.map_err(TransportError::Refused)
+        let service = self.lock().reach(from, address)?;
+        service.call(request).await.map_err(|why| TransportError::Refused(why.to_string()))
     }
 }
 
 impl State {
-    fn reach(&self, from: &str, address: &str) -> Result<Arc<Bootstrap<Site>>, String> {
+    fn reach(&self, from: &str, address: &str) -> Result<Arc<Bootstrap<Site>>, TransportError> {
         let to = self.routes.get(address).map_or(address, String::as_str);
         match self.processes.get(to) {
             Some(process) if !self.cut.contains(from) && !self.cut.contains(to) => {
                 Ok(Arc::clone(&process.bootstrap))
             }
-            _ => Err(format!("{address} is down")),
+            _ => Err(TransportError::Unreachable(format!("{address} is down"))),
         }
     }
 
@@ -390,7 +392,7 @@ impl Started for Site {
                 .iter()
                 .any(|it| it.member.name == who.name && live.contains_key(&it.member.node))
         {
-            return Joined::Refused("it still answers".to_owned());
+            return Joined::Refused(JoinRefusal::Answers { node: 0, name: who.name });
         }
         seats.retain(|seat| seat.member.name != who.name);
         seats.push(Seat { member: who, voter: true });
@@ -398,7 +400,8 @@ impl Started for Site {
             let version = disk.log.as_ref().map_or(0, |(version, _)| *version);
             disk.log = Some((version + 1, seats));
         });
-        changed.map_or_else(|why| Joined::Refused(why.to_string()), |()| Joined::Voter)
+        let refused = |why| Joined::Refused(JoinRefusal::Raft(RaftFailure::new(why)));
+        changed.map_or_else(refused, |()| Joined::Voter)
     }
 }
 
@@ -456,28 +459,28 @@ fn unused<T: Send + 'static>() -> BoxFuture<'static, Result<T, TransportError>> 
 }
 
 impl Service for Site {
-    fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, String>> {
-        futures::future::ready(Err(format!("{request:?} is for Raft"))).boxed()
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, Refused>> {
+        unreachable!("{request:?} is for Raft")
     }
 
     fn append_stream(
         &self,
         _: BoxStream<'static, Result<pb::AppendRequest, TransportError>>,
-    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::AppendResponse>, String>> {
-        futures::future::ready(Err("not here".to_owned())).boxed()
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::AppendResponse>, Refused>> {
+        unreachable!("it is for Raft")
     }
 
     fn forward_stream(
         &self,
         _: BoxStream<'static, Result<pb::ForwardRequest, TransportError>>,
-    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, String>> {
-        futures::future::ready(Err("not here".to_owned())).boxed()
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, Refused>> {
+        unreachable!("it is for Raft")
     }
 
     fn snapshot(
         &self,
         _: BoxStream<'static, Result<pb::SnapshotChunk, TransportError>>,
-    ) -> BoxFuture<'_, Result<pb::SnapshotResponse, String>> {
-        futures::future::ready(Err("not here".to_owned())).boxed()
+    ) -> BoxFuture<'_, Result<pb::SnapshotResponse, Refused>> {
+        unreachable!("it is for Raft")
     }
 }

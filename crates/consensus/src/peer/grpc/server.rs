@@ -12,7 +12,9 @@ use super::{
     KEEPALIVE_INTERVAL, MESSAGE_BYTES_MAX, STOP_GRACE, STREAM_WINDOW_BYTES,
     STREAMS_PER_CONNECTION_MAX,
 };
-use crate::peer::transport::{Request as Ask, Response as Answer, Service, TransportError};
+use crate::peer::transport::{
+    Refused, Request as Ask, Response as Answer, Service, TransportError,
+};
 use crate::proto as pb;
 use crate::proto::peer_server::{Peer, PeerServer};
 use futures::channel::oneshot;
@@ -121,11 +123,11 @@ impl<S: Service + ?Sized> Answering<S> {
     /// Waits for the service's answer, but not beyond `stop`.
     async fn answer<T>(
         &self,
-        answer: BoxFuture<'_, Result<T, String>>,
+        answer: BoxFuture<'_, Result<T, Refused>>,
     ) -> Result<Response<T>, Status> {
         match select(answer, self.stop.clone()).await {
             Either::Left((Ok(value), _)) => Ok(Response::new(value)),
-            Either::Left((Err(text), _)) => Err(Status::failed_precondition(text)),
+            Either::Left((Err(why), _)) => Err(Status::failed_precondition(why.to_string())),
             Either::Right(((), _)) => Err(Status::unavailable("this replica is stopping")),
         }
     }

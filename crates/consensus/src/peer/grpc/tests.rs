@@ -3,8 +3,11 @@
 
 use super::server::is_let_in;
 use super::{GrpcTransport, MESSAGE_BYTES_MAX, serve};
-use crate::peer::transport::{PeerId, Request, Response, Service, Transport, TransportError};
+use crate::peer::transport::{
+    PeerId, Refused, Request, Response, Service, Transport, TransportError,
+};
 use crate::proto as pb;
+use crate::raft::convert::Malformed;
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::future::BoxFuture;
@@ -31,8 +34,8 @@ struct Echo {
     one_answer: bool,
 }
 
-fn refuse(term: u64) -> Result<(), String> {
-    if term == 13 { Err("node 7 belongs to another cluster".to_owned()) } else { Ok(()) }
+fn refuse(term: u64) -> Result<(), Refused> {
+    if term == 13 { Err(Malformed("node 7 belongs to another cluster").into()) } else { Ok(()) }
 }
 
 fn index(index: u64) -> pb::AppendRequest {
@@ -46,7 +49,7 @@ fn accepted(index: u64) -> pb::AppendResponse {
 }
 
 impl Service for Echo {
-    fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, String>> {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, Refused>> {
         let answer = match request {
             Request::Heartbeat(it) => {
                 let index = it.prev.map_or(0, |prev| prev.index);
@@ -89,7 +92,7 @@ impl Service for Echo {
     fn append_stream(
         &self,
         mut input: BoxStream<'static, Result<pb::AppendRequest, TransportError>>,
-    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::AppendResponse>, String>> {
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::AppendResponse>, Refused>> {
         async move {
             let (mut sender, answers) = mpsc::channel(4);
             let ended = self.ended.clone();
@@ -120,7 +123,7 @@ impl Service for Echo {
     fn forward_stream(
         &self,
         input: BoxStream<'static, Result<pb::ForwardRequest, TransportError>>,
-    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, String>> {
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, Refused>> {
         let answers = input.filter_map(|item| futures::future::ready(item.ok())).map(|request| {
             let answer = |run: pb::ForwardRun| pb::ForwardAnswer {
                 id: run.id,
@@ -135,7 +138,7 @@ impl Service for Echo {
     fn snapshot(
         &self,
         input: BoxStream<'static, Result<pb::SnapshotChunk, TransportError>>,
-    ) -> BoxFuture<'_, Result<pb::SnapshotResponse, String>> {
+    ) -> BoxFuture<'_, Result<pb::SnapshotResponse, Refused>> {
         let count = |(mut term, mut bytes): (u64, u64), item: Result<pb::SnapshotChunk, _>| {
             match item.ok().and_then(|chunk| chunk.part) {
                 Some(pb::snapshot_chunk::Part::Head(head)) => {

@@ -6,6 +6,7 @@
 //! log id, length and checksum, so it makes no difference which leader sends it, and neither side's
 //! restart costs more than the piece that was on its way.
 
+mod error;
 pub(crate) mod receive;
 pub(crate) mod scrub;
 mod send;

@@ -7,9 +7,11 @@
 //! goes on, what is there already is decoded first.
 
 use super::Held;
+use super::error::Unreceived;
+use crate::api::RaftFailure;
 use crate::env::Env;
 use crate::group::Group;
-use crate::peer::transport::TransportError;
+use crate::peer::transport::{Refused, TransportError};
 use crate::peer::trust::Trust;
 use crate::proto as pb;
 use crate::raft::types::Vote;
@@ -39,9 +41,9 @@ type Chunks = BoxStream<'static, Result<pb::SnapshotChunk, TransportError>>;
 /// Why a transfer ended early, and what becomes of what has come.
 enum Broken {
     /// It stays: the sender goes on from there.
-    Keep(String),
+    Keep(Unreceived),
     /// It is of no use.
-    Drop(String),
+    Drop(Unreceived),
     /// The disk refused; it is looked at again.
     Disk(StoreError),
 }
@@ -68,7 +70,7 @@ impl<E: Env> Receiver<E> {
         let mut held = self.group.transfers.held.lock().await;
         match self.look(&mut held).await {
             Ok(()) => {}
-            Err(why) => tracing::warn!(why, "what has come of a snapshot cannot be read"),
+            Err(why) => tracing::warn!(%why, "what has come of a snapshot cannot be read"),
         }
         if let Held::Part(incoming) = &*held {
             let (have, id) = (incoming.at().0, incoming.id());
@@ -82,7 +84,7 @@ impl<E: Env> Receiver<E> {
     }
 
     /// Makes known what is on disk.
-    async fn look(&self, held: &mut Held<E::Disk>) -> Result<(), String> {
+    async fn look(&self, held: &mut Held<E::Disk>) -> Result<(), StoreError> {
         if matches!(held, Held::Unknown) {
             let (snapshots, applied) =
                 (self.group.snapshots.files.clone(), self.group.keyspace.applied.index());
@@ -96,7 +98,7 @@ impl<E: Env> Receiver<E> {
                 }
                 Ok::<_, StoreError>(Some(found))
             });
-            *held = match found.await.map_err(|error| error.to_string())? {
+            *held = match found.await? {
                 Some(incoming) => Held::Part(incoming),
                 None => Held::Nothing,
             };
@@ -105,11 +107,11 @@ impl<E: Env> Receiver<E> {
     }
 
     /// A deposed leader does not get a turn.
-    fn fit_to_send(&self, vote: Option<pb::Vote>) -> Result<Vote, String> {
-        let vote = convert::vote_from_pb(vote).map_err(|what| what.0.to_owned())?;
+    fn fit_to_send(&self, vote: Option<pb::Vote>) -> Result<Vote, Unreceived> {
+        let vote = convert::vote_from_pb(vote).map_err(Unreceived::Malformed)?;
         let term = self.group.leadership.term();
         if vote.leader_id.term < term {
-            return Err(format!("term {} is over, this is {term}", vote.leader_id.term));
+            return Err(Unreceived::Deposed { theirs: vote.leader_id.term, term });
         }
         Ok(vote)
     }
@@ -118,7 +120,7 @@ impl<E: Env> Receiver<E> {
     pub(crate) async fn serve_offer(
         self: &Arc<Self>,
         request: pb::OfferRequest,
-    ) -> Result<pb::OfferResponse, String> {
+    ) -> Result<pb::OfferResponse, Unreceived> {
         self.fit_to_send(request.vote)?;
         let id = self.id(request.last, request.bytes, request.crc)?;
         let (this, (done, answer)) = (self.clone(), oneshot::channel());
@@ -132,12 +134,12 @@ impl<E: Env> Receiver<E> {
             };
             let _ = done.send(looked.map(|()| have));
         });
-        let (bytes, crc) = answer.await.map_err(|_| "stopping".to_owned())??;
+        let (bytes, crc) = answer.await.map_err(|_| Unreceived::Stopping)??;
         Ok(pb::OfferResponse { bytes, crc })
     }
 
-    fn id(&self, last: Option<pb::LogId>, bytes: u64, crc: u32) -> Result<IncomingId, String> {
-        let last = last.ok_or("a snapshot of nothing")?;
+    fn id(&self, last: Option<pb::LogId>, bytes: u64, crc: u32) -> Result<IncomingId, Unreceived> {
+        let last = last.ok_or(Unreceived::Nothing)?;
         let last = quorate_store::LogId { term: last.term, index: last.index };
         Ok(IncomingId { cluster: self.group.process.cluster, last, bytes, crc })
     }
@@ -147,22 +149,22 @@ impl<E: Env> Receiver<E> {
         self: Arc<Self>,
         trust: &Trust<E>,
         mut input: Chunks,
-    ) -> Result<pb::SnapshotResponse, String> {
+    ) -> Result<pb::SnapshotResponse, Refused> {
         use pb::snapshot_chunk::Part;
         let Some(Ok(pb::SnapshotChunk { part: Some(Part::Head(head)), .. })) = input.next().await
         else {
-            return Err("a snapshot without a head".to_owned());
+            return Err(Unreceived::NoHead.into());
         };
         trust.check_sender(head.envelope.as_ref(), head.last, head.vote.as_ref()).await?;
         let vote = self.fit_to_send(head.vote)?;
-        let id =
-            self.id(head.last, head.bytes, head.crc.ok_or("a snapshot without a checksum")?)?;
+        let crc = head.crc.ok_or(Unreceived::NoChecksum)?;
+        let id = self.id(head.last, head.bytes, crc)?;
         let turn = self.group.transfers.take_turn();
         let (done, answer) = oneshot::channel();
         E::spawn(async move {
             let _ = done.send(self.take_snapshot(vote, id, head.offset, (turn, input)).await);
         });
-        answer.await.map_err(|_| "stopping".to_owned())?
+        Ok(answer.await.map_err(|_| Unreceived::Stopping)??)
     }
 
     async fn take_snapshot(
@@ -171,7 +173,7 @@ impl<E: Env> Receiver<E> {
         id: IncomingId,
         offset: u64,
         (turn, input): (watch::Receiver<u64>, Chunks),
-    ) -> Result<pb::SnapshotResponse, String> {
+    ) -> Result<pb::SnapshotResponse, Unreceived> {
         // Until it is installed nobody else may touch the files.
         let mut held = self.group.transfers.held.lock().await;
         self.look(&mut held).await?;
@@ -180,7 +182,7 @@ impl<E: Env> Receiver<E> {
                 Ok(incoming)
             }
             _ if offset == 0 => self.begin(id).await,
-            _ => Err("something else is here by now: offer the snapshot again".to_owned()),
+            _ => Err(Unreceived::Moved),
         };
         let came = match begun {
             Ok(incoming) => {
@@ -196,13 +198,13 @@ impl<E: Env> Receiver<E> {
         let content = Content::Received(Box::new(Received { incoming, keyspace, members }));
         let snapshot = Snapshot { meta, snapshot: content };
         let installed = self.raft.install_full_snapshot(vote, snapshot).await;
-        let installed = installed.map_err(|error| error.to_string())?;
+        let installed = installed.map_err(|error| Unreceived::Raft(RaftFailure::new(error)))?;
         // If Raft had no use for it, the files are still there, and are now.
         self.look(&mut held).await?;
         Ok(pb::SnapshotResponse { vote: Some(convert::vote_to_pb(&installed.vote)) })
     }
 
-    async fn begin(&self, id: IncomingId) -> Result<Incoming<E::Disk>, String> {
+    async fn begin(&self, id: IncomingId) -> Result<Incoming<E::Disk>, Unreceived> {
         let (snapshots, log) = (self.group.snapshots.files.clone(), self.group.log.entries.clone());
         let begun = self.group.process.env.heavy(move || {
             let disk = snapshots.disk();
@@ -210,7 +212,7 @@ impl<E: Env> Receiver<E> {
             log.ask_for(id.bytes)?;
             Incoming::begin(disk, id)
         });
-        begun.await.map_err(|error| format!("a snapshot of {} bytes: {error}", id.bytes))
+        begun.await.map_err(|why| Unreceived::NoRoom(id.bytes, why))
     }
 
     /// Decodes what came before.
@@ -218,7 +220,7 @@ impl<E: Env> Receiver<E> {
         &self,
         held: &mut Held<E::Disk>,
         incoming: Incoming<E::Disk>,
-    ) -> Result<Arriving<E>, String> {
+    ) -> Result<Arriving<E>, Unreceived> {
         let mut arriving = Arriving::<E> { incoming, reader: SnapshotReader::new([0; 2]) };
         let decoded = self.group.process.env.heavy(move || {
             let decoded = arriving.decode_again();
@@ -236,12 +238,12 @@ impl<E: Env> Receiver<E> {
         held: &mut Held<E::Disk>,
         mut arriving: Arriving<E>,
         (mut turn, mut input): (watch::Receiver<u64>, Chunks),
-    ) -> Result<Arriving<E>, String> {
+    ) -> Result<Arriving<E>, Unreceived> {
         loop {
             let next = match select(input.next(), pin!(turn.changed())).await {
                 Either::Left((None, _)) => return Ok(arriving),
                 Either::Left((Some(chunk), _)) => checked(chunk),
-                Either::Right(_) => Err("another sender has taken over".to_owned()),
+                Either::Right(_) => Err(Unreceived::Overtaken),
             };
             let (data, crc) = match next {
                 Ok(next) => next,
@@ -267,14 +269,17 @@ impl<E: Env> Receiver<E> {
         held: &mut Held<E::Disk>,
         incoming: Incoming<E::Disk>,
         broken: Broken,
-    ) -> String {
+    ) -> Unreceived {
         let (why, keep) = match broken {
             Broken::Keep(why) => (why, true),
             Broken::Drop(why) => (why, false),
             // Whoever filled the disk needs the space more than we do.
-            Broken::Disk(error) => (error.to_string(), !matches!(error, StoreError::Full)),
+            Broken::Disk(error) => {
+                let keep = !matches!(error, StoreError::Full);
+                (Unreceived::Store(error), keep)
+            }
         };
-        tracing::info!(why, have = incoming.at().0, keep, "a snapshot has not come whole");
+        tracing::info!(%why, have = incoming.at().0, keep, "a snapshot has not come whole");
         if keep {
             *held = Held::Part(incoming);
         } else if let Err(error) = self.group.process.env.heavy(move || incoming.discard()).await {
@@ -288,7 +293,7 @@ impl<E: Env> Receiver<E> {
         &self,
         held: &mut Held<E::Disk>,
         arriving: Arriving<E>,
-    ) -> Result<(Incoming<E::Disk>, Keyspace, Facts), String> {
+    ) -> Result<(Incoming<E::Disk>, Keyspace, Facts), Unreceived> {
         let cluster = self.group.process.cluster;
         let opened = self.group.process.env.heavy(move || {
             let Arriving { mut incoming, reader } = arriving;
@@ -306,14 +311,14 @@ impl<E: Env> Arriving<E> {
     /// Keeps and decodes a piece.
     fn take(&mut self, data: &[u8], crc: u32) -> Result<(), Broken> {
         self.incoming.add(data, crc)?;
-        self.reader.feed(data).map_err(|error| Broken::Drop(error.to_string()))
+        self.reader.feed(data).map_err(|why| Broken::Drop(Unreceived::Decode(why)))
     }
 
     fn decode_again(&mut self) -> Result<(), Broken> {
         let mut at = 0;
         while at < self.incoming.at().0 {
             let bytes = self.incoming.read(at, READ_BYTES)?;
-            self.reader.feed(&bytes).map_err(|error| Broken::Drop(error.to_string()))?;
+            self.reader.feed(&bytes).map_err(|why| Broken::Drop(Unreceived::Decode(why)))?;
             at += bytes.len() as u64;
         }
         Ok(())
@@ -323,13 +328,13 @@ impl<E: Env> Arriving<E> {
 /// A piece as it may be written.
 fn checked(
     chunk: Result<pb::SnapshotChunk, TransportError>,
-) -> Result<(bytes::Bytes, u32), String> {
-    let chunk = chunk.map_err(|error| format!("{error:?}"))?;
+) -> Result<(bytes::Bytes, u32), Unreceived> {
+    let chunk = chunk.map_err(Unreceived::Connection)?;
     let Some(pb::snapshot_chunk::Part::Data(data)) = chunk.part else {
-        return Err("a second head".to_owned());
+        return Err(Unreceived::SecondHead);
     };
     if crc32c::crc32c(&data) != chunk.crc {
-        return Err("a damaged chunk".to_owned());
+        return Err(Unreceived::DamagedChunk);
     }
     Ok((data, chunk.crc))
 }
@@ -341,16 +346,18 @@ fn open<E: Env>(
 ) -> Result<(Keyspace, Facts), Broken> {
     let id = incoming.id();
     if incoming.at().0 != id.bytes {
-        return Err(Broken::Keep("the snapshot ends early".to_owned()));
+        return Err(Broken::Keep(Unreceived::Short));
     }
     match incoming.complete() {
-        Err(StoreError::Corrupt(why)) => return Err(Broken::Drop(why)),
+        Err(why @ StoreError::Corrupt(_)) => return Err(Broken::Drop(Unreceived::Store(why))),
         outcome => outcome?,
     }
-    let (keyspace, fields) = reader.finish().map_err(|error| Broken::Drop(error.to_string()))?;
-    let facts = facts::accept(&fields, cluster).map_err(|why| Broken::Drop(why.to_string()))?;
+    let (keyspace, fields) =
+        reader.finish().map_err(|why| Broken::Drop(Unreceived::Decode(why)))?;
+    let facts = facts::accept(&fields, cluster);
+    let facts = facts.map_err(|why| Broken::Drop(Unreceived::File(why)))?;
     if facts.meta.last_log_id.map(convert::log_id_to_store) != Some(id.last) {
-        return Err(Broken::Drop("head and snapshot differ".to_owned()));
+        return Err(Broken::Drop(Unreceived::OtherHead));
     }
     Ok((keyspace, facts))
 }
