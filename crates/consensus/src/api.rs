@@ -26,7 +26,7 @@ pub(crate) const OPEN_MAX: Duration = Duration::from_secs(3);
 /// The one group that there is, in messages and in the log.
 pub(crate) const GROUP: u32 = 0;
 
-/// How a replica is started.
+/// How a node is started.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Data directory.
@@ -41,6 +41,21 @@ pub struct Options {
     pub peers: Vec<String>,
     /// Shared secret of the peer port (HMAC-free bearer, compared in constant time), if set.
     pub peer_secret: Option<String>,
+    /// The knobs of the replica itself.
+    pub replica: ReplicaOptions,
+    /// Bytes of one log segment, at most (default 64 MiB; a sixty-fourth of the disk at most).
+    pub segment_bytes: u64,
+    /// Free bytes on the disk below which writes are refused (default 256 MiB; an eighth of the
+    /// disk at most); two segments at least.
+    pub reserve_bytes: u64,
+    /// False only with `--unsafe-no-fsync`.
+    pub fsync: bool,
+}
+
+/// The knobs of a replica. They are handed on whole, so that one more is a field here and whatever
+/// goes by it.
+#[derive(Clone, Debug)]
+pub struct ReplicaOptions {
     /// Heartbeat interval (default 75 ms).
     pub heartbeat: Duration,
     /// Election time-out, least (default 250 ms).
@@ -55,13 +70,19 @@ pub struct Options {
     /// Age of the newest snapshot at which one is taken if anything changed (default a day; zero:
     /// never).
     pub snapshot_age: Duration,
-    /// Bytes of one log segment, at most (default 64 MiB; a sixty-fourth of the disk at most).
-    pub segment_bytes: u64,
-    /// Free bytes on the disk below which writes are refused (default 256 MiB; an eighth of the
-    /// disk at most); two segments at least.
-    pub reserve_bytes: u64,
-    /// False only with `--unsafe-no-fsync`.
-    pub fsync: bool,
+}
+
+impl Default for ReplicaOptions {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(75),
+            election_min: Duration::from_millis(250),
+            election_max: Duration::from_millis(400),
+            write_timeout: Duration::from_secs(2),
+            snapshot_log_bytes: 512 << 20,
+            snapshot_age: Duration::from_hours(24),
+        }
+    }
 }
 
 /// What became of a run.
@@ -239,23 +260,6 @@ pub struct Status {
     pub expired_keys: u64,
     /// Bytes of memory that the log's newest entries take.
     pub log_cached_bytes: u64,
-}
-
-/// What a replica is told at its start.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    /// Heartbeat interval.
-    pub(crate) heartbeat: Duration,
-    /// Election time-out, least.
-    pub(crate) election_min: Duration,
-    /// Election time-out, most.
-    pub(crate) election_max: Duration,
-    /// How long a write that was definitely not appended is held and re-routed.
-    pub(crate) write_timeout: Duration,
-    /// Log bytes after which a snapshot is taken.
-    pub(crate) snapshot_log_bytes: u64,
-    /// Age of the newest snapshot at which one is taken if anything changed; zero: never.
-    pub(crate) snapshot_age: Duration,
 }
 
 /// A member and whether it votes.

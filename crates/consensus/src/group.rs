@@ -4,7 +4,7 @@
 //! Each part owns what it keeps and is reached through its handle. There is one group today; what
 //! another would need of its own is here, and what it would share is in [`Process`].
 
-use crate::api::Settings;
+use crate::api::ReplicaOptions;
 use crate::clock::Clock;
 use crate::env::Env;
 use crate::leadership::Leadership;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct Group<E: Env> {
     pub(crate) process: Arc<Process<E>>,
-    pub(crate) settings: Settings,
+    pub(crate) options: ReplicaOptions,
     pub(crate) clock: Arc<Clock>,
     pub(crate) log: Arc<RaftLog<E>>,
     pub(crate) keyspace: Arc<Live>,

@@ -33,7 +33,7 @@ mod write;
 
 pub use api::{
     Answer, Failed, LastSnapshot, Loading, MemberStatus, NotApplied, Options, RaftFailure,
-    ReadError, Role, SavingStatus, Status,
+    ReadError, ReplicaOptions, Role, SavingStatus, Status,
 };
 pub use leadership::hand_over::HandOverError;
 pub use membership::peers::PeersError;

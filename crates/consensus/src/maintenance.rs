@@ -75,7 +75,7 @@ fn keep_pace<E: Env>(group: &Group<E>, raft: &Raft<E>) {
     // As appended, not as applied: the first leader is elected before anything is applied.
     let voters = raft.metrics().borrow_watched().membership_config.voter_ids().count();
     let leads = group.leadership.leads();
-    let times = (group.settings.heartbeat, group.settings.election_max);
+    let times = (group.options.heartbeat, group.options.election_max);
     group.process.links.keep_pace(&group.process.env, (voters, leads), times);
 }
 
@@ -96,7 +96,7 @@ fn give_up_held<E: Env>(group: &Group<E>, proposing: Duration) {
     // Behind a proposal that is under way (long work, a large value on a narrow link) the queue
     // will move, and has its turn right after it. Without one, or without a quorum that could
     // finish it, what waits does so for want of a leader.
-    let short = group.settings.write_timeout;
+    let short = group.options.write_timeout;
     let long = if group.leadership.route() == Route::Wait {
         short
     } else {
@@ -107,7 +107,7 @@ fn give_up_held<E: Env>(group: &Group<E>, proposing: Duration) {
         item.slot.answer(End::NotApplied(NotApplied::NoLeader));
     }
     if let Some(in_flight) = group.writes.in_flight() {
-        in_flight.give_up(now, group.settings.write_timeout);
+        in_flight.give_up(now, group.options.write_timeout);
     }
 }
 
@@ -120,12 +120,12 @@ fn cut_due<E: Env>(group: &Group<E>, started_s: u64) -> bool {
         return false;
     }
     let (_, newest) = group.snapshots.newest();
-    let enough = group.settings.snapshot_log_bytes.max(newest);
+    let enough = group.options.snapshot_log_bytes.max(newest);
     let saving =
         group.snapshots.saving.status(now, group.keyspace.seen.changes.load(Ordering::Relaxed));
     let now_s = group.process.env.wall_ms() / 1000;
     group.log.entries.stats().bytes_since_purge >= enough
-        || is_old(&saving, (started_s, now_s), group.settings.snapshot_age)
+        || is_old(&saving, (started_s, now_s), group.options.snapshot_age)
 }
 
 /// Space is short here, and a snapshot would free more than it takes: the log behind the newest one
@@ -153,7 +153,7 @@ async fn purge<E: Env>(group: &Group<E>, raft: &Raft<E>) {
         return;
     }
     let short = group.log.entries.is_short_of(0);
-    let keep = if short { 0 } else { group.settings.snapshot_log_bytes / 4 };
+    let keep = if short { 0 } else { group.options.snapshot_log_bytes / 4 };
     let Some(upto) = group.log.entries.index_before(keep).map(|index| index.min(covered)) else {
         return;
     };

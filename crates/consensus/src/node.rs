@@ -3,8 +3,7 @@
 //! until the state is loaded there is an empty one to be shown.
 
 use crate::api::{
-    Answer, Failed, GROUP, LastSnapshot, Loading, MAX_LEVEL, NotApplied, Options, ReadError,
-    Settings, Status,
+    Answer, Failed, GROUP, LastSnapshot, Loading, MAX_LEVEL, NotApplied, Options, ReadError, Status,
 };
 use crate::env::real::{RealEnv, random};
 use crate::failure::Failure;
@@ -110,20 +109,12 @@ impl Ground for HostGround {
 
     fn open(&self, cluster: u128) -> BoxFuture<'_, Result<Replica<RealEnv>, StartError>> {
         let storage = lock(&self.storage).take();
-        let options = &self.options;
+        let options = self.options.replica.clone();
         let who = Who { cluster, me: self.me.clone(), guard: self.guard.clone() };
-        let settings = Settings {
-            heartbeat: options.heartbeat,
-            election_min: options.election_min,
-            election_max: options.election_max,
-            write_timeout: options.write_timeout,
-            snapshot_log_bytes: options.snapshot_log_bytes,
-            snapshot_age: options.snapshot_age,
-        };
         let (host, effects) = (self.host.clone(), self.effects.clone());
         Box::pin(async move {
             let storage = storage.ok_or(StartError::Again)?;
-            Replica::start(host, (who, settings), storage, effects).await
+            Replica::start(host, (who, options), storage, effects).await
         })
     }
 

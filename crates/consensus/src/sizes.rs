@@ -17,7 +17,8 @@ impl Options {
     pub(crate) fn suited_to(mut self, disk: u64) -> Self {
         let share = |parts: u64| (disk / parts / MIB * MIB).max(MIB);
         self.segment_bytes = self.segment_bytes.min(share(SEGMENTS));
-        self.snapshot_log_bytes = self.snapshot_log_bytes.min(share(SHARES));
+        let log_bytes = &mut self.replica.snapshot_log_bytes;
+        *log_bytes = (*log_bytes).min(share(SHARES));
         self.reserve_bytes =
             self.reserve_bytes.min(share(SHARES)).max(self.segment_bytes.saturating_mul(2));
         self
@@ -27,7 +28,7 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use crate::api::ReplicaOptions;
 
     /// Segment, reserve, log between snapshots, in MiB.
     fn sizes(disk_mib: u64) -> [u64; 3] {
@@ -38,18 +39,14 @@ mod tests {
             resp_address: String::new(),
             peers: Vec::new(),
             peer_secret: None,
-            heartbeat: Duration::ZERO,
-            election_min: Duration::ZERO,
-            election_max: Duration::ZERO,
-            write_timeout: Duration::ZERO,
-            snapshot_log_bytes: 512 * MIB,
-            snapshot_age: Duration::ZERO,
+            replica: ReplicaOptions { snapshot_log_bytes: 512 * MIB, ..Default::default() },
             segment_bytes: 64 * MIB,
             reserve_bytes: 256 * MIB,
             fsync: true,
         };
         let suited = options.suited_to(disk_mib * MIB);
-        [suited.segment_bytes, suited.reserve_bytes, suited.snapshot_log_bytes].map(|it| it / MIB)
+        let log_bytes = suited.replica.snapshot_log_bytes;
+        [suited.segment_bytes, suited.reserve_bytes, log_bytes].map(|it| it / MIB)
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::settings::{Scope, Settings, all};
 use crate::shared::{Outside, Shared, Stop};
 use crate::signals::{INTERRUPT, Signals, Wish};
 use crate::{bind, cron, listen, logging, secret};
-use quorate_consensus::{Failed, LastSnapshot, Node, Options};
+use quorate_consensus::{Failed, LastSnapshot, Node, Options, ReplicaOptions};
 use quorate_engine::{Effects, Garbage};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -295,12 +295,14 @@ fn options(settings: &Settings) -> Result<Options, String> {
         resp_address: format!("{host}:{port}"),
         peers,
         peer_secret,
-        heartbeat,
-        election_min,
-        election_max,
-        write_timeout: Duration::from_millis(number("cluster-write-timeout")),
-        snapshot_log_bytes: number("auto-snapshot-log-bytes"),
-        snapshot_age: Duration::from_secs(number("auto-snapshot-seconds")),
+        replica: ReplicaOptions {
+            heartbeat,
+            election_min,
+            election_max,
+            write_timeout: Duration::from_millis(number("cluster-write-timeout")),
+            snapshot_log_bytes: number("auto-snapshot-log-bytes"),
+            snapshot_age: Duration::from_secs(number("auto-snapshot-seconds")),
+        },
         reserve_bytes: number("disk-reserve-bytes"),
         segment_bytes: number("segment-bytes"),
         fsync: settings.get("unsafe-no-fsync") != "yes",

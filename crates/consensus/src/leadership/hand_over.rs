@@ -77,7 +77,7 @@ impl<E: Env> HandOver<E> {
             process: group.process.clone(),
             leadership: group.leadership.clone(),
             raft: raft.clone(),
-            election_max: group.settings.election_max,
+            election_max: group.options.election_max,
             leaving: Mutex::default(),
         })
     }

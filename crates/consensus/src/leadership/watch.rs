@@ -63,7 +63,7 @@ fn silence<E: Env>(
 pub(crate) async fn run<E: Env>(group: Group<E>, raft: Raft<E>) {
     let mut changes = raft.server_metrics();
     let mut elected = None;
-    let limit = group.settings.election_max * SILENCE;
+    let limit = group.options.election_max * SILENCE;
     loop {
         let metrics = changes.borrow_and_update().clone();
         let silence = silence(&group, &raft, &metrics, &mut elected);
@@ -78,7 +78,7 @@ pub(crate) async fn run<E: Env>(group: Group<E>, raft: Raft<E>) {
         let others = metrics.membership_config.voter_ids().count() > 1;
         group.log.writer.lead(metrics.state == ServerState::Leader && others);
         // Whoever is heard again is seen no later than at the next heartbeat.
-        let look = left.unwrap_or(group.settings.heartbeat);
+        let look = left.unwrap_or(group.options.heartbeat);
         if let Some(Err(_)) = E::within(look, changes.changed()).await {
             break;
         }

@@ -103,7 +103,7 @@ impl<E: Env> Admission<E> {
     /// Whether a member has been silent for so long that it may be replaced. A leader that never
     /// heard of it has only just begun, or never will: it listens for as long.
     async fn is_silent(&self, node: u64) -> bool {
-        let limit = SILENT_MIN.max(self.group.settings.election_max * 4);
+        let limit = SILENT_MIN.max(self.group.options.election_max * 4);
         if silence::<E>(&metrics(&self.raft), node).is_none() {
             E::sleep(limit).await;
         }

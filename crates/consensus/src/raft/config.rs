@@ -2,21 +2,21 @@
 //! it is; those that safety rests on (a restarted leader never resumes its
 //! term) have a test.
 
-use crate::api::{RaftFailure, Settings};
+use crate::api::{RaftFailure, ReplicaOptions};
 use openraft::SnapshotPolicy;
 use std::time::Duration;
 
 /// The settings of a replica of this cluster.
 pub(crate) fn raft_config(
     cluster: u128,
-    settings: &Settings,
+    options: &ReplicaOptions,
 ) -> Result<openraft::Config, RaftFailure> {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let config = openraft::Config {
         cluster_name: format!("{cluster:032x}"),
-        heartbeat_interval: ms(settings.heartbeat),
-        election_timeout_min: ms(settings.election_min),
-        election_timeout_max: ms(settings.election_max),
+        heartbeat_interval: ms(options.heartbeat),
+        election_timeout_min: ms(options.election_min),
+        election_timeout_max: ms(options.election_max),
         // A restarted leader must be elected anew. With openraft's default it resumes its term, and
         // where its last entries were on its followers' disks but not yet on its own, it gives
         // their log ids to other entries: the replicas then differ for ever, and nobody notices.
@@ -24,7 +24,7 @@ pub(crate) fn raft_config(
         enable_pre_vote: Some(true),
         // A leader that no quorum answers stops its heartbeats for as long, over and over: where
         // they arrive and the answers do not, its followers would wait for it for ever.
-        quorum_loss_probe_interval: Some(ms(settings.election_max.saturating_mul(2))),
+        quorum_loss_probe_interval: Some(ms(options.election_max.saturating_mul(2))),
         // Snapshots are made at cuts, which the leader logs by bytes; purging keeps bytes, not
         // entries.
         snapshot_policy: SnapshotPolicy::Never,
@@ -49,15 +49,7 @@ mod tests {
 
     #[test]
     fn a_restarted_leader_never_resumes_its_term() {
-        let settings = Settings {
-            heartbeat: Duration::from_millis(75),
-            election_min: Duration::from_millis(250),
-            election_max: Duration::from_millis(400),
-            write_timeout: Duration::from_secs(2),
-            snapshot_log_bytes: 1 << 20,
-            snapshot_age: Duration::ZERO,
-        };
-        let config = raft_config(1, &settings).map_err(|error| error.to_string());
+        let config = raft_config(1, &ReplicaOptions::default()).map_err(|error| error.to_string());
         let switches = config.map(|c| (c.enable_leader_restore, c.enable_pre_vote));
         assert_eq!(switches, Ok((Some(false), Some(true))));
     }

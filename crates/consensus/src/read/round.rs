@@ -70,7 +70,7 @@ async fn ask<E: Env>(group: &Group<E>, leader: &PeerId) -> Option<u64> {
     let process = &group.process;
     let request = pb::ReadIndexRequest { envelope: Some(process.envelope(leader.node)) };
     // Its round trip and that of the leader's own round.
-    let limit = group.settings.election_max + process.links.round_trip() * 4;
+    let limit = group.options.election_max + process.links.round_trip() * 4;
     let answer = process.env.call(leader, Request::ReadIndex(request), limit).await;
     let Ok(Response::ReadIndex(response)) = answer else { return None };
     let Some(pb::read_index_response::Result::Index(index)) = response.result else { return None };

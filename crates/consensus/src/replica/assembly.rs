@@ -2,7 +2,7 @@
 //! for. Whatever is known to be committed is folded in before openraft starts, which finds nothing
 //! left to replay.
 
-use crate::api::Settings;
+use crate::api::ReplicaOptions;
 use crate::clock::Clock;
 use crate::env::{Check, Env};
 use crate::group::Group;
@@ -58,7 +58,7 @@ pub(crate) struct Parts<E: Env> {
 /// Loads the state and puts the parts together. openraft finds nothing left to replay.
 pub(crate) async fn assemble<E: Env>(
     env: E,
-    (who, settings): (Who, Settings),
+    (who, options): (Who, ReplicaOptions),
     storage: Storage<E>,
     effects: mpsc::UnboundedSender<Effects>,
 ) -> Result<Parts<E>, StartError> {
@@ -83,7 +83,7 @@ pub(crate) async fn assemble<E: Env>(
     let group = Group {
         leadership: Arc::new(Leadership::new(process.me.node, live.clone())),
         process,
-        settings,
+        options,
         clock,
         log,
         keyspace: live,
@@ -105,7 +105,7 @@ pub(crate) async fn assemble<E: Env>(
         log: group.log.clone(),
         writes: group.writes.clone(),
         transfers: group.transfers.clone(),
-        heartbeat: group.settings.heartbeat,
+        heartbeat: group.options.heartbeat,
     }));
     Ok(Parts { group, storage, machine, network })
 }

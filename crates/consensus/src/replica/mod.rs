@@ -10,7 +10,8 @@ pub(crate) mod error;
 mod status;
 
 use crate::api::{
-    Answer, Failed, Joined, LastSnapshot, NotApplied, RaftFailure, ReadError, Role, Seat, Settings,
+    Answer, Failed, Joined, LastSnapshot, NotApplied, RaftFailure, ReadError, ReplicaOptions, Role,
+    Seat,
 };
 use crate::env::Env;
 use crate::group::Group;
@@ -67,25 +68,25 @@ impl<E: Env> Replica<E> {
     /// Loads the newest snapshot, replays the log up to the last commit known, starts Raft.
     pub(crate) async fn start(
         env: E,
-        (who, settings): (Who, Settings),
+        (who, options): (Who, ReplicaOptions),
         storage: Storage<E>,
         effects: mpsc::UnboundedSender<Effects>,
     ) -> Result<Self, StartError> {
-        let config = raft_config(who.cluster, &settings).map_err(StartError::TimeOuts)?;
-        Self::start_with(env, (who, settings), storage, effects, config).await
+        let config = raft_config(who.cluster, &options).map_err(StartError::TimeOuts)?;
+        Self::start_with(env, (who, options), storage, effects, config).await
     }
 
     /// As [`Replica::start`], with openraft's settings as given: the simulation breaks them on
     /// purpose.
     pub(crate) async fn start_with(
         env: E,
-        (who, settings): (Who, Settings),
+        (who, options): (Who, ReplicaOptions),
         storage: Storage<E>,
         effects: mpsc::UnboundedSender<Effects>,
         config: openraft::Config,
     ) -> Result<Self, StartError> {
         let node = who.me.node;
-        let parts = assemble(env, (who, settings), storage, effects).await?;
+        let parts = assemble(env, (who, options), storage, effects).await?;
         let Parts { group, storage, machine, network } = parts;
         let raft = Raft::<E>::build(node, Arc::new(config), network, storage, machine).await;
         let raft = raft.map_err(|error| StartError::Raft(RaftFailure::new(error)))?;

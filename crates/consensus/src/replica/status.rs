@@ -52,7 +52,7 @@ impl<E: Env> Replica<E> {
 
     fn member_status(&self, metrics: &Metrics<E>) -> Vec<MemberStatus> {
         let me = self.group.process.me.node;
-        let live_within = self.group.settings.election_max;
+        let live_within = self.group.options.election_max;
         let status = |Seat { member, voter }: Seat| {
             let matched = metrics.replication.as_ref().and_then(|all| all.get(&member.node));
             let live = silence::<E>(metrics, member.node).is_some_and(|age| age < live_within);

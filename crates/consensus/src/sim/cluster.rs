@@ -5,7 +5,7 @@ use super::check::{Checks, counter};
 use super::env::SimEnv;
 use super::net::{Net, Random, SimTransport};
 use super::rt::{Process, SimRt};
-use crate::api::{Failed, GROUP, Joined, Role, Settings};
+use crate::api::{Failed, GROUP, Joined, ReplicaOptions, Role};
 use crate::membership::guard::Guard;
 use crate::membership::members::Start;
 use crate::proto as pb;
@@ -59,7 +59,7 @@ pub(crate) struct Running {
 impl Cluster {
     /// Surroundings and directory of a lone replica.
     #[cfg(test)]
-    pub(crate) fn lone(seed: u64) -> Option<(SimEnv, FakeDisk, (Who, Settings))> {
+    pub(crate) fn lone(seed: u64) -> Option<(SimEnv, FakeDisk, (Who, ReplicaOptions))> {
         let checks = Arc::new(Checks::new(false));
         Self::new(seed, Faults::default(), checks).surroundings(0, Start::default())
     }
@@ -112,7 +112,11 @@ impl Cluster {
     }
 
     /// What the next replica on a host starts with; `None` where one runs.
-    fn surroundings(&self, at: usize, start: Start) -> Option<(SimEnv, FakeDisk, (Who, Settings))> {
+    fn surroundings(
+        &self,
+        at: usize,
+        start: Start,
+    ) -> Option<(SimEnv, FakeDisk, (Who, ReplicaOptions))> {
         let mut hosts = self.lock();
         let host = hosts.get_mut(at).filter(|host| host.running.is_none())?;
         let env = SimEnv {
@@ -124,15 +128,12 @@ impl Cluster {
         let (node, name) = (host.member.node, host.member.name.clone());
         let guard = Arc::new(Guard::new(node, name, start));
         let who = Who { cluster: self.id, me: host.member.clone(), guard };
-        let settings = Settings {
-            heartbeat: Duration::from_millis(75),
-            election_min: Duration::from_millis(250),
-            election_max: Duration::from_millis(400),
-            write_timeout: Duration::from_secs(2),
+        let options = ReplicaOptions {
             snapshot_log_bytes: 48 << 10,
             snapshot_age: Duration::ZERO,
+            ..ReplicaOptions::default()
         };
-        Some((env, host.disk.clone(), (who, settings)))
+        Some((env, host.disk.clone(), (who, options)))
     }
 
     /// Opens a host's directory, as every start does.
@@ -150,9 +151,9 @@ impl Cluster {
         let refused = |error: &dyn std::fmt::Display| format!("n{at} does not open: {error}");
         let storage = Self::open(disk).map_err(|error| refused(&error))?;
         let start = self.identify(at, &storage).map_err(|error| refused(&error))?;
-        let Some((env, _, settings)) = self.surroundings(at, start) else { return Ok(()) };
+        let Some((env, _, told)) = self.surroundings(at, start) else { return Ok(()) };
         self.check_vote(at, &storage)?;
-        let mut config = raft_config(self.id, &settings.1).map_err(|error| error.to_string())?;
+        let mut config = raft_config(self.id, &told.1).map_err(|error| error.to_string())?;
         if self.faults.leader_restore {
             config.enable_leader_restore = Some(true);
         }
@@ -161,7 +162,7 @@ impl Cluster {
         let has_log = storage.recovered.last.is_some();
         process.enter(|| {
             drop(SimRt::spawn(async move {
-                let replica = Replica::start_with(env, settings, storage, effects, config).await;
+                let replica = Replica::start_with(env, told, storage, effects, config).await;
                 // At once: bootstrap asks no later.
                 let forgot =
                     replica.as_ref().is_ok_and(|replica| has_log && !replica.is_initialized());
