@@ -2,6 +2,7 @@
 //!
 //! Made at the start, and again when `CONFIG SET port` asks for another.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -24,6 +25,15 @@ impl fmt::Display for BindError {
                 write!(f, "cannot listen on {name} port {port}: {why}")
             }
             Self::Nothing(bind) => write!(f, "nothing to listen on: bind is '{bind}'"),
+        }
+    }
+}
+
+impl Error for BindError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Address(_, _, why) => Some(why),
+            Self::Nothing(_) => None,
         }
     }
 }

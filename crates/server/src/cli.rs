@@ -77,5 +77,6 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
 }
 
 fn server(words: &[String]) -> Result<(), String> {
-    crate::serve::run(settings(words, environment(std::env::vars()))?)
+    let settings = settings(words, environment(std::env::vars()))?;
+    crate::serve::run(settings).map_err(|why| why.to_string())
 }

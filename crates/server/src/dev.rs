@@ -151,9 +151,9 @@ impl Plan {
 }
 
 async fn cluster(plan: &Plan) -> Result<(), String> {
-    let mut signals = Signals::catch()?;
+    let mut signals = Signals::catch().map_err(|why| why.to_string())?;
     std::fs::create_dir_all(&plan.dir).map_err(|why| format!("{}: {why}", plan.dir.display()))?;
-    secret::make(&plan.secret())?;
+    secret::make(&plan.secret()).map_err(|why| why.to_string())?;
     let mut running = Vec::new();
     for number in 1..=plan.nodes {
         running.push(plan.start(number)?);

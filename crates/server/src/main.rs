@@ -20,6 +20,7 @@ mod followers;
 mod listen;
 mod logging;
 mod memory;
+mod options;
 mod ping;
 mod process;
 mod refusal;

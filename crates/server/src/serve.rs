@@ -8,16 +8,18 @@ use crate::clients::{FINISH, KILL};
 use crate::command::set_in_cluster;
 use crate::console::complain;
 use crate::descriptors::Descriptors;
+use crate::options::{OptionsError, options, peers};
 use crate::settings::{Scope, Settings, all};
 use crate::shared::{Outside, Shared, Stop};
-use crate::signals::{INTERRUPT, Signals, Wish};
-use crate::{bind, cron, listen, logging, secret};
-use quorate_consensus::{Failed, LastSnapshot, Node, Options, ReplicaOptions};
+use crate::signals::{INTERRUPT, Signals, SignalsError, Wish};
+use crate::{bind, cron, listen, logging};
+use quorate_consensus::{Failed, LastSnapshot, Node, PeersError};
 use quorate_engine::{Effects, Garbage};
-use std::net::SocketAddr;
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 use tokio::sync::mpsc;
 
 /// Set by `quorate dev` for its children: stop when the parent is gone.
@@ -27,13 +29,65 @@ const HAND_OVER_TIME: Duration = Duration::from_secs(5);
 /// How long the end may wait for sessions to finish.
 const FINISH_TIME: Duration = Duration::from_secs(3);
 
+/// Why a node does not come as far as serving. What happens later ends the process on the spot.
+#[derive(Debug)]
+pub(crate) enum ServeError {
+    /// There is no log.
+    Log(logging::LogError),
+    /// There are too few descriptors: so many, and so many are kept.
+    Descriptors { limit: usize, reserve: usize },
+    /// There is no runtime.
+    Runtime(io::Error),
+    /// Signals would not be heard.
+    Signals(SignalsError),
+    /// There is no port for clients.
+    Bind(bind::BindError),
+    /// The settings do not make a node.
+    Options(OptionsError),
+    /// The list of peers is not sound.
+    Peers(PeersError),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log(why) => why.fmt(f),
+            Self::Descriptors { limit, reserve } => write!(
+                f,
+                "the limit of open files ('ulimit -n' is {limit}) is too low for a node: it must \
+                 be above {reserve}"
+            ),
+            Self::Runtime(why) => write!(f, "the runtime cannot start: {why}"),
+            Self::Signals(why) => why.fmt(f),
+            Self::Bind(why) => why.fmt(f),
+            Self::Options(why) => why.fmt(f),
+            Self::Peers(why) => why.fmt(f),
+        }
+    }
+}
+
+impl Error for ServeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Runtime(why) => Some(why),
+            // These are told in the cause's own words.
+            Self::Log(why) => why.source(),
+            Self::Signals(why) => why.source(),
+            Self::Bind(why) => why.source(),
+            Self::Options(why) => why.source(),
+            Self::Peers(why) => why.source(),
+            Self::Descriptors { .. } => None,
+        }
+    }
+}
+
 /// Runs a node until it is told to stop.
-pub(crate) fn run(settings: Settings) -> Result<(), String> {
-    let log = logging::start(&settings)?;
+pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
+    let log = logging::start(&settings).map_err(ServeError::Log)?;
     limit_process(&settings);
     let descriptors = claim_descriptors(&settings)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|why| format!("the runtime cannot start: {why}"))?;
+    let runtime = runtime.map_err(ServeError::Runtime)?;
     let outside = Outside { log: log.clone(), descriptors };
     let outcome = runtime.block_on(serve(settings, outside));
     // Blocking helpers (name look-ups) must not hold the end of the process up.
@@ -43,17 +97,14 @@ pub(crate) fn run(settings: Settings) -> Result<(), String> {
 }
 
 /// As many descriptors as `maxclients` asks for; `maxclients` is lowered to what there are.
-fn claim_descriptors(settings: &Settings) -> Result<Descriptors, String> {
+fn claim_descriptors(settings: &Settings) -> Result<Descriptors, ServeError> {
     let wanted = settings.tuned().maxclients;
     let others = peers(settings).len().saturating_sub(1);
     let descriptors = Descriptors::claim(wanted, others);
     let (limit, reserve) = (descriptors.limit(), descriptors.reserve());
     let most = descriptors.clients_max();
     if most == 0 {
-        return Err(format!(
-            "the limit of open files ('ulimit -n' is {limit}) is too low for a node: it must be \
-             above {reserve}"
-        ));
+        return Err(ServeError::Descriptors { limit, reserve });
     }
     if most < wanted {
         tracing::warn!(
@@ -85,16 +136,15 @@ fn limit_process(settings: &Settings) {
     }
 }
 
-async fn serve(settings: Settings, outside: Outside) -> Result<(), String> {
-    let mut signals = Signals::catch()?;
+async fn serve(settings: Settings, outside: Outside) -> Result<(), ServeError> {
+    let mut signals = Signals::catch().map_err(ServeError::Signals)?;
     let port: u16 = settings.get("port").parse().unwrap_or(6379);
     let backlog = settings.get("tcp-backlog").parse().unwrap_or(511);
-    let listeners =
-        bind::bind(&settings.get("bind"), port, backlog).map_err(|why| why.to_string())?;
-    let options = options(&settings)?;
+    let listeners = bind::bind(&settings.get("bind"), port, backlog).map_err(ServeError::Bind)?;
+    let options = options(&settings).map_err(ServeError::Options)?;
     let (effects, effects_of_node) = mpsc::unbounded_channel();
     tracing::info!(dir = %options.dir.display(), peers = ?options.peers, "starting");
-    let node = Node::start(options, effects).map_err(|why| why.to_string())?;
+    let node = Node::start(options, effects).map_err(ServeError::Peers)?;
     let (rebind, rebinds) = mpsc::channel(1);
     let shared = Arc::new(Shared::new(settings, crate::command::registry(), rebind, outside));
     shared.see_cluster(node.peek().await.settings());
@@ -259,164 +309,5 @@ async fn found_settings(node: Node, shared: Arc<Shared>) {
         {
             tracing::warn!(setting = row.name, ?why, "the cluster did not take the setting");
         }
-    }
-}
-
-/// Every node of the cluster, by its peer port.
-fn peers(settings: &Settings) -> Vec<String> {
-    let peers = settings.get("peers");
-    peers.split([',', ' ']).filter(|peer| !peer.is_empty()).map(str::to_owned).collect()
-}
-
-/// What the replica is told, from the settings.
-fn options(settings: &Settings) -> Result<Options, String> {
-    let number = |name: &str| settings.get(name).parse::<u64>().unwrap_or(0);
-    let port = number("port");
-    let peer_port = match number("peer-port") {
-        0 => port + 10_000,
-        given => given,
-    };
-    let peer_port = u16::try_from(peer_port)
-        .map_err(|_| format!("peer port {peer_port} is too large: give --peer-port"))?;
-    let peers = peers(settings);
-    let peer_address = peer_address(settings, &peers, peer_port)?;
-    let peer_bind = peer_bind(settings, &peers, peer_port)?;
-    let host = match settings.get("announce-host") {
-        given if !given.is_empty() => given,
-        _ => peer_address.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host).to_owned(),
-    };
-    let peer_secret = secret::given(settings)?;
-    may_listen(peer_bind, peer_secret.is_some())?;
-    let [heartbeat, election_min, election_max] = time_outs(settings, number);
-    Ok(Options {
-        dir: settings.get("dir").into(),
-        peer_bind,
-        peer_address,
-        resp_address: format!("{host}:{port}"),
-        peers,
-        peer_secret,
-        replica: ReplicaOptions {
-            heartbeat,
-            election_min,
-            election_max,
-            write_timeout: Duration::from_millis(number("cluster-write-timeout")),
-            snapshot_log_bytes: number("auto-snapshot-log-bytes"),
-            snapshot_age: Duration::from_secs(number("auto-snapshot-seconds")),
-        },
-        reserve_bytes: number("disk-reserve-bytes"),
-        segment_bytes: number("segment-bytes"),
-        fsync: settings.get("unsafe-no-fsync") != "yes",
-    })
-}
-
-/// Heartbeat, least and most silence before an election: as given, or as suits the links.
-fn time_outs(settings: &Settings, number: impl Fn(&str) -> u64) -> [Duration; 3] {
-    let by_link = match settings.get("cluster-link").as_str() {
-        "wan" => [("heartbeat-ms", 300), ("election-min-ms", 1500), ("election-max-ms", 2500)],
-        _ => [("heartbeat-ms", 75), ("election-min-ms", 250), ("election-max-ms", 400)],
-    };
-    by_link.map(|(name, default)| match number(name) {
-        0 => Duration::from_millis(default),
-        given => Duration::from_millis(given),
-    })
-}
-
-/// Which entry of the peer list this node is: given, or the one with this node's peer port and a
-/// host of this machine.
-fn peer_address(settings: &Settings, peers: &[String], port: u16) -> Result<String, String> {
-    let given = settings.get("peer-address");
-    if !given.is_empty() {
-        if !peers.is_empty() && !peers.contains(&given) {
-            return Err(format!("peer-address {given} is not among peers {peers:?}"));
-        }
-        return Ok(given);
-    }
-    if peers.is_empty() {
-        return Ok(format!("127.0.0.1:{port}"));
-    }
-    let suffix = format!(":{port}");
-    let mine: Vec<&String> = peers.iter().filter(|peer| peer.ends_with(&suffix)).collect();
-    let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let named = mine.iter().find(|peer| {
-        let host = peer.rsplit_once(':').map_or("", |(host, _)| host);
-        host == host_name.trim() || host.split('.').next() == Some(host_name.trim())
-    });
-    match (named, mine.as_slice()) {
-        (Some(peer), _) => Ok((*peer).clone()),
-        (None, [one]) => Ok((*one).clone()),
-        (None, []) => Err(format!("no entry of peers {peers:?} has this node's peer port {port}")),
-        (None, _) => Err(format!(
-            "several entries of peers {peers:?} have peer port {port}: say which is this node with \
-             --peer-address"
-        )),
-    }
-}
-
-/// Where peers are listened to: on loopback when all of them are there, else everywhere.
-fn peer_bind(settings: &Settings, peers: &[String], port: u16) -> Result<SocketAddr, String> {
-    let given = settings.get("peer-bind");
-    let local = |peer: &String| {
-        let host = peer.rsplit_once(':').map_or(peer.as_str(), |(host, _)| host);
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost"
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-    };
-    let name = match given.as_str() {
-        "" if peers.iter().all(local) => "127.0.0.1",
-        "" => "*",
-        given => given,
-    };
-    bind::address(name, port).map_err(|why| format!("peer-bind {name}: {why}"))
-}
-
-/// Whoever reaches the peer port is believed unless there is a secret, so without one only this
-/// machine may reach it.
-fn may_listen(peer_bind: SocketAddr, has_secret: bool) -> Result<(), String> {
-    if has_secret || peer_bind.ip().is_loopback() {
-        return Ok(());
-    }
-    Err(format!(
-        "the peer port would listen on {peer_bind} without a secret, and whoever reaches it could \
-         write, vote and elect: give every node the same --peer-secret-file (quorate secret --file \
-         PATH makes one) or QUORATE_PEER_SECRET; or, for a cluster on one machine, --peer-bind \
-         127.0.0.1"
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Whether a node with these settings starts, as far as the peer port goes.
-    fn check(pairs: &[(&str, &str)], expected: Result<&str, &str>) {
-        let pairs: Vec<_> =
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let settings = Settings::from_pairs(&pairs, None).map_err(|why| why.to_string());
-        let bound = settings.and_then(|settings| options(&settings));
-        let bound = bound.map(|options| options.peer_bind.ip().to_string());
-        match (bound, expected) {
-            (Ok(address), Ok(expected)) => assert_eq!(address, expected, "{pairs:?}"),
-            (Err(why), Err(part)) => assert!(why.contains(part), "{pairs:?}: {why}"),
-            (other, _) => assert!(other.is_err() == expected.is_err(), "{pairs:?}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn peers_beyond_this_machine_need_a_secret() {
-        const REFUSED: Result<&str, &str> = Err("without a secret");
-        let far = ("peers", "10.1.2.3:16379,10.1.2.4:16379,127.0.0.1:16379");
-        let mine = ("peer-address", "127.0.0.1:16379");
-        let near = ("peers", "127.0.0.1:16379,127.0.0.1:16380,[::1]:16381");
-        let secret = ("peer-secret", "open sesame");
-        check(&[], Ok("127.0.0.1"));
-        check(&[near, mine], Ok("127.0.0.1"));
-        check(&[far, mine], REFUSED);
-        check(&[far, mine, secret], Ok("0.0.0.0"));
-        check(&[("peer-bind", "0.0.0.0")], REFUSED);
-        check(&[near, mine, ("peer-bind", "10.1.2.3")], REFUSED);
-        check(&[("peer-bind", "10.1.2.3"), secret], Ok("10.1.2.3"));
-        check(&[far, mine, ("peer-bind", "127.0.0.1")], Ok("127.0.0.1"));
-        check(&[far, mine, ("peer-secret", "")], REFUSED);
-        check(&[("peer-secret-file", "/nowhere/at/all")], Err("peer-secret-file"));
     }
 }

@@ -10,6 +10,8 @@
 //!
 //! Any other one does what the system does with it.
 
+use std::error::Error;
+use std::{fmt, io};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Signals that would end a process that does not care for them, and mean nothing here: alarms,
@@ -34,6 +36,22 @@ pub(crate) enum Wish {
     Reopen,
 }
 
+/// The system does not let a signal be caught.
+#[derive(Debug)]
+pub(crate) struct SignalsError(io::Error);
+
+impl fmt::Display for SignalsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "signals cannot be caught: {}", self.0)
+    }
+}
+
+impl Error for SignalsError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
 /// Of two interrupts the second means it.
 pub(crate) const INTERRUPT: Wish = Wish::Stop("SIGINT");
 
@@ -47,17 +65,16 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Catches them. Must be called on the runtime.
-    pub(crate) fn catch() -> Result<Self, String> {
-        let broken = |why: std::io::Error| format!("signals cannot be caught: {why}");
+    pub(crate) fn catch() -> Result<Self, SignalsError> {
         for number in IGNORED {
             // Caught for the life of the process, though nobody listens.
-            drop(signal(SignalKind::from_raw(number)).map_err(broken)?);
+            drop(signal(SignalKind::from_raw(number)).map_err(SignalsError)?);
         }
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).map_err(broken)?,
-            terminate: signal(SignalKind::terminate()).map_err(broken)?,
-            quit: signal(SignalKind::quit()).map_err(broken)?,
-            hangup: signal(SignalKind::hangup()).map_err(broken)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(SignalsError)?,
+            terminate: signal(SignalKind::terminate()).map_err(SignalsError)?,
+            quit: signal(SignalKind::quit()).map_err(SignalsError)?,
+            hangup: signal(SignalKind::hangup()).map_err(SignalsError)?,
         })
     }
 

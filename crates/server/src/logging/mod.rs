@@ -9,10 +9,13 @@ mod throttle;
 
 use crate::settings::Settings;
 use output::{Lines, Output, Sink};
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use throttle::Throttle;
+use tracing::subscriber::SetGlobalDefaultError;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
@@ -48,8 +51,38 @@ impl Log {
     }
 }
 
+/// Why there is no log.
+#[derive(Debug)]
+pub(crate) enum LogError {
+    /// The file of this name cannot be opened.
+    File(String, io::Error),
+    /// There is no thread to write it.
+    Thread(io::Error),
+    /// The process has one already.
+    Again(SetGlobalDefaultError),
+}
+
+impl std::fmt::Display for LogError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(name, why) => write!(f, "{name}: {why}"),
+            Self::Thread(why) => write!(f, "no thread: {why}"),
+            Self::Again(why) => write!(f, "logging cannot start: {why}"),
+        }
+    }
+}
+
+impl Error for LogError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::File(_, why) | Self::Thread(why) => Some(why),
+            Self::Again(why) => Some(why),
+        }
+    }
+}
+
 /// Starts logging as the settings say. Once a process.
-pub(crate) fn start(settings: &Settings) -> Result<Log, String> {
+pub(crate) fn start(settings: &Settings) -> Result<Log, LogError> {
     let log = Log::default();
     // What libraries tell at `info` is for their developers: shown from `verbose` on.
     let filter = match settings.get("loglevel").as_str() {
@@ -62,10 +95,12 @@ pub(crate) fn start(settings: &Settings) -> Result<Log, String> {
     let name = settings.get("logfile");
     let sink = match name.as_str() {
         "" => Sink::standard_error(),
-        name => Sink::file(PathBuf::from(name)).map_err(|why| format!("{name}: {why}"))?,
+        name => {
+            Sink::file(PathBuf::from(name)).map_err(|why| LogError::File(name.to_owned(), why))?
+        }
     };
     let throttle = Arc::clone(&log.throttle);
-    log.output.start(sink, move || throttle.round()).map_err(|why| format!("no thread: {why}"))?;
+    log.output.start(sink, move || throttle.round()).map_err(LogError::Thread)?;
     let colours = name.is_empty() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     // `log_internal_errors` would print to standard error, and panic where that fails.
     let lines = Lines(Arc::clone(&log.output));
@@ -79,8 +114,7 @@ pub(crate) fn start(settings: &Settings) -> Result<Log, String> {
         .with(lines)
         .with(EnvFilter::new(filter))
         .with(throttle::Hold(Arc::clone(&log.throttle)));
-    tracing::subscriber::set_global_default(subscriber)
-        .map_err(|why| format!("logging cannot start: {why}"))?;
+    tracing::subscriber::set_global_default(subscriber).map_err(LogError::Again)?;
     tell_panics(log.clone());
     Ok(log)
 }
