@@ -320,8 +320,8 @@ impl Node {
         }
     }
 
-    /// Hands over, answers what is pending, makes a last snapshot if there is a use for it, syncs
-    /// the log, stops.
+    /// Answers what is pending, makes a last snapshot if there is a use for it, syncs the log,
+    /// stops. It hands nothing over: that is [`Node::hand_over`], before, where there is time.
     pub async fn shutdown(&self, last: LastSnapshot) {
         if let Some(replica) = self.replica() {
             replica.shutdown(last).await;

@@ -13,7 +13,7 @@ use crate::settings::{Scope, Settings, all};
 use crate::shared::{Outside, Shared, Stop};
 use crate::signals::{INTERRUPT, Signals, SignalsError, Wish};
 use crate::{bind, cron, listen, logging};
-use quorate_consensus::{Failed, LastSnapshot, Node, PeersError};
+use quorate_consensus::{Failed, HandOverError, LastSnapshot, Node, PeersError};
 use quorate_engine::{Effects, Garbage};
 use std::error::Error;
 use std::path::Path;
@@ -217,11 +217,7 @@ fn fail(shared: &Shared, why: &str, diverged: bool) -> ! {
 async fn end(node: &Node, shared: &Shared, stop: Stop) {
     tracing::info!("stopping");
     if matches!(stop, Stop::Orderly(_)) {
-        match tokio::time::timeout(HAND_OVER_TIME, node.hand_over(None)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(why)) => tracing::info!(%why, "leadership was not handed over"),
-            Err(_) => tracing::warn!("nobody took leadership over in time"),
-        }
+        hand_over(node).await;
     }
     for peer in shared.clients.all() {
         peer.signal(FINISH);
@@ -241,6 +237,24 @@ async fn end(node: &Node, shared: &Shared, stop: Stop) {
     };
     node.shutdown(last).await;
     tracing::info!("stopped");
+}
+
+/// Hands leadership over: the one place where a stop does. Whoever does not take it in time may be
+/// behind, so it is tried again for as long as there is time.
+async fn hand_over(node: &Node) {
+    let handed = async {
+        loop {
+            match node.hand_over(None).await {
+                Err(HandOverError::TooLate) => {}
+                handed => return handed,
+            }
+        }
+    };
+    match tokio::time::timeout(HAND_OVER_TIME, handed).await {
+        Ok(Ok(())) => {}
+        Ok(Err(why)) => tracing::info!(%why, "leadership was not handed over"),
+        Err(_) => tracing::warn!("nobody took leadership over in time"),
+    }
 }
 
 /// Carries out what apply asks for. Large values that left the keyspace are freed on their own

@@ -207,13 +207,10 @@ impl<E: Env> Replica<E> {
         self.group.process.failure.wait().await
     }
 
-    /// Hands over, answers what is pending, makes a last snapshot if there is a use for it, syncs
-    /// the log, stops.
+    /// Answers what is pending, makes a last snapshot if there is a use for it, syncs the log,
+    /// stops. A leader that others are to follow without a pause has handed over before.
     pub(crate) async fn shutdown(&self, last: LastSnapshot) {
         let group = &self.group;
-        if let Err(why) = self.hand_over.to(None).await {
-            tracing::debug!(%why, "leadership is not handed over");
-        }
         for item in group.writes.queue.close() {
             item.slot.answer(End::NotApplied(NotApplied::Stopping));
         }

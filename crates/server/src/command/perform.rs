@@ -3,10 +3,10 @@
 //! Nothing here looks at a command's words; they were checked before.
 
 use super::log::through_log;
-use super::work::{HAND_OVER_TIME, Work, replicas};
+use super::work::{Work, replicas};
 use super::{Client, config, error};
 use crate::backend::Backend;
-use crate::shared::{Shared, Stop};
+use crate::shared::Shared;
 use quorate_consensus::NoSnapshot;
 use quorate_engine::Db;
 use quorate_resp::Reply;
@@ -75,12 +75,6 @@ pub(crate) async fn perform<B: Backend>(
             })
         }
         Work::Shutdown(stop) => {
-            if matches!(stop, Stop::Orderly(_))
-                && let Ok(Err(why)) =
-                    tokio::time::timeout(HAND_OVER_TIME, node.hand_over(None)).await
-            {
-                tracing::warn!(%why, "stopping without having handed leadership over");
-            }
             shared.request_stop(stop);
             client.closing = true;
             None

@@ -11,7 +11,7 @@ use quorate_resp::Reply;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long SHUTDOWN and FAILOVER wait for somebody else to lead.
+/// How long FAILOVER waits for somebody else to lead, unless it says how long.
 pub(super) const HAND_OVER_TIME: Duration = Duration::from_secs(5);
 
 /// Something to be awaited.
