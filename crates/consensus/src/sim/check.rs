@@ -2,8 +2,12 @@
 
 use super::Report;
 use super::env::now;
+use crate::replica::error::StartError;
+use crate::snapshot::load::LoadError;
 use quorate_engine::{Db, Keyspace, Reader};
+use quorate_store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +62,54 @@ pub(crate) struct Asked {
     floor: u64,
 }
 
+/// What a run shows to be wrong.
+#[derive(Debug)]
+pub(crate) enum Wrong {
+    /// The directory of this host is refused.
+    NotOpened(usize, StoreError),
+    /// The replica on this host does not start.
+    NotStarted(usize, StartError),
+    /// Anything else, in the words of whoever saw it.
+    Seen(String),
+}
+
+impl Wrong {
+    /// Whether a host refuses to go on with what is on its disk, and says what to do.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::NotOpened(_, why) => {
+                matches!(why, StoreError::Foreign(_) | StoreError::Corrupt(_))
+            }
+            Self::NotStarted(_, StartError::Load(why)) => {
+                matches!(why, LoadError::NoneWhole | LoadError::NoBridge(_))
+            }
+            Self::NotStarted(..) | Self::Seen(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOpened(at, why) => write!(f, "n{at} does not open: {why}"),
+            Self::NotStarted(at, why) => write!(f, "n{at} does not start: {why}"),
+            Self::Seen(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<String> for Wrong {
+    fn from(what: String) -> Self {
+        Self::Seen(what)
+    }
+}
+
+impl From<&str> for Wrong {
+    fn from(what: &str) -> Self {
+        Self::Seen(what.to_owned())
+    }
+}
+
 impl Checks {
     pub(crate) fn new(loud: bool) -> Self {
         Self { state: Mutex::default(), loud }
@@ -82,8 +134,8 @@ impl Checks {
         self.with(|state| state.fail(what));
     }
 
-    pub(crate) fn verdict(&self) -> Result<(), String> {
-        self.with(|state| state.failed.clone().map_or(Ok(()), Err))
+    pub(crate) fn verdict(&self) -> Result<(), Wrong> {
+        self.with(|state| state.failed.clone().map_or(Ok(()), |what| Err(Wrong::Seen(what))))
     }
 
     pub(crate) fn has_failed(&self) -> bool {

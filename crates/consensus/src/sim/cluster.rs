@@ -1,7 +1,7 @@
 //! Three simulated hosts: starting, killing, restarting and judging their replicas.
 
 use super::Faults;
-use super::check::{Checks, counter};
+use super::check::{Checks, Wrong, counter};
 use super::env::SimEnv;
 use super::net::{Net, Random, SimTransport};
 use super::rt::{Process, SimRt};
@@ -137,20 +137,20 @@ impl Cluster {
     }
 
     /// Opens a host's directory, as every start does.
-    pub(crate) fn open(disk: FakeDisk) -> Result<Storage<SimEnv>, String> {
-        open(disk).map_err(|error| error.to_string())
+    pub(crate) fn open(disk: FakeDisk) -> Result<Storage<SimEnv>, StoreError> {
+        open(disk)
     }
 
     /// Starts the replica of a host.
-    pub(crate) async fn start(&self, at: usize) -> Result<(), String> {
+    pub(crate) async fn start(&self, at: usize) -> Result<(), Wrong> {
         let process = Process::default();
         if self.running(at).is_some() {
             return Ok(());
         }
         let Some(disk) = self.disk(at) else { return Ok(()) };
-        let refused = |error: &dyn std::fmt::Display| format!("n{at} does not open: {error}");
-        let storage = Self::open(disk).map_err(|error| refused(&error))?;
-        let start = self.identify(at, &storage).map_err(|error| refused(&error))?;
+        let refused = |why| Wrong::NotOpened(at, why);
+        let storage = Self::open(disk).map_err(refused)?;
+        let start = self.identify(at, &storage).map_err(refused)?;
         let Some((env, _, told)) = self.surroundings(at, start) else { return Ok(()) };
         self.check_vote(at, &storage)?;
         let mut config = raft_config(self.id, &told.1).map_err(|error| error.to_string())?;
@@ -171,9 +171,11 @@ impl Cluster {
         });
         let started = started.await.map_err(|_| format!("n{at} died while it started"));
         let (replica, forgot) = started?;
-        let replica = replica.map_err(|error| format!("n{at} does not start: {error}"))?;
+        let replica = replica.map_err(|why| Wrong::NotStarted(at, why))?;
         if forgot {
-            return Err(format!("n{at} has a log and starts as if it belonged to no cluster"));
+            return Err(
+                format!("n{at} has a log and starts as if it belonged to no cluster").into()
+            );
         }
         let name = Self::name(at);
         self.checks.note(&format!("{name} started"));
@@ -204,7 +206,7 @@ impl Cluster {
     }
 
     /// The vote a host has given word of must have outlived whatever happened since.
-    fn check_vote(&self, at: usize, storage: &Storage<SimEnv>) -> Result<(), String> {
+    fn check_vote(&self, at: usize, storage: &Storage<SimEnv>) -> Result<(), Wrong> {
         let Some(given) = self.net.vote_of(&Self::name(at)) else { return Ok(()) };
         let kept = storage.recovered.vote.map_or((0, 0), |vote| (vote.term, vote.voted_for));
         if kept.0 > given.0 || kept == given {
@@ -213,7 +215,8 @@ impl Cluster {
         Err(format!(
             "n{at} had voted in term {} and came back with a vote of term {}",
             given.0, kept.0
-        ))
+        )
+        .into())
     }
 
     /// Ends a replica at once. With a power cut, its disk forgets what was not synced.
@@ -268,7 +271,7 @@ impl Cluster {
     }
 
     /// Starts a new node on a host whose directory was set aside.
-    pub(crate) async fn replace(&self, at: usize) -> Result<(), String> {
+    pub(crate) async fn replace(&self, at: usize) -> Result<(), Wrong> {
         if self.wipe(at).is_some() {
             self.start(at).await?;
         }
@@ -301,7 +304,7 @@ impl Cluster {
     }
 
     /// Starts all and founds the cluster; from then on states are compared all the time.
-    pub(crate) async fn found(&self) -> Result<(), String> {
+    pub(crate) async fn found(&self) -> Result<(), Wrong> {
         for at in 0..HOSTS {
             self.start(at).await?;
         }
@@ -314,7 +317,7 @@ impl Cluster {
             loop {
                 this.look();
                 if let Err(why) = this.replace_diverged().await {
-                    this.checks.fail(why);
+                    this.checks.fail(why.to_string());
                 }
                 SimRt::sleep(LOOK).await;
             }
@@ -323,7 +326,7 @@ impl Cluster {
     }
 
     /// What holds something else than the others has stopped: a new node starts in its place.
-    async fn replace_diverged(&self) -> Result<(), String> {
+    async fn replace_diverged(&self) -> Result<(), Wrong> {
         for at in 0..HOSTS {
             let failed =
                 self.running(at).and_then(|it| it.replica.group.process.failure.get().cloned());
@@ -353,7 +356,7 @@ impl Cluster {
     }
 
     /// Ends all trouble and waits until every replica serves.
-    pub(crate) async fn heal(&self) -> Result<(), String> {
+    pub(crate) async fn heal(&self) -> Result<(), Wrong> {
         self.checks.note("everything heals");
         self.net.heal();
         self.net.set_rough(false);
@@ -382,7 +385,7 @@ impl Cluster {
     }
 
     /// Everything acknowledged must be on every replica, and their logs must be the same.
-    pub(crate) async fn judge(&self) -> Result<(), String> {
+    pub(crate) async fn judge(&self) -> Result<(), Wrong> {
         let mut contents = BTreeMap::new();
         for at in 0..HOSTS {
             let running = self.running(at).ok_or_else(|| format!("n{at} does not run"))?;
@@ -391,7 +394,7 @@ impl Cluster {
             let reader = Reader { keyspace: &keyspace, db: Db(0), seed: 0, clock_ms: 0 };
             for key in self.checks.acknowledged() {
                 if !reader.exists(key.as_bytes()) {
-                    return Err(format!("{key} was acknowledged and is not on n{at}"));
+                    return Err(format!("{key} was acknowledged and is not on n{at}").into());
                 }
             }
             // The digest tells what was done, this what there is.
@@ -400,11 +403,11 @@ impl Cluster {
             keyspace.write_snapshot(&facts, &mut |bytes| sum = crc32c::crc32c_append(sum, bytes));
             let known = contents.entry(keyspace.applied_index()).or_insert(sum);
             if *known != sum {
-                return Err(format!("n{at} holds something else than another replica"));
+                return Err(format!("n{at} holds something else than another replica").into());
             }
             let counted = counter(&keyspace);
             if counted < self.checks.floor() {
-                return Err(format!("n{at} counts {counted}, but more was seen"));
+                return Err(format!("n{at} counts {counted}, but more was seen").into());
             }
         }
         self.look();
@@ -412,7 +415,7 @@ impl Cluster {
         self.checks.verdict()
     }
 
-    fn compare_logs(&self) -> Result<(), String> {
+    fn compare_logs(&self) -> Result<(), Wrong> {
         let logs: Vec<_> = (0..HOSTS)
             .filter_map(|at| self.running(at))
             .map(|running| {
@@ -430,7 +433,7 @@ impl Cluster {
         if entries.windows(2).all(|pair| pair.first() == pair.last()) {
             return Ok(());
         }
-        Err(format!("the logs differ between entries {first} and {end}"))
+        Err(format!("the logs differ between entries {first} and {end}").into())
     }
 }
 

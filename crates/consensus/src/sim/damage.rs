@@ -5,6 +5,7 @@
 //! its directory, or that was told that it holds something else than the others, comes back as a
 //! new node of its name, like a disk that was replaced.
 
+use super::check::Wrong;
 use super::cluster::{Cluster, HOSTS};
 use super::net::{Random, SimTransport};
 use super::rt::SimRt;
@@ -94,7 +95,7 @@ impl Cluster {
     }
 
     /// Flips a bit in the memory of one replica, and waits until it was replaced.
-    pub(crate) async fn flip(&self, random: &mut Random, at: usize) -> Result<(), String> {
+    pub(crate) async fn flip(&self, random: &mut Random, at: usize) -> Result<(), Wrong> {
         self.net.heal();
         let Some(running) = self.running(at) else { return Ok(()) };
         let ((db, key), bit) = (STONE, random.below(800));
@@ -106,7 +107,7 @@ impl Cluster {
             }
         };
         if SimRt::timeout(FOUND_MAX, flipped).await.is_err() {
-            return Err(format!("n{at} never came to have the stone"));
+            return Err(format!("n{at} never came to have the stone").into());
         }
         self.checks.note(&format!("a bit of {} flips", running.name));
         let node = running.node;
@@ -117,11 +118,11 @@ impl Cluster {
             self.let_in(at).await;
         };
         let found = SimRt::timeout(FOUND_MAX, replaced).await;
-        found.map_err(|_| format!("n{at} holds something else, and is not found out"))
+        found.map_err(|_| format!("n{at} holds something else, and is not found out").into())
     }
 
     /// A host's log is gone, or its end; it refuses to start and is replaced.
-    pub(crate) async fn hurt_disk(&self, random: &mut Random, at: usize) -> Result<(), String> {
+    pub(crate) async fn hurt_disk(&self, random: &mut Random, at: usize) -> Result<(), Wrong> {
         self.net.heal();
         self.kill(at, false);
         let Some(disk) = self.disk(at) else { return Ok(()) };
@@ -135,18 +136,16 @@ impl Cluster {
         match self.start(at).await {
             // A snapshot's end may be all that was there.
             Ok(()) => return Ok(()),
-            Err(why) if why.contains("join again as a new one") => {
-                self.checks.note(&why);
-            }
+            Err(why) if why.is_refusal() => self.checks.note(&why.to_string()),
             Err(why) => return Err(why),
         }
         self.replace(at).await?;
         let joined = SimRt::timeout(FOUND_MAX, self.let_in(at)).await;
-        joined.map_err(|_| format!("n{at} is not let in within {FOUND_MAX:?}"))
+        joined.map_err(|_| format!("n{at} is not let in within {FOUND_MAX:?}").into())
     }
 
     /// Sends what no replica of this cluster would. None of it may have an effect.
-    pub(crate) async fn forge(&self, random: &mut Random, at: usize) -> Result<(), String> {
+    pub(crate) async fn forge(&self, random: &mut Random, at: usize) -> Result<(), Wrong> {
         // A replica that reaches none of the others believes whoever is ahead of it: see `trust`.
         self.net.heal();
         let Some(running) = self.running(at) else { return Ok(()) };

@@ -1,11 +1,12 @@
 //! The faults of disks, copies and memory that broke the promise once, each with the check against
 //! it taken away, too: then the loss must show.
 
+use super::check::{Checks, Wrong};
 use super::cluster::{Cluster, Running};
 use super::damage::{End, FOUND_MAX, damage_end, lose_log};
 use super::net::Random;
 use super::rt::SimRt;
-use super::{Faults, check::Checks, clients};
+use super::{Faults, clients};
 use crate::api::Answer;
 use crate::membership::guard::Unfit;
 use crate::membership::members::Outdated;
@@ -49,32 +50,29 @@ async fn ahead_of_n2(cluster: &Cluster) {
 }
 
 /// Some time for n0 and n2 to do what they must not; then n1 comes back, and all is judged.
-async fn and_n1_returns(cluster: &Cluster) -> Result<(), String> {
+async fn and_n1_returns(cluster: &Cluster) -> Result<(), Wrong> {
     cluster.start(2).await?;
     SimRt::sleep(SERVE_MAX).await;
     cluster.start(1).await?;
     if cluster.running(0).is_none() {
         cluster.replace(0).await?;
         let joined = SimRt::timeout(SERVE_MAX * 4, cluster.let_in(0)).await;
-        joined.map_err(|_| "n0 is not let in".to_owned())?;
+        joined.map_err(|_| "n0 is not let in")?;
     }
     cluster.heal().await?;
     cluster.judge().await
 }
 
-fn run(
-    faults: Faults,
-    test: impl AsyncFnOnce(Cluster) -> Result<(), String>,
-) -> Result<(), String> {
+fn run(faults: Faults, test: impl AsyncFnOnce(Cluster) -> Result<(), Wrong>) -> Result<(), Wrong> {
     SimRt::with_seed(5).block_on(async { test(founded(faults).await).await })
 }
 
 /// A damaged directory is refused, with advice; where the check is planted away, it starts.
-fn starts_if(planted: bool, outcome: Result<(), String>) -> Result<(), String> {
+fn starts_if(planted: bool, outcome: Result<(), Wrong>) -> Result<(), Wrong> {
     match outcome {
         outcome if planted => outcome,
-        Err(why) if why.contains("join again as a new one") => Ok(()),
-        other => other.and(Err("it starts".to_owned())),
+        Err(why) if why.is_refusal() => Ok(()),
+        other => other.and(Err("it starts".into())),
     }
 }
 
@@ -131,7 +129,7 @@ fn a_leader_of_the_past_that_contradicts_the_log_starts_anew() {
             cluster.start(1).await?;
             SimRt::sleep(SERVE_MAX).await;
             if !planted && cluster.node_of(1) == before {
-                return Err("n1 goes on with what it had".to_owned());
+                return Err("n1 goes on with what it had".into());
             }
             cluster.heal().await?;
             cluster.judge().await

@@ -1,6 +1,7 @@
 //! Trouble: crashes, power cuts, cut links, rough links, hand-overs, snapshots,
 //! hosts that fall behind or lose their disks, at seeded moments.
 
+use super::check::Wrong;
 use super::cluster::{Cluster, HOSTS};
 use super::net::Random;
 use super::rt::SimRt;
@@ -19,7 +20,7 @@ const JOIN_MAX: Duration = Duration::from_mins(1);
 const CUT_WITHIN_OPS: u64 = 6;
 
 /// Makes trouble for a while.
-pub(crate) async fn trouble(cluster: &Cluster, seed: u64) -> Result<(), String> {
+pub(crate) async fn trouble(cluster: &Cluster, seed: u64) -> Result<(), Wrong> {
     let mut random = Random::new(seed ^ 0x7a0b);
     for _ in 0..EVENTS {
         pause(&mut random, PAUSE_MS).await;
@@ -70,7 +71,7 @@ async fn crash(
     random: &mut Random,
     at: usize,
     power_cut: bool,
-) -> Result<(), String> {
+) -> Result<(), Wrong> {
     cluster.kill(at, power_cut);
     rest_before_start(random).await;
     cluster.start(at).await
@@ -81,7 +82,7 @@ async fn power_cut_within_a_write(
     cluster: &Cluster,
     random: &mut Random,
     at: usize,
-) -> Result<(), String> {
+) -> Result<(), Wrong> {
     if let Some(disk) = cluster.disk(at) {
         disk.cut_at(disk.ops() + 1 + random.below(CUT_WITHIN_OPS));
     }
@@ -91,7 +92,7 @@ async fn power_cut_within_a_write(
 
 /// The leader dies, and the power of a replica that votes for the next goes soon after it has said
 /// so.
-async fn power_cut_after_a_vote(cluster: &Cluster, random: &mut Random) -> Result<(), String> {
+async fn power_cut_after_a_vote(cluster: &Cluster, random: &mut Random) -> Result<(), Wrong> {
     if let Some(leader) = cluster.leader() {
         cluster.kill(leader, true);
     }
@@ -109,7 +110,7 @@ async fn power_cut_after_a_vote(cluster: &Cluster, random: &mut Random) -> Resul
     Ok(())
 }
 
-async fn crash_all(cluster: &Cluster, random: &mut Random) -> Result<(), String> {
+async fn crash_all(cluster: &Cluster, random: &mut Random) -> Result<(), Wrong> {
     for at in 0..HOSTS {
         cluster.kill(at, true);
     }
@@ -121,7 +122,7 @@ async fn crash_all(cluster: &Cluster, random: &mut Random) -> Result<(), String>
 }
 
 /// Down for so long that the others may have purged what it misses: it gets a snapshot.
-async fn fall_behind(cluster: &Cluster, random: &mut Random, at: usize) -> Result<(), String> {
+async fn fall_behind(cluster: &Cluster, random: &mut Random, at: usize) -> Result<(), Wrong> {
     cluster.kill(at, random.one_in(2));
     pause(random, BEHIND_MS).await;
     cluster.start(at).await
@@ -129,7 +130,7 @@ async fn fall_behind(cluster: &Cluster, random: &mut Random, at: usize) -> Resul
 
 /// A host loses its disk and comes back as another node of the same name, which is let in and gets
 /// a snapshot; one of the others dies meanwhile.
-async fn replace(cluster: &Cluster, random: &mut Random, at: usize) -> Result<(), String> {
+async fn replace(cluster: &Cluster, random: &mut Random, at: usize) -> Result<(), Wrong> {
     cluster.net.heal();
     cluster.replace(at).await?;
     let this = cluster.clone();
@@ -138,7 +139,7 @@ async fn replace(cluster: &Cluster, random: &mut Random, at: usize) -> Result<()
     let other = (at + 1 + usize::from(random.one_in(2))) % HOSTS;
     crash(cluster, random, other, true).await?;
     let joined = SimRt::timeout(JOIN_MAX, joining).await;
-    joined.map(drop).map_err(|_| format!("n{at} is not let in within {JOIN_MAX:?}"))
+    joined.map(drop).map_err(|_| format!("n{at} is not let in within {JOIN_MAX:?}").into())
 }
 
 /// Cuts a host off: from the others, towards the others, or both.

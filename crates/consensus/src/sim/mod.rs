@@ -28,7 +28,7 @@ mod space_tests;
 #[cfg(test)]
 mod tests;
 
-use check::Checks;
+use check::{Checks, Wrong};
 use cluster::Cluster;
 use openraft::AsyncRuntime;
 use std::sync::Arc;
@@ -97,12 +97,12 @@ fn play(seed: u64, faults: Faults, checks: Checks) -> Result<Report, Violation> 
     let trace = checks.trace();
     match outcome.and_then(|()| checks.verdict()) {
         Ok(()) => Ok(Report { trace, ..checks.report() }),
-        Err(what) => Err(Violation { seed, what, trace }),
+        Err(what) => Err(Violation { seed, what: what.to_string(), trace }),
     }
 }
 
 /// Beginning, trouble, healing, judgement.
-async fn drama(seed: u64, faults: Faults, checks: Arc<Checks>) -> Result<(), String> {
+async fn drama(seed: u64, faults: Faults, checks: Arc<Checks>) -> Result<(), Wrong> {
     let cluster = Cluster::new(seed, faults, checks.clone());
     cluster.found().await?;
     cluster.set_stone().await;
