@@ -38,6 +38,6 @@ pub use rdb::{Checksum, Piece, SnapshotError, SnapshotFacts, SnapshotFault};
 pub use side::settings::{SettingError, Settings};
 pub use snapshot::{Foreign, NOTES_MAX, Note, Report, SnapshotReader};
 pub use spec::{
-    Arity, CostFn, Flags, Group, Keys, LogForm, LogFormFn, Logged, Meta, ReadFn, Replied, Row,
-    Run as RunFn, Sealing, Span, Spec, WriteFn, exactly, least,
+    Arity, CostFn, Flags, Group, Handler, Keys, LogForm, LogFormFn, Logged, Meta, ReadFn, Replied,
+    Row, Sealing, Span, Spec, WriteFn, exactly, least,
 };

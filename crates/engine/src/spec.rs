@@ -28,13 +28,13 @@ pub type CostFn = fn(&Reader<'_>, Args<'_>) -> u64;
 
 /// The function of a data command.
 #[derive(Clone, Copy)]
-pub enum Run {
+pub enum Handler {
     /// Served under a shared lock; never logged.
     Read(ReadFn),
     /// Logged and applied.
     Write(WriteFn),
     /// A write to everybody who asks what the command is, and a read where `reads` says so of its
-    /// arguments (SORT that stores nothing). [`Run::of`] tells which.
+    /// arguments (SORT that stores nothing). [`Handler::of`] tells which.
     Either {
         /// Whether these arguments change nothing.
         reads: fn(Args<'_>) -> bool,
@@ -45,20 +45,20 @@ pub enum Run {
     },
 }
 
-impl Run {
+impl Handler {
     /// What it is with these arguments: a read or a write.
     #[must_use]
     pub fn of(self, args: Args<'_>) -> Self {
         match self {
-            Run::Either { reads, read, .. } if reads(args) => Run::Read(read),
-            Run::Either { write, .. } => Run::Write(write),
+            Handler::Either { reads, read, .. } if reads(args) => Handler::Read(read),
+            Handler::Either { write, .. } => Handler::Write(write),
             it => it,
         }
     }
 
     /// Whether it may change the keyspace.
     pub const fn is_write(self) -> bool {
-        !matches!(self, Run::Read(_))
+        !matches!(self, Handler::Read(_))
     }
 }
 
@@ -285,7 +285,7 @@ pub struct Row<R> {
 }
 
 /// The row of a data command.
-pub type Spec = Row<Run>;
+pub type Spec = Row<Handler>;
 
 impl<R: Copy> Row<R> {
     /// A command, what stands behind its name ([`Meta::syntax`]), and who runs it. What else must
@@ -366,12 +366,12 @@ impl<R: Copy> Row<R> {
 impl Spec {
     /// A read.
     pub const fn read(name: &'static str, syntax: &'static str, run: ReadFn) -> Self {
-        Self::new(name, syntax, Run::Read(run))
+        Self::new(name, syntax, Handler::Read(run))
     }
 
     /// A write, logged as it came unless more is said.
     pub const fn write(name: &'static str, syntax: &'static str, run: WriteFn) -> Self {
-        let mut row = Self::new(name, syntax, Run::Write(run));
+        let mut row = Self::new(name, syntax, Handler::Write(run));
         row.logged = Logged::PLAIN;
         row
     }

@@ -8,7 +8,7 @@ use super::replies::{Answers, mix};
 use super::retell::{Applying, Listener, Teller};
 use crate::cmd::tell_if_gone;
 use crate::keyspace::Ahead;
-use crate::{Effects, Keyspace, Plan, RunFn, Spec, Stamp, WriteFn, Writer, cmd};
+use crate::{Effects, Handler, Keyspace, Plan, Spec, Stamp, WriteFn, Writer, cmd};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use quorate_resp::Args;
@@ -121,7 +121,7 @@ fn write_of(
         return Err("payload: a command with a wrong number of arguments");
     }
     match spec.run.of(args) {
-        RunFn::Write(run) => Ok((spec, run)),
+        Handler::Write(run) => Ok((spec, run)),
         _ => Err("payload: a read"),
     }
 }

@@ -4,7 +4,7 @@
 //! session's run begins, which commands of the payload answer whom, which reads ride along, and
 //! what was refused at once.
 
-use crate::{Db, Keyspace, Reader, RunFn, cmd};
+use crate::{Db, Handler, Keyspace, Reader, cmd};
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use core::slice;
@@ -56,14 +56,16 @@ impl Plan {
     }
 }
 
-/// Runs one read (`args` names a command whose row says `Run::Read`) and writes its reply.
+/// Runs one read (`args` names a command whose row says `Handler::Read`) and writes its reply.
 pub fn read(reader: &Reader<'_>, args: Args<'_>, proto: Proto, out: &mut BytesMut) {
     match cmd::resolve(args) {
         Some(spec) if !spec.meta.arity.fits(args.len()) => {
             cmd::wrong_arity(spec.meta.name).encode(proto, out);
         }
         Some(spec) => match spec.run.of(args) {
-            RunFn::Read(run) => run(reader, args).unwrap_or_else(|error| error).encode(proto, out),
+            Handler::Read(run) => {
+                run(reader, args).unwrap_or_else(|error| error).encode(proto, out);
+            }
             _ => Reply::error("ERR internal: a write came as a read").encode(proto, out),
         },
         None => cmd::unknown(args).encode(proto, out),

@@ -11,7 +11,7 @@
 mod guard;
 
 use super::payload::Payload;
-use crate::{Db, Flags, Keyspace, LogForm, Plan, Reader, Run, RunFn, Sealing, Spec, Stamp, cmd};
+use crate::{Db, Flags, Handler, Keyspace, LogForm, Plan, Reader, Run, Sealing, Spec, Stamp, cmd};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -238,7 +238,7 @@ impl<'a> Sealer<'a> {
             return Some(LogForm::Refused(cmd::wrong_arity(spec.meta.name)));
         }
         let run = spec.run.of(args);
-        if let RunFn::Write(_) = run
+        if let Handler::Write(_) = run
             && let Some(refusal) = self.refusal(spec.meta.flags)
         {
             return Some(LogForm::Refused(refusal.reply()));
@@ -247,7 +247,7 @@ impl<'a> Sealer<'a> {
         if self.any_due {
             self.note_due(spec, db, args);
         }
-        if let RunFn::Read(_) = run {
+        if let Handler::Read(_) = run {
             return None;
         }
         let form = self.form(spec, db, args);

@@ -11,7 +11,7 @@ use crate::refusal::{self, UNCERTAIN, UNCERTAIN_READ, no_read, not_applied};
 use crate::registry::{Entry, Target};
 use crate::slowlog::{Slow, shown};
 use quorate_consensus::Answer;
-use quorate_engine::{Flags, Keyspace, Reader, Run, RunFn, cmd};
+use quorate_engine::{Flags, Handler, Keyspace, Reader, Run, cmd};
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
 use std::time::Instant;
 
@@ -232,7 +232,7 @@ impl<B: Backend> Session<B> {
         let entry = self.intake.next().ok()??.entry?;
         let Target::Data(spec) = entry.target else { return None };
         let args = self.intake.args();
-        let RunFn::Read(run) = spec.run.of(args) else { return None };
+        let Handler::Read(run) = spec.run.of(args) else { return None };
         let fits = entry.takes(args.len());
         (fits && self.output.len() < OUTPUT_HOLD_BYTES).then_some((entry, run))
     }

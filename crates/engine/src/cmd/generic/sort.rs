@@ -1,8 +1,8 @@
 //! The elements of a list, a set or a sorted set in some order: `SORT`, `SORT_RO`.
 //!
 //! SORT is a write to everybody who asks what it is (COMMAND, access rights), because it may store;
-//! a call that does not store is run as a read all the same ([`Run::of`]): it is not logged, any
-//! replica answers it, and it may ask for any order.
+//! a call that does not store is run as a read all the same ([`Handler::of`]): it is not logged,
+//! any replica answers it, and it may ask for any order.
 //!
 //! What is stored is the same on every replica: equal weights are ordered by the elements, and
 //! where Redis leaves the order to its library (equal texts of BY) here the elements keep theirs.
@@ -12,7 +12,7 @@ mod pattern;
 
 use super::{Keys, SYNTAX};
 use crate::number::parse_double;
-use crate::spec::{Run, hidden_if};
+use crate::spec::{Handler, hidden_if};
 use crate::types::list::{End, ListTree};
 use crate::types::pack::{Item, Pack};
 use crate::types::set::SetTree;
@@ -32,7 +32,7 @@ pub(in crate::cmd) const ROWS: &[Spec] = &Group::Generic.rows([
         "SORT",
         "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
          [ALPHA] [STORE destination]",
-        Run::Either { reads: only_reads, read, write: sort_and_store },
+        Handler::Either { reads: only_reads, read, write: sort_and_store },
     )
     .facts(least(2), Keys::Sort, Flags::DENYOOM.and(Flags::DANGEROUS))
     .doc("1.0.0", "Sorts the elements of a list, a set or a sorted set, and may store them.")
@@ -92,7 +92,7 @@ fn sort_and_store(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
 
 fn stored(cx: &mut Writer<'_>, args: Args<'_>) -> Result<usize> {
     let options = Options::parse(args.from(2), true)?;
-    // `Run::of` leads nobody here without it.
+    // `Handler::of` leads nobody here without it.
     let target = options.store.ok_or(Reply::error(SYNTAX))?;
     let reader = cx.reader();
     let mut list = Open::<ListTree>::new(Form::List, Pack::default(), None, cx.keyspace.rules());

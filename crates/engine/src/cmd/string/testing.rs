@@ -3,7 +3,7 @@
 //! The first keyspace gets each command as it came, the second in the form in which it is logged;
 //! reply and digest must agree after every command, so every test here also tests the rewriting.
 
-use crate::spec::{LogForm, Run, Sealing};
+use crate::spec::{Handler, LogForm, Sealing};
 use crate::{Effect, Effects, Keyspace, Reader, Spec, Stamp, Writer};
 use alloc::format;
 use alloc::string::String;
@@ -137,15 +137,15 @@ fn run_on(
 ) -> String {
     keyspace.begin_entry(index, stamp.now_ms);
     with_args(words, |args| match row(args).run.of(args) {
-        Run::Read(read) => {
+        Handler::Read(read) => {
             let reader = Reader { seed: stamp.seed, ..Reader::at(keyspace, crate::Db(0)) };
             show(&read(&reader, args).unwrap_or_else(|error| error))
         }
-        Run::Write(write) => {
+        Handler::Write(write) => {
             let mut cx = Writer::new(keyspace, crate::Db(0), stamp, index, effects);
             show(&write(&mut cx, args).unwrap_or_else(|error| error))
         }
-        Run::Either { .. } => panic!("neither a read nor a write"),
+        Handler::Either { .. } => panic!("neither a read nor a write"),
     })
 }
 
