@@ -119,7 +119,7 @@ impl Target for Engine {
         let mut commands = BytesMut::new();
         write_command(&mut commands, args.iter().map(Vec::as_slice));
         let (db, proto) = (self.db, Proto::Resp2);
-        let runs = [Run { db, proto, commands: commands.freeze(), count: 1 }];
+        let runs = [Run { db, proto, commands: commands.freeze(), count: 1, exec: None }];
         let stamp = Stamp { now_ms: self.now_ms, seed: self.index };
         let limits = SealLimits { refuse_writes: None, expire_max: 0 };
         let sealed = seal(&self.leader, &runs, &stamp, &limits);
@@ -150,7 +150,7 @@ fn answer(keyspace: &Keyspace, plan: &Plan) -> Vec<bytes::Bytes> {
 fn read(keyspace: &Keyspace, db: Db, words: &[&[u8]]) -> Value {
     let mut commands = BytesMut::new();
     write_command(&mut commands, words.iter().copied());
-    let run = Run { db, proto: Proto::Resp2, commands: commands.freeze(), count: 1 };
+    let run = Run { db, proto: Proto::Resp2, commands: commands.freeze(), count: 1, exec: None };
     let stamp = Stamp { now_ms: keyspace.now_ms(), seed: 0 };
     let sealed = seal(keyspace, &[run], &stamp, &SealLimits::default());
     assert!(sealed.payload.is_empty());

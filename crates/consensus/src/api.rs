@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Greatest feature level this build supports.
-pub(crate) const MAX_LEVEL: u64 = 1;
+pub(crate) const MAX_LEVEL: u64 = quorate_engine::LEVEL_MAX as u64;
 
 /// Most bytes of commands in one entry. A larger single run is an entry of its own.
 pub(crate) const BATCH_BYTES_MAX: usize = 1 << 20;

@@ -15,7 +15,7 @@ use crate::raft::types::StoredMembership;
 use crate::snapshot::feed::Feeds;
 use quorate_engine::Keyspace;
 use quorate_store::LogId;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
@@ -178,6 +178,8 @@ pub(crate) struct Seen {
     pub(crate) digest: AtomicU64,
     pub(crate) now_ms: AtomicU64,
     pub(crate) changes: AtomicU64,
+    /// Feature level.
+    pub(crate) level: AtomicU32,
     /// Keys removed because their deadline was past, while this process runs.
     pub(crate) expired: AtomicU64,
     /// [`Keyspace::expired`] when it was last seen: another keyspace may take its place.
@@ -195,6 +197,7 @@ impl Seen {
         self.digest.store(keyspace.digest(), Ordering::Relaxed);
         self.now_ms.store(keyspace.now_ms(), Ordering::Relaxed);
         self.changes.store(keyspace.changes(), Ordering::Relaxed);
+        self.level.store(keyspace.level(), Ordering::Relaxed);
         let now = keyspace.expired();
         let before = self.expired_before.swap(now, Ordering::Relaxed);
         self.expired.fetch_add(now.saturating_sub(before), Ordering::Relaxed);

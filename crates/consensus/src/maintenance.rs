@@ -2,7 +2,7 @@
 //! too long is given up, what is due expires, a full log is cut and purged, and time-outs follow
 //! the round trip. Nothing here decides who leads.
 
-use crate::api::{NotApplied, PROPOSAL_MAX, SavingStatus};
+use crate::api::{MAX_LEVEL, NotApplied, PROPOSAL_MAX, SavingStatus};
 use crate::env::Env;
 use crate::group::Group;
 use crate::leadership::Route;
@@ -10,7 +10,10 @@ use crate::leadership::hand_over::HandOver;
 use crate::peer::links::grace;
 use crate::raft::Raft;
 use crate::write::queue::{End, Work, is_over};
+use bytes::BytesMut;
 use openraft::async_runtime::WatchReceiver;
+use quorate_engine::{Db, Run};
+use quorate_resp::{Proto, write_command};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -29,6 +32,7 @@ const DISK_EVERY: u32 = 10;
 pub(crate) async fn run<E: Env>(group: Group<E>, raft: Raft<E>, hand_over: Arc<HandOver<E>>) {
     let mut tick: Option<oneshot::Receiver<_>> = None;
     let mut cut: Option<oneshot::Receiver<_>> = None;
+    let mut level: Option<oneshot::Receiver<_>> = None;
     let started_s = group.process.env.wall_ms() / 1000;
     let mut round = 0_u32;
     let (mut seen, mut rested) = (0, true);
@@ -61,6 +65,9 @@ pub(crate) async fn run<E: Env>(group: Group<E>, raft: Raft<E>, hand_over: Arc<H
         if !leads {
             continue;
         }
+        if is_over(&mut level) {
+            level = raise_level(&group);
+        }
         if look_at_disk && group.log.entries.is_full(0) {
             hand_over.leaves_for_space();
         }
@@ -68,6 +75,24 @@ pub(crate) async fn run<E: Env>(group: Group<E>, raft: Raft<E>, hand_over: Arc<H
             tick = Some(group.writes.queue.ask(Work::Tick, group.process.env.elapsed()));
         }
     }
+}
+
+/// Raises the feature level once every member supports more; no older build can take part then.
+fn raise_level<E: Env>(group: &Group<E>) -> Option<oneshot::Receiver<Result<u64, NotApplied>>> {
+    if u64::from(group.keyspace.seen.level.load(Ordering::Relaxed)) >= MAX_LEVEL {
+        return None;
+    }
+    let (process, members) = (&group.process, group.keyspace.members());
+    let others = members.iter().map(|peer| peer.node).filter(|node| *node != process.me.node);
+    if members.is_empty() || !process.links.support(others, MAX_LEVEL) {
+        return None;
+    }
+    let mut commands = BytesMut::new();
+    let level = MAX_LEVEL.to_string();
+    write_command(&mut commands, [b"QUORATE.LEVEL", level.as_bytes()].into_iter());
+    let (db, proto, commands) = (Db(0), Proto::Resp2, commands.freeze());
+    let run = Run { db, proto, commands, count: 1, exec: None };
+    Some(group.writes.queue.ask(Work::Run(run), process.env.elapsed()))
 }
 
 /// Lets Raft's time-outs follow the round trip to a quorum.

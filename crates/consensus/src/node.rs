@@ -5,6 +5,7 @@
 use crate::api::{
     Answer, Failed, GROUP, LastSnapshot, Loading, MAX_LEVEL, NotApplied, Options, ReadError, Status,
 };
+use crate::env::Env;
 use crate::env::real::{RealEnv, random};
 use crate::failure::Failure;
 use crate::leadership::hand_over::HandOverError;
@@ -214,6 +215,23 @@ impl Node {
         let why = if loading { NotApplied::Loading } else { NotApplied::NoLeader };
         let _ = told.send(Answer::NotApplied(why));
         answer
+    }
+
+    /// Whether the log may hold what a feature level brings, or may soon: waits as long as for a
+    /// leader. A cluster of one version reaches its level with its first leader.
+    pub async fn allows(&self, level: u32) -> bool {
+        let Some(replica) = self.replica() else { return false };
+        let live = &replica.group.keyspace;
+        let reached = async {
+            loop {
+                let applied = live.applied.index();
+                if live.seen.level.load(Ordering::Relaxed) >= level {
+                    return;
+                }
+                live.applied.reached(applied + 1).await;
+            }
+        };
+        <RealEnv as Env>::within(replica.group.options.write_timeout, reached).await.is_some()
     }
 
     /// A linearizable view: what it shows includes every write that was acknowledged before this

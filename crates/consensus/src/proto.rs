@@ -113,6 +113,9 @@ pub struct AppendResponse {
     /// heartbeats: the follower would accept no write as a leader
     #[prost(bool, tag = "7")]
     pub disk_full: bool,
+    /// heartbeats: greatest feature level this build supports
+    #[prost(uint64, tag = "8")]
+    pub max_level: u64,
     /// in the first answer of a stream
     #[prost(bool, tag = "20")]
     pub takes_pieces: bool,
@@ -215,7 +218,7 @@ pub struct ForwardRequest {
     #[prost(message, repeated, tag = "3")]
     pub runs: ::prost::alloc::vec::Vec<ForwardRun>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ForwardRun {
     #[prost(uint64, tag = "1")]
     pub id: u64,
@@ -227,8 +230,20 @@ pub struct ForwardRun {
     pub count: u32,
     #[prost(bytes = "bytes", tag = "5")]
     pub commands: ::prost::bytes::Bytes,
+    /// all of it or nothing, and only if the guards hold. From feature level 2 on
     #[prost(bool, tag = "6")]
     pub transaction: bool,
+    #[prost(message, repeated, tag = "7")]
+    pub guards: ::prost::alloc::vec::Vec<ForwardGuard>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForwardGuard {
+    #[prost(uint32, tag = "1")]
+    pub db: u32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub key: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ForwardResponse {

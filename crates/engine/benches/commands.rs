@@ -184,7 +184,13 @@ fn batch(write: Write, mut number: impl FnMut(u32) -> u32) -> Vec<Run> {
     let run = |run: u32| {
         let mut commands = BytesMut::new();
         (0..PIPELINE).for_each(|at| write(number(run * PIPELINE + at), &mut commands));
-        Run { db: Db(0), proto: Proto::Resp2, commands: commands.freeze(), count: PIPELINE }
+        Run {
+            db: Db(0),
+            proto: Proto::Resp2,
+            commands: commands.freeze(),
+            count: PIPELINE,
+            exec: None,
+        }
     };
     (0..RUNS).map(run).collect()
 }

@@ -27,14 +27,15 @@ mod types;
 
 pub use db::{Db, Deadline, WrongType};
 pub use entry::{
-    Applied, Decoded, Outcome, Plan, Refusal, Run, SealLimits, Sealed, apply, apply_told, decode,
-    read, seal,
+    Applied, Decoded, Guard, Outcome, Plan, Refusal, Run, SealLimits, Sealed, apply, apply_told,
+    decode, read, seal,
 };
 pub use keyspace::{
     Ahead, Content, ContentPoint, Effect, Effects, FreezeStep, Frozen, Garbage, Keyspace, Reader,
     Stamp, StrRef, Writer,
 };
 pub use rdb::{Checksum, Piece, SnapshotError, SnapshotFacts, SnapshotFault};
+pub use side::level::{LEVEL_MAX, LEVEL_TRANSACTIONS};
 pub use side::settings::{SettingError, Settings};
 pub use snapshot::{Foreign, NOTES_MAX, Note, Report, SnapshotReader};
 pub use spec::{

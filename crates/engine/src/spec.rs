@@ -146,7 +146,7 @@ impl Group {
 
 /// Facts about a command as a bit set, with Redis's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flags(pub u16);
+pub struct Flags(pub u32);
 
 impl Flags {
     /// Nothing special.
@@ -183,6 +183,12 @@ impl Flags {
     pub const BLOCKING: Flags = Flags(1 << 12);
     /// Runs only where `enable-debug-command` lets this client.
     pub const DEBUG: Flags = Flags(1 << 13);
+    /// Refused between MULTI and EXEC.
+    pub const NO_MULTI: Flags = Flags(1 << 14);
+    /// Runs at once between MULTI and EXEC, where others are queued.
+    pub const UNQUEUED: Flags = Flags(1 << 15);
+    /// MONITOR is not shown it before it runs.
+    pub const SKIP_MONITOR: Flags = Flags(1 << 16);
 
     /// Both sets.
     #[must_use]

@@ -611,7 +611,8 @@ impl Pair {
     fn call(&mut self, command: &[Vec<u8>]) -> Value {
         let mut bytes = BytesMut::new();
         write_command(&mut bytes, command.iter().map(Vec::as_slice));
-        let run = Run { db: Db(0), proto: Proto::Resp2, commands: bytes.freeze(), count: 1 };
+        let run =
+            Run { db: Db(0), proto: Proto::Resp2, commands: bytes.freeze(), count: 1, exec: None };
         let stamp = Stamp { now_ms: 1_900_000_000_000, seed: self.index };
         let sealed = seal(&self.leader, &[run], &stamp, &SealLimits::default());
         let replies: Vec<Bytes> = if sealed.payload.is_empty() {

@@ -389,7 +389,8 @@ fn streams_go_both_ways() {
 fn call(keyspace: &mut Keyspace, command: &[&[u8]]) -> Value {
     let mut commands = BytesMut::new();
     write_command(&mut commands, command.iter().copied());
-    let run = Run { db: Db(0), proto: Proto::Resp2, commands: commands.freeze(), count: 1 };
+    let run =
+        Run { db: Db(0), proto: Proto::Resp2, commands: commands.freeze(), count: 1, exec: None };
     let stamp = Stamp { now_ms: 1_700_000_000_000, seed: 0 };
     let sealed = seal(keyspace, &[run], &stamp, &SealLimits::default());
     let replies = if sealed.payload.is_empty() {

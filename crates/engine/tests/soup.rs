@@ -16,8 +16,8 @@ mod told;
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use quorate_engine::{
-    Applied, Content, ContentPoint, Db, Decoded, Flags, Keyspace, Reader, Run, SealLimits, Sealed,
-    SnapshotFacts, Stamp, apply, apply_told, cmd, decode, read, seal,
+    Applied, Content, ContentPoint, Db, Decoded, Flags, Guard, Keyspace, Reader, Run, SealLimits,
+    Sealed, SnapshotFacts, Stamp, apply, apply_told, cmd, decode, read, seal,
 };
 use quorate_resp::{Limits, Parser, Proto, decode_reply, write_command};
 
@@ -331,23 +331,67 @@ struct Batch {
     /// Milliseconds since the batch before.
     later_ms: u64,
     expire_max: usize,
-    runs: Vec<(u8, bool, Vec<Command>)>,
+    runs: Vec<Sent>,
 }
 
 fn batches(command: impl Strategy<Value = Command>) -> impl Strategy<Value = Vec<Batch>> {
-    let run = (0..DBS.len() as u8, any::<bool>(), prop::collection::vec(command, 0..6));
+    let sent = (0..DBS.len() as u8, any::<bool>(), prop::collection::vec(command, 0..6));
+    let watched = (0..DBS.len() as u8, 0..KEYS.len(), prop::bool::weighted(0.8));
+    let watched = prop::collection::vec(watched, 0..3);
+    let run = (sent, prop::option::weighted(0.3, (watched, 0..6_usize, 0..DBS.len())));
+    let run = run.prop_map(|(sent, exec)| Sent { sent, exec });
     let batch = (0..40_u64, 0..3_usize, prop::collection::vec(run, 0..4));
     let batch = batch.prop_map(|(later_ms, expire_max, runs)| Batch { later_ms, expire_max, runs });
     prop::collection::vec(batch, 1..14)
 }
 
-fn run((db, is_resp3, commands): &(u8, bool, Vec<Command>)) -> Run {
-    let mut bytes = BytesMut::new();
-    for command in commands {
-        write_command(&mut bytes, command.iter().map(Vec::as_slice));
+/// What a session sends.
+#[derive(Clone, Debug)]
+struct Sent {
+    /// Database, whether it speaks RESP3, and the commands.
+    sent: (u8, bool, Vec<Command>),
+    /// It is a transaction: what it watched, and whether that is as it was then; and where in it
+    /// another database is selected.
+    exec: Option<(Vec<(u8, usize, bool)>, usize, usize)>,
+}
+
+impl Sent {
+    fn run(&self, keyspace: &Keyspace) -> Run {
+        let (db, is_resp3, commands) = &self.sent;
+        let mut bytes = BytesMut::new();
+        let (mut count, mut exec) = (commands.len() as u32, None);
+        for (place, command) in commands.iter().enumerate() {
+            if let Some((_, at, db)) = self.exec
+                && at == place
+            {
+                write_command(&mut bytes, [b"SELECT", DBS[db].as_bytes()].into_iter());
+                count += 1;
+            }
+            write_command(&mut bytes, command.iter().map(Vec::as_slice));
+        }
+        if let Some((watched, ..)) = &self.exec {
+            let guard = |&(db, key, holds): &(u8, usize, bool)| {
+                let (db, key) = (Db(db), KEYS[key].as_bytes());
+                let revision = keyspace.revision(db, key) + u64::from(!holds);
+                Guard { db, key: key.into(), revision }
+            };
+            exec = Some(watched.iter().map(guard).collect());
+        }
+        let proto = if *is_resp3 { Proto::Resp3 } else { Proto::Resp2 };
+        Run { db: Db(*db), proto, commands: bytes.freeze(), count, exec }
     }
-    let proto = if *is_resp3 { Proto::Resp3 } else { Proto::Resp2 };
-    Run { db: Db(*db), proto, commands: bytes.freeze(), count: commands.len() as u32 }
+
+    /// One reply for each command, or one for all.
+    fn check_replies(&self, replies: &[u8]) {
+        match &self.exec {
+            None => check_replies(replies, self.sent.2.len() as u32),
+            Some(_) => check_replies(replies, 1),
+        }
+        if replies.first() == Some(&b'*') && replies.get(1) != Some(&b'-') && self.exec.is_some() {
+            let header = format!("*{}\r\n", self.sent.2.len());
+            assert!(replies.starts_with(header.as_bytes()));
+        }
+    }
 }
 
 /// Values stay small, or the soup would fill memory with zeros.
@@ -381,17 +425,25 @@ impl World {
     fn step(&mut self, batch: &Batch) {
         self.now_ms += batch.later_ms;
         let stamp = Stamp { now_ms: self.now_ms, seed: self.index };
-        let runs: Vec<Run> = batch.runs.iter().map(run).collect();
+        let runs: Vec<Run> = batch.runs.iter().map(|sent| sent.run(&self.leader)).collect();
         let limits = SealLimits { refuse_writes: None, expire_max: batch.expire_max };
-        let sealed = seal(&self.leader, &runs, &stamp, &limits);
-        let replies = if sealed.payload.is_empty() {
-            sealed.plan.answer(&self.leader, 1).unwrap()
-        } else {
-            self.log(&sealed, stamp)
-        };
+        let (mut waiting, mut replies) = (&runs[..], Vec::new());
+        loop {
+            let sealed = seal(&self.leader, waiting, &stamp, &limits);
+            replies.extend(if sealed.payload.is_empty() {
+                sealed.plan.answer(&self.leader, 1).unwrap()
+            } else {
+                self.log(&sealed, stamp)
+            });
+            waiting = &waiting[sealed.taken..];
+            if waiting.is_empty() {
+                break;
+            }
+            assert!(sealed.taken > 0 && waiting[0].exec.is_some());
+        }
         assert_eq!(replies.len(), runs.len());
-        for (run, replies) in runs.iter().zip(&replies) {
-            check_replies(replies, run.count);
+        for (sent, replies) in batch.runs.iter().zip(&replies) {
+            sent.check_replies(replies);
         }
         self.check_expiry();
     }
@@ -558,7 +610,7 @@ proptest! {
         let mut leader = empty();
         for (number, batch) in batches.iter().enumerate() {
             let stamp = Stamp { now_ms: NOW + number as u64 * 20, seed: 0 };
-            let runs: Vec<Run> = batch.runs.iter().map(run).collect();
+            let runs: Vec<Run> = batch.runs.iter().map(|sent| sent.run(&leader)).collect();
             let limits = SealLimits { refuse_writes: None, expire_max: 2 };
             let sealed = seal(&leader, &runs, &stamp, &limits);
             if sealed.payload.is_empty() {
@@ -580,7 +632,7 @@ proptest! {
     fn any_bytes_as_a_run_are_answered(
         commands in prop::collection::vec(any::<u8>(), 0..200), count in 0..9_u32,
     ) {
-        let runs = [Run { db: Db(0), proto: Proto::Resp2, commands: Bytes::from(commands), count }];
+        let runs = [Run { db: Db(0), proto: Proto::Resp2, commands: Bytes::from(commands), count, exec: None }];
         let stamp = Stamp { now_ms: NOW, seed: 0 };
         let sealed = seal(&empty(), &runs, &stamp, &SealLimits::default());
         let at = Applied { index: 1, stamp };

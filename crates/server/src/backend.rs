@@ -20,6 +20,8 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
 
     /// Hands over a run with at least one write.
     fn submit(&self, run: Run) -> impl Future<Output = Answer> + Send;
+    /// Whether the log may hold what a feature level brings, or may in a moment.
+    fn allows(&self, level: u32) -> impl Future<Output = bool> + Send;
     /// A linearizable view.
     fn read(&self) -> impl Future<Output = Result<Self::Guard<'_>, ReadError>> + Send;
     /// Whatever is applied here now.
@@ -56,6 +58,10 @@ impl Backend for Node {
     async fn submit(&self, run: Run) -> Answer {
         // A dropped sender means that the outcome was lost on the way, not that nothing happened.
         Self::submit(self, run).await.unwrap_or(Answer::Uncertain)
+    }
+
+    fn allows(&self, level: u32) -> impl Future<Output = bool> + Send {
+        Self::allows(self, level)
     }
 
     fn read(&self) -> impl Future<Output = Result<Self::Guard<'_>, ReadError>> + Send {

@@ -8,7 +8,9 @@ use bytes::BytesMut;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
@@ -64,6 +66,10 @@ pub(crate) struct Peer {
     pub(crate) resp3: AtomicBool,
     pub(crate) readonly: AtomicBool,
     pub(crate) db: AtomicU8,
+    /// Commands queued since MULTI; -1 without it.
+    pub(crate) queued: AtomicI64,
+    /// Keys watched.
+    pub(crate) watched: AtomicUsize,
     /// Registry id of the last command; `u16::MAX` before the first.
     pub(crate) command: AtomicU16,
     /// Milliseconds from `since` to the last batch.
@@ -105,6 +111,8 @@ impl Peer {
             resp3: AtomicBool::new(false),
             readonly: AtomicBool::new(false),
             db: AtomicU8::new(0),
+            queued: AtomicI64::new(-1),
+            watched: AtomicUsize::new(0),
             command: AtomicU16::new(u16::MAX),
             active_ms: AtomicU64::new(0),
             skip_until_ms: AtomicU64::new(0),
@@ -197,7 +205,7 @@ impl Peer {
         now_ms.saturating_sub(self.active_ms.load(Relaxed)) / 1000
     }
 
-    /// `N`ormal, `S` a replica, m`O`nitor, `e` no-evict, `T` no-touch, `r`eadonly.
+    /// `N`ormal, `S` a replica, m`O`nitor, `x` within MULTI, `e` no-evict, `T` no-touch, `r`eadonly.
     fn flags(&self) -> String {
         let bits = [
             (&self.replica, 'S'),
@@ -206,8 +214,11 @@ impl Peer {
             (&self.no_touch, 'T'),
             (&self.readonly, 'r'),
         ];
-        let text: String =
+        let mut text: String =
             bits.iter().filter_map(|(bit, letter)| bit.load(Relaxed).then_some(*letter)).collect();
+        if self.queued.load(Relaxed) >= 0 {
+            text.push('x');
+        }
         if text.is_empty() { "N".to_owned() } else { text }
     }
 
@@ -221,7 +232,7 @@ impl Peer {
         let _ = write!(
             text,
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 \
-             ssub=0 multi=-1 qbuf={input} qbuf-free={} argv-mem={} multi-mem=0 rbs=0 \
+             ssub=0 multi={} watch={} qbuf={input} qbuf-free={} argv-mem={} multi-mem=0 rbs=0 \
              rbp=0 obl=0 oll=0 omem={output} tot-mem={} events=r cmd={} user=default redir=-1 \
              resp={} lib-name={} lib-ver={}",
             self.id,
@@ -233,6 +244,8 @@ impl Peer {
             self.idle_s(),
             self.flags(),
             self.db.load(Relaxed),
+            self.queued.load(Relaxed),
+            self.watched.load(Relaxed),
             held.input.saturating_sub(input),
             held.run,
             self.bytes(),

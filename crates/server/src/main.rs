@@ -36,6 +36,7 @@ mod stats;
 #[cfg(test)]
 mod test_backend;
 mod tools;
+mod transaction;
 
 use std::process::ExitCode;
 

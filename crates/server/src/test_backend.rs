@@ -91,6 +91,10 @@ impl Backend for TestBackend {
         }
     }
 
+    async fn allows(&self, _: u32) -> bool {
+        true
+    }
+
     async fn read(&self) -> Result<Guard<'_>, ReadError> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).read.clone();
         if let Some(why) = trouble {

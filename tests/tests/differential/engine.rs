@@ -56,7 +56,13 @@ pub(crate) fn run(db: u8, proto: Proto, commands: &[Command]) -> Run {
     for command in commands {
         write_command(&mut bytes, command.iter().map(Vec::as_slice));
     }
-    Run { db: Db(db), proto, commands: Bytes::from(bytes), count: commands.len() as u32 }
+    Run {
+        db: Db(db),
+        proto,
+        commands: Bytes::from(bytes),
+        count: commands.len() as u32,
+        exec: None,
+    }
 }
 
 #[allow(clippy::disallowed_methods, reason = "Redis beside it lives by the wall clock")]

@@ -58,6 +58,8 @@ pub(crate) struct Links {
     lost: Mutex<BTreeMap<u64, (Duration, bool)>>,
     /// Whose disks are full, as they said with their last heartbeats.
     full: Mutex<BTreeSet<u64>>,
+    /// Which feature level they support, as they said then.
+    levels: Mutex<BTreeMap<u64, u64>>,
     /// The one to a quorum, microseconds: measured by the leader, heard by the others.
     round_trip_us: AtomicU64,
     /// Raft's clock as it was set: hundredths, and the round trip that calls are given.
@@ -136,6 +138,17 @@ impl Links {
     pub(crate) fn found(&self, node: u64, now: Duration) -> Option<Duration> {
         let (since, told) = lock(&self.lost).remove(&node)?;
         told.then(|| now.saturating_sub(since))
+    }
+
+    /// A peer says which feature level it supports.
+    pub(crate) fn note_level(&self, node: u64, level: u64) {
+        lock(&self.levels).insert(node, level);
+    }
+
+    /// Whether all of these support a feature level, as they said last.
+    pub(crate) fn support(&self, mut nodes: impl Iterator<Item = u64>, level: u64) -> bool {
+        let known = lock(&self.levels);
+        nodes.all(|node| known.get(&node).is_some_and(|supported| *supported >= level))
     }
 
     /// A peer says whether its disk is full.

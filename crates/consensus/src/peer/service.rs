@@ -4,7 +4,7 @@
 //! before anything else. What a peer sends is validated before openraft sees it: openraft trusts
 //! its callers and would panic.
 
-use crate::api::NotApplied;
+use crate::api::{MAX_LEVEL, NotApplied};
 use crate::compare;
 use crate::env::Env;
 use crate::group::Group;
@@ -127,7 +127,9 @@ impl<E: Env> PeerService<E> {
         let Start { incarnation, nonce } = self.group.process.guard.start();
         let answer = convert::append_result_to_pb::<E::Rt>(&answer);
         let disk_full = self.group.log.entries.is_full(0);
-        let facts = pb::AppendResponse { incarnation, start: nonce, disk_full, ..answer };
+        let max_level = MAX_LEVEL;
+        let facts =
+            pb::AppendResponse { incarnation, start: nonce, disk_full, max_level, ..answer };
         Ok(Response::Heartbeat(facts))
     }
 

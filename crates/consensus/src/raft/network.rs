@@ -259,6 +259,7 @@ async fn heartbeat<E: Env>(
                 return Some(Err(failed::<E>(TransportError::Refused(why.to_string()))));
             }
             handles.process.links.note_full(to.node, response.disk_full);
+            handles.process.links.note_level(to.node, response.max_level);
             let answer = convert::append_result_from_pb::<E::Rt>(response);
             if matches!(answer, Ok(Err(StreamAppendError::Conflict(_)))) {
                 has_lost(&handles.process, &to, prev);

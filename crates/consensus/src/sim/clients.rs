@@ -56,7 +56,7 @@ pub(crate) fn command(db: u8, words: &[&str]) -> Run {
     for word in words {
         let _ = write!(text, "${}\r\n{word}\r\n", word.len());
     }
-    Run { db: Db(db), proto: Proto::Resp2, commands: Bytes::from(text), count: 1 }
+    Run { db: Db(db), proto: Proto::Resp2, commands: Bytes::from(text), count: 1, exec: None }
 }
 
 struct Client {

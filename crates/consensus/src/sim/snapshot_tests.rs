@@ -32,7 +32,8 @@ pub(super) async fn founded() -> (Cluster, usize, Running) {
 pub(super) async fn set(running: &Running, key: &str, length: usize) -> Bytes {
     let value = "v".repeat(length);
     let text = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${length}\r\n{value}\r\n", key.len());
-    let run = Run { db: Db(1), proto: Proto::Resp2, commands: Bytes::from(text), count: 1 };
+    let run =
+        Run { db: Db(1), proto: Proto::Resp2, commands: Bytes::from(text), count: 1, exec: None };
     match running.replica.submit(run).await {
         Ok(Answer::Replies(replies)) => replies,
         other => panic!("{other:?}"),

@@ -16,9 +16,9 @@ use crate::proto as pb;
 use crate::write::Writes;
 use crate::write::in_flight::InFlight;
 use crate::write::queue::{End, Slot, Work};
-use bytes::Bytes;
 use futures::future::{Either, select};
 use futures::stream::{self, StreamExt};
+use quorate_engine::{Db, Guard, Run};
 use quorate_resp::Proto;
 use std::pin::pin;
 use std::sync::Arc;
@@ -127,7 +127,8 @@ fn forward_run(id: u64, work: &Work) -> Option<pb::ForwardRun> {
             },
             count: run.count,
             commands: run.commands.clone(),
-            transaction: false,
+            transaction: run.exec.is_some(),
+            guards: run.exec.iter().flatten().map(guard_to).collect(),
         }),
         Work::Cut => Some(pb::ForwardRun { id, count: 0, ..Default::default() }),
         Work::Tick | Work::Fact(_) => None,
@@ -232,11 +233,28 @@ pub(crate) fn work_from(run: pb::ForwardRun, slot: Slot) -> Result<(Work, Slot),
         3 => Proto::Resp3,
         _ => return Err(slot),
     };
-    let Ok(db) = u8::try_from(run.db) else { return Err(slot) };
-    if db >= quorate_engine::Db::COUNT {
-        return Err(slot);
-    }
-    let commands: Bytes = run.commands;
-    let db = quorate_engine::Db(db);
-    Ok((Work::Run(quorate_engine::Run { db, proto, commands, count: run.count }), slot))
+    let Some(db) = database(run.db) else { return Err(slot) };
+    let exec = match guards_from(run.guards) {
+        Some(guards) if run.transaction => Some(guards),
+        Some(guards) if guards.is_empty() => None,
+        _ => return Err(slot),
+    };
+    Ok((Work::Run(Run { db, proto, commands: run.commands, count: run.count, exec }), slot))
+}
+
+fn database(number: u32) -> Option<Db> {
+    u8::try_from(number).ok().filter(|number| *number < Db::COUNT).map(Db)
+}
+
+/// What a transaction expects of a key, as it travels.
+fn guard_to(guard: &Guard) -> pb::ForwardGuard {
+    let Guard { db, key, revision } = guard;
+    pb::ForwardGuard { db: db.0.into(), key: key.to_vec().into(), revision: *revision }
+}
+
+fn guards_from(guards: Vec<pb::ForwardGuard>) -> Option<Box<[Guard]>> {
+    let guard = |pb::ForwardGuard { db, key, revision }| {
+        Some(Guard { db: database(db)?, key: key[..].into(), revision })
+    };
+    guards.into_iter().map(guard).collect()
 }

@@ -110,7 +110,7 @@ impl<E: Env> Proposer<E> {
     /// One batch, from the queue to its outcome.
     async fn propose(&self, term: u64) {
         self.patience().await;
-        let items = self.writes.queue.take(BATCH_BYTES_MAX, BATCH_COMMANDS_MAX);
+        let mut items = self.writes.queue.take(BATCH_BYTES_MAX, BATCH_COMMANDS_MAX);
         if items.is_empty() {
             return;
         }
@@ -126,7 +126,11 @@ impl<E: Env> Proposer<E> {
         if refusal == Some(Refusal::DiskFull) && self.hand_over.leaves_for_space() {
             return self.put_back(items).await;
         }
-        let Batched { data, plan, cost_ns, commands } = self.seal(term, &items, refusal).await;
+        let Batched { data, plan, taken, cost_ns, commands } =
+            self.seal(term, &items, refusal).await;
+        for item in items.split_off(taken) {
+            self.writes.queue.put_back(item);
+        }
         if data.payload.is_empty() {
             return self.answer_unlogged(term, plan, items).await;
         }
@@ -193,6 +197,7 @@ impl<E: Env> Proposer<E> {
         Batched {
             data: Data { kind: DataKind::Commands, now_ms, seed, payload: sealed.payload },
             plan: sealed.plan,
+            taken: items_of(items, sealed.taken),
             cost_ns: sealed.cost_ns,
             commands: sealed.commands,
         }
@@ -306,8 +311,17 @@ impl<E: Env> Proposer<E> {
 struct Batched {
     data: Data,
     plan: Plan,
+    /// How many items of the batch are in it; the others wait for what these do.
+    taken: usize,
     cost_ns: u64,
     commands: u32,
+}
+
+/// How many items hold the first so many runs, and what stands between them.
+fn items_of(items: &[Item], runs: usize) -> usize {
+    let is_run = |item: &Item| matches!(item.work, Work::Run(_));
+    let mut numbered = items.iter().enumerate().filter(|(_, item)| is_run(item));
+    numbered.nth(runs).map_or(items.len(), |(at, _)| at)
 }
 
 /// A bijection on 62 bits (xor-shifts and multiplications by odd numbers, all modulo 2^62).

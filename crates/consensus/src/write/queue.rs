@@ -347,6 +347,7 @@ mod tests {
             proto: quorate_resp::Proto::Resp2,
             commands: Bytes::from_static(name.as_bytes()),
             count: 1,
+            exec: None,
         };
         queue.push(work(run), Slot::Local(oneshot::channel().0), Duration::ZERO);
     }

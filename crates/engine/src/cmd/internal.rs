@@ -1,4 +1,5 @@
-//! Commands that the server makes for itself: replicated settings, and a long apply for tests.
+//! Commands that the server makes for itself: replicated settings, the feature level, and a long
+//! apply for tests.
 //!
 //! They are armoured in the log, since no Redis knows them, and unknown to clients
 //! ([`Flags::INTERNAL`]). They change no key, so that a log with them is still an exact record of
@@ -12,6 +13,10 @@ pub(super) const ROWS: &[Spec] = &Group::Server.rows([
     Spec::write("QUORATE.CONFIG", "parameter value", config)
         .facts(exactly(3), Keys::None, Flags::INTERNAL.and(Flags::ADMIN))
         .doc("7.2.0", "Sets one replicated setting.")
+        .hidden(),
+    Spec::write("QUORATE.LEVEL", "level", level)
+        .facts(exactly(2), Keys::None, Flags::INTERNAL.and(Flags::ADMIN))
+        .doc("7.2.0", "Raises the feature level: from then on the log may hold what it brings.")
         .hidden(),
     Spec::write("QUORATE.SPIN", "millions", spin)
         .facts(exactly(2), Keys::None, Flags::INTERNAL.and(Flags::ADMIN))
@@ -34,6 +39,13 @@ fn config(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
             Err(Reply::error("ERR invalid value of a replicated setting"))
         }
     }
+}
+
+/// A level that this version does not know is set all the same: [`apply`](crate::apply) stops then.
+fn level(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    let level = parse_int(args.at(1)).and_then(|level| u32::try_from(level).ok());
+    cx.keyspace.raise_level(level.ok_or(Reply::error("ERR invalid feature level"))?);
+    Ok(Reply::OK)
 }
 
 fn spin(_: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {

@@ -8,7 +8,7 @@ use super::replies::{Answers, mix};
 use super::retell::{Applying, Listener, Teller};
 use crate::cmd::tell_if_gone;
 use crate::keyspace::Ahead;
-use crate::{Effects, Handler, Keyspace, Plan, Spec, Stamp, WriteFn, Writer, cmd};
+use crate::{Effects, Handler, Keyspace, LEVEL_MAX, Plan, Spec, Stamp, WriteFn, Writer, cmd};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use quorate_resp::Args;
@@ -75,6 +75,10 @@ fn run<L: Listener>(
         let (db, expiry) = match &found {
             Decoded::Command(db, _, expiry) => (*db, *expiry),
             Decoded::Hidden(db, _) | Decoded::Words(db, _) => (*db, false),
+            Decoded::Multi | Decoded::Exec => {
+                listener.frame(matches!(found, Decoded::Multi));
+                continue;
+            }
         };
         let known = ahead.take();
         if ahead.is_over() {
@@ -102,6 +106,12 @@ fn run<L: Listener>(
         if let Some(answers) = &mut answers {
             answers.reply(&reply);
         }
+    }
+    if keyspace.level() > LEVEL_MAX {
+        return Err(
+            "the cluster has a feature level that this version does not know: start a newer \
+             version of quorate",
+        );
     }
     let replies = match answers {
         Some(answers) => answers.finish(keyspace)?,

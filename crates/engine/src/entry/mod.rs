@@ -16,7 +16,7 @@ mod retell;
 mod seal;
 
 pub use apply::{Applied, Outcome, apply, apply_told};
-pub use payload::{Decoded, Run, decode};
+pub use payload::{Decoded, Guard, Run, decode};
 pub use replies::{Plan, read};
 pub(crate) use retell::{Applying, Teller};
 pub use seal::{Refusal, SealLimits, Sealed, seal};

@@ -6,12 +6,15 @@
 //! stood before. Lines that begin with `#` are annotations, which Redis 7 skips: `#x n` marks the
 //! next n commands as expiry (without a client: `UNLINK`s, which emit `expired`, and `HDEL`s of
 //! fields of hashes, which emit `hexpired`); `#w …`, or `#h …` and a
-//! closing `#H …`, carry an armoured command that Redis 7.0 must not see (see `hidden`).
+//! closing `#H …`, carry an armoured command that Redis 7.0 must not see (see `hidden`). What an EXEC
+//! wrote stands between `MULTI` and `EXEC`, if it is more than one command: a Redis that finds the
+//! end of the file in between drops all of it.
 //!
 //! A payload is written once, by `seal`, and read on every replica, by `apply`.
 
 use super::hidden::{self, Armour};
 use crate::Db;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use quorate_resp::{
@@ -33,6 +36,42 @@ pub struct Run {
     pub commands: Bytes,
     /// How many.
     pub count: u32,
+    /// They are one transaction, which takes place if these hold.
+    pub exec: Option<Box<[Guard]>>,
+}
+
+impl Run {
+    /// Its commands with the database of each, as far as they are whole. `SELECT`s, which only a
+    /// transaction has, are not among them.
+    pub(super) fn visit(&self, end: usize, visit: &mut dyn FnMut(Db, Args<'_>)) {
+        let (mut parser, limits, mut db) = (Parser::default(), Limits::stored(), self.db);
+        let mut rest = self.commands.get(..end).unwrap_or(&self.commands);
+        while let Ok(Parsed::Command { len, .. }) = parser.parse(rest, &limits) {
+            let args = parser.args(rest);
+            match self.selects(args) {
+                Some(selected) => db = selected,
+                None => visit(db, args),
+            }
+            rest = rest.get(len..).unwrap_or_default();
+        }
+    }
+
+    /// The database that a command of a transaction goes on in, if it is a `SELECT`.
+    pub(super) fn selects(&self, args: Args<'_>) -> Option<Db> {
+        let selects = self.exec.is_some() && args.len() == 2 && args.at(0) == b"SELECT";
+        if selects { Db::parse(args.at(1)) } else { None }
+    }
+}
+
+/// What a transaction expects of a key that was watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// Its database.
+    pub db: Db,
+    /// The key.
+    pub key: Box<[u8]>,
+    /// Its revision when it was watched ([`Keyspace::revision`](crate::Keyspace::revision)).
+    pub revision: u64,
 }
 
 /// One thing found in a payload.
@@ -44,6 +83,10 @@ pub enum Decoded<'a> {
     Hidden(Db, Vec<u8>),
     /// An armoured command that is one line of words with a space between each two.
     Words(Db, &'a [u8]),
+    /// A transaction begins,
+    Multi,
+    /// and ends.
+    Exec,
 }
 
 /// Walks a payload; used by `quorate log print` and by the tests. An undecodable payload ends in an
@@ -67,6 +110,8 @@ pub(crate) struct Walker<'a> {
     db: Option<Db>,
     /// Commands still to come that `#x` marked as expiry.
     expiries: u64,
+    /// Within a transaction.
+    framed: bool,
     parser: Parser,
     limits: Limits,
 }
@@ -77,6 +122,7 @@ impl<'a> Walker<'a> {
             rest: payload,
             db: None,
             expiries: 0,
+            framed: false,
             parser: Parser::default(),
             limits: Limits::stored(),
         }
@@ -87,6 +133,7 @@ impl<'a> Walker<'a> {
     pub(crate) fn next(&mut self) -> Result<Option<Decoded<'a>>, &'static str> {
         loop {
             match self.rest.first() {
+                None if self.framed => return Err("payload: MULTI without EXEC"),
                 None if self.expiries == 0 => return Ok(None),
                 None => return Err("payload: an expiry mark without its commands"),
                 Some(b'*') => {
@@ -114,6 +161,7 @@ impl<'a> Walker<'a> {
         match found {
             Decoded::Command(_, bytes, _) | Decoded::Words(_, bytes) => self.parser.args(bytes),
             Decoded::Hidden(_, bytes) => self.parser.args(bytes),
+            Decoded::Multi | Decoded::Exec => self.parser.args(&[]),
         }
     }
 
@@ -131,6 +179,13 @@ impl<'a> Walker<'a> {
         if args.len() == 2 && args.at(0) == b"SELECT" {
             self.db = Some(Db::parse(args.at(1)).ok_or("payload: SELECT of no database")?);
             return Ok(None);
+        }
+        if args.len() == 1 && (args.at(0) == b"MULTI" || args.at(0) == b"EXEC") {
+            let begins = args.at(0) == b"MULTI";
+            if core::mem::replace(&mut self.framed, begins) == begins {
+                return Err("payload: MULTI or EXEC where it cannot be");
+            }
+            return Ok(Some(if begins { Decoded::Multi } else { Decoded::Exec }));
         }
         Ok(Some(Decoded::Command(self.selected()?, bytes, false)))
     }
@@ -262,6 +317,23 @@ impl Payload {
         for names in names.chunks(EXPIRY_NAMES_MAX) {
             write_command(&mut self.out, Removal { words, names });
             self.commands += 1;
+        }
+    }
+
+    /// An empty payload to be put behind this one.
+    pub(crate) fn continued(&self) -> Self {
+        Self { db: self.db, ..Self::default() }
+    }
+
+    /// What a transaction has written, as one.
+    pub(crate) fn transaction(&mut self, written: &Payload) {
+        let is_framed = written.commands > 1;
+        if is_framed {
+            write_command(&mut self.out, [b"MULTI".as_slice()].into_iter());
+        }
+        self.append(written);
+        if is_framed {
+            write_command(&mut self.out, [b"EXEC".as_slice()].into_iter());
         }
     }
 

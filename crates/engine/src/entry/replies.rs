@@ -4,11 +4,12 @@
 //! session's run begins, which commands of the payload answer whom, which reads ride along, and
 //! what was refused at once.
 
+use super::payload::Run;
 use crate::{Db, Handler, Keyspace, Reader, cmd};
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use core::slice;
-use quorate_resp::{Args, Limits, Parsed, Parser, Proto, Reply};
+use quorate_resp::{Args, Limits, Parsed, Parser, Proto, Reply, int_text};
 
 /// How the replies of an entry are made. Kept in the leader's memory under the entry's log id,
 /// never logged.
@@ -28,6 +29,10 @@ enum Step {
     Read(Bytes),
     /// The reply is already known (a refusal, a wrong arity).
     Known(Reply<'static>),
+    /// The replies of a transaction follow, so many.
+    Array(u32),
+    /// The reads that follow are of this database.
+    Select(Db),
 }
 
 impl Plan {
@@ -53,6 +58,17 @@ impl Plan {
 
     pub(crate) fn known(&mut self, reply: Reply<'static>) {
         self.steps.push(Step::Known(reply));
+    }
+
+    /// A transaction: so many replies as it has commands, but for `SELECT`s.
+    pub(crate) fn array(&mut self, run: &Run) {
+        let mut replies = 0;
+        run.visit(run.commands.len(), &mut |_, _| replies += 1);
+        self.steps.push(Step::Array(replies));
+    }
+
+    pub(crate) fn select(&mut self, db: Db) {
+        self.steps.push(Step::Select(db));
     }
 }
 
@@ -135,6 +151,12 @@ impl<'p> Answers<'p> {
                 }
                 Some(Step::Read(command)) => self.ride(keyspace, command)?,
                 Some(Step::Known(reply)) => self.reply(reply),
+                Some(Step::Array(replies)) => array_header(*replies, &mut self.out),
+                Some(Step::Select(db)) => {
+                    if let Some((selected, _)) = &mut self.run {
+                        *selected = *db;
+                    }
+                }
             }
         }
         Ok(())
@@ -160,6 +182,13 @@ impl<'p> Answers<'p> {
     fn proto(&self) -> Proto {
         self.run.unwrap_or_default().1
     }
+}
+
+/// What stands in front of the replies of a transaction.
+fn array_header(replies: u32, out: &mut BytesMut) {
+    out.extend_from_slice(b"*");
+    out.extend_from_slice(int_text(i64::from(replies)).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The next of a chain of seeds (the finisher of splitmix64).

@@ -37,6 +37,8 @@ pub(crate) trait Listener {
     fn after(&mut self, cx: &Reader<'_>, applying: Applying<'_>, reply: &Reply<'_>);
     /// An expiry with these arguments was applied.
     fn expired(&mut self, cx: &Reader<'_>, args: Args<'_>);
+    /// A transaction begins, or ends.
+    fn frame(&mut self, begins: bool);
 }
 
 /// Nobody.
@@ -47,12 +49,16 @@ impl Listener for () {
     fn after(&mut self, _: &Reader<'_>, _: Applying<'_>, _: &Reply<'_>) {}
     #[inline]
     fn expired(&mut self, _: &Reader<'_>, _: Args<'_>) {}
+    #[inline]
+    fn frame(&mut self, _: bool) {}
 }
 
 /// Tells in commands of Redis 7.0.
 #[derive(Debug, Default)]
 pub(crate) struct Teller {
     out: Payload,
+    /// What stands in front of the transaction that is told.
+    outside: Option<Payload>,
     /// Changes of the keyspace before the record.
     changes: u64,
     /// Whether the record names a hash that had due fields: for Redis they are there.
@@ -94,6 +100,16 @@ impl Listener for Teller {
         }
         let gone = args.from(1).iter().filter(|key| !cx.exists(key));
         self.with_names(cx.db, &[b"UNLINK"], gone);
+    }
+
+    fn frame(&mut self, begins: bool) {
+        if begins {
+            let within = self.out.continued();
+            self.outside = Some(core::mem::replace(&mut self.out, within));
+        } else if let Some(outside) = self.outside.take() {
+            let within = core::mem::replace(&mut self.out, outside);
+            self.out.transaction(&within);
+        }
     }
 }
 

@@ -8,14 +8,14 @@
 //! due key that a command could meet is removed at the head of the payload, so that a replay sees
 //! what apply sees.
 
-mod guard;
+mod earlier;
 
-use super::payload::Payload;
+use super::payload::{Guard, Payload};
 use crate::{Db, Flags, Handler, Keyspace, LogForm, Plan, Reader, Run, Sealing, Spec, Stamp, cmd};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::Bytes;
-use guard::Guard;
+use earlier::Earlier;
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
 
 /// Why a command is refused before it is logged: definite, nothing happened.
@@ -66,6 +66,9 @@ pub struct Sealed {
     pub commands: u32,
     /// How to answer.
     pub plan: Plan,
+    /// How many of the runs are in it, from the first on. The next one is a transaction that watched
+    /// what an earlier one may change: it has to wait until that is applied.
+    pub taken: usize,
     /// Whether the payload holds something that stock Redis cannot replay exactly.
     pub inexact: bool,
     /// Estimated time to apply, nanoseconds.
@@ -93,8 +96,11 @@ pub fn seal(keyspace: &Keyspace, runs: &[Run], stamp: &Stamp, limits: &SealLimit
     let mut sealer = Sealer::new(keyspace, runs, stamp, limits);
     let mut parser = Parser::default();
     for (number, run) in runs.iter().enumerate() {
-        sealer.place.0 = number;
-        sealer.run(&mut parser, run);
+        sealer.place = (number, 0);
+        if !sealer.run(&mut parser, run) {
+            sealer.taken = number;
+            break;
+        }
     }
     sealer.finish()
 }
@@ -112,7 +118,11 @@ struct Sealer<'a> {
     runs: &'a [Run],
     /// Where the command that is judged begins: the run's number, and the place within it.
     place: (usize, usize),
-    guard: Guard,
+    /// Earlier commands of the batch that count for forms chosen by value,
+    moved: Earlier,
+    /// and for what transactions watched.
+    written: Earlier,
+    taken: usize,
     /// The row of the last command.
     last: Option<&'static Spec>,
     /// With a clock that does not run behind cluster time.
@@ -142,7 +152,9 @@ impl<'a> Sealer<'a> {
             keyspace,
             runs,
             place: (0, 0),
-            guard: Guard::default(),
+            moved: Earlier::moves(),
+            written: Earlier::writes(),
+            taken: runs.len(),
             last: None,
             stamp: Stamp { now_ms, ..*stamp },
             limits,
@@ -158,11 +170,62 @@ impl<'a> Sealer<'a> {
         }
     }
 
-    fn run(&mut self, parser: &mut Parser, run: &Run) {
+    /// Takes a run; false: it has to wait for the next entry.
+    fn run(&mut self, parser: &mut Parser, run: &Run) -> bool {
+        let Some(guards) = &run.exec else {
+            self.plan.run(run.db, run.proto);
+            self.commands(parser, run);
+            return true;
+        };
+        let before = self.runs.get(..self.place.0).unwrap_or_default();
+        let end = before.last().map_or(0, |run| run.commands.len());
+        let written = &mut self.written;
+        if !guards.iter().all(|Guard { db, key, .. }| written.spared(before, end, *db, key)) {
+            return false;
+        }
         self.plan.run(run.db, run.proto);
+        if !guards.iter().all(|guard| self.holds(guard)) {
+            self.plan.known(Reply::NullArray);
+        } else if let Some(refusal) = self.refusal_within(run) {
+            self.plan.known(refusal);
+        } else {
+            self.plan.array(run);
+            let within = self.body.continued();
+            let outside = core::mem::replace(&mut self.body, within);
+            self.commands(parser, run);
+            let within = core::mem::replace(&mut self.body, outside);
+            self.body.transaction(&within);
+        }
+        true
+    }
+
+    /// Whether a key is as it was when it was watched. One that is due is about to go.
+    fn holds(&self, Guard { db, key, revision }: &Guard) -> bool {
+        let (keyspace, now_ms) = (self.keyspace, self.stamp.now_ms);
+        let is_due = self.any_due
+            && (keyspace.is_due(*db, key, now_ms)
+                || !keyspace.due_fields_of(*db, key, now_ms, 1).0.is_empty());
+        !is_due && keyspace.revision(*db, key) == *revision
+    }
+
+    /// Why a transaction is refused whole: because one of its writes would be.
+    fn refusal_within(&self, run: &Run) -> Option<Reply<'static>> {
+        if self.limits.refuse_writes.is_none() && !self.over_memory {
+            return None;
+        }
+        let mut found = None;
+        run.visit(run.commands.len(), &mut |_, args| {
+            let write = cmd::resolve(args).filter(|spec| spec.run.of(args).is_write());
+            found = found.or_else(|| self.refusal(write?.meta.flags));
+        });
+        let Reply::Error(why) = found?.reply() else { return None };
+        const DISCARDED: &[u8] = b"EXECABORT Transaction discarded because of: ";
+        Some(Reply::error_of(&[DISCARDED, why.as_bytes()]))
+    }
+
+    fn commands(&mut self, parser: &mut Parser, run: &Run) {
         let limits = Limits::stored();
-        let mut stretch = Stretch::default();
-        let mut at = 0;
+        let (mut stretch, mut db, mut at) = (Stretch::default(), run.db, 0);
         for done in 0..run.count {
             let rest = run.commands.get(at..).unwrap_or(&[]);
             let Ok(Parsed::Command { len, canonical: true }) = parser.parse(rest, &limits) else {
@@ -176,10 +239,16 @@ impl<'a> Sealer<'a> {
             if len > LARGE_BYTES {
                 self.cost_ns = self.cost_ns.saturating_add(len as u64 * BYTE_NS);
             }
-            match self.judge(run.db, args) {
+            if let Some(selected) = run.selects(args) {
+                self.copy(run, db, &mut stretch);
+                db = selected;
+                self.plan.select(db);
+                continue;
+            }
+            match self.judge(db, args) {
                 Some(LogForm::Plain) => {
                     if stretch.end != start {
-                        self.copy(run, &mut stretch);
+                        self.copy(run, db, &mut stretch);
                         stretch.start = start;
                     }
                     stretch.end = end;
@@ -188,32 +257,31 @@ impl<'a> Sealer<'a> {
                 }
                 None => self.plan.read(run.commands.slice(start..end)),
                 Some(LogForm::Refused(reply)) => self.plan.known(reply),
-                Some(LogForm::Rewritten(args)) => {
-                    self.copy(run, &mut stretch);
-                    self.body.command(run.db, &args);
-                    self.plan.logged();
-                }
-                Some(LogForm::Replaced(at, by)) => {
-                    self.copy(run, &mut stretch);
-                    self.body.replaced(run.db, args, at, &by);
-                    self.plan.logged();
-                }
-                Some(LogForm::Hidden) => {
-                    self.copy(run, &mut stretch);
-                    let command = run.commands.get(start..end).unwrap_or(&[]);
-                    self.body.hidden(run.db, command, args);
+                Some(form) => {
+                    self.copy(run, db, &mut stretch);
+                    self.write(db, form, (run.commands.get(start..end).unwrap_or(&[]), args));
                     self.plan.logged();
                 }
             }
         }
-        self.copy(run, &mut stretch);
+        self.copy(run, db, &mut stretch);
+    }
+
+    /// Writes a command in another form than it came in.
+    fn write(&mut self, db: Db, form: LogForm, (command, args): (&[u8], Args<'_>)) {
+        match form {
+            LogForm::Rewritten(args) => self.body.command(db, &args),
+            LogForm::Replaced(at, by) => self.body.replaced(db, args, at, &by),
+            LogForm::Hidden => self.body.hidden(db, command, args),
+            LogForm::Plain | LogForm::Refused(_) => {}
+        }
     }
 
     /// Copies what has been found so far.
-    fn copy(&mut self, run: &Run, stretch: &mut Stretch) {
+    fn copy(&mut self, run: &Run, db: Db, stretch: &mut Stretch) {
         let found = core::mem::take(stretch);
         if let (1.., Some(bytes)) = (found.count, run.commands.get(found.start..found.end)) {
-            self.body.plain(run.db, bytes, found.count);
+            self.body.plain(db, bytes, found.count);
         }
     }
 
@@ -255,7 +323,8 @@ impl<'a> Sealer<'a> {
         let is_data = !spec.meta.flags.has(Flags::INTERNAL);
         self.inexact |= is_data && matches!(form, LogForm::Hidden);
         if !matches!(form, LogForm::Refused(_)) {
-            self.guard.note(spec, db, args);
+            self.moved.note(spec, db, args);
+            self.written.note(spec, db, args);
         }
         Some(form)
     }
@@ -285,7 +354,7 @@ impl<'a> Sealer<'a> {
             let (number, end) = self.place;
             let runs = self.runs.get(..=number).unwrap_or_default();
             let key = spec.meta.keys.positions(args).next().map_or(&[][..], |at| args.at(at));
-            if !self.guard.holds(runs, end, db, key) {
+            if !self.moved.spared(runs, end, db, key) {
                 return LogForm::Hidden;
             }
         }
@@ -341,6 +410,7 @@ impl<'a> Sealer<'a> {
             commands: body.commands(),
             payload: body.freeze(),
             plan: self.plan,
+            taken: self.taken,
             inexact: self.inexact,
             cost_ns: self.cost_ns,
         }

@@ -7,6 +7,13 @@ use super::{Change, Part, Side};
 use crate::digest::Op;
 use alloc::string::ToString;
 
+/// The greatest level that this version knows.
+///
+/// 1: what there was from the beginning. 2: transactions (`MULTI … EXEC` in payloads).
+pub const LEVEL_MAX: u32 = 2;
+/// From this level on a payload may hold transactions.
+pub const LEVEL_TRANSACTIONS: u32 = 2;
+
 /// The level of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Level(pub(crate) u32);
@@ -36,6 +43,9 @@ impl Part for Level {
 
     fn restore(&mut self, name: &str, value: &str) -> Option<()> {
         self.0 = value.parse().ok().filter(|level: &u32| level.to_string() == value)?;
+        if self.0 > LEVEL_MAX {
+            return None;
+        }
         name.is_empty().then_some(())
     }
 }

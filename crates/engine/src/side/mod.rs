@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn fields_are_taken_back_and_nothing_else_is() {
         let (mut side, mut read) = (Side::default(), Side::default());
-        side.level.raise(7);
+        side.level.raise(2);
         for (name, value) in [("maxmemory", "77"), ("notify-keyspace-events", "KEA")] {
             side.settings.set(name, value).unwrap();
         }
@@ -91,7 +91,9 @@ mod tests {
         });
         assert_eq!(read, side);
         for (name, value) in [
-            ("quorate.level", "07"),
+            ("quorate.level", "02"),
+            // Of a version to come.
+            ("quorate.level", "3"),
             ("quorate.levels", "7"),
             ("quorate.setting.", "7"),
             ("quorate.setting.maxmemory", "-1"),

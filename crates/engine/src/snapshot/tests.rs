@@ -59,7 +59,7 @@ proptest! {
         for step in &before {
             feed(&mut fed, step);
         }
-        fed.keyspace.raise_level(before.len() as u32);
+        fed.keyspace.raise_level(before.len() as u32 % (crate::LEVEL_MAX + 1));
         fed.keyspace.set_setting("notify-keyspace-events", "KEg").unwrap();
         let mut other = Fed { keyspace: restored(&fed.keyspace), effects: Effects::default() };
         assert_same(&fed.keyspace, &other.keyspace);

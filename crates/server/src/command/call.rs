@@ -7,6 +7,7 @@ use crate::followers::Announced;
 use crate::registry::Entry;
 use crate::settings::Tuned;
 use crate::shared::Shared;
+use crate::transaction::Transaction;
 use quorate_engine::Db;
 use quorate_resp::Proto;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub(crate) struct Client {
     pub(crate) announced: Announced,
     /// The settings in force when the session last looked.
     pub(crate) tuned: Arc<Tuned>,
+    /// What it watches, and has queued since MULTI.
+    pub(crate) transaction: Transaction,
 }
 
 impl Client {
@@ -68,6 +71,7 @@ impl Client {
             closing: false,
             announced: Announced::default(),
             tuned,
+            transaction: Transaction::default(),
         };
         let open = client.tuned.password.is_none();
         client.set_authenticated(open);

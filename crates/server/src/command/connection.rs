@@ -4,6 +4,7 @@
 
 use super::{Call, Mode, NODE, ReplyMode, Row, Run, int, is, not_an_integer, syntax_error};
 use crate::settings::Tuned;
+use crate::transaction::Transaction;
 use quorate_engine::{Db, Flags, Group, Keys, exactly, least};
 use quorate_resp::{Args, Proto, Reply, up_to_zero};
 use std::sync::atomic::Ordering::Relaxed;
@@ -34,11 +35,11 @@ pub(super) const ROWS: &[Row] = &[
         .doc("1.0.0", "Chooses the database.")
         .group(Group::Connection),
     Row::new("QUIT", "", Run::Here(quit))
-        .facts(least(1), Keys::None, NODE.and(NO_AUTH))
+        .facts(least(1), Keys::None, NODE.and(NO_AUTH).and(Flags::UNQUEUED))
         .doc("1.0.0", "Closes the connection.")
         .group(Group::Connection),
     Row::new("RESET", "", Run::Here(reset))
-        .facts(exactly(1), Keys::None, NODE.and(NO_AUTH))
+        .facts(exactly(1), Keys::None, NODE.and(NO_AUTH).and(Flags::UNQUEUED))
         .doc("6.2.0", "Puts the connection back to its beginning.")
         .group(Group::Connection),
     Row::new("READONLY", "", Run::Here(readonly))
@@ -201,6 +202,7 @@ fn reset(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
     client.speak(Proto::Resp2);
     client.set_mode(Mode::Exact);
     client.reply_mode = ReplyMode::On;
+    client.transaction = Transaction::default();
     let open = client.tuned.password.is_none();
     client.set_authenticated(open);
     Reply::Simple("RESET".into())

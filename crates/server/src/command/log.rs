@@ -18,6 +18,7 @@ pub(super) async fn through_log<B: Backend>(node: &B, args: &[Vec<u8>]) -> Reply
         proto: Proto::Resp2,
         commands: commands.freeze(),
         count: 1,
+        exec: None,
     };
     match node.submit(run).await {
         Answer::Replies(bytes) => match bytes.strip_suffix(b"\r\n").and_then(<[u8]>::split_first) {

@@ -27,6 +27,7 @@ mod row;
 mod server;
 mod slowlog;
 mod sync;
+mod transaction;
 mod words;
 mod work;
 
@@ -36,7 +37,7 @@ pub(crate) use debug::allowed as debug_allowed;
 pub(crate) use docs::help;
 pub(crate) use info::REDIS_VERSION;
 pub(crate) use perform::perform;
-pub(crate) use row::{Row, Run, View};
+pub(crate) use row::{Look, Row, Run, View};
 pub(crate) use words::error;
 pub(crate) use work::{ConfigChange, Work};
 
@@ -61,6 +62,7 @@ const FAMILIES: &[&[Row]] = &[
     functions::ROWS,
     debug::ROWS,
     sync::ROWS,
+    transaction::ROWS,
 ];
 
 /// All of them; a command's number is its place here.

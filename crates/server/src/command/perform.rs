@@ -48,7 +48,7 @@ pub(crate) async fn perform<B: Backend>(
         Work::Wait(count, ms) => Some(wait(node, count, ms).await),
         Work::Configure(changes) => Some(config::apply(node, shared, &changes).await),
         // Taken by the session before it comes here.
-        Work::Snapshot { .. } | Work::Nothing => None,
+        Work::Snapshot { .. } | Work::Exec(..) | Work::Nothing => None,
         Work::RewriteConfig => Some(config::rewrite(shared)),
         Work::Sleep(time) => {
             tokio::time::sleep(time).await;

@@ -20,12 +20,15 @@ pub(crate) enum Run {
     /// Nothing: it answers at once.
     Here(fn(&mut Call<'_>, Args<'_>) -> Reply<'static>),
     /// The state applied here now, and the replica's figures. `true`: a linearizable view instead.
-    Look(fn(&mut Call<'_>, &View<'_>, Args<'_>) -> Reply<'static>, bool),
+    Look(Look, bool),
     /// It says what is to be awaited, or answers at once (with an error, mostly).
     Ask(fn(&mut Call<'_>, Args<'_>) -> Result<Work, Reply<'static>>),
     /// Nothing: only its subcommands run.
     Parent,
 }
+
+/// The function of [`Run::Look`].
+pub(crate) type Look = fn(&mut Call<'_>, &View<'_>, Args<'_>) -> Reply<'static>;
 
 /// What [`Run::Look`] sees.
 pub(crate) struct View<'a> {

@@ -37,7 +37,7 @@ pub(super) const ROWS: &[Row] = &[
         .filed(&["connection"])
         .group(Group::Generic),
     Row::new("SAVE", "", Run::Ask(save))
-        .facts(exactly(1), Keys::None, Flags::STALE.and(ADMIN))
+        .facts(exactly(1), Keys::None, Flags::STALE.and(ADMIN).and(Flags::NO_MULTI))
         .doc("1.0.0", "Makes a snapshot and waits for it.")
         .group(Group::Server),
     Row::new("BGSAVE", "[SCHEDULE]", Run::Ask(bgsave))
@@ -53,7 +53,7 @@ pub(super) const ROWS: &[Row] = &[
         .doc("1.0.0", "Answers when the last snapshot was made.")
         .group(Group::Server),
     Row::new("SHUTDOWN", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", Run::Ask(shutdown))
-        .facts(least(1), Keys::None, NODE.and(ADMIN))
+        .facts(least(1), Keys::None, NODE.and(ADMIN).and(Flags::NO_MULTI))
         .doc("1.0.0", "Hands leadership over and stops the node.")
         .group(Group::Server),
     Row::new(
@@ -65,7 +65,7 @@ pub(super) const ROWS: &[Row] = &[
     .doc("6.2.0", "Hands leadership to another voter.")
     .group(Group::Server),
     Row::new("MONITOR", "", Run::Here(monitor))
-        .facts(exactly(1), Keys::None, NODE.and(ADMIN))
+        .facts(exactly(1), Keys::None, NODE.and(ADMIN).and(Flags::NO_MULTI))
         .doc("1.0.0", "Shows every command this node receives.")
         .group(Group::Server),
     Row::new("LOLWUT", "[VERSION version]", Run::Here(lolwut))

@@ -17,13 +17,13 @@ const HOST_BYTES_MAX: usize = 255;
 /// The rows.
 pub(super) const ROWS: &[Row] = &Group::Server.rows([
     Row::new("SYNC", "", Run::Ask(|_, _| Ok(Work::Snapshot { heading: false })))
-        .facts(exactly(1), Keys::None, Flags::STALE.and(ADMIN))
+        .facts(exactly(1), Keys::None, Flags::STALE.and(ADMIN).and(Flags::NO_MULTI))
         .doc(
             "1.0.0",
             "Sends a snapshot to a backup client or a replica, and then what follows it.",
         ),
     Row::new("PSYNC", "replicationid offset", Run::Ask(psync))
-        .facts(least(3), Keys::None, Flags::STALE.and(ADMIN))
+        .facts(least(3), Keys::None, Flags::STALE.and(ADMIN).and(Flags::NO_MULTI))
         .doc("2.8.0", "Sends a snapshot to a replica, and then what follows it."),
     Row::new("REPLCONF", "[option value [option value ...]]", Run::Ask(replconf))
         .facts(least(1), Keys::None, NODE.and(ADMIN))

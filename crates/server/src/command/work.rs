@@ -5,8 +5,9 @@
 use crate::clients::Peer;
 use crate::settings::Setting;
 use crate::shared::Stop;
+use crate::transaction::Queue;
 use quorate_consensus::{Role, Status};
-use quorate_engine::Db;
+use quorate_engine::{Db, Guard};
 use quorate_resp::Reply;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub(crate) enum Work {
     Nothing,
     /// SYNC, PSYNC (with a heading): the session itself sends a snapshot.
     Snapshot { heading: bool },
+    /// EXEC: the session itself carries out what was queued, if these hold.
+    Exec(Queue, Vec<Guard>),
     /// SHUTDOWN.
     Shutdown(Stop),
     /// FAILOVER: hand leadership over, to the replica at this address if there is one, within this

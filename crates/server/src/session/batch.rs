@@ -65,6 +65,12 @@ impl<B: Backend> Session<B> {
                     continue;
                 }
             };
+            if self.client.transaction.is_open() && !entry.meta.flags.has(Flags::UNQUEUED) {
+                if let Err(refusal) = self.enqueue(entry) {
+                    self.refuse(&found, &refusal);
+                }
+                continue;
+            }
             match entry.target {
                 Target::Server(_) | Target::Parent if run_waits => return Piece::Run,
                 Target::Server(number) => match row(number) {
@@ -132,6 +138,7 @@ impl<B: Backend> Session<B> {
         if found.entry.is_none() && found.too_large.is_none() && self.is_other_protocol() {
             return;
         }
+        self.client.transaction.spoil();
         if let Reply::Error(line) = refusal {
             self.shared.stats.rejected(found.entry.map(|entry| entry.id), line.as_bytes());
         }
@@ -257,6 +264,7 @@ impl<B: Backend> Session<B> {
             proto: self.client.proto,
             commands: collected.commands,
             count: collected.ids.len() as u32,
+            exec: None,
         };
         let started = Instant::now();
         self.show_sizes(commands.len());

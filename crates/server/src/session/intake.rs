@@ -173,6 +173,11 @@ impl Intake {
         self.parser.args(self.waiting())
     }
 
+    /// Its bytes, canonical.
+    pub(super) fn canonical(&self) -> &[u8] {
+        self.parser.canonical(self.waiting())
+    }
+
     /// Steps over the command.
     pub(super) fn consume(&mut self) {
         if let Some(found) = self.found.take() {

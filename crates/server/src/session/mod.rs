@@ -6,6 +6,7 @@
 //! commands because nothing overtakes: a batch is served piece after piece.
 
 mod batch;
+mod exec;
 mod follow;
 mod intake;
 mod replies;
@@ -139,6 +140,9 @@ impl<B: Backend> Session<B> {
         let peer = &self.client.peer;
         let now_ms = peer.since.elapsed().as_millis() as u64;
         peer.active_ms.store(now_ms, Relaxed);
+        let (queued, watched) = self.client.transaction.counts();
+        peer.queued.store(queued, Relaxed);
+        peer.watched.store(watched, Relaxed);
         match self.intake.skipping() {
             Some(bytes) => self.limit_skip(bytes as u64, now_ms),
             None if self.skipping_since_ms.take().is_some() => peer.skip_until_ms.store(0, Relaxed),
@@ -159,6 +163,7 @@ impl<B: Backend> Session<B> {
     /// have to go for it, or this one.
     fn show_sizes(&self, run: usize) {
         let (waiting, capacity) = self.intake.sizes();
+        let run = run + self.client.transaction.bytes();
         let held = Held { input: capacity, run, output: self.output.capacity() };
         let peer = &self.client.peer;
         peer.input.store(waiting, Relaxed);

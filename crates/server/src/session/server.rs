@@ -5,7 +5,7 @@
 
 use super::Session;
 use crate::backend::Backend;
-use crate::command::{Call, ReplyMode, Row, Run, View, Work, perform};
+use crate::command::{Call, Client, Look, ReplyMode, Row, Run, View, Work, perform};
 use crate::refusal::no_read;
 use crate::registry::Entry;
 use crate::settings::quoted;
@@ -13,6 +13,7 @@ use crate::shared::Shared;
 use quorate_consensus::Role;
 use quorate_engine::Flags;
 use quorate_resp::{Args, Reply};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -34,13 +35,64 @@ async fn catch_up<B: Backend>(node: &B, shared: &Shared) {
     }
 }
 
+/// What became of a command.
+pub(super) enum Called {
+    /// It ran; the reply, if there is one.
+    Answer(Option<Reply<'static>>),
+    /// The session has to do this, and to answer.
+    Left(Work),
+}
+
+/// Carries out a command of the server.
+pub(super) async fn call<B: Backend>(
+    (node, shared): (&B, &Arc<Shared>),
+    client: &mut Client,
+    (entry, row): (&'static Entry, &'static Row),
+    args: Args<'_>,
+) -> Called {
+    let mut call = Call { shared, client, entry };
+    let answer = match row.run {
+        Run::Here(run) => Some(run(&mut call, args)),
+        Run::Look(run, exact) => Some(look(node, call, (run, exact), args).await),
+        Run::Ask(run) => match run(&mut call, args) {
+            Ok(work @ (Work::Snapshot { .. } | Work::Exec(..))) => return Called::Left(work),
+            Ok(work) => perform(work, node, shared, client).await,
+            Err(reply) => Some(reply),
+        },
+        Run::Parent => None,
+    };
+    Called::Answer(answer)
+}
+
+async fn look<B: Backend>(
+    node: &B,
+    mut call: Call<'_>,
+    (run, exact): (Look, bool),
+    args: Args<'_>,
+) -> Reply<'static> {
+    if !exact {
+        catch_up(node, call.shared).await;
+    }
+    let (status, ready) = (node.status(), node.is_ready());
+    let guard = if exact {
+        match node.read().await {
+            Ok(guard) => guard,
+            Err(why) => return Reply::error(no_read(&why)),
+        }
+    } else {
+        node.peek().await
+    };
+    run(&mut call, &View { keyspace: &guard, status: &status, ready }, args)
+}
+
 impl<B: Backend> Session<B> {
     /// Runs the command at the front of the intake.
     pub(super) async fn serve_server(&mut self, entry: &'static Entry, row: &'static Row) {
         let started = Instant::now();
         self.client.peer.command.store(entry.id, Relaxed);
         self.show_sizes(0);
-        if !entry.meta.flags.has(Flags::ADMIN) {
+        let flags = entry.meta.flags;
+        if !flags.has(Flags::ADMIN) && !flags.has(Flags::SKIP_MONITOR) {
             self.monitor(entry, self.intake.args());
         }
         let before = self.client.reply_mode;
@@ -74,39 +126,17 @@ impl<B: Backend> Session<B> {
         }
     }
 
+    /// Carries out the command at the front of the intake.
     async fn call(&mut self, entry: &'static Entry, row: &'static Row) -> Option<Reply<'static>> {
-        let node = self.node.clone();
-        let shared = std::sync::Arc::clone(&self.shared);
-        let mut call = Call { shared: &shared, client: &mut self.client, entry };
-        match row.run {
-            Run::Here(run) => Some(run(&mut call, self.intake.args())),
-            Run::Look(run, exact) => {
-                if !exact {
-                    catch_up(&node, &shared).await;
-                }
-                let status = node.status();
-                let ready = node.is_ready();
-                let guard = if exact {
-                    match node.read().await {
-                        Ok(guard) => guard,
-                        Err(why) => return Some(Reply::error(no_read(&why))),
-                    }
-                } else {
-                    node.peek().await
-                };
-                let view = View { keyspace: &guard, status: &status, ready };
-                Some(run(&mut call, &view, self.intake.args()))
-            }
-            Run::Ask(run) => match run(&mut call, self.intake.args()) {
-                Ok(Work::Snapshot { heading }) => {
-                    self.send_snapshot(heading).await;
-                    None
-                }
-                Ok(work) => perform(work, &node, &shared, &mut self.client).await,
-                Err(reply) => Some(reply),
-            },
-            Run::Parent => None,
+        let (node, shared) = (self.node.clone(), Arc::clone(&self.shared));
+        let args = self.intake.args();
+        match call((&node, &shared), &mut self.client, (entry, row), args).await {
+            Called::Answer(reply) => return reply,
+            Called::Left(Work::Snapshot { heading }) => self.send_snapshot(heading).await,
+            Called::Left(Work::Exec(queue, guards)) => self.exec(queue, guards).await,
+            Called::Left(_) => {}
         }
+        None
     }
 
     /// Shows a command to those who asked with MONITOR. One load when there is nobody.

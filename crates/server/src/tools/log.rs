@@ -91,7 +91,8 @@ enum Form {
 }
 
 /// What hears of each command, or of why there is none.
-type Hear<'a> = &'a mut dyn FnMut(Result<(Db, Args<'_>, Form), String>);
+/// Without a database: a mark of a transaction.
+type Hear<'a> = &'a mut dyn FnMut(Result<(Option<Db>, Args<'_>, Form), String>);
 
 /// Goes through the commands of a record, if it has any that are not void.
 fn each_command(record: &RecordView<'_>, hear: Hear<'_>) {
@@ -106,30 +107,42 @@ fn each_command(record: &RecordView<'_>, hear: Hear<'_>) {
             Ok(Decoded::Words(db, words)) => {
                 let mut parser = Parser::default();
                 parser.words(words);
-                hear(Ok((db, parser.args(words), Form::Hidden)));
+                hear(Ok((Some(db), parser.args(words), Form::Hidden)));
             }
+            Ok(Decoded::Multi) => mark(b"MULTI", hear),
+            Ok(Decoded::Exec) => mark(b"EXEC", hear),
             Err(why) => hear(Err(format!("undecodable: {why}"))),
         }
     }
+}
+
+/// Where a transaction begins or ends.
+fn mark(word: &[u8], hear: Hear<'_>) {
+    let mut parser = Parser::default();
+    parser.words(word);
+    hear(Ok((None, parser.args(word), Form::Plain)));
 }
 
 /// One command in canonical form.
 fn canonical(db: Db, bytes: &[u8], form: Form, hear: Hear<'_>) {
     let mut parser = Parser::default();
     match parser.parse(bytes, &Limits::stored()) {
-        Ok(Parsed::Command { .. }) => hear(Ok((db, parser.args(bytes), form))),
+        Ok(Parsed::Command { .. }) => hear(Ok((Some(db), parser.args(bytes), form))),
         _ => hear(Err("malformed command".to_owned())),
     }
 }
 
 /// One command.
-fn line(db: Db, args: Args<'_>, form: Form) -> String {
+fn line(db: Option<Db>, args: Args<'_>, form: Form) -> String {
     let mark = match form {
         Form::Plain => "",
         Form::Expiry => "expiry ",
         Form::Hidden => "hidden ",
     };
-    let mut text = format!("    db{} {mark}", db.0);
+    let mut text = match db {
+        Some(db) => format!("    db{} {mark}", db.0),
+        None => "    ".to_owned(),
+    };
     for (at, arg) in args.iter().enumerate() {
         if at == 0 {
             text.push_str(&String::from_utf8_lossy(arg));
@@ -188,7 +201,7 @@ enum About {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum CommandLine {
-    Command { db: u8, form: Form, args: Vec<Argument> },
+    Command { db: Option<u8>, form: Form, args: Vec<Argument> },
     Error { error: String },
 }
 
@@ -235,7 +248,7 @@ fn to_json(record: &RecordView<'_>) -> String {
         commands.push(match command {
             Ok((db, args, form)) => {
                 let args = args.iter().map(Argument::new).collect();
-                CommandLine::Command { db: db.0, form, args }
+                CommandLine::Command { db: db.map(|db| db.0), form, args }
             }
             Err(error) => CommandLine::Error { error },
         });

@@ -55,7 +55,8 @@ impl World {
             write_command(&mut bytes, words.iter().copied());
         }
         let count = commands.len() as u32;
-        let run = Run { db: Db(0), proto: Proto::Resp2, commands: bytes.freeze(), count };
+        let run =
+            Run { db: Db(0), proto: Proto::Resp2, commands: bytes.freeze(), count, exec: None };
         let stamp = Stamp { now_ms: self.now_ms, seed: 7 };
         let sealed = seal(&self.leader, &[run], &stamp, &SealLimits::default());
         self.log = String::from_utf8_lossy(&sealed.payload).replace("\r\n", " ");

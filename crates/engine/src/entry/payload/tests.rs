@@ -107,6 +107,7 @@ proptest! {
                     let words = line.split(|&byte| byte == b' ').map(<[u8]>::to_vec);
                     (db, canonical(&words.collect::<Vec<_>>()), false, true)
                 }
+                Decoded::Multi | Decoded::Exec => panic!("no transaction was written"),
             })
             .collect();
         prop_assert_eq!(found, expected);

@@ -27,7 +27,13 @@ impl World {
             &mut commands,
             line.split(' ').map(str::as_bytes).collect::<Vec<_>>().into_iter(),
         );
-        let run = Run { db: Db(0), proto: Proto::Resp2, commands: commands.freeze(), count: 1 };
+        let run = Run {
+            db: Db(0),
+            proto: Proto::Resp2,
+            commands: commands.freeze(),
+            count: 1,
+            exec: None,
+        };
         self.entry(&[run])
     }
 

@@ -21,7 +21,7 @@ fn command(line: &str) -> Vec<u8> {
 
 fn run(db: u8, lines: &[&str]) -> Run {
     let commands: Bytes = lines.iter().flat_map(|line| command(line)).collect();
-    Run { db: Db(db), proto: Proto::Resp2, commands, count: lines.len() as u32 }
+    Run { db: Db(db), proto: Proto::Resp2, commands, count: lines.len() as u32, exec: None }
 }
 
 /// A state with keys set at `NOW`: (database, key, milliseconds left).
@@ -57,10 +57,14 @@ fn lines(sealed: &Sealed) -> Vec<String> {
             Decoded::Command(db, bytes, false) => std::format!("{} {}", db.0, show(bytes)),
             Decoded::Command(db, bytes, true) => std::format!("{}x {}", db.0, show(bytes)),
             Decoded::Hidden(db, bytes) => std::format!("{}h {}", db.0, show(&bytes)),
+            Decoded::Multi => "MULTI".into(),
+            Decoded::Exec => "EXEC".into(),
             Decoded::Words(db, line) => std::format!("{}h {}", db.0, String::from_utf8_lossy(line)),
         })
         .collect();
-    assert_eq!(found.len(), sealed.commands as usize);
+    let marks = |line: &&String| *line == "MULTI" || *line == "EXEC";
+    let commands = found.len() - found.iter().filter(marks).count();
+    assert_eq!(commands, sealed.commands as usize);
     found
 }
 
@@ -134,7 +138,7 @@ fn a_payload_is_judged_before_it_is_logged() {
         let words = [&b"RESTORE"[..], b"b", ttl.as_bytes(), payload];
         let options = options.iter().map(|option| option.as_bytes());
         write_command(&mut out, words.into_iter().chain(options).collect::<Vec<_>>().into_iter());
-        Run { db: Db(0), proto: Proto::Resp2, commands: out.freeze(), count: 1 }
+        Run { db: Db(0), proto: Proto::Resp2, commands: out.freeze(), count: 1, exec: None }
     };
     let shown = String::from_utf8_lossy(good);
     let check = |run: Run, expect: String, inexact: bool| {
@@ -294,3 +298,5 @@ fn what_sealing_never_writes_is_an_error() {
     assert!(check(with(b"DEL a\r\n")).is_err(), "inline");
     assert!(check(with(b"#y 1\n")).is_err(), "unknown annotation");
 }
+
+mod exec;
