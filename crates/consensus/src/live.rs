@@ -1,9 +1,10 @@
 //! The applied state as it lives in this process: the keys, the membership, how far it is, and what
 //! whoever asks may know without waiting for the keys.
 //!
-//! Two write to the keyspace, and both hold its lock meanwhile. The state machine applies entries
-//! and installs snapshots: nobody else changes a key. The snapshotter takes its steps, which write
-//! down what was frozen and change nothing that a command or a digest could see. (Tests also flip
+//! Three write to the keyspace, and all hold its lock meanwhile. The state machine applies entries
+//! and installs snapshots: nobody else changes a key for good. The snapshotter takes its steps, which
+//! write down what was frozen and change nothing that a command or a digest could see. The proposer
+//! rehearses batches, and undoes what they did before it gives the lock back. (Tests also flip
 //! bits, past everything that notices a change.) The state
 //! machine calls [`Live::see`] before it gives the lock back, so that the figures follow what is
 //! under it; a step only notes that nothing waits any more.
@@ -15,7 +16,7 @@ use crate::raft::types::StoredMembership;
 use crate::snapshot::feed::Feeds;
 use quorate_engine::Keyspace;
 use quorate_store::LogId;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
@@ -180,6 +181,7 @@ pub(crate) struct Seen {
     pub(crate) changes: AtomicU64,
     /// Feature level.
     pub(crate) level: AtomicU32,
+    pub(crate) over_memory: AtomicBool,
     /// Keys removed because their deadline was past, while this process runs.
     pub(crate) expired: AtomicU64,
     /// [`Keyspace::expired`] when it was last seen: another keyspace may take its place.
@@ -198,6 +200,7 @@ impl Seen {
         self.now_ms.store(keyspace.now_ms(), Ordering::Relaxed);
         self.changes.store(keyspace.changes(), Ordering::Relaxed);
         self.level.store(keyspace.level(), Ordering::Relaxed);
+        self.over_memory.store(keyspace.is_over_memory(), Ordering::Relaxed);
         let now = keyspace.expired();
         let before = self.expired_before.swap(now, Ordering::Relaxed);
         self.expired.fetch_add(now.saturating_sub(before), Ordering::Relaxed);

@@ -234,6 +234,12 @@ impl Node {
         <RealEnv as Env>::within(replica.group.options.write_timeout, reached).await.is_some()
     }
 
+    /// Whether the data set is larger than `maxmemory`, as far as is applied here.
+    pub fn is_over_memory(&self) -> bool {
+        let live = |replica: &Replica<RealEnv>| Arc::clone(&replica.group.keyspace);
+        self.replica().map(live).is_some_and(|live| live.seen.over_memory.load(Ordering::Relaxed))
+    }
+
     /// A linearizable view: what it shows includes every write that was acknowledged before this
     /// call.
     pub async fn read(&self) -> Result<KeyspaceGuard<'_>, ReadError> {

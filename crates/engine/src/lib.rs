@@ -28,7 +28,7 @@ mod types;
 pub use db::{Db, Deadline, WrongType};
 pub use entry::{
     Applied, Decoded, Guard, Outcome, Plan, Refusal, Run, SealLimits, Sealed, apply, apply_told,
-    decode, read, seal,
+    decode, read, rehearse, seal,
 };
 pub use keyspace::{
     Ahead, Content, ContentPoint, Effect, Effects, FreezeStep, Frozen, Garbage, Keyspace, Reader,

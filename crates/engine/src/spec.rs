@@ -187,7 +187,7 @@ impl Flags {
     pub const NO_MULTI: Flags = Flags(1 << 14);
     /// Runs at once between MULTI and EXEC, where others are queued.
     pub const UNQUEUED: Flags = Flags(1 << 15);
-    /// MONITOR is not shown it before it runs.
+    /// MONITOR is shown it behind what it carries out, not in front.
     pub const SKIP_MONITOR: Flags = Flags(1 << 16);
 
     /// Both sets.

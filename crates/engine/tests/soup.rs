@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use quorate_engine::{
     Applied, Content, ContentPoint, Db, Decoded, Flags, Guard, Keyspace, Reader, Run, SealLimits,
-    Sealed, SnapshotFacts, Stamp, apply, apply_told, cmd, decode, read, seal,
+    Sealed, SnapshotFacts, Stamp, apply, apply_told, cmd, decode, read, rehearse, seal,
 };
 use quorate_resp::{Limits, Parser, Proto, decode_reply, write_command};
 
@@ -332,6 +332,8 @@ struct Batch {
     later_ms: u64,
     expire_max: usize,
     runs: Vec<Sent>,
+    /// Whether it is rehearsed before it is logged.
+    rehearsed: bool,
 }
 
 fn batches(command: impl Strategy<Value = Command>) -> impl Strategy<Value = Vec<Batch>> {
@@ -340,8 +342,14 @@ fn batches(command: impl Strategy<Value = Command>) -> impl Strategy<Value = Vec
     let watched = prop::collection::vec(watched, 0..3);
     let run = (sent, prop::option::weighted(0.3, (watched, 0..6_usize, 0..DBS.len())));
     let run = run.prop_map(|(sent, exec)| Sent { sent, exec });
-    let batch = (0..40_u64, 0..3_usize, prop::collection::vec(run, 0..4));
-    let batch = batch.prop_map(|(later_ms, expire_max, runs)| Batch { later_ms, expire_max, runs });
+    let runs = prop::collection::vec(run, 0..4);
+    let batch = (0..40_u64, 0..3_usize, runs, prop::bool::weighted(0.4));
+    let batch = batch.prop_map(|(later_ms, expire_max, runs, rehearsed)| Batch {
+        later_ms,
+        expire_max,
+        runs,
+        rehearsed,
+    });
     prop::collection::vec(batch, 1..14)
 }
 
@@ -429,7 +437,11 @@ impl World {
         let limits = SealLimits { refuse_writes: None, expire_max: batch.expire_max };
         let (mut waiting, mut replies) = (&runs[..], Vec::new());
         loop {
-            let sealed = seal(&self.leader, waiting, &stamp, &limits);
+            let sealed = if batch.rehearsed {
+                self.rehearse(waiting, &stamp, &limits)
+            } else {
+                seal(&self.leader, waiting, &stamp, &limits)
+            };
             replies.extend(if sealed.payload.is_empty() {
                 sealed.plan.answer(&self.leader, 1).unwrap()
             } else {
@@ -446,6 +458,21 @@ impl World {
             sent.check_replies(replies);
         }
         self.check_expiry();
+    }
+
+    /// Seals after a rehearsal, which must leave nothing behind. That it comes to what then happens
+    /// is looked at when it is applied.
+    fn rehearse(&mut self, runs: &[Run], stamp: &Stamp, limits: &SealLimits) -> Sealed {
+        let figures = |keyspace: &Keyspace| {
+            let used = (keyspace.used_bytes(), keyspace.changes(), keyspace.next_deadline_ms());
+            (keyspace.digest(), keyspace.now_ms(), keyspace.applied_index(), used)
+        };
+        let before = (file(&self.leader), figures(&self.leader));
+        let (sealed, _) = rehearse(&mut self.leader, runs, stamp, limits);
+        assert_eq!(figures(&self.leader), before.1);
+        assert!(file(&self.leader) == before.0);
+        assert_eq!(sealed.taken, runs.len());
+        sealed
     }
 
     fn log(&mut self, sealed: &Sealed, stamp: Stamp) -> Vec<Bytes> {
@@ -467,15 +494,9 @@ impl World {
 
     /// The follower starts anew from a snapshot of the leader.
     fn restore(&mut self) {
-        let write = |keyspace: &Keyspace| {
-            let mut file = Vec::new();
-            let facts = SnapshotFacts::default();
-            keyspace.write_snapshot(&facts, &mut |piece| file.extend_from_slice(piece));
-            file
-        };
-        let file = write(&self.leader);
-        let (read, _) = Keyspace::read_snapshot(&file).unwrap();
-        assert!(write(&read) == file);
+        let written = file(&self.leader);
+        let (read, _) = Keyspace::read_snapshot(&written).unwrap();
+        assert!(file(&read) == written);
         assert_eq!(contents(&read), contents(&self.leader));
         assert_eq!(contents(&self.follower), contents(&self.leader));
         self.follower = read;
@@ -526,6 +547,13 @@ impl World {
             });
         }
     }
+}
+
+/// A snapshot.
+fn file(keyspace: &Keyspace) -> Vec<u8> {
+    let mut file = Vec::new();
+    keyspace.write_snapshot(&SnapshotFacts::default(), &mut |piece| file.extend_from_slice(piece));
+    file
 }
 
 /// What stands, by stretches of some keys and by the smallest ones.

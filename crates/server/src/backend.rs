@@ -22,6 +22,8 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     fn submit(&self, run: Run) -> impl Future<Output = Answer> + Send;
     /// Whether the log may hold what a feature level brings, or may in a moment.
     fn allows(&self, level: u32) -> impl Future<Output = bool> + Send;
+    /// Whether the data set is larger than `maxmemory`, as far as is known here.
+    fn is_over_memory(&self) -> bool;
     /// A linearizable view.
     fn read(&self) -> impl Future<Output = Result<Self::Guard<'_>, ReadError>> + Send;
     /// Whatever is applied here now.
@@ -62,6 +64,10 @@ impl Backend for Node {
 
     fn allows(&self, level: u32) -> impl Future<Output = bool> + Send {
         Self::allows(self, level)
+    }
+
+    fn is_over_memory(&self) -> bool {
+        Self::is_over_memory(self)
     }
 
     fn read(&self) -> impl Future<Output = Result<Self::Guard<'_>, ReadError>> + Send {

@@ -95,6 +95,10 @@ impl Backend for TestBackend {
         true
     }
 
+    fn is_over_memory(&self) -> bool {
+        false
+    }
+
     async fn read(&self) -> Result<Guard<'_>, ReadError> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).read.clone();
         if let Some(why) = trouble {

@@ -25,7 +25,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::ClientWriteError;
 use openraft::{ReadPolicy, ServerState};
 use prost::Message;
-use quorate_engine::{Plan, Refusal, Run, SealLimits, Stamp};
+use quorate_engine::{Plan, Refusal, Run, SealLimits, Sealed, Stamp};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -185,9 +185,13 @@ impl<E: Env> Proposer<E> {
         let keyspace = self.live.read_owned().await;
         let now_ms = self.leader_clock().max(keyspace.now_ms());
         let stamp = Stamp { now_ms, seed };
-        let work = move || quorate_engine::seal(&keyspace, &runs, &stamp, &limits);
+        let work = move || (quorate_engine::seal(&keyspace, &runs, &stamp, &limits), runs);
         let env = &self.process.env;
-        let sealed = if bytes > SEAL_BYTES_MAX { env.heavy(work).await } else { work() };
+        let (mut sealed, runs) =
+            if bytes > SEAL_BYTES_MAX { env.heavy(work).await } else { work() };
+        if sealed.taken < runs.len() {
+            sealed = self.rehearse(runs, stamp, limits).await;
+        }
         if sealed.cost_ns > HEAVY_NS {
             seed |= Data::HEAVY;
         }
@@ -201,6 +205,16 @@ impl<E: Env> Proposer<E> {
             cost_ns: sealed.cost_ns,
             commands: sealed.commands,
         }
+    }
+
+    /// Seals a batch of which one run depends on what another does. Reads wait meanwhile, here and
+    /// not on other replicas, and nothing else does.
+    async fn rehearse(&self, runs: Vec<Run>, stamp: Stamp, limits: SealLimits) -> Sealed {
+        let mut keyspace = self.live.write_owned().await;
+        let work = move || quorate_engine::rehearse(&mut keyspace, &runs, &stamp, &limits);
+        let (sealed, garbage) = self.process.env.heavy(work).await;
+        self.process.free(garbage);
+        sealed
     }
 
     fn leader_clock(&self) -> u64 {

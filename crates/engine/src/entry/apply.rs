@@ -80,7 +80,7 @@ fn run<L: Listener>(
                 continue;
             }
         };
-        let known = ahead.take();
+        let (known, given) = (ahead.take(), walker.take_seed());
         if ahead.is_over() {
             ahead = keyspace.warm(db, walker.rest());
         }
@@ -89,7 +89,7 @@ fn run<L: Listener>(
             answers.before_logged(keyspace)?;
         }
         seed = mix(seed);
-        let stamp = Stamp { now_ms, seed };
+        let stamp = Stamp { now_ms, seed: given.unwrap_or(seed) };
         let mut cx = Writer::new(keyspace, db, stamp, at.index, &mut effects);
         cx.known = known;
         if expiry {

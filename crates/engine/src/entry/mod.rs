@@ -19,4 +19,4 @@ pub use apply::{Applied, Outcome, apply, apply_told};
 pub use payload::{Decoded, Guard, Run, decode};
 pub use replies::{Plan, read};
 pub(crate) use retell::{Applying, Teller};
-pub use seal::{Refusal, SealLimits, Sealed, seal};
+pub use seal::{Refusal, SealLimits, Sealed, rehearse, seal};

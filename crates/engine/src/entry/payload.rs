@@ -8,7 +8,8 @@
 //! fields of hashes, which emit `hexpired`); `#w …`, or `#h …` and a
 //! closing `#H …`, carry an armoured command that Redis 7.0 must not see (see `hidden`). What an EXEC
 //! wrote stands between `MULTI` and `EXEC`, if it is more than one command: a Redis that finds the
-//! end of the file in between drops all of it.
+//! end of the file in between drops all of it. `#s n` says what the next command draws from, in place of
+//! the entry's seed: it was rehearsed with that.
 //!
 //! A payload is written once, by `seal`, and read on every replica, by `apply`.
 
@@ -112,6 +113,8 @@ pub(crate) struct Walker<'a> {
     expiries: u64,
     /// Within a transaction.
     framed: bool,
+    /// What the next command draws from, if that is given.
+    seed: Option<u64>,
     parser: Parser,
     limits: Limits,
 }
@@ -123,6 +126,7 @@ impl<'a> Walker<'a> {
             db: None,
             expiries: 0,
             framed: false,
+            seed: None,
             parser: Parser::default(),
             limits: Limits::stored(),
         }
@@ -149,6 +153,11 @@ impl<'a> Walker<'a> {
                 Some(_) => return Err("payload: neither a command nor an annotation"),
             }
         }
+    }
+
+    /// The seed that was given for the last command.
+    pub(crate) fn take_seed(&mut self) -> Option<u64> {
+        self.seed.take()
     }
 
     /// What is still to be walked.
@@ -199,6 +208,12 @@ impl<'a> Walker<'a> {
                 let line = hidden::take_line(&mut self.rest)?;
                 let count = line.get(3..).and_then(parse_int).filter(|&count| count > 0);
                 self.expiries = count.ok_or("payload: malformed expiry mark")?.unsigned_abs();
+                Ok(None)
+            }
+            Some(b"#s ") => {
+                let line = hidden::take_line(&mut self.rest)?;
+                let seed = line.get(3..).and_then(parse_int);
+                self.seed = Some(seed.ok_or("payload: malformed seed")?.cast_unsigned());
                 Ok(None)
             }
             Some(b"#w ") => {
@@ -293,6 +308,13 @@ impl Payload {
         let mut armour = Armour::new(&mut self.out);
         armour.push(command);
         armour.finish();
+    }
+
+    /// Says what the next command draws from.
+    pub(crate) fn seed(&mut self, seed: u64) {
+        self.out.extend_from_slice(b"#s ");
+        self.out.extend_from_slice(int_text(seed.cast_signed()).as_bytes());
+        self.out.extend_from_slice(b"\n");
     }
 
     /// Appends the removal of expired keys.

@@ -16,6 +16,8 @@ use quorate_resp::{Args, Limits, Parsed, Parser, Proto, Reply, int_text};
 #[derive(Debug, Default)]
 pub struct Plan {
     steps: Vec<Step>,
+    /// What a rehearsal came to: at this index, this digest.
+    expected: Option<(u64, u64)>,
 }
 
 /// One step of a plan.
@@ -60,6 +62,11 @@ impl Plan {
         self.steps.push(Step::Known(reply));
     }
 
+    /// What applying must come to, if the entry has the index that was foreseen.
+    pub(crate) fn expect(&mut self, expected: Option<(u64, u64)>) {
+        self.expected = expected;
+    }
+
     /// A transaction: so many replies as it has commands, but for `SELECT`s.
     pub(crate) fn array(&mut self, run: &Run) {
         let mut replies = 0;
@@ -92,6 +99,7 @@ pub fn read(reader: &Reader<'_>, args: Args<'_>, proto: Proto, out: &mut BytesMu
 #[derive(Debug)]
 pub(crate) struct Answers<'p> {
     steps: slice::Iter<'p, Step>,
+    expected: Option<(u64, u64)>,
     /// Commands of the current `Logged` step that are still to come.
     logged: u32,
     /// The current run; `None` before the first.
@@ -107,6 +115,7 @@ impl<'p> Answers<'p> {
     pub(crate) fn new(plan: &'p Plan, seed: u64) -> Self {
         Self {
             steps: plan.steps.iter(),
+            expected: plan.expected,
             logged: 0,
             run: None,
             out: BytesMut::with_capacity(plan.steps.len() * 16),
@@ -134,6 +143,12 @@ impl<'p> Answers<'p> {
         self.advance(keyspace)?;
         if self.logged > 0 {
             return Err("the plan has more commands than the payload");
+        }
+        if let Some((index, digest)) = self.expected
+            && index == keyspace.applied_index()
+            && digest != keyspace.digest()
+        {
+            return Err("what was rehearsed is not what happened");
         }
         self.close();
         Ok(self.done)

@@ -2,21 +2,28 @@
 //!
 //! It parses the runs, refuses what may not run, rewrites what must be absolute, puts expiries in
 //! front, and notes how each reply is to be made. It is called with everything earlier applied, and
-//! never changes the keyspace.
+//! never changes the keyspace. A batch in which something depends on what stands before it in the
+//! same batch is *rehearsed*: it runs on the real state, the commands that change something are
+//! logged, and all of it is undone.
 //!
 //! Expiry is explicit in the log because Redis does not expire keys while it loads an AOF: every
 //! due key that a command could meet is removed at the head of the payload, so that a replay sees
 //! what apply sees.
 
+mod due;
 mod earlier;
+mod stage;
 
 use super::payload::{Guard, Payload};
-use crate::{Db, Flags, Handler, Keyspace, LogForm, Plan, Reader, Run, Sealing, Spec, Stamp, cmd};
-use alloc::collections::{BTreeMap, BTreeSet};
+use crate::{
+    Db, Flags, Garbage, Handler, Keyspace, LogForm, Plan, Reader, Run, Sealing, Spec, Stamp, cmd,
+};
 use alloc::vec::Vec;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use due::Due;
 use earlier::Earlier;
-use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
+use quorate_resp::{Args, Limits, Parsed, Parser, Reply, write_command, write_replaced};
+use stage::{Ran, Rehearsed, Stage, Still};
 
 /// Why a command is refused before it is logged: definite, nothing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,14 +93,13 @@ const LARGE_BYTES: usize = 64 << 10;
 /// and nanoseconds for each, by and large.
 const BYTE_NS: u64 = 1;
 
-/// Due fields of a hash that go in front of a write that names it. If there are more, stock Redis
-/// may make something else of the write.
-const NAMED_FIELDS_MAX: usize = 256;
+/// A rehearsal that has to remember more than this of the state ends before its next run.
+const REHEARSED_BYTES_MAX: u64 = 256 << 20;
 
 /// Seals `runs`. With no runs it makes a tick: due keys are removed, cluster time advances. (With
 /// nothing due a tick is empty, since nothing depends on cluster time then.)
 pub fn seal(keyspace: &Keyspace, runs: &[Run], stamp: &Stamp, limits: &SealLimits) -> Sealed {
-    let mut sealer = Sealer::new(keyspace, runs, stamp, limits);
+    let mut sealer = Sealer::new(Still(keyspace), runs, stamp, limits);
     let mut parser = Parser::default();
     for (number, run) in runs.iter().enumerate() {
         sealer.place = (number, 0);
@@ -105,6 +111,33 @@ pub fn seal(keyspace: &Keyspace, runs: &[Run], stamp: &Stamp, limits: &SealLimit
     sealer.finish()
 }
 
+/// Seals runs of which one depends on what another does: see the module. Everything that is
+/// applied must be in the keyspace, and the entry be the next one.
+pub fn rehearse(
+    keyspace: &mut Keyspace,
+    runs: &[Run],
+    stamp: &Stamp,
+    limits: &SealLimits,
+) -> (Sealed, Vec<Garbage>) {
+    let stamp = Stamp { now_ms: stamp.now_ms.max(keyspace.now_ms()), ..*stamp };
+    let mut sealer = Sealer::new(Rehearsed::begin(keyspace, stamp), runs, &stamp, limits);
+    let mut parser = Parser::default();
+    for (number, run) in runs.iter().enumerate() {
+        sealer.place = (number, 0);
+        if number > 0 && sealer.stage.state.bytes() > REHEARSED_BYTES_MAX {
+            sealer.taken = number;
+            break;
+        }
+        sealer.run(&mut parser, run);
+    }
+    let rehearsed = sealer.stage.state.expected();
+    sealer.stage.state.undo();
+    let garbage = sealer.stage.state.garbage();
+    let mut sealed = sealer.finish();
+    sealed.plan.expect(rehearsed);
+    (sealed, garbage)
+}
+
 /// Commands of a run that go into the payload as they lie, found and not copied yet.
 #[derive(Default)]
 struct Stretch {
@@ -113,8 +146,8 @@ struct Stretch {
     count: u32,
 }
 
-struct Sealer<'a> {
-    keyspace: &'a Keyspace,
+struct Sealer<'a, S> {
+    stage: S,
     runs: &'a [Run],
     /// Where the command that is judged begins: the run's number, and the place within it.
     place: (usize, usize),
@@ -128,28 +161,23 @@ struct Sealer<'a> {
     /// With a clock that does not run behind cluster time.
     stamp: Stamp,
     limits: &'a SealLimits,
-    /// Whether any key at all is due, so that keys are worth looking up.
-    any_due: bool,
     over_memory: bool,
-    /// Due keys that the batch names.
-    named: BTreeSet<(Db, Vec<u8>)>,
-    /// Due fields of hashes that the batch writes to.
-    fields: BTreeMap<(Db, Vec<u8>), Vec<Vec<u8>>>,
-    /// Databases that change places in this batch (a bit each): their due keys all go first.
-    swapped: u16,
+    due: Due,
+    /// A command in the form in which it is logged.
+    scratch: BytesMut,
     body: Payload,
     plan: Plan,
     inexact: bool,
     cost_ns: u64,
 }
 
-impl<'a> Sealer<'a> {
-    fn new(keyspace: &'a Keyspace, runs: &'a [Run], stamp: &Stamp, limits: &'a SealLimits) -> Self {
+impl<'a, S: Stage> Sealer<'a, S> {
+    fn new(stage: S, runs: &'a [Run], stamp: &Stamp, limits: &'a SealLimits) -> Self {
+        let keyspace = stage.keyspace();
         let now_ms = stamp.now_ms.max(keyspace.now_ms());
-        let maxmemory = keyspace.settings().maxmemory;
         let bytes = runs.iter().map(|run| run.commands.len() + 32).sum();
+        let due = Due::new(keyspace, now_ms);
         Self {
-            keyspace,
             runs,
             place: (0, 0),
             moved: Earlier::moves(),
@@ -158,11 +186,10 @@ impl<'a> Sealer<'a> {
             last: None,
             stamp: Stamp { now_ms, ..*stamp },
             limits,
-            any_due: keyspace.next_deadline_ms().is_some_and(|deadline| deadline < now_ms),
-            over_memory: maxmemory > 0 && keyspace.used_bytes() > maxmemory,
-            named: BTreeSet::new(),
-            fields: BTreeMap::new(),
-            swapped: 0,
+            over_memory: keyspace.is_over_memory(),
+            due,
+            scratch: BytesMut::new(),
+            stage,
             body: Payload::with_capacity(bytes),
             plan: Plan::default(),
             inexact: false,
@@ -177,11 +204,13 @@ impl<'a> Sealer<'a> {
             self.commands(parser, run);
             return true;
         };
-        let before = self.runs.get(..self.place.0).unwrap_or_default();
-        let end = before.last().map_or(0, |run| run.commands.len());
-        let written = &mut self.written;
-        if !guards.iter().all(|Guard { db, key, .. }| written.spared(before, end, *db, key)) {
-            return false;
+        if !S::SHOWS {
+            let before = self.runs.get(..self.place.0).unwrap_or_default();
+            let end = before.last().map_or(0, |run| run.commands.len());
+            let written = &mut self.written;
+            if !guards.iter().all(|Guard { db, key, .. }| written.spared(before, end, *db, key)) {
+                return false;
+            }
         }
         self.plan.run(run.db, run.proto);
         if !guards.iter().all(|guard| self.holds(guard)) {
@@ -201,11 +230,8 @@ impl<'a> Sealer<'a> {
 
     /// Whether a key is as it was when it was watched. One that is due is about to go.
     fn holds(&self, Guard { db, key, revision }: &Guard) -> bool {
-        let (keyspace, now_ms) = (self.keyspace, self.stamp.now_ms);
-        let is_due = self.any_due
-            && (keyspace.is_due(*db, key, now_ms)
-                || !keyspace.due_fields_of(*db, key, now_ms, 1).0.is_empty());
-        !is_due && keyspace.revision(*db, key) == *revision
+        let keyspace = self.stage.keyspace();
+        !self.due.meets(keyspace, *db, key) && keyspace.revision(*db, key) == *revision
     }
 
     /// Why a transaction is refused whole: because one of its writes would be.
@@ -245,8 +271,21 @@ impl<'a> Sealer<'a> {
                 self.plan.select(db);
                 continue;
             }
-            match self.judge(db, args) {
-                Some(LogForm::Plain) => {
+            let command = run.commands.get(start..end).unwrap_or(&[]);
+            let Some(form) = self.judge(db, args) else {
+                self.plan.read(run.commands.slice(start..end));
+                continue;
+            };
+            let seed = match self.run_as(&form, db, args) {
+                Ran::Unseen => None,
+                Ran::Changed(seed) => seed,
+                Ran::Unchanged(reply) => {
+                    self.plan.known(reply);
+                    continue;
+                }
+            };
+            match form {
+                LogForm::Plain if seed.is_none() => {
                     if stretch.end != start {
                         self.copy(run, db, &mut stretch);
                         stretch.start = start;
@@ -255,11 +294,14 @@ impl<'a> Sealer<'a> {
                     stretch.count += 1;
                     self.plan.logged();
                 }
-                None => self.plan.read(run.commands.slice(start..end)),
-                Some(LogForm::Refused(reply)) => self.plan.known(reply),
-                Some(form) => {
+                LogForm::Refused(reply) => self.plan.known(reply),
+                form => {
                     self.copy(run, db, &mut stretch);
-                    self.write(db, form, (run.commands.get(start..end).unwrap_or(&[]), args));
+                    if let Some(seed) = seed {
+                        self.body.seed(seed);
+                        self.inexact = true;
+                    }
+                    self.write(db, form, (command, args));
                     self.plan.logged();
                 }
             }
@@ -267,13 +309,38 @@ impl<'a> Sealer<'a> {
         self.copy(run, db, &mut stretch);
     }
 
-    /// Writes a command in another form than it came in.
+    /// Runs a command in the form in which it will be logged, if commands run here.
+    fn run_as(&mut self, form: &LogForm, db: Db, args: Args<'_>) -> Ran {
+        if !S::SHOWS {
+            return Ran::Unseen;
+        }
+        let Some(Handler::Write(write)) = self.last.map(|spec| spec.run.of(args)) else {
+            return Ran::Unseen;
+        };
+        let scratch = &mut self.scratch;
+        scratch.clear();
+        match form {
+            LogForm::Refused(_) => return Ran::Unseen,
+            LogForm::Plain | LogForm::Hidden => return self.stage.run(db, write, args),
+            LogForm::Rewritten(words) => {
+                write_command(scratch, words.iter().map(Vec::as_slice));
+            }
+            LogForm::Replaced(at, by) => write_replaced(scratch, args, *at, by),
+        }
+        let mut parser = Parser::default();
+        // It was written here.
+        let _ = parser.parse(scratch, &Limits::stored());
+        self.stage.run(db, write, parser.args(scratch))
+    }
+
+    /// Writes a command in another form than it came in, or by itself.
     fn write(&mut self, db: Db, form: LogForm, (command, args): (&[u8], Args<'_>)) {
         match form {
+            LogForm::Plain => self.body.plain(db, command, 1),
             LogForm::Rewritten(args) => self.body.command(db, &args),
             LogForm::Replaced(at, by) => self.body.replaced(db, args, at, &by),
             LogForm::Hidden => self.body.hidden(db, command, args),
-            LogForm::Plain | LogForm::Refused(_) => {}
+            LogForm::Refused(_) => {}
         }
     }
 
@@ -312,8 +379,8 @@ impl<'a> Sealer<'a> {
             return Some(LogForm::Refused(refusal.reply()));
         }
         self.cost_ns = self.cost_ns.saturating_add(self.cost(spec, db, args));
-        if self.any_due {
-            self.note_due(spec, db, args);
+        if self.due.any {
+            self.due.note(&mut self.stage, spec, db, args);
         }
         if let Handler::Read(_) = run {
             return None;
@@ -337,7 +404,7 @@ impl<'a> Sealer<'a> {
 
     fn cost(&self, spec: &Spec, db: Db, args: Args<'_>) -> u64 {
         let cheap = COMMAND_NS + ARG_NS * args.len() as u64;
-        let reader = Reader::at(self.keyspace, db);
+        let reader = Reader::at(self.stage.keyspace(), db);
         let long = spec.cost_ns.map_or(0, |cost_ns| cost_ns(&reader, args));
         cheap.saturating_add(long)
     }
@@ -347,10 +414,10 @@ impl<'a> Sealer<'a> {
         let Some(choose) = spec.logged.form else {
             return LogForm::Plain;
         };
-        let mut sealing = Sealing::new(Reader::at(self.keyspace, db), self.stamp);
+        let mut sealing = Sealing::new(Reader::at(self.stage.keyspace(), db), self.stamp);
         let form = choose(&mut sealing, args);
         self.inexact |= sealing.inexact;
-        if sealing.by_value {
+        if sealing.by_value && !S::SHOWS {
             let (number, end) = self.place;
             let runs = self.runs.get(..=number).unwrap_or_default();
             let key = spec.meta.keys.positions(args).next().map_or(&[][..], |at| args.at(at));
@@ -361,118 +428,26 @@ impl<'a> Sealer<'a> {
         form
     }
 
-    /// Notes the due keys that this command could meet, and the due fields of hashes that it could
-    /// change, carry elsewhere, or leave without any other.
-    #[cold]
-    fn note_due(&mut self, spec: &Spec, db: Db, args: Args<'_>) {
-        let elsewhere = spec.meta.flags.has(Flags::OTHER_DB);
-        let dbs = if elsewhere { 0..Db::COUNT } else { db.0..db.0 + 1 };
-        for key in spec.meta.keys.positions(args).filter_map(|at| args.get(at)) {
-            for db in dbs.clone().map(Db) {
-                if self.keyspace.is_due(db, key, self.stamp.now_ms) {
-                    self.named.insert((db, key.to_vec()));
-                } else if spec.run.of(args).is_write() {
-                    self.inexact |= self.note_due_fields(db, key, NAMED_FIELDS_MAX).1;
-                }
-            }
+    /// Puts the removals of what is due in front. None while writes are refused: all of it is
+    /// invisible once time is told.
+    fn finish(self) -> Sealed {
+        let Self { stage, mut due, limits, mut cost_ns, .. } = self;
+        let mut body = self.body;
+        if due.any
+            && limits.refuse_writes.is_none()
+            && let Some((mut head, removed)) = due.head(stage.keyspace(), limits.expire_max)
+        {
+            cost_ns = cost_ns.saturating_add(EXPIRY_NS * removed as u64);
+            head.append(&body);
+            body = head;
         }
-        if elsewhere && spec.meta.flags.has(Flags::KEYSPACE_WIDE) {
-            for db in args.iter().filter_map(Db::parse) {
-                self.swapped |= 1 << db.0;
-            }
-        }
-    }
-
-    /// Notes so many due fields of a hash; how many there were, and whether there are more.
-    fn note_due_fields(&mut self, db: Db, key: &[u8], most: usize) -> (usize, bool) {
-        let place = (db, key.to_vec());
-        if self.fields.contains_key(&place) {
-            return (0, false);
-        }
-        let (due, more) = self.keyspace.due_fields_of(db, key, self.stamp.now_ms, most);
-        let count = due.len();
-        if count > 0 {
-            self.fields.insert(place, due);
-        }
-        (count, more)
-    }
-
-    fn finish(mut self) -> Sealed {
-        let head = self.expiries();
-        let body = match head {
-            Some(mut head) => {
-                head.append(&self.body);
-                head
-            }
-            None => self.body,
-        };
         Sealed {
             commands: body.commands(),
             payload: body.freeze(),
             plan: self.plan,
             taken: self.taken,
-            inexact: self.inexact,
-            cost_ns: self.cost_ns,
-        }
-    }
-
-    /// The removals at the head of the payload: keys that the batch names, all of databases that
-    /// change places, and some others while there is room; of hashes that it writes to, and of some
-    /// others, the fields that are due. None while writes are refused: all of them are invisible
-    /// once time is told.
-    fn expiries(&mut self) -> Option<Payload> {
-        if !self.any_due || self.limits.refuse_writes.is_some() {
-            return None;
-        }
-        let mut chosen = core::mem::take(&mut self.named);
-        let mut room = self.limits.expire_max;
-        for (_, db, key) in self.keyspace.due(self.stamp.now_ms) {
-            let is_swapped = self.swapped & (1 << db.0) != 0;
-            if is_swapped {
-                chosen.insert((db, key.to_vec()));
-            } else if room > 0 {
-                room -= usize::from(chosen.insert((db, key.to_vec())));
-            } else if self.swapped == 0 {
-                break;
-            }
-        }
-        self.more_fields(&mut chosen, room);
-        let fields = core::mem::take(&mut self.fields);
-        let removed = chosen.len() + fields.values().map(Vec::len).sum::<usize>();
-        if removed == 0 {
-            return None;
-        }
-        self.cost_ns = self.cost_ns.saturating_add(EXPIRY_NS * removed as u64);
-        let mut head = Payload::default();
-        for db in (0..Db::COUNT).map(Db) {
-            let keys: Vec<&[u8]> =
-                chosen.iter().filter(|(at, _)| *at == db).map(|(_, key)| key.as_slice()).collect();
-            head.expiry(db, &keys);
-            for ((_, key), due) in fields.iter().filter(|((at, _), _)| *at == db) {
-                let due: Vec<&[u8]> = due.iter().map(Vec::as_slice).collect();
-                head.field_expiry(db, key, &due);
-            }
-        }
-        Some(head)
-    }
-
-    /// Chooses hashes of which some fields are due, while there is room: those that end with them
-    /// go whole.
-    fn more_fields(&mut self, chosen: &mut BTreeSet<(Db, Vec<u8>)>, mut room: usize) {
-        let (keyspace, now_ms) = (self.keyspace, self.stamp.now_ms);
-        for (_, db, key) in keyspace.due_fields(now_ms) {
-            let is_swapped = self.swapped & (1 << db.0) != 0;
-            // Fields that go later go under another number of their database.
-            self.inexact |= is_swapped;
-            if room == 0 {
-                if self.swapped == 0 {
-                    break;
-                }
-            } else if keyspace.is_due(db, key, now_ms) {
-                room -= usize::from(chosen.insert((db, key.to_vec())));
-            } else {
-                room -= self.note_due_fields(db, key, room).0;
-            }
+            inexact: self.inexact || due.inexact,
+            cost_ns,
         }
     }
 }

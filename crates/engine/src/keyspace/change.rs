@@ -2,8 +2,8 @@
 //! ends in [`Keyspace::settle`]; every other change ends in [`Keyspace::note`], which `settle`
 //! calls too.
 //!
-//! `open` finds what is there and, while a freeze runs, lets it keep what the key was (see
-//! `freeze`). A record that is put into the table gets the current epoch first.
+//! `open` finds what is there and, while a freeze or a rehearsal runs, lets it keep what the key was
+//! (see `freeze`, `rehearsal`). A record that is put into the table gets the current epoch first.
 //!
 //! `settle` keeps counted bytes, expiry index, deletion revisions and digest in step with the
 //! table. The functions above it touch the table and say what was there before and what is there
@@ -14,6 +14,7 @@ use super::{Garbage, Keyspace, Waste};
 use crate::db::{Db, Deadline, WrongType};
 use crate::digest::{self, Digest, Op};
 use crate::point::Point;
+use crate::side::level::LEVEL_TRANSACTIONS;
 use crate::side::{Change, Part};
 use crate::types::value::Large;
 use crate::types::{Form, Open};
@@ -70,12 +71,24 @@ impl Keyspace {
             }
             record.set_epoch(self.epoch);
         }
+        if let Some(journal) = &mut self.journal {
+            journal.key(site, Some(record));
+        }
         Some(record)
+    }
+
+    /// Whether somebody must see a key before it changes.
+    fn is_observed(&self) -> bool {
+        self.freeze.is_some() || self.journal.is_some()
     }
 
     /// Puts a record; gives back what it replaced, which was opened.
     fn insert(&mut self, site: &Site<'_>, mut record: Record) -> Option<Record> {
         record.set_epoch(self.epoch);
+        if let Some(journal) = &mut self.journal {
+            // What was there was opened, and is noted.
+            journal.key(site, None);
+        }
         self.database_mut(site.db).table.insert(site.at, record)
     }
 
@@ -125,7 +138,7 @@ impl Keyspace {
         record: Record,
         element: u64,
     ) -> Option<Garbage> {
-        if self.freeze.is_some() {
+        if self.is_observed() {
             self.open(site);
         }
         let after = Indexed::of(&record);
@@ -215,7 +228,7 @@ impl Keyspace {
 
     /// Takes a key out, expired or not.
     pub(super) fn take(&mut self, site: &Site<'_>) -> Option<Record> {
-        if self.freeze.is_some() {
+        if self.is_observed() {
             self.open(site)?;
         }
         let record = self.database_mut(site.db).table.remove(site.at, site.key)?;
@@ -265,7 +278,7 @@ impl Keyspace {
 
     fn put(&mut self, op: Op, from: &Site<'_>, to: &Site<'_>, record: Record) -> Option<Garbage> {
         let after = Indexed::of(&record);
-        if self.freeze.is_some() {
+        if self.is_observed() {
             self.open(to);
         }
         let old = self.insert(to, record);
@@ -285,6 +298,10 @@ impl Keyspace {
         let database = core::mem::take(self.database_mut(db));
         self.revisions.flush(db, index);
         self.note(Op::Flush, db, &[], [count, 0, index]);
+        if let Some(journal) = &mut self.journal {
+            journal.emptied(db, Box::new(database));
+            return (count, None);
+        }
         let gone = match &mut self.freeze {
             Some(freeze) => freeze.take_over(db, Box::new(database)),
             None => Some(Box::new(database)),
@@ -297,13 +314,23 @@ impl Keyspace {
         if one.number() == other.number() {
             return;
         }
+        self.swap(one, other);
+        if let Some(journal) = &mut self.journal {
+            journal.exchanged(one, other);
+        }
+        let is_empty = |db| self.database(db).table.len() == 0;
+        if self.level() < LEVEL_TRANSACTIONS || !is_empty(one) || !is_empty(other) {
+            self.revisions.exchange(one, index);
+            self.revisions.exchange(other, index);
+        }
+        self.note(Op::Exchange, one, &[], [other.number() as u64, 0, index]);
+    }
+
+    pub(super) fn swap(&mut self, one: Db, other: Db) {
         self.databases.swap(one.number(), other.number());
         if let Some(freeze) = &mut self.freeze {
             freeze.exchange(one, other);
         }
-        self.revisions.exchange(one, index);
-        self.revisions.exchange(other, index);
-        self.note(Op::Exchange, one, &[], [other.number() as u64, 0, index]);
     }
 
     /// Changes a part of the side state, as part of applying an entry. `work` says what has
@@ -312,6 +339,9 @@ impl Keyspace {
         &mut self,
         work: impl FnOnce(&mut P) -> Result<Option<Change<'c>>, E>,
     ) -> Result<(), E> {
+        if let Some(journal) = &mut self.journal {
+            journal.side(&self.side);
+        }
         if let Some(change) = work(P::of(&mut self.side))? {
             self.note(P::OP, Db(0), change.of, [change.now, 0, self.applied_index]);
         }
@@ -326,6 +356,21 @@ impl Keyspace {
         element: u64,
         (before, after): (Option<Indexed>, Option<Indexed>),
     ) {
+        self.index(site, (before, after));
+        if after.is_none() {
+            if let Some(journal) = &mut self.journal {
+                let (bucket, revision) = self.revisions.bucket(site.db, site.at);
+                journal.bucket(bucket, revision);
+            }
+            self.revisions.delete(site.db, site.at, site.index);
+        }
+        let deadline = after.and_then(|indexed| indexed.deadline);
+        let deadline = deadline.map_or(0, |deadline| deadline.wrapping_add(1));
+        self.note(op, site.db, site.key, [element, deadline, site.index]);
+    }
+
+    /// Counts a key as what it is now, and finds it by its deadlines.
+    fn index(&mut self, site: &Site<'_>, (before, after): (Option<Indexed>, Option<Indexed>)) {
         let database = self.database_mut(site.db);
         let cost = |indexed: Option<Indexed>| indexed.map_or(0, |indexed| indexed.cost);
         database.used = (database.used + cost(after)).saturating_sub(cost(before));
@@ -334,13 +379,26 @@ impl Keyspace {
         };
         let (old, new) = of(|indexed| indexed.deadline);
         database.expiry.change(site.key, old, new);
-        let (old_field, new_field) = of(|indexed| indexed.field);
-        database.field_expiry.change(site.key, old_field, new_field);
-        if after.is_none() {
-            self.revisions.delete(site.db, site.at, site.index);
-        }
-        let deadline = new.map_or(0, |deadline| deadline.wrapping_add(1));
-        self.note(op, site.db, site.key, [element, deadline, site.index]);
+        let (old, new) = of(|indexed| indexed.field);
+        database.field_expiry.change(site.key, old, new);
+    }
+
+    /// Puts a key back as it was before a rehearsal.
+    pub(super) fn put_back(
+        &mut self,
+        db: Db,
+        key: &[u8],
+        record: Option<Record>,
+    ) -> Option<Garbage> {
+        let site = self.site(db, key, None, 0);
+        let was = record.as_ref().map(Indexed::of);
+        let table = &mut self.database_mut(db).table;
+        let rehearsed = match record {
+            Some(record) => table.insert(site.at, record),
+            None => table.remove(site.at, key),
+        };
+        self.index(&site, (rehearsed.as_ref().map(Indexed::of), was));
+        rehearsed.and_then(garbage)
     }
 
     /// Counts a change and folds it into the digest.

@@ -16,6 +16,7 @@ mod freeze;
 mod garbage;
 mod page;
 mod record;
+pub(crate) mod rehearsal;
 mod revisions;
 mod slot;
 mod table;
@@ -49,6 +50,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use freeze::Freeze;
+use rehearsal::Journal;
 
 /// The whole replicated state.
 pub struct Keyspace {
@@ -67,6 +69,8 @@ pub struct Keyspace {
     epoch: bool,
     /// The snapshot that is being taken.
     freeze: Option<Box<Freeze>>,
+    /// How to undo what is rehearsed.
+    journal: Option<Box<Journal>>,
     /// Changes since this keyspace was made or read. Not part of the state either.
     changes: u64,
     /// Keys removed because their deadline was past, since then. Not part of the state.
@@ -98,6 +102,7 @@ impl Keyspace {
             side: Side::default(),
             epoch: false,
             freeze: None,
+            journal: None,
             changes: 0,
             expired: 0,
         }
@@ -139,6 +144,12 @@ impl Keyspace {
     /// says).
     pub fn used_bytes(&self) -> u64 {
         self.databases.iter().map(|database| database.used).sum()
+    }
+
+    /// Whether that is more than `maxmemory`: commands that may take more are refused.
+    pub fn is_over_memory(&self) -> bool {
+        let maxmemory = self.side.settings.maxmemory;
+        maxmemory > 0 && self.used_bytes() > maxmemory
     }
 
     /// Keys of all databases.

@@ -96,6 +96,19 @@ impl Record {
         Self::Packed(build(head, key, &[]))
     }
 
+    /// The same record once more; what lies apart is shared.
+    pub(crate) fn kept(&self) -> Self {
+        match self {
+            Self::Packed(block) => Self::Packed(block.clone()),
+            Self::Apart(large) => Self::apart(large.head.clone(), large.value.clone()),
+        }
+    }
+
+    /// Bytes of its block.
+    pub(crate) fn block_bytes(&self) -> u64 {
+        self.block().len() as u64
+    }
+
     /// The same value under another head and key; what lies apart is shared.
     pub(crate) fn copy(&self, head: Head, key: &[u8]) -> Self {
         match self {

@@ -20,6 +20,13 @@ pub(crate) struct Revisions {
     present: [u64; Db::COUNT as usize],
 }
 
+/// See [`Revisions::kept`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Floors {
+    absent: [u64; Db::COUNT as usize],
+    present: [u64; Db::COUNT as usize],
+}
+
 impl Revisions {
     /// A key was deleted.
     pub(crate) fn delete(&mut self, db: Db, at: Point, index: u64) {
@@ -49,6 +56,26 @@ impl Revisions {
         }
         let gone = self.gone.get(at.bucket(db.0)).copied().unwrap_or_default();
         gone.max(floor(&self.absent))
+    }
+
+    /// The bucket of a key, and its revision.
+    pub(crate) fn bucket(&self, db: Db, at: Point) -> (usize, u64) {
+        let bucket = at.bucket(db.0);
+        (bucket, self.gone.get(bucket).copied().unwrap_or_default())
+    }
+
+    /// What a rehearsal keeps of this besides buckets.
+    pub(crate) fn kept(&self) -> Floors {
+        Floors { absent: self.absent, present: self.present }
+    }
+
+    /// Undoes what a rehearsal did besides buckets, whose revisions are back already.
+    pub(crate) fn put_back(&mut self, floors: Floors, had_buckets: bool) {
+        self.absent = floors.absent;
+        self.present = floors.present;
+        if !had_buckets {
+            self.gone = Vec::new();
+        }
     }
 
     /// All buckets, or nothing while all are 0.

@@ -299,7 +299,10 @@ impl Table {
             for (slot, &count) in group.slots.iter().zip(&group.counts) {
                 assert_eq!(slot.check(), count as usize);
             }
-            assert_eq!(group.count, group.counts.iter().map(|&count| u64::from(count)).sum());
+            assert_eq!(
+                group.count,
+                group.counts.iter().map(|&count| u64::from(count)).sum::<u64>()
+            );
             assert!(group.count > 0);
             total += group.count;
         }

@@ -44,7 +44,7 @@ impl Fed {
         Reader { keyspace: &self.keyspace, db: Db(db), seed: 7, clock_ms: 0 }
     }
 
-    fn check_slots(&self) {
+    pub(crate) fn check_slots(&self) {
         for database in &self.keyspace.databases {
             database.table.check();
         }

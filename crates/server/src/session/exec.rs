@@ -13,7 +13,7 @@ use crate::registry::{Entry, Registry, Target};
 use crate::transaction::Queue;
 use bytes::{Bytes, BytesMut};
 use quorate_consensus::Answer;
-use quorate_engine::{Db, Flags, Guard, Keyspace, LEVEL_TRANSACTIONS, Reader, Run, read};
+use quorate_engine::{Db, Flags, Guard, Keyspace, LEVEL_TRANSACTIONS, Reader, Refusal, Run, read};
 use quorate_resp::{Args, Limits, Parsed, Parser, Proto, Reply, parse_int, write_command};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -37,6 +37,9 @@ impl<B: Backend> Session<B> {
     pub(super) fn enqueue(&mut self, entry: &'static Entry) -> Result<(), Reply<'static>> {
         if entry.meta.flags.has(Flags::NO_MULTI) {
             return Err(Reply::error("ERR Command not allowed inside a transaction"));
+        }
+        if entry.meta.flags.has(Flags::DENYOOM) && self.node.is_over_memory() {
+            return Err(Refusal::OutOfMemory.reply());
         }
         let args = self.intake.args();
         if changes_protocol(entry, args, self.client.proto) {
@@ -176,10 +179,6 @@ impl<B: Backend> Session<B> {
                 self.shared.stats.failed(step.entry.id, line);
             }
             replies.push(reply);
-        }
-        let entry = self.shared.registry.find(b"exec");
-        if let Some(entry) = entry {
-            self.monitor(entry, self.intake.args());
         }
         replies
     }

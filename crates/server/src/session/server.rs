@@ -97,6 +97,10 @@ impl<B: Backend> Session<B> {
         }
         let before = self.client.reply_mode;
         let reply = self.call(entry, row).await;
+        if flags.has(Flags::SKIP_MONITOR) {
+            // Behind what it carried out.
+            self.monitor(entry, self.intake.args());
+        }
         if let Some(Reply::Error(line)) = &reply {
             self.shared.stats.failed(entry.id, line.as_bytes());
         }

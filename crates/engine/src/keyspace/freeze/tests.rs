@@ -3,6 +3,7 @@
 mod large;
 
 use super::*;
+use crate::keyspace::rehearsal::tests::rehearse;
 use crate::keyspace::tests::{Fed, Step, any_collect, any_step, cases, feed};
 use crate::snapshot::tests::{assert_same, facts};
 use crate::snapshot::whole;
@@ -14,6 +15,8 @@ use proptest::prelude::*;
 #[derive(Clone, Debug)]
 enum Act {
     Do(Step),
+    /// Done, and undone.
+    Rehearse(Vec<Step>),
     Freeze,
     Step(usize, u64),
     Abandon,
@@ -25,6 +28,7 @@ fn any_act() -> impl Strategy<Value = Act> {
         15 => any_collect().prop_map(Act::Do),
         1 => prop::option::weighted(0.8, 0..3_u8).prop_map(|db| Act::Do(Step::Flush(db))),
         2 => (0..3_u8, 0..3_u8).prop_map(|(one, other)| Act::Do(Step::Swap(one, other))),
+        4 => prop::collection::vec(any_step(), 1..30).prop_map(Act::Rehearse),
         2 => Just(Act::Freeze),
         8 => (1..30_usize, prop_oneof![Just(1), Just(2000), Just(200_000)])
             .prop_map(|(keys, bytes)| Act::Step(keys, bytes)),
@@ -111,6 +115,7 @@ proptest! {
                     feed(&mut fed, step);
                     feed(&mut twin, step);
                 }
+                (Act::Rehearse(steps), _) => rehearse(&mut fed, steps),
                 (Act::Freeze, None) => taking = Some(Taking::begin(&mut fed.keyspace)),
                 (Act::Step(keys, bytes), Some(running)) => {
                     let done = running.step(&mut fed.keyspace, (*keys, *bytes));

@@ -1,7 +1,9 @@
 //! Transactions: what one entry makes of them, and when they do not take place.
 
 use super::{LIMITS, NOW, lines, run, stamp, state};
-use crate::{Applied, Db, Guard, Keyspace, Refusal, Run, SealLimits, Sealed, Stamp, apply, seal};
+use crate::{
+    Applied, Db, Guard, Keyspace, Refusal, Run, SealLimits, Sealed, Stamp, apply, rehearse, seal,
+};
 use std::string::String;
 use std::vec::Vec;
 
@@ -97,6 +99,11 @@ fn a_watched_key_that_the_batch_names_waits_for_the_next_entry() {
         let mut keyspace = state(&[(0, "a", None)]);
         let watching = transaction(&keyspace, &[(0, "a")], &["SET done 1"]);
         let runs = [run(0, &[before]), watching, run(0, &["SET behind 1"])];
+        let (rehearsed, _) = rehearse(&mut keyspace, &runs, &stamp(0), &LIMITS);
+        assert_eq!(rehearsed.taken, 3);
+        let holds = !waits || before == "SWAPDB 3 4";
+        let done = lines(&rehearsed).contains(&"0 SET done 1".into());
+        assert_eq!(done, holds, "{before}");
         let sealed = seal(&keyspace, &runs, &stamp(0), &LIMITS);
         assert_eq!(sealed.taken, if waits { 1 } else { 3 }, "{before}");
         let first = answers(&mut keyspace, &sealed, stamp(0));
@@ -105,7 +112,6 @@ fn a_watched_key_that_the_batch_names_waits_for_the_next_entry() {
             let sealed = seal(&keyspace, &runs[1..], &stamp(0), &LIMITS);
             assert_eq!(sealed.taken, 2);
             let then = answers(&mut keyspace, &sealed, stamp(0));
-            let holds = before == "SWAPDB 3 4";
             assert_eq!(then[0] == "*-1\r\n", !holds, "{before}: {then:?}");
         }
     }
@@ -135,4 +141,40 @@ fn it_is_refused_whole() {
         answers[0].starts_with("-EXECABORT Transaction discarded because of: MISCONF The disk")
     );
     assert_eq!(answers[1], "*1\r\n$5\r\nvalue\r\n");
+}
+
+#[test]
+fn a_rehearsal_logs_what_changed_and_knows_the_other_replies() {
+    let mut keyspace = state(&[(0, "a", Some(5)), (0, "b", None)]);
+    let runs = [
+        run(0, &["SETNX b 1", "SET b 2", "GET b", "LPUSH b x", "DEL nothing", "SETNX a 3"]),
+        transaction(&keyspace, &[(0, "b")], &["SET done 1"]),
+        transaction(&keyspace, &[(0, "nothing")], &["SADD s 1 2 3", "SPOP s"]),
+    ];
+    let digest = keyspace.digest();
+    let (sealed, _) = rehearse(&mut keyspace, &runs, &stamp(6), &LIMITS);
+    assert_eq!(keyspace.digest(), digest);
+    assert_eq!(
+        lines(&sealed),
+        ["0x UNLINK a", "0 SET b 2", "0 SETNX a 3", "MULTI", "0 SADD s 1 2 3", "0h SPOP s", "EXEC"]
+    );
+    assert!(sealed.inexact);
+    let text = String::from_utf8_lossy(&sealed.payload).into_owned();
+    assert!(text.contains("#s "), "what SPOP draws from is said");
+    let answers = answers(&mut keyspace, &sealed, stamp(6));
+    let wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
+    assert_eq!(answers[0], std::format!(":0\r\n+OK\r\n$1\r\n2\r\n{wrong}:0\r\n:1\r\n"));
+    assert_eq!(answers[1], "*-1\r\n");
+    assert!(answers[2].starts_with("*2\r\n:3\r\n$1\r\n"), "{}", answers[2]);
+}
+
+#[test]
+fn what_happens_otherwise_than_rehearsed_is_noticed() {
+    let mut keyspace = state(&[(0, "a", None)]);
+    let runs = [run(0, &["SET b 1"])];
+    let (sealed, _) = rehearse(&mut keyspace, &runs, &stamp(0), &LIMITS);
+    let mut other = state(&[(0, "a", None), (0, "more", None)]);
+    let at = Applied { index: 2, stamp: stamp(0) };
+    assert!(apply(&mut other, at, &sealed.payload, Some(&sealed.plan)).is_err());
+    assert!(apply(&mut keyspace, at, &sealed.payload, Some(&sealed.plan)).is_ok());
 }

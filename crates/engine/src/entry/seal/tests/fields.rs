@@ -132,7 +132,7 @@ fn time_alone_decides_what_is_seen() {
 #[test]
 fn what_is_carried_elsewhere_in_one_batch_keeps_its_due_fields_hidden() {
     let mut keyspace = Keyspace::new([1, 2]);
-    let count = super::super::NAMED_FIELDS_MAX + 44;
+    let count = super::super::due::NAMED_FIELDS_MAX + 44;
     let pairs: Vec<String> = (0..count).map(|number| format!("f{number} 1")).collect();
     let set = format!("HSETEX h PX 5 FIELDS {count} {}", pairs.join(" "));
     call(&mut keyspace, 0, &[&set, "HSET h last 1"]);
