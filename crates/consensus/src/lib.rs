@@ -7,6 +7,7 @@
 //! name.
 
 mod api;
+mod bus;
 mod clock;
 mod compare;
 mod env;
@@ -35,6 +36,7 @@ pub use api::{
     Answer, Failed, LastSnapshot, Loading, MemberStatus, NotApplied, Options, ReadError, Role,
     SavingStatus, StartError, Status,
 };
+pub use bus::{Interest, Kind, Message};
 pub use node::{KeyspaceGuard, Node};
 pub use snapshot::backup::Backup;
 pub use snapshot::feed::{Feed, FeedEnd};

@@ -130,6 +130,8 @@ pub enum Group {
     Cluster,
     /// `transactions` (handled by the server)
     Transactions,
+    /// `pubsub` (handled by the server)
+    PubSub,
 }
 
 impl Group {
@@ -183,6 +185,8 @@ impl Flags {
     pub const BLOCKING: Flags = Flags(1 << 12);
     /// Runs only where `enable-debug-command` lets this client.
     pub const DEBUG: Flags = Flags(1 << 13);
+    /// About channels.
+    pub const PUBSUB: Flags = Flags(1 << 14);
 
     /// Both sets.
     #[must_use]

@@ -22,6 +22,7 @@ mod logging;
 mod memory;
 mod ping;
 mod process;
+mod pubsub;
 mod refusal;
 mod registry;
 mod secret;

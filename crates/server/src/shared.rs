@@ -6,6 +6,7 @@ use crate::clients::Clients;
 use crate::descriptors::Descriptors;
 use crate::followers::Followers;
 use crate::logging::Log;
+use crate::pubsub::Hub;
 use crate::registry::{Entry, Registry};
 use crate::settings::{Scope, Settings, Tuned, shown};
 use crate::slowlog::Slowlog;
@@ -83,6 +84,8 @@ pub(crate) struct Shared {
     pub(crate) sending_snapshot: AtomicBool,
     /// Replicas of Redis that follow this node.
     pub(crate) followers: Followers,
+    /// Who listens to which channel.
+    pub(crate) pubsub: Arc<Hub>,
 }
 
 /// A wish to listen elsewhere.
@@ -125,6 +128,7 @@ impl Shared {
             started_unix_s,
             sending_snapshot: AtomicBool::new(false),
             followers: Followers::default(),
+            pubsub: Arc::default(),
         }
     }
 

@@ -23,6 +23,7 @@ mod log;
 mod memory;
 mod module;
 mod perform;
+mod pubsub;
 mod row;
 mod server;
 mod slowlog;
@@ -61,6 +62,7 @@ const FAMILIES: &[&[Row]] = &[
     functions::ROWS,
     debug::ROWS,
     sync::ROWS,
+    pubsub::ROWS,
 ];
 
 /// All of them; a command's number is its place here.

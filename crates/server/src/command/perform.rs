@@ -47,7 +47,12 @@ pub(crate) async fn perform<B: Backend>(
         Work::Wait(count, ms) => Some(wait(node, count, ms).await),
         Work::Configure(changes) => Some(config::apply(node, shared, &changes).await),
         // Taken by the session before it comes here.
-        Work::Snapshot { .. } | Work::Nothing => None,
+        Work::Snapshot { .. } | Work::Listen | Work::Nothing => None,
+        Work::Publish(message) => {
+            let receivers = shared.pubsub.interest().receivers(&message);
+            shared.pubsub.deliver(&message);
+            Some(Reply::Int(receivers as i64))
+        }
         Work::RewriteConfig => Some(config::rewrite(shared)),
         Work::Sleep(time) => {
             tokio::time::sleep(time).await;

@@ -44,7 +44,7 @@ impl<B: Backend> Session<B> {
                 return Piece::Nothing;
             }
             let run_waits = !self.intake.is_empty_run();
-            if !run_waits && (self.client.closing || self.output.len() >= OUTPUT_HOLD_BYTES) {
+            if !run_waits && (self.client.closing || !self.takes_commands()) {
                 self.held = !self.client.closing;
                 return Piece::Nothing;
             }
@@ -103,6 +103,7 @@ impl<B: Backend> Session<B> {
         if !entry.takes(args.len()) {
             return Err(cmd::wrong_arity(entry.meta.name));
         }
+        self.may_run_subscribed(entry)?;
         if !entry.meta.flags.has(Flags::LOADING) && self.node.is_loading() {
             return Err(Reply::error(refusal::LOADING));
         }

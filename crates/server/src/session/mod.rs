@@ -8,6 +8,7 @@
 mod batch;
 mod follow;
 mod intake;
+mod pushes;
 mod replies;
 mod server;
 mod socket;
@@ -18,7 +19,7 @@ use crate::clients::{Held, Peer};
 use crate::command::Client;
 use crate::evict::evict;
 use crate::shared::Shared;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use intake::Intake;
 use quorate_resp::Limits;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ struct Session<B: Backend> {
     stream: TcpStream,
     client: Client,
     intake: Intake,
+    /// A large pushed frame that goes out before `output`: shared with others who get it.
+    ahead: Bytes,
     output: BytesMut,
     /// Whether commands wait until the client has taken replies.
     held: bool,
@@ -80,6 +83,7 @@ pub(crate) async fn serve<B: Backend>(
         intake: Intake::new(shared.registry, Limits::unauthenticated()),
         stream,
         client,
+        ahead: Bytes::new(),
         output: BytesMut::new(),
         held: false,
         killed: false,
@@ -116,6 +120,7 @@ impl<B: Backend> Session<B> {
         if generation != self.generation {
             self.generation = generation;
             self.client.tuned = self.shared.tuned();
+            self.client.limit_pushes();
             self.set_limits();
         }
     }
@@ -159,10 +164,12 @@ impl<B: Backend> Session<B> {
     /// have to go for it, or this one.
     fn show_sizes(&self, run: usize) {
         let (waiting, capacity) = self.intake.sizes();
-        let held = Held { input: capacity, run, output: self.output.capacity() };
+        let output = self.output.capacity() + self.ahead.len();
+        let subscriptions = self.client.subscriptions.bytes();
+        let held = Held { input: capacity, run, output, subscriptions };
         let peer = &self.client.peer;
         peer.input.store(waiting, Relaxed);
-        peer.output.store(self.output.len(), Relaxed);
+        peer.output.store(self.output.len() + self.ahead.len(), Relaxed);
         if self.shared.clients.hold(peer, held) {
             evict(&self.shared);
         }

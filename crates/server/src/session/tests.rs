@@ -546,3 +546,4 @@ async fn info_counts_reads_writes_and_rates() {
         assert!(!info.contains(&format!("{field}:0")) && info.contains(field), "{info}");
     }
 }
+mod pubsub;
