@@ -36,7 +36,9 @@ pub use api::{
     Answer, Failed, LastSnapshot, Loading, MemberStatus, NotApplied, Options, ReadError, Role,
     SavingStatus, StartError, Status,
 };
-pub use bus::{Interest, Kind, Message};
+pub use bus::audience::{Audience, Listener};
+pub use bus::interest::Interest;
+pub use bus::message::{Kind, Message};
 pub use node::{KeyspaceGuard, Node};
 pub use snapshot::backup::Backup;
 pub use snapshot::feed::{Feed, FeedEnd};

@@ -6,6 +6,8 @@ use crate::api::{
     Answer, Failed, GROUP, LastSnapshot, Loading, MAX_LEVEL, NotApplied, Options, ReadError,
     Settings, StartError, Status,
 };
+use crate::bus::audience::Audience;
+use crate::bus::message::Message;
 use crate::env::real::{RealEnv, random};
 use crate::failure::Failure;
 use crate::lock::lock;
@@ -20,14 +22,14 @@ use crate::snapshot::backup::Backup;
 use crate::snapshot::feed::Feed;
 use crate::snapshot::load::Progress;
 use futures::future::BoxFuture;
-use quorate_engine::{Db, Effects, Keyspace, Run};
+use quorate_engine::{Db, Keyspace, Run};
 use quorate_store::{Disk, DiskFile, Facts, Identity, Log, LogOptions, OsDisk, Snapshots};
 use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, RwLock, mpsc, oneshot};
+use tokio::sync::{Notify, RwLock, oneshot};
 
 /// Shared access to the applied state. Never hold it across an `await`.
 #[derive(Debug)]
@@ -61,6 +63,7 @@ struct Inner {
     /// What is shown before.
     empty: RwLock<Keyspace>,
     failure: Arc<Failure>,
+    audience: Audience,
     stop: Notify,
     tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
@@ -81,7 +84,7 @@ struct HostGround {
     log: Log<OsDisk>,
     identity: Mutex<Identity>,
     storage: Mutex<Option<Storage<RealEnv>>>,
-    effects: mpsc::UnboundedSender<Effects>,
+    audience: Audience,
 }
 
 impl Ground for HostGround {
@@ -114,10 +117,10 @@ impl Ground for HostGround {
             snapshot_log_bytes: options.snapshot_log_bytes,
             snapshot_age: options.snapshot_age,
         };
-        let (host, effects) = (self.host.clone(), self.effects.clone());
+        let (host, audience) = (self.host.clone(), self.audience.clone());
         Box::pin(async move {
             let storage = storage.ok_or("the replica was started before")?;
-            Replica::start(host, (who, settings), storage, effects).await.map_err(|error| error.0)
+            Replica::start(host, (who, settings), storage, audience).await.map_err(|error| error.0)
         })
     }
 
@@ -177,12 +180,8 @@ fn open(
 impl Node {
     /// Opens the data directory, replays the log, starts the peer port, finds or founds the
     /// cluster, all in the background: clients can be answered from now on. What goes wrong there
-    /// is told by [`Node::failed`]. `effects` receives what apply asks the server to carry out.
-    /// Needs a runtime.
-    pub fn start(
-        options: Options,
-        effects: mpsc::UnboundedSender<Effects>,
-    ) -> Result<Self, StartError> {
+    /// is told by [`Node::failed`]. `audience` is told what happens here. Needs a runtime.
+    pub fn start(options: Options, audience: Audience) -> Result<Self, StartError> {
         // Refused at once, whatever the disk holds.
         local(&options, Identity::default())?;
         let inner = Arc::new(Inner {
@@ -191,12 +190,13 @@ impl Node {
             replica: OnceLock::new(),
             empty: RwLock::new(Keyspace::new([0; 2])),
             failure: Arc::default(),
+            audience: audience.clone(),
             stop: Notify::new(),
             tasks: Mutex::default(),
         });
         let opening = inner.clone();
         let opening = tokio::spawn(async move {
-            if let Err(StartError(why)) = bring_up(&opening, options, effects).await {
+            if let Err(StartError(why)) = bring_up(&opening, options, audience).await {
                 opening.failure.set(why);
             }
         });
@@ -218,6 +218,26 @@ impl Node {
         let why = if loading { NotApplied::Loading } else { NotApplied::NoLeader };
         let _ = told.send(Answer::NotApplied(why));
         answer
+    }
+
+    /// Sends a client's message to whoever listens, on every node; how many those are, as far as is
+    /// known. Never refused: who cannot be reached misses it. Messages of one caller keep their
+    /// order.
+    pub async fn publish(&self, message: Message) -> u64 {
+        if let Some(replica) = self.replica() {
+            return replica.publish(message).await;
+        }
+        let Audience { listener, interest } = &self.inner.audience;
+        listener.deliver(&message);
+        interest.receivers(&message)
+    }
+
+    /// Resolves when what is published on other nodes comes to those who listen here, as far as
+    /// those nodes can be reached.
+    pub async fn announced(&self) {
+        if let Some(replica) = self.replica() {
+            replica.announced().await;
+        }
     }
 
     /// A linearizable view: what it shows includes every write that was acknowledged before this
@@ -370,7 +390,7 @@ fn suited(options: Options) -> Result<Options, StartError> {
 async fn bring_up(
     inner: &Arc<Inner>,
     options: Options,
-    effects: mpsc::UnboundedSender<Effects>,
+    audience: Audience,
 ) -> Result<(), StartError> {
     let secret = options.peer_secret.clone();
     let host = RealEnv::new(GrpcTransport::new(secret.as_deref()));
@@ -398,7 +418,7 @@ async fn bring_up(
         log: storage.log.clone(),
         identity: Mutex::new(identity),
         storage: Mutex::new(Some(storage)),
-        effects,
+        audience,
     };
     let bootstrap = Bootstrap::new(local, identity.cluster, ground);
     lock(&inner.tasks).extend([

@@ -4,7 +4,7 @@
 //! to an engine in this process, so that the whole client surface is tested on real sockets without
 //! a cluster.
 
-use quorate_consensus::{Answer, Backup, Feed, KeyspaceGuard, Node, ReadError, Status};
+use quorate_consensus::{Answer, Backup, Feed, KeyspaceGuard, Message, Node, ReadError, Status};
 use quorate_engine::{Db, Keyspace, Run};
 use std::future::Future;
 use std::ops::Deref;
@@ -18,6 +18,11 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
 
     /// Hands over a run with at least one write.
     fn submit(&self, run: Run) -> impl Future<Output = Answer> + Send;
+    /// Sends a client's message to whoever listens, on every node; how many those are, as far as is
+    /// known.
+    fn publish(&self, message: Message) -> impl Future<Output = u64> + Send;
+    /// Resolves when what is published on other nodes comes to those who listen here.
+    fn announced(&self) -> impl Future<Output = ()> + Send;
     /// A linearizable view.
     fn read(&self) -> impl Future<Output = Result<Self::Guard<'_>, ReadError>> + Send;
     /// Whatever is applied here now.
@@ -51,6 +56,14 @@ impl Backend for Node {
     async fn submit(&self, run: Run) -> Answer {
         // A dropped sender means that the outcome was lost on the way, not that nothing happened.
         Self::submit(self, run).await.unwrap_or(Answer::Uncertain)
+    }
+
+    fn publish(&self, message: Message) -> impl Future<Output = u64> + Send {
+        Self::publish(self, message)
+    }
+
+    fn announced(&self) -> impl Future<Output = ()> + Send {
+        Self::announced(self)
     }
 
     fn read(&self) -> impl Future<Output = Result<Self::Guard<'_>, ReadError>> + Send {

@@ -26,8 +26,8 @@ pub(crate) const FINISH: u8 = 1 << 3;
 /// Close it as one that does not take what is pushed to it.
 pub(crate) const OVERFLOW: u8 = 1 << 4;
 
-/// Bytes that may wait for a client to which something is pushed and whose class has no smaller
-/// limit; beyond it the client is closed.
+/// Bytes that may wait for a client to which something is pushed before its session has looked at
+/// the limits of its class; beyond it the client is closed.
 const PUSHED_BYTES_MAX: usize = 32 << 20;
 /// A pushed piece of so many bytes is sent as it lies, shared with all who get it; smaller ones are
 /// copied behind one another.
@@ -199,10 +199,9 @@ impl Peer {
         self.pushed.load(Relaxed)
     }
 
-    /// The session's side: so many bytes may wait for it, or for want of a limit
-    /// [`PUSHED_BYTES_MAX`].
-    pub(crate) fn set_pushed_max(&self, bytes: Option<usize>) {
-        self.pushed_max.store(bytes.unwrap_or(PUSHED_BYTES_MAX), Relaxed);
+    /// The session's side: so many bytes may wait for it.
+    pub(crate) fn set_pushed_max(&self, bytes: usize) {
+        self.pushed_max.store(bytes, Relaxed);
     }
 
     /// The session's side: takes what was left, in order, until there are so many bytes. A large
@@ -296,9 +295,9 @@ impl Peer {
         let _ = write!(
             text,
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={sub} \
-             psub={psub} ssub={ssub} multi=-1 qbuf={input} qbuf-free={} argv-mem={} multi-mem=0 rbs=0 \
-             rbp=0 obl=0 oll=0 omem={output} tot-mem={} events=r cmd={} user=default redir=-1 \
-             resp={} lib-name={} lib-ver={}",
+             psub={psub} ssub={ssub} multi=-1 qbuf={input} qbuf-free={} argv-mem={} multi-mem=0 \
+             rbs=0 rbp=0 obl=0 oll=0 omem={output} tot-mem={} events=r cmd={} user=default \
+             redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
             self.address,
             self.local,

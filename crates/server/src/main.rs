@@ -15,6 +15,7 @@ mod console;
 mod cron;
 mod descriptors;
 mod dev;
+mod effects;
 mod evict;
 mod followers;
 mod listen;

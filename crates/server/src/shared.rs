@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pause: Mutex<Option<Pause>>,
     pub(crate) resumed: tokio::sync::Notify,
     cluster: Mutex<Arc<ClusterSettings>>,
+    /// Whether it is told that a read found no key (class `m` of events).
+    pub(crate) tells_misses: AtomicBool,
     pub(crate) stop: watch::Sender<Stop>,
     /// New port for clients, wished by `CONFIG SET port`; the answer says whether it could be
     /// bound.
@@ -118,6 +120,7 @@ impl Shared {
             pause: Mutex::new(None),
             resumed: tokio::sync::Notify::new(),
             cluster: Mutex::default(),
+            tells_misses: AtomicBool::new(false),
             stop: watch::Sender::new(Stop::No),
             rebind,
             port: AtomicU64::new(port),
@@ -153,6 +156,7 @@ impl Shared {
         let mut cluster = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
         if **cluster != *seen {
             *cluster = Arc::new(seen.clone());
+            self.tells_misses.store(seen.notify.contains('m'), Relaxed);
             drop(cluster);
             self.settings_changed();
         }

@@ -8,7 +8,7 @@
 //! messages go is decided by one bit for each node, whether anybody listens there. When that bit
 //! turns, peers acknowledge it, and whoever turned it can wait for that.
 
-use crate::bus::{Kind, Message};
+use crate::bus::message::{Kind, Message};
 use crate::lock::lock;
 use bytes::Bytes;
 use quorate_engine::glob;
@@ -87,8 +87,14 @@ impl Counts {
         }
         let patterns = self.of(Kind::Pattern).iter();
         let matching = patterns.filter(|(pattern, _)| glob::matches(pattern, &message.channel));
-        self.get(Kind::Channel, &message.channel) + matching.map(|(_, count)| count).sum::<u64>()
+        sum(matching.map(|(_, count)| *count))
+            .saturating_add(self.get(Kind::Channel, &message.channel))
     }
+}
+
+/// A sum of what peers told, which may be anything.
+fn sum(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
 }
 
 /// One name in a table.
@@ -128,14 +134,25 @@ pub(crate) enum Reach {
     Lost,
 }
 
+/// How far a table was told from its beginning.
+#[derive(Debug)]
+enum Walk {
+    /// Nothing of it.
+    Begun,
+    /// Up to this name.
+    At(Place),
+    /// All.
+    Done,
+}
+
 /// How far a peer was told.
 #[derive(Debug)]
 struct Teller {
     reach: Reach,
     /// The next message is the first of its stream.
     anew: bool,
-    /// Telling the whole table goes on behind this name; `None`: it is told.
-    walk: Option<Option<Place>>,
+    /// How far telling the whole table has come.
+    walk: Walk,
     /// Names before that place whose counts have changed since.
     changed: BTreeSet<Place>,
     changed_bytes: usize,
@@ -151,7 +168,7 @@ impl Teller {
         Self {
             reach: Reach::Trying,
             anew: true,
-            walk: None,
+            walk: Walk::Begun,
             changed: BTreeSet::new(),
             changed_bytes: 0,
             told: None,
@@ -160,9 +177,10 @@ impl Teller {
         }
     }
 
-    /// From here on everything is told.
+    /// From here on everything is told, as to one that knows nothing.
     fn begin(&mut self) {
-        (self.anew, self.walk, self.told) = (true, Some(None), None);
+        (self.anew, self.walk, self.told) = (true, Walk::Begun, None);
+        self.acknowledged = 0;
         self.changed.clear();
         self.changed_bytes = 0;
     }
@@ -173,8 +191,9 @@ impl Teller {
         }
         // What the walk has not come to yet it will tell as it is then.
         let is_walked = match &self.walk {
-            None => true,
-            Some(at) => at.as_ref().is_some_and(|at| place <= at),
+            Walk::Begun => false,
+            Walk::At(at) => place <= at,
+            Walk::Done => true,
         };
         if is_walked && self.changed.insert(place.clone()) {
             self.changed_bytes += place.bytes();
@@ -226,6 +245,11 @@ impl Interest {
         }
     }
 
+    /// Whether nobody listens here.
+    pub(crate) fn is_own_empty(&self) -> bool {
+        lock(&self.state).own.is_empty()
+    }
+
     /// Names of this kind that somebody listens to on any node, in order.
     pub fn names(&self, kind: Kind) -> BTreeSet<Bytes> {
         let state = lock(&self.state);
@@ -234,12 +258,12 @@ impl Interest {
 
     /// How many listen to this name on all nodes.
     pub fn count(&self, kind: Kind, name: &[u8]) -> u64 {
-        lock(&self.state).all().map(|counts| counts.get(kind, name)).sum()
+        sum(lock(&self.state).all().map(|counts| counts.get(kind, name)))
     }
 
     /// How many get this message on all nodes.
     pub fn receivers(&self, message: &Message) -> u64 {
-        lock(&self.state).all().map(|counts| counts.receivers(message)).sum()
+        sum(lock(&self.state).all().map(|counts| counts.receivers(message)))
     }
 }
 
@@ -283,10 +307,16 @@ impl Interest {
                 counts.push((place.kind, place.name, count));
                 continue;
             }
-            let Some(at) = &teller.walk else { break };
-            let found = own.behind(at.as_ref());
-            teller.walk = found.as_ref().map(|(place, _)| Some(place.clone()));
-            let Some((place, count)) = found else { break };
+            let found = match &teller.walk {
+                Walk::Begun => own.behind(None),
+                Walk::At(at) => own.behind(Some(at)),
+                Walk::Done => None,
+            };
+            let Some((place, count)) = found else {
+                teller.walk = Walk::Done;
+                break;
+            };
+            teller.walk = Walk::At(place.clone());
             if place.name.len() <= NAME_BYTES_MAX {
                 bytes += place.bytes();
                 counts.push((place.kind, place.name, count));

@@ -29,7 +29,7 @@ pub(super) async fn set(running: &Running, key: &str, length: usize) -> Bytes {
     let text = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${length}\r\n{value}\r\n", key.len());
     let run = Run { db: Db(1), proto: Proto::Resp2, commands: Bytes::from(text), count: 1 };
     match running.replica.submit(run).await {
-        Ok(Answer::Replies(replies)) => replies,
+        Ok(Answer::Replies(replies, _)) => replies,
         other => panic!("{other:?}"),
     }
 }

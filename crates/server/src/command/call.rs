@@ -127,7 +127,7 @@ impl Client {
             0 => usize::MAX,
             hard => hard,
         };
-        self.peer.set_pushed_max(self.subscriptions.any().then_some(hard));
+        self.peer.set_pushed_max(hard);
     }
 
     /// Whether the client is on this machine.

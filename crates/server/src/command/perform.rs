@@ -7,6 +7,7 @@ use super::work::{HAND_OVER_TIME, Work, replicas};
 use super::{Client, config, error};
 use crate::backend::Backend;
 use crate::shared::{Shared, Stop};
+use quorate_consensus::Message;
 use quorate_engine::Db;
 use quorate_resp::Reply;
 use std::sync::Arc;
@@ -47,11 +48,11 @@ pub(crate) async fn perform<B: Backend>(
         Work::Wait(count, ms) => Some(wait(node, count, ms).await),
         Work::Configure(changes) => Some(config::apply(node, shared, &changes).await),
         // Taken by the session before it comes here.
-        Work::Snapshot { .. } | Work::Listen | Work::Nothing => None,
-        Work::Publish(message) => {
-            let receivers = shared.pubsub.interest().receivers(&message);
-            shared.pubsub.deliver(&message);
-            Some(Reply::Int(receivers as i64))
+        Work::Snapshot { .. } | Work::Nothing => None,
+        Work::Publish(message) => Some(publish(node, message).await),
+        Work::Listen => {
+            node.announced().await;
+            None
         }
         Work::RewriteConfig => Some(config::rewrite(shared)),
         Work::Sleep(time) => {
@@ -90,6 +91,11 @@ pub(crate) async fn perform<B: Backend>(
             None
         }
     }
+}
+
+/// Publishes a message: PUBLISH, wherever it stands.
+pub(crate) async fn publish<B: Backend>(node: &B, message: Message) -> Reply<'static> {
+    Reply::Int(i64::try_from(node.publish(message).await).unwrap_or(i64::MAX))
 }
 
 async fn flip_bit<B: Backend>(node: &B, db: Db, key: &[u8], bit: u64) -> Reply<'static> {

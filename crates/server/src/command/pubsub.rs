@@ -1,8 +1,8 @@
 //! `SUBSCRIBE`, `PUBLISH` and what belongs to them.
 //!
 //! Confirmations are frames of their own, one for each channel: they go out as pushes do, whatever
-//! `CLIENT REPLY` says. Messages to others leave by the replica's bus, so that clients of every node
-//! hear each other; who listens there is known by what nodes tell each other.
+//! `CLIENT REPLY` says. Messages to others leave by the replica's bus, so that clients of every
+//! node hear each other; who listens there is known by what nodes tell each other.
 
 #![allow(clippy::unnecessary_wraps, reason = "the form of a row's function")]
 

@@ -6,6 +6,7 @@
 //! ([`Peer::push`]) and holds up neither the publisher nor other subscribers. Messages of other
 //! nodes come in by the bus of the replica; nothing here knows where one is from.
 
+mod events;
 mod subscriptions;
 mod table;
 
@@ -33,9 +34,9 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// A hub without subscribers, which tells of them here.
-    pub(crate) fn new(interest: Arc<Interest>) -> Self {
-        Self { interest, ..Self::default() }
+    /// Where it tells who listens.
+    pub(crate) fn told(&self) -> Arc<Interest> {
+        Arc::clone(&self.interest)
     }
 
     /// What is known of all nodes' subscribers.
@@ -81,8 +82,8 @@ impl Hub {
         self.interest.set(kind, name, now);
     }
 
-    /// Hands a message to everybody here who listens: to the channel itself first, then to patterns,
-    /// as Redis does.
+    /// Hands a message to everybody here who listens: to the channel itself first, then to
+    /// patterns, as Redis does.
     pub(crate) fn deliver(&self, message: &Message) {
         if !self.has_any() {
             return;

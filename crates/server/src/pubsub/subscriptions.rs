@@ -1,4 +1,7 @@
-//! What one session listens to. It is left as a whole when the session ends, however it ends.
+//! What one session listens to.
+//!
+//! It is the session's own, so nobody waits to count or to name it. It is left as a whole when the
+//! session ends, however it ends.
 
 use super::Hub;
 use crate::clients::Peer;

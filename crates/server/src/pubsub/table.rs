@@ -1,4 +1,7 @@
 //! Names and who listens to them.
+//!
+//! One table for each kind of name. What goes to the subscribers of a name is encoded here, once
+//! for each protocol that any of them speaks.
 
 use crate::clients::Peer;
 use bytes::{Bytes, BytesMut};

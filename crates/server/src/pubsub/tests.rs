@@ -78,7 +78,7 @@ fn who_takes_nothing_is_closed_and_holds_nothing() {
     let (mut slow, mut other) = (Listener::new(&clients, &hub), Listener::new(&clients, &hub));
     slow.1.join(Kind::Channel, b"c");
     other.1.join(Kind::Channel, b"c");
-    slow.0.set_pushed_max(Some(300));
+    slow.0.set_pushed_max(300);
     hub.deliver(&message("c", "1", false));
     hub.deliver(&message("c", "2", false));
     assert_eq!(slow.0.take_signals(), crate::clients::PUSH);

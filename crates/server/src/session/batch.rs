@@ -209,6 +209,9 @@ impl<B: Backend> Session<B> {
             self.seed ^= self.seed << 17;
             let reader = Reader { keyspace, db: self.client.db, seed: self.seed, clock_ms };
             let reply = run(&reader, args).unwrap_or_else(|error| error);
+            if self.shared.tells_misses.load(std::sync::atomic::Ordering::Relaxed) {
+                self.tell_misses(entry, &reader, args);
+            }
             match &reply {
                 Reply::Error(line) => self.shared.stats.failed(entry.id, line.as_bytes()),
                 Reply::Null => self.shared.stats.missed(),
@@ -268,7 +271,8 @@ impl<B: Backend> Session<B> {
             self.client.peer.command.store(*id, std::sync::atomic::Ordering::Relaxed);
         }
         match answer {
-            Answer::Replies(bytes) => {
+            Answer::Replies(bytes, index) => {
+                self.client.written = index;
                 self.shared.writes_answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 self.take_replies(&bytes, &collected.ids, nanos);
             }

@@ -1,15 +1,16 @@
 //! What is pushed to a client: how it comes among the replies, and what a subscriber may ask.
 //!
 //! Others leave frames in the peer's outbox. They go into the output when there is room in it, and
-//! all of them before the next command is looked at: whoever unsubscribes gets no message behind the
-//! confirmation. A large frame is sent as it lies, so that a thousand subscribers share it.
+//! all of them before the next command is looked at: whoever unsubscribes gets no message behind
+//! the confirmation. A large frame is sent as it lies, so that a thousand subscribers share it.
 
 use super::{OUTPUT_HOLD_BYTES, Session};
 use crate::backend::Backend;
 use crate::command::error;
 use crate::registry::Entry;
 use bytes::{Buf as _, Bytes, BytesMut};
-use quorate_resp::Reply;
+use quorate_engine::{Effect, Reader};
+use quorate_resp::{Args, Reply};
 
 /// Pushed frames are copied into the output while less than this is in it.
 const OUTPUT_FILL_BYTES: usize = 64 << 10;
@@ -65,6 +66,8 @@ impl<B: Backend> Session<B> {
         if !alone.is_empty() {
             self.ahead = alone;
         }
+        // Whoever pushes counts both.
+        self.show_sizes(0);
     }
 
     /// Whether the next command may run: what was pushed before it goes out before its reply, and
@@ -81,6 +84,23 @@ impl<B: Backend> Session<B> {
             self.output.extend_from_slice(&alone);
         }
         true
+    }
+
+    /// Tells which keys of a read are not there (class `m`), to subscribers of this node: a read
+    /// leaves no trace elsewhere. Subcommands look at keys without using them.
+    #[cold]
+    pub(super) fn tell_misses(&self, entry: &Entry, reader: &Reader<'_>, args: Args<'_>) {
+        if entry.meta.is_sub() || !self.shared.pubsub.has_any() {
+            return;
+        }
+        let notify = &self.shared.cluster().notify;
+        let (by_key, by_event) = (notify.contains('K'), notify.contains('E'));
+        let keys = entry.meta.keys.positions(args).filter_map(|at| args.get(at));
+        for key in keys.filter(|key| !reader.exists(key)) {
+            let (class, event, db, key) = (b'm', "keymiss", reader.db, key.into());
+            let effect = Effect::Notify { class, event, db, key, by_key, by_event };
+            self.shared.pubsub.tell(&[effect]);
+        }
     }
 
     /// Sends the frames of the present command; whether there are any.

@@ -101,6 +101,12 @@ fn who_turns_the_bit_waits_for_the_peers_that_can_be_reached() {
     assert!(from.heard().now_or_never().is_none());
     tell(&from, &to);
     assert!(from.heard().now_or_never().is_some());
+    // A peer that may have started again knows nothing.
+    from.reach(2, Reach::Trying);
+    assert!(from.heard().now_or_never().is_none());
+    from.reach(2, Reach::Open);
+    tell(&from, &to);
+    assert!(from.heard().now_or_never().is_some());
     // Further subscriptions turn nothing.
     from.set(Kind::Channel, &name("b"), 1);
     assert!(from.heard().now_or_never().is_some());
@@ -117,8 +123,9 @@ fn who_turns_the_bit_waits_for_the_peers_that_can_be_reached() {
 fn what_one_peer_tells_is_bounded() {
     let to = Interest::default();
     let counts = |at: usize| {
-        let name = Bytes::from(format!("{at:0>width$}", width = NAME_BYTES_MAX));
-        vec![(Kind::Channel, name, 1)]
+        let mut name = at.to_string().into_bytes();
+        name.resize(NAME_BYTES_MAX, b'x');
+        vec![(Kind::Channel, Bytes::from(name), 1)]
     };
     for at in 0..300 {
         to.hear(1, Told { anybody: true, counts: counts(at), ..Told::default() });

@@ -434,6 +434,17 @@ impl Transport for Site {
         unused()
     }
 
+    fn bus_stream(
+        &self,
+        _: &PeerId,
+        _: BoxStream<'static, pb::BusRequest>,
+    ) -> BoxFuture<
+        'static,
+        Result<BoxStream<'static, Result<pb::BusResponse, TransportError>>, TransportError>,
+    > {
+        unused()
+    }
+
     fn snapshot(
         &self,
         _: &PeerId,
@@ -463,6 +474,13 @@ impl Service for Site {
         &self,
         _: BoxStream<'static, Result<pb::ForwardRequest, TransportError>>,
     ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, String>> {
+        futures::future::ready(Err("not here".to_owned())).boxed()
+    }
+
+    fn bus_stream(
+        &self,
+        _: BoxStream<'static, Result<pb::BusRequest, TransportError>>,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::BusResponse>, String>> {
         futures::future::ready(Err("not here".to_owned())).boxed()
     }
 

@@ -93,20 +93,26 @@ async fn in_resp3_messages_are_pushes_beside_any_command() {
     client.expect(">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n").await;
     // Back in RESP2 it is confined.
     client.check("SUBSCRIBE a\r\n", ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n").await;
-    client.bulk("HELLO 2\r\n").await;
+    client.send(b"HELLO 2\r\nGET k\r\n").await;
+    read_to(&mut client, b"$7\r\nmodules\r\n*0\r\n-ERR Can't execute 'get': only ").await;
 }
 
 async fn resp3(server: &Server) -> Client {
     let mut client = server.connect().await;
     client.check("HELLO 3\r\n", "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n").await;
     // The rest of it ends with an empty list of modules.
+    read_to(&mut client, b"$7\r\nmodules\r\n*0\r\n").await;
+    client
+}
+
+/// Reads until this has come.
+async fn read_to(client: &mut Client, end: &[u8]) {
     let mut seen = Vec::new();
-    while !seen.ends_with(b"$7\r\nmodules\r\n*0\r\n") {
+    while !seen.ends_with(end) {
         let mut byte = [0];
         tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut byte).await.expect("a reply");
         seen.extend(byte);
     }
-    client
 }
 
 #[tokio::test]
@@ -123,6 +129,34 @@ async fn silence_is_not_for_messages() {
         .check("CLIENT REPLY SKIP\r\nSUBSCRIBE a\r\nPING\r\n", &format!("{confirmed}+PONG\r\n"))
         .await;
     client.check("CLIENT REPLY SKIP\r\nPUBLISH a x\r\nPING\r\n", &format!("{push}+PONG\r\n")).await;
+}
+
+#[tokio::test]
+async fn events_come_before_answers_and_misses_are_told() {
+    let server = Server::start(&[]);
+    let mut client = resp3(&server).await;
+    client.check("CONFIG SET notify-keyspace-events KEAm\r\n", "+OK\r\n").await;
+    client
+        .check("PSUBSCRIBE __key*\r\n", ">3\r\n$10\r\npsubscribe\r\n$6\r\n__key*\r\n:1\r\n")
+        .await;
+    let event = |channel: &str, payload: &str| {
+        let (c, p) = (channel.len(), payload.len());
+        format!(
+            ">4\r\n$8\r\npmessage\r\n$6\r\n__key*\r\n${c}\r\n{channel}\r\n${p}\r\n{payload}\r\n"
+        )
+    };
+    let both = |event_name: &str, key: &str| {
+        let by_key = event(&format!("__keyspace@0__:{key}"), event_name);
+        by_key + &event(&format!("__keyevent@0__:{event_name}"), key)
+    };
+    client.send(b"SET k v\r\n").await;
+    let mut came = vec![0; both("set", "k").len() + 5];
+    tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut came).await.expect("it answers");
+    let came = String::from_utf8_lossy(&came).into_owned();
+    assert!(came.contains(&both("set", "k")) && came.contains("+OK\r\n"), "{came}");
+    // The miss is told behind the reply to the read, and before the next.
+    client.check("GET none\r\n", &format!("_\r\n{}", both("keymiss", "none"))).await;
+    client.check("GET k\r\nOBJECT ENCODING none\r\n", "$1\r\nv\r\n_\r\n").await;
 }
 
 #[tokio::test]
