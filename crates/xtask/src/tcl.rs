@@ -48,7 +48,6 @@ const UNITS: &[&str] = &[
     "unit/info-command",
     "unit/introspection",
     "unit/pubsub",
-    "unit/pubsubshard",
     // Leaves hash-max-listpack-value at a gigabyte, so nothing may come after it that counts on it.
     "unit/violations",
 ];
