@@ -39,6 +39,11 @@ impl<B: Backend> Session<B> {
         self.ahead.len() + self.output.len() + self.client.peer.pushed()
     }
 
+    /// Whether something that was pushed waits to be sent.
+    pub(super) fn has_pushes(&self) -> bool {
+        !self.ahead.is_empty() || self.client.peer.pushed() > 0
+    }
+
     /// Whether all that is to be sent is sent, but for what others have left since.
     pub(super) fn is_sent(&self) -> bool {
         self.ahead.is_empty() && self.output.is_empty()

@@ -46,7 +46,8 @@ impl<B: Backend> Session<B> {
                 return Poll::Ready(Some(done));
             }
             let signals = self.client.peer.take_signals();
-            let pushed = signals & PUSH != 0;
+            // Also what the socket did not take at once.
+            let pushed = signals & PUSH != 0 || self.has_pushes();
             if signals != 0 && !self.heed(signals) || pushed && !self.poll_send(cx) {
                 self.killed = true;
                 return Poll::Ready(None);
