@@ -16,6 +16,7 @@ pub mod port;
 pub mod random;
 pub mod redis;
 pub mod script;
+pub mod sessions;
 pub mod shim;
 pub mod small_disk;
 pub mod wait;

@@ -69,7 +69,7 @@ pub fn run(script: &str, target: &mut dyn Target) -> Result<String, String> {
 }
 
 /// The first line that differs, with what stands before it.
-fn difference(expected: &str, found: &str) -> String {
+pub(crate) fn difference(expected: &str, found: &str) -> String {
     let pairs = expected.lines().zip(found.lines());
     let at = pairs.take_while(|(expected, found)| expected == found).count();
     let line = |text: &str| text.lines().nth(at).unwrap_or("(end)").to_owned();

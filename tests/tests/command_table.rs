@@ -325,6 +325,9 @@ const SAMPLES: &[&str] = &[
     "PFMERGE d a b",
     "PFDEBUG GETREG k",
     "EVAL s 2 a b c",
+    "SUBSCRIBE a",
+    "SSUBSCRIBE a b",
+    "SPUBLISH a b",
 ];
 
 #[test]

@@ -49,7 +49,7 @@ fn silent_connections_do_not_end_the_log() {
     for client in &mut clients {
         until("some are refused", || {
             let refused: u64 = client.info("rejected_connections")?.parse().ok()?;
-            (refused >= 300 - 168).then_some(())
+            (refused >= 300 - 162).then_some(())
         });
     }
     let before: Vec<usize> = cluster.replicas.iter().map(segments).collect();

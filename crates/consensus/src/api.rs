@@ -88,8 +88,9 @@ impl Default for ReplicaOptions {
 /// What became of a run.
 #[derive(Debug)]
 pub enum Answer {
-    /// Applied (or refused command by command): the replies of all its commands, encoded, in order.
-    Replies(Bytes),
+    /// Applied (or refused command by command): the replies of all its commands, encoded, in order,
+    /// and the index of the last entry that they show.
+    Replies(Bytes, u64),
     /// Definitely not appended; nothing happened.
     NotApplied(NotApplied),
     /// Appended or on its way to the leader, and then the leadership, the time or this process ran

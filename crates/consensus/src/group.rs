@@ -5,6 +5,7 @@
 //! another would need of its own is here, and what it would share is in [`Process`].
 
 use crate::api::ReplicaOptions;
+use crate::bus::carry::Bus;
 use crate::clock::Clock;
 use crate::env::Env;
 use crate::leadership::Leadership;
@@ -30,6 +31,7 @@ pub(crate) struct Group<E: Env> {
     pub(crate) snapshots: Arc<Snapshotter<E>>,
     pub(crate) transfers: Arc<Transfers<E::Disk>>,
     pub(crate) leadership: Arc<Leadership>,
+    pub(crate) bus: Arc<Bus<E>>,
 }
 
 impl<E: Env> Group<E> {

@@ -7,6 +7,7 @@
 //! name.
 
 mod api;
+mod bus;
 mod clock;
 mod compare;
 mod env;
@@ -35,6 +36,9 @@ pub use api::{
     Answer, Failed, LastSnapshot, Loading, MemberStatus, NotApplied, Options, RaftFailure,
     ReadError, ReplicaOptions, Role, SavingStatus, Status,
 };
+pub use bus::audience::{Audience, Listener};
+pub use bus::interest::Interest;
+pub use bus::message::{Kind, Message};
 pub use leadership::hand_over::HandOverError;
 pub use membership::peers::PeersError;
 pub use node::{KeyspaceGuard, Node};

@@ -5,6 +5,8 @@
 use crate::api::{
     Answer, Failed, GROUP, LastSnapshot, Loading, MAX_LEVEL, NotApplied, Options, ReadError, Status,
 };
+use crate::bus::audience::Audience;
+use crate::bus::message::Message;
 use crate::env::Env;
 use crate::env::real::{RealEnv, random};
 use crate::failure::Failure;
@@ -24,7 +26,7 @@ use crate::snapshot::error::NoSnapshot;
 use crate::snapshot::feed::Feed;
 use crate::snapshot::load::Progress;
 use futures::future::BoxFuture;
-use quorate_engine::{Db, Effects, Keyspace, Run};
+use quorate_engine::{Db, Keyspace, Run};
 use quorate_store::{
     Disk, DiskFile, Facts, Identity, Log, LogOptions, OsDisk, Snapshots, StoreError,
 };
@@ -33,7 +35,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, RwLock, mpsc, oneshot};
+use tokio::sync::{Notify, RwLock, oneshot};
 
 /// Shared access to the applied state. Never hold it across an `await`.
 #[derive(Debug)]
@@ -67,6 +69,7 @@ struct Inner {
     /// What is shown before.
     empty: RwLock<Keyspace>,
     failure: Arc<Failure>,
+    audience: Audience,
     stop: Notify,
     tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
@@ -87,7 +90,7 @@ struct HostGround {
     log: Log<OsDisk>,
     identity: Mutex<Identity>,
     storage: Mutex<Option<Storage<RealEnv>>>,
-    effects: mpsc::UnboundedSender<Effects>,
+    audience: Audience,
 }
 
 impl Ground for HostGround {
@@ -112,10 +115,10 @@ impl Ground for HostGround {
         let storage = lock(&self.storage).take();
         let options = self.options.replica.clone();
         let who = Who { cluster, me: self.me.clone(), guard: self.guard.clone() };
-        let (host, effects) = (self.host.clone(), self.effects.clone());
+        let (host, audience) = (self.host.clone(), self.audience.clone());
         Box::pin(async move {
             let storage = storage.ok_or(StartError::Again)?;
-            Replica::start(host, (who, options), storage, effects).await
+            Replica::start(host, (who, options), storage, audience).await
         })
     }
 
@@ -174,12 +177,8 @@ fn open(
 impl Node {
     /// Opens the data directory, replays the log, starts the peer port, finds or founds the
     /// cluster, all in the background: clients can be answered from now on. What goes wrong there
-    /// is told by [`Node::failed`]. `effects` receives what apply asks the server to carry out.
-    /// Needs a runtime.
-    pub fn start(
-        options: Options,
-        effects: mpsc::UnboundedSender<Effects>,
-    ) -> Result<Self, PeersError> {
+    /// is told by [`Node::failed`]. `audience` is told what happens here. Needs a runtime.
+    pub fn start(options: Options, audience: Audience) -> Result<Self, PeersError> {
         // Refused at once, whatever the disk holds.
         local(&options, Identity::default())?;
         let inner = Arc::new(Inner {
@@ -188,12 +187,13 @@ impl Node {
             replica: OnceLock::new(),
             empty: RwLock::new(Keyspace::new([0; 2])),
             failure: Arc::default(),
+            audience: audience.clone(),
             stop: Notify::new(),
             tasks: Mutex::default(),
         });
         let opening = inner.clone();
         let opening = tokio::spawn(async move {
-            if let Err(why) = bring_up(&opening, options, effects).await {
+            if let Err(why) = bring_up(&opening, options, audience).await {
                 opening.failure.set(why.to_string());
             }
         });
@@ -238,6 +238,26 @@ impl Node {
     pub fn is_over_memory(&self) -> bool {
         let live = |replica: &Replica<RealEnv>| Arc::clone(&replica.group.keyspace);
         self.replica().map(live).is_some_and(|live| live.seen.over_memory.load(Ordering::Relaxed))
+    }
+
+    /// Sends a client's message to whoever listens, on every node; how many those are, as far as is
+    /// known. Never refused: who cannot be reached misses it. Messages of one caller keep their
+    /// order.
+    pub async fn publish(&self, message: Message) -> u64 {
+        if let Some(replica) = self.replica() {
+            return replica.publish(message).await;
+        }
+        let Audience { listener, interest } = &self.inner.audience;
+        listener.deliver(&message);
+        interest.receivers(&message)
+    }
+
+    /// Resolves when what is published on other nodes comes to those who listen here, as far as
+    /// those nodes can be reached.
+    pub async fn announced(&self) {
+        if let Some(replica) = self.replica() {
+            replica.announced().await;
+        }
     }
 
     /// A linearizable view: what it shows includes every write that was acknowledged before this
@@ -390,7 +410,7 @@ fn suited(options: Options) -> Result<Options, StartError> {
 async fn bring_up(
     inner: &Arc<Inner>,
     options: Options,
-    effects: mpsc::UnboundedSender<Effects>,
+    audience: Audience,
 ) -> Result<(), StartError> {
     let secret = options.peer_secret.clone();
     let host = RealEnv::new(GrpcTransport::new(secret.as_deref()));
@@ -416,7 +436,7 @@ async fn bring_up(
         log: storage.log.clone(),
         identity: Mutex::new(identity),
         storage: Mutex::new(Some(storage)),
-        effects,
+        audience,
     };
     let bootstrap = Bootstrap::new(local, identity.cluster, ground);
     lock(&inner.tasks).extend([

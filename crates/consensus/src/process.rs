@@ -3,6 +3,7 @@
 //! shares this.
 
 use crate::api::MAX_LEVEL;
+use crate::bus::audience::Audience;
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::lock::lock;
@@ -15,7 +16,6 @@ use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use tokio::sync::mpsc;
 
 /// See the module.
 pub(crate) struct Process<E: Env> {
@@ -28,8 +28,8 @@ pub(crate) struct Process<E: Env> {
     pub(crate) guard: Arc<Guard>,
     pub(crate) links: Links,
     heard: Mutex<BTreeMap<u64, Heard>>,
-    /// What the server carries out.
-    effects: mpsc::UnboundedSender<Effects>,
+    /// Who is told what happens here.
+    pub(crate) audience: Audience,
     pub(crate) failure: Arc<Failure>,
 }
 
@@ -65,7 +65,7 @@ impl<E: Env> Process<E> {
         env: E,
         (cluster, me): (u128, pb::Member),
         guard: Arc<Guard>,
-        effects: mpsc::UnboundedSender<Effects>,
+        audience: Audience,
     ) -> Self {
         Self {
             env,
@@ -74,7 +74,7 @@ impl<E: Env> Process<E> {
             guard,
             links: Links::default(),
             heard: Mutex::default(),
-            effects,
+            audience,
             failure: Arc::default(),
         }
     }
@@ -117,7 +117,7 @@ impl<E: Env> Process<E> {
     /// Gives the server what it has to carry out.
     pub(crate) fn carry_out(&self, effects: Effects) {
         if !effects.list.is_empty() || !effects.garbage.is_empty() {
-            let _ = self.effects.send(effects);
+            self.audience.listener.carry_out(effects);
         }
     }
 

@@ -504,6 +504,59 @@ pub struct DivergedRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DivergedResponse {}
+/// What clients of `from` publish, to the receiver's, and who listens to what on `from`: one stream from each node to each other.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BusRequest {
+    /// first message, which has nothing else
+    #[prost(message, optional, tag = "1")]
+    pub envelope: ::core::option::Option<Envelope>,
+    /// holds before the messages beside it
+    #[prost(message, optional, tag = "2")]
+    pub interest: ::core::option::Option<BusInterest>,
+    #[prost(message, repeated, tag = "3")]
+    pub messages: ::prost::alloc::vec::Vec<BusMessage>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BusMessage {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub channel: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub payload: ::prost::bytes::Bytes,
+    /// SPUBLISH
+    #[prost(bool, tag = "3")]
+    pub shard: bool,
+    /// handed on when this entry is applied at the receiver, or after a second
+    #[prost(uint64, tag = "4")]
+    pub after: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BusCount {
+    #[prost(enumeration = "BusKind", tag = "1")]
+    pub kind: i32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub name: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BusInterest {
+    /// counts told on an older stream are forgotten
+    #[prost(bool, tag = "1")]
+    pub anew: bool,
+    /// whether anybody listens at all: if not, no messages are sent
+    #[prost(bool, tag = "2")]
+    pub anybody: bool,
+    /// rises when `anybody` turns
+    #[prost(uint64, tag = "3")]
+    pub turn: u64,
+    #[prost(message, repeated, tag = "4")]
+    pub counts: ::prost::alloc::vec::Vec<BusCount>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BusResponse {
+    #[prost(uint64, tag = "1")]
+    pub turn: u64,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Membership {
     #[prost(message, repeated, tag = "1")]
@@ -547,6 +600,35 @@ impl EntryKind {
             "MEMBERSHIP" => Some(Self::Membership),
             "CUT" => Some(Self::Cut),
             "FACT" => Some(Self::Fact),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BusKind {
+    Channel = 0,
+    Pattern = 1,
+    Shard = 2,
+}
+impl BusKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Channel => "CHANNEL",
+            Self::Pattern => "PATTERN",
+            Self::Shard => "SHARD",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CHANNEL" => Some(Self::Channel),
+            "PATTERN" => Some(Self::Pattern),
+            "SHARD" => Some(Self::Shard),
             _ => None,
         }
     }
@@ -827,6 +909,22 @@ pub mod peer_client {
             req.extensions_mut().insert(GrpcMethod::new("quorate.peer.v1.Peer", "Diverged"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn bus(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::BusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::BusResponse>>,
+            tonic::Status,
+        > {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/quorate.peer.v1.Peer/Bus");
+            let mut req = request.into_streaming_request();
+            req.extensions_mut().insert(GrpcMethod::new("quorate.peer.v1.Peer", "Bus"));
+            self.inner.streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -908,6 +1006,15 @@ pub mod peer_server {
             &self,
             request: tonic::Request<super::DivergedRequest>,
         ) -> std::result::Result<tonic::Response<super::DivergedResponse>, tonic::Status>;
+        /// Server streaming response type for the Bus method.
+        type BusStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::BusResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        async fn bus(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::BusRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::BusStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct PeerServer<T> {
@@ -1507,6 +1614,45 @@ pub mod peer_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/quorate.peer.v1.Peer/Bus" => {
+                    #[allow(non_camel_case_types)]
+                    struct BusSvc<T: Peer>(pub Arc<T>);
+                    impl<T: Peer> tonic::server::StreamingService<super::BusRequest> for BusSvc<T> {
+                        type Response = super::BusResponse;
+                        type ResponseStream = T::BusStream;
+                        type Future =
+                            BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::BusRequest>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Peer>::bus(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BusSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

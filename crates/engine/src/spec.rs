@@ -130,6 +130,8 @@ pub enum Group {
     Cluster,
     /// `transactions` (handled by the server)
     Transactions,
+    /// `pubsub` (handled by the server)
+    PubSub,
 }
 
 impl Group {
@@ -189,6 +191,8 @@ impl Flags {
     pub const UNQUEUED: Flags = Flags(1 << 15);
     /// MONITOR is shown it behind what it carries out, not in front.
     pub const SKIP_MONITOR: Flags = Flags(1 << 16);
+    /// About channels.
+    pub const PUBSUB: Flags = Flags(1 << 17);
 
     /// Both sets.
     #[must_use]

@@ -5,7 +5,8 @@
 //! a cluster.
 
 use quorate_consensus::{
-    Answer, Backup, Feed, HandOverError, KeyspaceGuard, NoSnapshot, Node, ReadError, Status,
+    Answer, Backup, Feed, HandOverError, KeyspaceGuard, Message, NoSnapshot, Node, ReadError,
+    Status,
 };
 use quorate_engine::{Db, Keyspace, Run};
 use std::future::Future;
@@ -24,6 +25,11 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     fn allows(&self, level: u32) -> impl Future<Output = bool> + Send;
     /// Whether the data set is larger than `maxmemory`, as far as is known here.
     fn is_over_memory(&self) -> bool;
+    /// Sends a client's message to whoever listens, on every node; how many those are, as far as is
+    /// known.
+    fn publish(&self, message: Message) -> impl Future<Output = u64> + Send;
+    /// Resolves when what is published on other nodes comes to those who listen here.
+    fn announced(&self) -> impl Future<Output = ()> + Send;
     /// A linearizable view.
     fn read(&self) -> impl Future<Output = Result<Self::Guard<'_>, ReadError>> + Send;
     /// Whatever is applied here now.
@@ -68,6 +74,14 @@ impl Backend for Node {
 
     fn is_over_memory(&self) -> bool {
         Self::is_over_memory(self)
+    }
+
+    fn publish(&self, message: Message) -> impl Future<Output = u64> + Send {
+        Self::publish(self, message)
+    }
+
+    fn announced(&self) -> impl Future<Output = ()> + Send {
+        Self::announced(self)
     }
 
     fn read(&self) -> impl Future<Output = Result<Self::Guard<'_>, ReadError>> + Send {

@@ -4,8 +4,8 @@
 //! by [`Peer::signal`]: a bit set and the task woken; the session looks at the bits whenever it
 //! waits for its socket.
 
-use bytes::BytesMut;
-use std::collections::BTreeMap;
+use bytes::{Bytes, BytesMut};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{
@@ -25,9 +25,17 @@ pub(crate) const SHRINK: u8 = 1 << 1;
 pub(crate) const PUSH: u8 = 1 << 2;
 /// Finish what is there, then close.
 pub(crate) const FINISH: u8 = 1 << 3;
+/// Close it as one that does not take what is pushed to it.
+pub(crate) const OVERFLOW: u8 = 1 << 4;
 
-/// Bytes of pushes that may wait for one client; beyond it the client is closed.
-const OUTBOX_BYTES_MAX: usize = 32 << 20;
+/// Bytes that may wait for a client to which something is pushed before its session has looked at
+/// the limits of its class; beyond it the client is closed.
+const PUSHED_BYTES_MAX: usize = 32 << 20;
+/// A pushed piece of so many bytes is sent as it lies, shared with all who get it; smaller ones are
+/// copied behind one another.
+const SHARED_BYTES: usize = 16 << 10;
+/// Bytes counted for a pushed piece besides its own.
+const PIECE_BYTES: usize = 64;
 
 /// Names a client gave itself.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +54,16 @@ pub(crate) struct Held {
     pub(crate) run: usize,
     /// Taken for replies.
     pub(crate) output: usize,
+    /// For what it listens to.
+    pub(crate) subscriptions: usize,
+}
+
+/// What others left for a session, in order.
+#[derive(Debug, Default)]
+struct Outbox {
+    pieces: VecDeque<Bytes>,
+    /// It overflowed: nothing is taken any more.
+    closed: bool,
 }
 
 /// One connected client, as everybody may see it.
@@ -65,6 +83,8 @@ pub(crate) struct Peer {
     pub(crate) no_touch: AtomicBool,
     pub(crate) resp3: AtomicBool,
     pub(crate) readonly: AtomicBool,
+    /// How many channels, patterns and channels of shards it listens to.
+    pub(crate) subscriptions: [AtomicUsize; 3],
     pub(crate) db: AtomicU8,
     /// Commands queued since MULTI; -1 without it.
     pub(crate) queued: AtomicI64,
@@ -83,13 +103,15 @@ pub(crate) struct Peer {
     held_input: AtomicUsize,
     held_run: AtomicUsize,
     held_output: AtomicUsize,
-    /// Bytes in the outbox.
+    held_subscriptions: AtomicUsize,
+    /// Bytes in the outbox, and with what waits in the session at most.
     pushed: AtomicUsize,
+    pushed_max: AtomicUsize,
     /// Set when it is closed for what it holds, which is then counted no more.
     pub(crate) evicted: AtomicBool,
     signals: AtomicU8,
     waker: Mutex<Option<Waker>>,
-    outbox: Mutex<BytesMut>,
+    outbox: Mutex<Outbox>,
     /// Whether its socket is closed.
     gone: tokio::sync::watch::Sender<bool>,
 }
@@ -110,6 +132,7 @@ impl Peer {
             no_touch: AtomicBool::new(false),
             resp3: AtomicBool::new(false),
             readonly: AtomicBool::new(false),
+            subscriptions: Default::default(),
             db: AtomicU8::new(0),
             queued: AtomicI64::new(-1),
             watched: AtomicUsize::new(0),
@@ -121,7 +144,9 @@ impl Peer {
             held_input: AtomicUsize::new(0),
             held_run: AtomicUsize::new(0),
             held_output: AtomicUsize::new(0),
+            held_subscriptions: AtomicUsize::new(0),
             pushed: AtomicUsize::new(0),
+            pushed_max: AtomicUsize::new(PUSHED_BYTES_MAX),
             evicted: AtomicBool::new(false),
             signals: AtomicU8::new(0),
             waker: Mutex::default(),
@@ -137,7 +162,10 @@ impl Peer {
 
     /// Sets a bit and wakes the session.
     pub(crate) fn signal(&self, bit: u8) {
-        self.signals.fetch_or(bit, AcqRel);
+        if self.signals.fetch_or(bit, AcqRel) & bit != 0 {
+            // Whoever set it has woken the session, which has not looked since.
+            return;
+        }
         let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(waker) = waker {
             waker.wake();
@@ -154,23 +182,60 @@ impl Peer {
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
     }
 
-    /// Leaves bytes for the session to send between replies.
-    pub(crate) fn push(&self, bytes: &[u8]) {
+    /// Leaves bytes for the session to send between replies. A client that has too much waiting
+    /// already is closed instead, and what waits is dropped at once.
+    pub(crate) fn push(&self, bytes: Bytes) {
         let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = outbox.len().saturating_add(bytes.len()) > OUTBOX_BYTES_MAX;
-        if !full {
-            outbox.extend_from_slice(bytes);
-            self.pushed.store(outbox.len(), Relaxed);
+        if outbox.closed {
+            return;
         }
+        let pushed = self.pushed.load(Relaxed) + bytes.len() + PIECE_BYTES;
+        let waiting = self.output.load(Relaxed).saturating_add(pushed);
+        let full = waiting > self.pushed_max.load(Relaxed);
+        if full {
+            *outbox = Outbox { closed: true, ..Outbox::default() };
+        } else {
+            outbox.pieces.push_back(bytes);
+        }
+        self.pushed.store(if full { 0 } else { pushed }, Relaxed);
         drop(outbox);
-        self.signal(if full { KILL } else { PUSH });
+        self.signal(if full { OVERFLOW } else { PUSH });
     }
 
-    /// The session's side: what was left.
-    pub(crate) fn take_outbox(&self) -> BytesMut {
+    /// Bytes that were left for the session. One load.
+    pub(crate) fn pushed(&self) -> usize {
+        self.pushed.load(Relaxed)
+    }
+
+    /// The session's side: so many bytes may wait for it.
+    pub(crate) fn set_pushed_max(&self, bytes: usize) {
+        self.pushed_max.store(bytes, Relaxed);
+    }
+
+    /// The session's side: takes what was left, in order, until there are so many bytes. A large
+    /// piece comes alone, when there is nothing before it.
+    pub(crate) fn take_pushed(&self, into: &mut BytesMut, most: usize) -> Bytes {
         let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        self.pushed.store(0, Relaxed);
-        std::mem::take(&mut *outbox)
+        let mut pushed = self.pushed.load(Relaxed);
+        let mut alone = Bytes::new();
+        while into.len() < most
+            && let Some(piece) = outbox.pieces.pop_front()
+        {
+            if piece.len() < SHARED_BYTES {
+                into.extend_from_slice(&piece);
+            } else if into.is_empty() {
+                alone = piece.clone();
+            } else {
+                outbox.pieces.push_front(piece);
+                break;
+            }
+            pushed -= piece.len() + PIECE_BYTES;
+            if !alone.is_empty() {
+                break;
+            }
+        }
+        self.pushed.store(pushed, Relaxed);
+        alone
     }
 
     /// What the session holds, as it showed last; what others left for it counts as replies.
@@ -179,13 +244,14 @@ impl Peer {
             input: self.held_input.load(Relaxed),
             run: self.held_run.load(Relaxed),
             output: self.held_output.load(Relaxed) + self.pushed.load(Relaxed),
+            subscriptions: self.held_subscriptions.load(Relaxed),
         }
     }
 
     /// Bytes that the client takes in all.
     pub(crate) fn bytes(&self) -> usize {
-        let Held { input, run, output } = self.held();
-        size_of::<Self>() + input + run + output
+        let Held { input, run, output, subscriptions } = self.held();
+        size_of::<Self>() + input + run + output + subscriptions
     }
 
     /// The session's side: its socket is closed.
@@ -205,20 +271,24 @@ impl Peer {
         now_ms.saturating_sub(self.active_ms.load(Relaxed)) / 1000
     }
 
-    /// `N`ormal, `S` a replica, m`O`nitor, `x` within MULTI, `e` no-evict, `T` no-touch, `r`eadonly.
+    /// Whether it listens to anything.
+    pub(crate) fn is_subscriber(&self) -> bool {
+        self.subscriptions.iter().any(|count| count.load(Relaxed) > 0)
+    }
+
+    /// `N`ormal, `S` a replica, m`O`nitor, `P` a subscriber, `x` within MULTI, `e` no-evict, `T`
+    /// no-touch, `r`eadonly.
     fn flags(&self) -> String {
         let bits = [
-            (&self.replica, 'S'),
-            (&self.monitor, 'O'),
-            (&self.no_evict, 'e'),
-            (&self.no_touch, 'T'),
-            (&self.readonly, 'r'),
+            (self.replica.load(Relaxed), 'S'),
+            (self.monitor.load(Relaxed), 'O'),
+            (self.is_subscriber(), 'P'),
+            (self.queued.load(Relaxed) >= 0, 'x'),
+            (self.no_evict.load(Relaxed), 'e'),
+            (self.no_touch.load(Relaxed), 'T'),
+            (self.readonly.load(Relaxed), 'r'),
         ];
-        let mut text: String =
-            bits.iter().filter_map(|(bit, letter)| bit.load(Relaxed).then_some(*letter)).collect();
-        if self.queued.load(Relaxed) >= 0 {
-            text.push('x');
-        }
+        let text: String = bits.iter().filter_map(|(bit, letter)| bit.then_some(*letter)).collect();
         if text.is_empty() { "N".to_owned() } else { text }
     }
 
@@ -227,14 +297,16 @@ impl Peer {
         let names = self.names().clone();
         let held = self.held();
         let input = self.input.load(Relaxed);
-        let output = self.output.load(Relaxed);
+        let output = self.output.load(Relaxed) + self.pushed();
+        let [sub, psub, ssub] = &self.subscriptions;
+        let [sub, psub, ssub] = [sub, psub, ssub].map(|count| count.load(Relaxed));
         let mut text = String::with_capacity(320);
         let _ = write!(
             text,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 \
-             ssub=0 multi={} watch={} qbuf={input} qbuf-free={} argv-mem={} multi-mem=0 rbs=0 \
-             rbp=0 obl=0 oll=0 omem={output} tot-mem={} events=r cmd={} user=default redir=-1 \
-             resp={} lib-name={} lib-ver={}",
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={sub} \
+             psub={psub} ssub={ssub} multi={} watch={} qbuf={input} qbuf-free={} argv-mem={} \
+             multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem={output} tot-mem={} events=r cmd={} \
+             user=default redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
             self.address,
             self.local,
@@ -303,13 +375,14 @@ impl Clients {
     }
 
     fn note(&self, peer: &Peer, held: Held) -> bool {
-        let now = held.input + held.run + held.output;
+        let now = held.input + held.run + held.output + held.subscriptions;
         // Swapped, since whoever closes a client for what it holds writes here beside its session:
         // the sum stays that of the figures.
         let put = |figure: &AtomicUsize, bytes: usize| figure.swap(bytes, Relaxed);
         let before = put(&peer.held_input, held.input)
             + put(&peer.held_run, held.run)
-            + put(&peer.held_output, held.output);
+            + put(&peer.held_output, held.output)
+            + put(&peer.held_subscriptions, held.subscriptions);
         if now <= before {
             if now < before {
                 self.bytes.fetch_sub(before - now, Relaxed);

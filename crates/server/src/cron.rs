@@ -53,7 +53,7 @@ fn tend(peer: &Peer, tuned: &Tuned, shared: &Shared) {
     let idle_s = peer.idle_s();
     let known = peer.authenticated.load(Relaxed);
     let late = !known && tuned.password.is_some() && peer.since.elapsed().as_secs() >= AUTH_S;
-    let stays = peer.monitor.load(Relaxed) || peer.replica.load(Relaxed);
+    let stays = peer.monitor.load(Relaxed) || peer.replica.load(Relaxed) || peer.is_subscriber();
     let idle = tuned.timeout_s > 0 && idle_s >= tuned.timeout_s && !stays;
     if late || idle {
         peer.signal(KILL);
@@ -65,7 +65,7 @@ fn tend(peer: &Peer, tuned: &Tuned, shared: &Shared) {
         return;
     }
     let capacity = peer.held().input;
-    let waiting = peer.output.load(Relaxed);
+    let waiting = peer.output.load(Relaxed) + peer.pushed();
     // The signal also makes the session compare what waits with its soft limit.
     if capacity > LARGE_BYTES || (capacity > 0 && idle_s >= 2) || waiting > LARGE_BYTES {
         peer.signal(SHRINK);

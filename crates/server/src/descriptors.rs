@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// Kept for this process's own files: some 25 are open at rest, and a snapshot that is written,
 /// verified, sent and received, a segment that is rolled and a look into `/proc` take a dozen more.
 const OWN: usize = 64;
-/// Kept for each other node: four connections to it, four from it, and those once more that it
+/// Kept for each other node: five connections to it, five from it, and those once more that it
 /// opens before the old ones are known to be dead.
-const PER_PEER: usize = 12;
+const PER_PEER: usize = 15;
 /// Of the reserve, so many are never given to a connection, whoever else has taken the others.
 const LAST: usize = 32;
 
@@ -95,11 +95,11 @@ mod tests {
             assert_eq!(own.clients_max(), clients, "{limit}");
             assert_eq!(own.is_of_the_last(200), expected, "{limit}");
         };
-        check(usize::MAX, usize::MAX - 88, false);
-        check(1024, 936, false);
-        check(256, 168, false);
-        check(232, 144, true);
-        check(88, 0, true);
+        check(usize::MAX, usize::MAX - 94, false);
+        check(1024, 930, false);
+        check(256, 162, false);
+        check(232, 138, true);
+        check(94, 0, true);
         check(0, 0, true);
     }
 

@@ -47,8 +47,8 @@ pub(crate) fn evict(shared: &Shared) {
 
 /// Bytes that closing a client frees at once.
 fn gain(peer: &Peer) -> usize {
-    let Held { input, output, .. } = peer.held();
-    input + output
+    let Held { input, output, subscriptions, .. } = peer.held();
+    input + output + subscriptions
 }
 
 fn close(shared: &Shared, peer: &Peer, held: usize, bytes: usize) {

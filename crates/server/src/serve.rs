@@ -8,13 +8,13 @@ use crate::clients::{FINISH, KILL};
 use crate::command::set_in_cluster;
 use crate::console::complain;
 use crate::descriptors::Descriptors;
+use crate::effects::audience;
 use crate::options::{OptionsError, options, peers};
 use crate::settings::{Scope, Settings, all};
 use crate::shared::{Outside, Shared, Stop};
 use crate::signals::{INTERRUPT, Signals, SignalsError, Wish};
 use crate::{bind, cron, listen, logging};
 use quorate_consensus::{Failed, HandOverError, LastSnapshot, Node, PeersError};
-use quorate_engine::{Effects, Garbage};
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
@@ -142,13 +142,11 @@ async fn serve(settings: Settings, outside: Outside) -> Result<(), ServeError> {
     let backlog = settings.get("tcp-backlog").parse().unwrap_or(511);
     let listeners = bind::bind(&settings.get("bind"), port, backlog).map_err(ServeError::Bind)?;
     let options = options(&settings).map_err(ServeError::Options)?;
-    let (effects, effects_of_node) = mpsc::unbounded_channel();
     tracing::info!(dir = %options.dir.display(), peers = ?options.peers, "starting");
-    let node = Node::start(options, effects).map_err(ServeError::Peers)?;
     let (rebind, rebinds) = mpsc::channel(1);
     let shared = Arc::new(Shared::new(settings, crate::command::registry(), rebind, outside));
+    let node = Node::start(options, audience(&shared.pubsub)).map_err(ServeError::Peers)?;
     shared.see_cluster(node.peek().await.settings());
-    tokio::spawn(carry_out(effects_of_node));
     tokio::spawn(cron::run(node.clone(), Arc::clone(&shared)));
     tokio::spawn(found_settings(node.clone(), Arc::clone(&shared)));
     let accepting =
@@ -254,41 +252,6 @@ async fn hand_over(node: &Node) {
         Ok(Ok(())) => {}
         Ok(Err(why)) => tracing::info!(%why, "leadership was not handed over"),
         Err(_) => tracing::warn!("nobody took leadership over in time"),
-    }
-}
-
-/// Carries out what apply asks for. Large values that left the keyspace are freed on their own
-/// thread.
-async fn carry_out(mut effects: mpsc::UnboundedReceiver<Effects>) {
-    let (bin, garbage) = std::sync::mpsc::channel();
-    let freer = std::thread::Builder::new().name("free".to_owned());
-    if let Err(why) = freer.spawn(move || free(&garbage)) {
-        tracing::warn!(%why, "no thread for freeing memory: it is freed in line");
-    }
-    while let Some(effects) = effects.recv().await {
-        if !effects.garbage.is_empty() {
-            // Without the thread the send fails and hands the garbage back, to be dropped here.
-            drop(bin.send(effects.garbage));
-        }
-    }
-}
-
-/// Frees what comes, at the least priority: whoever serves goes first where processors are few. The
-/// kernel may see that only at its next tick, 4 ms later, unless the thread asks.
-fn free(garbage: &std::sync::mpsc::Receiver<Vec<Garbage>>) {
-    /// Some tens of microseconds' work.
-    const PIECES: u32 = 16;
-    if let Err(why) = rustix::process::nice(19) {
-        tracing::warn!(%why, "memory is freed at the priority of the server");
-    }
-    let mut pieces = 0;
-    for garbage in garbage.iter().flatten() {
-        garbage.free(&mut || {
-            pieces = (pieces + 1) % PIECES;
-            if pieces == 0 {
-                std::thread::yield_now();
-            }
-        });
     }
 }
 

@@ -6,6 +6,7 @@ use crate::clients::Clients;
 use crate::descriptors::Descriptors;
 use crate::followers::Followers;
 use crate::logging::Log;
+use crate::pubsub::Hub;
 use crate::registry::{Entry, Registry};
 use crate::settings::{Scope, Settings, Tuned, shown};
 use crate::slowlog::Slowlog;
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pause: Mutex<Option<Pause>>,
     pub(crate) resumed: tokio::sync::Notify,
     cluster: Mutex<Arc<ClusterSettings>>,
+    /// Whether it is told that a read found no key (class `m` of events).
+    pub(crate) tells_misses: AtomicBool,
     pub(crate) stop: watch::Sender<Stop>,
     /// New port for clients, wished by `CONFIG SET port`; the answer says whether it could be
     /// bound.
@@ -83,6 +86,8 @@ pub(crate) struct Shared {
     pub(crate) sending_snapshot: AtomicBool,
     /// Replicas of Redis that follow this node.
     pub(crate) followers: Followers,
+    /// Who listens to which channel.
+    pub(crate) pubsub: Arc<Hub>,
 }
 
 /// A wish to listen elsewhere.
@@ -115,6 +120,7 @@ impl Shared {
             pause: Mutex::new(None),
             resumed: tokio::sync::Notify::new(),
             cluster: Mutex::default(),
+            tells_misses: AtomicBool::new(false),
             stop: watch::Sender::new(Stop::No),
             rebind,
             port: AtomicU64::new(port),
@@ -125,6 +131,7 @@ impl Shared {
             started_unix_s,
             sending_snapshot: AtomicBool::new(false),
             followers: Followers::default(),
+            pubsub: Arc::default(),
         }
     }
 
@@ -149,6 +156,7 @@ impl Shared {
         let mut cluster = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
         if **cluster != *seen {
             *cluster = Arc::new(seen.clone());
+            self.tells_misses.store(seen.notify.contains('m'), Relaxed);
             drop(cluster);
             self.settings_changed();
         }

@@ -4,8 +4,9 @@
 //! in time. Tests can also have it answer as a cluster in trouble would.
 
 use crate::backend::Backend;
+use crate::pubsub::Hub;
 use quorate_consensus::{
-    Answer, Backup, Feed, HandOverError, MemberStatus, NoSnapshot, ReadError, Role, Status,
+    Answer, Backup, Feed, HandOverError, MemberStatus, Message, NoSnapshot, ReadError, Role, Status,
 };
 use quorate_engine::{Applied, Db, Keyspace, Run, SealLimits, Stamp, apply, seal};
 use std::ops::Deref;
@@ -33,6 +34,7 @@ pub(crate) struct Trouble {
 #[derive(Clone)]
 pub(crate) struct TestBackend {
     keyspace: Arc<RwLock<Keyspace>>,
+    hub: Arc<Hub>,
     pub(crate) trouble: Arc<Mutex<Trouble>>,
 }
 
@@ -47,9 +49,10 @@ impl Deref for Guard<'_> {
 }
 
 impl TestBackend {
-    /// An empty engine.
-    pub(crate) fn new() -> Self {
-        Self { keyspace: Arc::new(RwLock::new(Keyspace::new([1, 2]))), trouble: Arc::default() }
+    /// An empty engine, whose clients listen at this hub.
+    pub(crate) fn new(hub: &Arc<Hub>) -> Self {
+        let keyspace = Arc::new(RwLock::new(Keyspace::new([1, 2])));
+        Self { keyspace, hub: Arc::clone(hub), trouble: Arc::default() }
     }
 
     fn now_ms() -> u64 {
@@ -66,10 +69,16 @@ impl TestBackend {
             sealed.plan.answer(&keyspace, stamp.seed)
         } else {
             let at = Applied { index: keyspace.applied_index() + 1, stamp };
-            apply(&mut keyspace, at, &sealed.payload, Some(&sealed.plan)).map(|it| it.replies)
+            apply(&mut keyspace, at, &sealed.payload, Some(&sealed.plan)).map(|it| {
+                self.hub.tell(&it.effects.list);
+                it.replies
+            })
         };
         match replies {
-            Ok(replies) => Answer::Replies(replies.into_iter().next().unwrap_or_default()),
+            Ok(replies) => {
+                let replies = replies.into_iter().next().unwrap_or_default();
+                Answer::Replies(replies, keyspace.applied_index())
+            }
             Err(why) => panic!("the test backend cannot apply what it sealed: {why}"),
         }
     }
@@ -98,6 +107,13 @@ impl Backend for TestBackend {
     fn is_over_memory(&self) -> bool {
         false
     }
+
+    async fn publish(&self, message: Message) -> u64 {
+        self.hub.deliver(&message);
+        self.hub.interest().receivers(&message)
+    }
+
+    async fn announced(&self) {}
 
     async fn read(&self) -> Result<Guard<'_>, ReadError> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).read.clone();

@@ -47,6 +47,8 @@ const UNITS: &[&str] = &[
     "unit/info",
     "unit/info-command",
     "unit/introspection",
+    "unit/multi",
+    "unit/pubsub",
     // Leaves hash-max-listpack-value at a gigabyte, so nothing may come after it that counts on it.
     "unit/violations",
 ];

@@ -167,6 +167,13 @@ impl<G: Ground> Service for Bootstrap<G> {
         async move { self.running()?.forward_stream(input).await }.boxed()
     }
 
+    fn bus_stream(
+        &self,
+        input: BoxStream<'static, Result<pb::BusRequest, TransportError>>,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::BusResponse>, Refused>> {
+        async move { self.running()?.bus_stream(input).await }.boxed()
+    }
+
     fn snapshot(
         &self,
         input: BoxStream<'static, Result<pb::SnapshotChunk, TransportError>>,

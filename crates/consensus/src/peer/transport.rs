@@ -102,6 +102,16 @@ pub(crate) trait Transport: Clone + Send + Sync + 'static {
         Result<BoxStream<'static, Result<pb::ForwardResponse, TransportError>>, TransportError>,
     >;
 
+    /// The long-lived stream of the bus.
+    fn bus_stream(
+        &self,
+        to: &PeerId,
+        input: BoxStream<'static, pb::BusRequest>,
+    ) -> BoxFuture<
+        'static,
+        Result<BoxStream<'static, Result<pb::BusResponse, TransportError>>, TransportError>,
+    >;
+
     /// Sends a snapshot; resolves when the peer has installed it.
     fn snapshot(
         &self,
@@ -150,6 +160,12 @@ pub(crate) trait Service: Send + Sync + 'static {
         &self,
         input: BoxStream<'static, Result<pb::ForwardRequest, TransportError>>,
     ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, Refused>>;
+
+    /// Serves a stream of the bus.
+    fn bus_stream(
+        &self,
+        input: BoxStream<'static, Result<pb::BusRequest, TransportError>>,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::BusResponse>, Refused>>;
 
     /// Receives a snapshot.
     fn snapshot(

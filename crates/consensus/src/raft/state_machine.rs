@@ -5,6 +5,7 @@
 //! the replies, which go straight to the sessions. Long work runs off the event loop. Memory is
 //! volatile: after a restart it is snapshot plus log, folded in by the same [`fold`].
 
+use crate::bus::carry::Bus;
 use crate::env::Env;
 use crate::group::Group;
 use crate::live::Live;
@@ -37,6 +38,7 @@ pub(crate) struct StateMachine<E: Env> {
     log: Arc<RaftLog<E>>,
     writes: Arc<Writes>,
     snapshots: Arc<Snapshotter<E>>,
+    bus: Arc<Bus<E>>,
     last: Option<LogId>,
     /// The snapshot that Raft was last told of.
     told: Option<LogId>,
@@ -45,11 +47,11 @@ pub(crate) struct StateMachine<E: Env> {
 impl<E: Env> StateMachine<E> {
     /// The state machine of a group whose state is as of `last`.
     pub(crate) fn new(group: &Group<E>, last: Option<LogId>) -> Self {
-        let Group { process, keyspace: live, log, writes, snapshots, .. } = group.clone();
+        let Group { process, keyspace: live, log, writes, snapshots, bus, .. } = group.clone();
         if let Some(id) = last {
             live.applied.set(id.leader_id.term, id.index);
         }
-        Self { process, live, log, writes, snapshots, last, told: last }
+        Self { process, live, log, writes, snapshots, bus, last, told: last }
     }
 
     fn membership(&self) -> StoredMembership {
@@ -86,6 +88,7 @@ impl<E: Env> StateMachine<E> {
             EntryPayload::Membership(_) => {
                 self.fold(entry, None).await?;
                 self.live.applied.set(term, index);
+                self.bus.see_members();
             }
         }
         Ok(())
@@ -105,10 +108,12 @@ impl<E: Env> StateMachine<E> {
         if let Some(told) = told {
             self.live.feeds.tell(index, &told);
         }
+        // First, so that no subscriber of this node hears of the entry after its writer. Garbage is
+        // dropped by the server, off this path.
+        self.bus.hasten(&effects, &self.log.tail);
+        self.process.carry_out(effects);
         self.live.applied.set(term, index);
         answer(items, index, replies);
-        // Garbage is dropped by the server, off this path.
-        self.process.carry_out(effects);
         Ok(())
     }
 
@@ -277,6 +282,7 @@ impl<E: Env> RaftStateMachine<Config<E>> for StateMachine<E> {
         self.told = meta.last_log_id;
         *lock(&self.live.membership) = meta.last_membership.clone();
         *self.process.guard.members() = members;
+        self.bus.see_members();
         self.snapshots.keep(file, meta.clone());
         if let Some(id) = meta.last_log_id {
             self.live.applied.set(id.leader_id.term, id.index);

@@ -3,6 +3,8 @@
 //! left to replay.
 
 use crate::api::ReplicaOptions;
+use crate::bus::audience::Audience;
+use crate::bus::carry::Bus;
 use crate::clock::Clock;
 use crate::env::{Check, Env};
 use crate::group::Group;
@@ -19,11 +21,9 @@ use crate::replica::error::StartError;
 use crate::snapshot::content::Kept;
 use crate::snapshot::load::{LoadError, Progress, State};
 use crate::snapshot::take::Snapshotter;
-use quorate_engine::Effects;
 use quorate_store::{Log, Recovered, Snapshots};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::sync::mpsc;
 
 /// Whose replica it is.
 pub(crate) struct Who {
@@ -60,7 +60,7 @@ pub(crate) async fn assemble<E: Env>(
     env: E,
     (who, options): (Who, ReplicaOptions),
     storage: Storage<E>,
-    effects: mpsc::UnboundedSender<Effects>,
+    audience: Audience,
 ) -> Result<Parts<E>, StartError> {
     let Storage { log, recovered, snapshots, progress } = storage;
     let Who { cluster, me, guard } = who;
@@ -71,7 +71,7 @@ pub(crate) async fn assemble<E: Env>(
     clock.remember(recovered.stamp_ms.max(state.keyspace.now_ms()));
     *guard.members() = state.members;
     let last = recovered.last.map_or(0, |id| id.index);
-    let process = Arc::new(Process::new(env, (cluster, me), guard, effects));
+    let process = Arc::new(Process::new(env, (cluster, me), guard, audience));
     let log = Arc::new(RaftLog::new(&process.env, log, last));
     let live = Arc::new(Live::new(state.keyspace, state.meta.last_membership));
     let parts = (log.clone(), live.clone());
@@ -80,7 +80,9 @@ pub(crate) async fn assemble<E: Env>(
         // Cluster time then is when it was taken.
         snapshots.saving.loaded(taken_ms / 1000);
     }
+    let reads = Arc::default();
     let group = Group {
+        bus: Arc::new(Bus::new(process.clone(), live.clone(), Arc::clone(&reads))),
         leadership: Arc::new(Leadership::new(process.me.node, live.clone())),
         process,
         options,
@@ -88,7 +90,7 @@ pub(crate) async fn assemble<E: Env>(
         log,
         keyspace: live,
         writes: Arc::default(),
-        reads: Arc::default(),
+        reads,
         snapshots,
         transfers: Arc::default(),
     };

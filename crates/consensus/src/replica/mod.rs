@@ -13,6 +13,9 @@ use crate::api::{
     Answer, Failed, Joined, LastSnapshot, NotApplied, RaftFailure, ReadError, ReplicaOptions, Role,
     Seat,
 };
+use crate::bus::audience::Audience;
+use crate::bus::message::Message;
+use crate::bus::{intake, link};
 use crate::env::Env;
 use crate::group::Group;
 use crate::leadership::hand_over::{HandOver, HandOverError};
@@ -35,11 +38,11 @@ use crate::write::queue::{End, Slot, Work};
 use crate::{compare, maintenance};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use quorate_engine::{Db, Effects, Keyspace, Run};
+use quorate_engine::{Db, Keyspace, Run};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{RwLockReadGuard, mpsc, oneshot};
+use tokio::sync::{RwLockReadGuard, oneshot};
 
 /// How often it is tried to replace a damaged snapshot.
 const REPLACE_RETRY: Duration = Duration::from_secs(1);
@@ -70,10 +73,10 @@ impl<E: Env> Replica<E> {
         env: E,
         (who, options): (Who, ReplicaOptions),
         storage: Storage<E>,
-        effects: mpsc::UnboundedSender<Effects>,
+        audience: Audience,
     ) -> Result<Self, StartError> {
         let config = raft_config(who.cluster, &options).map_err(StartError::TimeOuts)?;
-        Self::start_with(env, (who, options), storage, effects, config).await
+        Self::start_with(env, (who, options), storage, audience, config).await
     }
 
     /// As [`Replica::start`], with openraft's settings as given: the simulation breaks them on
@@ -82,11 +85,11 @@ impl<E: Env> Replica<E> {
         env: E,
         (who, options): (Who, ReplicaOptions),
         storage: Storage<E>,
-        effects: mpsc::UnboundedSender<Effects>,
+        audience: Audience,
         config: openraft::Config,
     ) -> Result<Self, StartError> {
         let node = who.me.node;
-        let parts = assemble(env, (who, options), storage, effects).await?;
+        let parts = assemble(env, (who, options), storage, audience).await?;
         let Parts { group, storage, machine, network } = parts;
         let raft = Raft::<E>::build(node, Arc::new(config), network, storage, machine).await;
         let raft = raft.map_err(|error| StartError::Raft(RaftFailure::new(error)))?;
@@ -118,6 +121,7 @@ impl<E: Env> Replica<E> {
         E::spawn(self.peers.receiver.clone().find_incoming());
         E::spawn(scrub::run(group()));
         E::spawn(round::run(group(), raft()));
+        E::spawn(link::run(group()));
         E::spawn(Proposer::new(&self.group, &self.raft, self.hand_over.clone()).run());
         E::spawn(self.clone().replace_lost());
     }
@@ -157,6 +161,17 @@ impl<E: Env> Replica<E> {
         let now = self.group.process.env.elapsed();
         self.group.writes.queue.push(Work::Run(run), Slot::Local(slot), now);
         answer
+    }
+
+    /// Sends a client's message to whoever listens, on every node; how many those are, as far as is
+    /// known.
+    pub(crate) async fn publish(&self, message: Message) -> u64 {
+        self.group.bus.publish(message).await
+    }
+
+    /// Resolves when what is published on other nodes comes here.
+    pub(crate) async fn announced(&self) {
+        self.group.bus.announced().await;
     }
 
     /// A linearizable view.
@@ -247,6 +262,13 @@ impl<E: Env> Service for Replica<E> {
         input: BoxStream<'static, Result<pb::ForwardRequest, TransportError>>,
     ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, Refused>> {
         Box::pin(self.peers.clone().serve_forwards(input))
+    }
+
+    fn bus_stream(
+        &self,
+        input: BoxStream<'static, Result<pb::BusRequest, TransportError>>,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::BusResponse>, Refused>> {
+        Box::pin(intake::serve(&self.group, &self.peers.trust, input))
     }
 
     fn snapshot(

@@ -92,8 +92,8 @@ impl Client {
         let answer = running.replica.submit(command(db, words));
         match SimRt::timeout(ANSWER_MAX, answer).await {
             // While replicas differ and no majority answers, nothing is written.
-            Ok(Ok(Answer::Replies(replies))) if replies.starts_with(b"-MISCONF") => None,
-            Ok(Ok(Answer::Replies(replies))) => Some(replies),
+            Ok(Ok(Answer::Replies(replies, _))) if replies.starts_with(b"-MISCONF") => None,
+            Ok(Ok(Answer::Replies(replies, _))) => Some(replies),
             Ok(Ok(Answer::NotApplied(_))) => None,
             Ok(Ok(Answer::Uncertain) | Err(_)) | Err(_) => {
                 self.cluster.checks.uncertain(&self.name);

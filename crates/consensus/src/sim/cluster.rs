@@ -6,6 +6,8 @@ use super::env::SimEnv;
 use super::net::{Net, Random, SimTransport};
 use super::rt::{Process, SimRt};
 use crate::api::{Failed, GROUP, Joined, ReplicaOptions, Role};
+use crate::bus::audience::{Audience, Listener};
+use crate::bus::message::Message;
 use crate::membership::guard::Guard;
 use crate::membership::members::Start;
 use crate::proto as pb;
@@ -13,12 +15,12 @@ use crate::raft::config::raft_config;
 use crate::replica::Replica;
 use crate::replica::assembly::{Storage, Who};
 use openraft::AsyncRuntime;
-use quorate_engine::{Db, Reader, SnapshotFacts};
+use quorate_engine::{Db, Effect, Effects, Reader, SnapshotFacts};
 use quorate_store::{FakeDisk, Identity, Log, LogOptions, Snapshots, StoreError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 /// Replicas.
 pub(crate) const HOSTS: usize = 3;
@@ -45,6 +47,35 @@ struct Host {
     /// What `facts/` would hold.
     facts: Option<Identity>,
     running: Option<Running>,
+    heard: Arc<Heard>,
+}
+
+/// What a replica told its server, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Heard(Mutex<Vec<Told>>);
+
+/// One thing of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Event(Effect),
+    Message(Message),
+}
+
+impl Heard {
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> Vec<Told> {
+        crate::lock::lock(&self.0).clone()
+    }
+}
+
+impl Listener for Heard {
+    fn carry_out(&self, effects: Effects) {
+        crate::lock::lock(&self.0).extend(effects.list.into_iter().map(Told::Event));
+    }
+
+    fn deliver(&self, message: &Message) {
+        crate::lock::lock(&self.0).push(Told::Message(message.clone()));
+    }
 }
 
 /// A replica that runs.
@@ -78,11 +109,23 @@ impl Cluster {
             wall_skew_ms: i64::try_from(random.below(20_000)).unwrap_or(0) - 10_000,
             facts: None,
             running: None,
+            heard: Arc::default(),
         };
         let hosts: Vec<Host> = (0..HOSTS).map(host).collect();
         let id = u128::from(random.next()) << 64 | u128::from(random.next());
         let net = Net::new(random.next());
         Self { net, checks, faults, id, hosts: Arc::new(Mutex::new(hosts)) }
+    }
+
+    /// What a host's replica told, over all its starts.
+    #[cfg(test)]
+    pub(crate) fn heard(&self, at: usize) -> Arc<Heard> {
+        self.lock().get(at).map(|host| host.heard.clone()).unwrap_or_default()
+    }
+
+    fn audience(&self, at: usize) -> Audience {
+        let heard = self.lock().get(at).map(|host| host.heard.clone()).unwrap_or_default();
+        Audience { listener: heard, interest: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Host>> {
@@ -157,12 +200,12 @@ impl Cluster {
         if self.faults.leader_restore {
             config.enable_leader_restore = Some(true);
         }
-        let (effects, _nobody) = mpsc::unbounded_channel();
+        let audience = self.audience(at);
         let (done, started) = oneshot::channel();
         let has_log = storage.recovered.last.is_some();
         process.enter(|| {
             drop(SimRt::spawn(async move {
-                let replica = Replica::start_with(env, told, storage, effects, config).await;
+                let replica = Replica::start_with(env, told, storage, audience, config).await;
                 // At once: bootstrap asks no later.
                 let forgot =
                     replica.as_ref().is_ok_and(|replica| has_log && !replica.is_initialized());

@@ -86,7 +86,7 @@ impl Cluster {
                 let run = super::clients::command(db, &["SET", key, &"stone".repeat(20)]);
                 let answer =
                     SimRt::timeout(Duration::from_secs(5), running.replica.submit(run)).await;
-                if let Ok(Ok(crate::api::Answer::Replies(_))) = answer {
+                if let Ok(Ok(crate::api::Answer::Replies(_, _))) = answer {
                     return;
                 }
             }

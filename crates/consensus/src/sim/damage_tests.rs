@@ -21,7 +21,7 @@ const SERVE_MAX: Duration = Duration::from_secs(15);
 async fn set(running: &Running, key: &str) -> bool {
     let run = clients::command(0, &["SET", key, "v"]);
     let answer = SimRt::timeout(SERVE_MAX, running.replica.submit(run)).await;
-    matches!(answer, Ok(Ok(Answer::Replies(replies))) if &replies[..] == b"+OK\r\n")
+    matches!(answer, Ok(Ok(Answer::Replies(replies, _))) if &replies[..] == b"+OK\r\n")
 }
 
 /// Has `through` acknowledge writes, and notes them as acknowledged.

@@ -124,7 +124,10 @@ fn a_leader_alone_steps_down() {
         cluster.start(follower).await.expect("it starts");
         assert_eq!(leader(&cluster).await, at);
         let (answer, _) = write(&alone).await;
-        assert!(matches!(&answer, Answer::Replies(reply) if reply[..] == *b":2\r\n"), "{answer:?}");
+        assert!(
+            matches!(&answer, Answer::Replies(reply, _) if reply[..] == *b":2\r\n"),
+            "{answer:?}"
+        );
         cluster.heal().await.expect("all serve");
         cluster.judge().await.expect("all agree");
     });
@@ -142,7 +145,7 @@ fn a_leader_that_hears_no_answers_is_replaced() {
         let next = leader(&cluster).await;
         assert_ne!(next, at);
         let (answer, _) = write(&running(&cluster, next)).await;
-        assert!(matches!(answer, Answer::Replies(_)), "{answer:?}");
+        assert!(matches!(answer, Answer::Replies(_, _)), "{answer:?}");
         cluster.heal().await.expect("all serve");
         cluster.judge().await.expect("all agree");
     });

@@ -27,7 +27,7 @@ fn leader(cluster: &Cluster) -> usize {
 /// Sets a key through a host; whether it was done.
 async fn set(cluster: &Cluster, at: usize, key: &str, value: &str) -> bool {
     let replica = cluster.running(at).expect("it runs").replica;
-    matches!(replica.submit(command(0, &["SET", key, value])).await, Ok(Answer::Replies(_)))
+    matches!(replica.submit(command(0, &["SET", key, value])).await, Ok(Answer::Replies(_, _)))
 }
 
 #[test]

@@ -7,6 +7,8 @@
 //! step there is one leader a term and one digest an index. In the end everything heals, and all
 //! replicas must agree and serve again. The same seed gives the same trace.
 
+#[cfg(test)]
+mod bus_tests;
 pub(crate) mod check;
 pub(crate) mod clients;
 pub(crate) mod cluster;

@@ -483,6 +483,17 @@ impl Transport for SimTransport {
         }))
     }
 
+    fn bus_stream(
+        &self,
+        to: &PeerId,
+        input: BoxStream<'static, pb::BusRequest>,
+    ) -> BoxFuture<'static, Result<Incoming<pb::BusResponse>, TransportError>> {
+        let (this, to) = (self.clone(), to.address.clone());
+        Box::pin(this.exchange(to, input, |service, input| {
+            Box::pin(async move { service.bus_stream(input).await })
+        }))
+    }
+
     fn snapshot(
         &self,
         to: &PeerId,

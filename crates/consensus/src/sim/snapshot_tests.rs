@@ -35,7 +35,7 @@ pub(super) async fn set(running: &Running, key: &str, length: usize) -> Bytes {
     let run =
         Run { db: Db(1), proto: Proto::Resp2, commands: Bytes::from(text), count: 1, exec: None };
     match running.replica.submit(run).await {
-        Ok(Answer::Replies(replies)) => replies,
+        Ok(Answer::Replies(replies, _)) => replies,
         other => panic!("{other:?}"),
     }
 }

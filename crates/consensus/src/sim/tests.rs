@@ -4,13 +4,13 @@ use super::cluster::Cluster;
 use super::env::SimEnv;
 use super::rt::SimRt;
 use super::{Faults, run};
+use crate::bus::audience::Audience;
 use crate::raft::log_storage::Storage;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::Types;
 use crate::replica::assembly::{Parts, assemble};
 use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::{AsyncRuntime, StorageError};
-use tokio::sync::mpsc;
 
 #[test]
 fn a_few_seeds_pass() {
@@ -40,8 +40,7 @@ impl StoreBuilder<Types<SimRt>, Storage<SimEnv>, StateMachine<SimEnv>> for Fresh
     ) -> Result<((), Storage<SimEnv>, StateMachine<SimEnv>), StorageError<Types<SimRt>>> {
         let (env, disk, settings) = Cluster::lone(1).expect("nothing runs on a new host");
         let storage = Cluster::open(disk).expect("an empty disk opens");
-        let (effects, _nobody) = mpsc::unbounded_channel();
-        let parts = assemble(env, settings, storage, effects).await;
+        let parts = assemble(env, settings, storage, Audience::default()).await;
         let Parts { storage, machine, .. } = parts.expect("an empty directory loads");
         Ok(((), storage, machine))
     }

@@ -78,7 +78,7 @@ impl Slot {
         match self {
             Self::Local(to) => {
                 let _ = to.send(match end {
-                    End::Applied(_, replies) => Answer::Replies(replies),
+                    End::Applied(index, replies) => Answer::Replies(replies, index),
                     End::NotApplied(why) => Answer::NotApplied(why),
                     End::Uncertain => Answer::Uncertain,
                 });

@@ -242,17 +242,21 @@ impl<'a> Writer<'a> {
     /// `embstr`, `raw`). A deadline that is already past removes the key instead (no: callers
     /// check; here it is stored as given).
     pub fn set_string(&mut self, key: &[u8], value: &[u8], deadline: Deadline) {
+        let is_new = self.is_new(key);
         let site = self.site(self.db, key);
         let old = self.keyspace.store(&site, value, Form::of_string(value), deadline);
         self.discard(old);
+        self.notify_new(is_new, key);
     }
 
     /// Puts a record that was made aside, whatever was there. `element` stands for its value in the
     /// digest.
     pub(crate) fn put_record(&mut self, key: &[u8], record: Record, element: u64) {
+        let is_new = self.is_new(key);
         let site = self.site(self.db, key);
         let old = self.keyspace.put_value(&site, record, element);
         self.discard(old);
+        self.notify_new(is_new, key);
     }
 
     /// Overwrites bytes from `offset` on, zero-filling a gap, creating the key; keeps the deadline;
@@ -283,9 +287,11 @@ impl<'a> Writer<'a> {
         if bytes.is_empty() && offset.is_some() {
             return Ok(old.map_or(0, |string| string.len()));
         }
+        let is_new = self.is_new(key);
         let site = self.site(self.db, key);
         let (length, old) = self.keyspace.write(&site, offset, bytes);
         self.discard(old);
+        self.notify_new(is_new, key);
         Ok(length)
     }
 
@@ -309,9 +315,11 @@ impl<'a> Writer<'a> {
         key: &[u8],
         work: impl FnOnce(&mut Open<T>) -> R,
     ) -> Result<R, WrongType> {
+        let is_new = self.is_new(key);
         let site = self.site(self.db, key);
         let (result, old) = self.keyspace.edit(&site, true, work)?;
         self.discard(old);
+        self.notify_new(is_new, key);
         // There is a result: it was created at worst.
         result.ok_or(WrongType)
     }
@@ -371,20 +379,22 @@ impl<'a> Writer<'a> {
         if !self.reader().exists(from) {
             return false;
         }
-        let (from, to) = (self.site(self.db, from), self.site(db, to));
+        let (from, to_site) = (self.site(self.db, from), self.site(db, to));
         let Some(record) = self.keyspace.take(&from) else { return false };
-        let old = self.keyspace.put_moved(&from, &to, record);
+        let old = self.keyspace.put_moved(&from, &to_site, record);
         self.discard(old);
+        self.notify_in(db, (b'n', "new"), to);
         true
     }
 
     /// Copies value and deadline (sharing chunks) to (`db`, `to`), replacing what is there. False
     /// when absent.
     pub fn copy_key(&mut self, from: &[u8], db: Db, to: &[u8]) -> bool {
-        let (from, to) = (self.site(self.db, from), self.site(db, to));
-        let Some(record) = self.keyspace.copied(&from, &to) else { return false };
-        let old = self.keyspace.put_copied(&from, &to, record);
+        let (from, to_site) = (self.site(self.db, from), self.site(db, to));
+        let Some(record) = self.keyspace.copied(&from, &to_site) else { return false };
+        let old = self.keyspace.put_copied(&from, &to_site, record);
         self.discard(old);
+        self.notify_in(db, (b'n', "new"), to);
         true
     }
 
@@ -409,9 +419,27 @@ impl<'a> Writer<'a> {
     /// Notes a keyspace event, if `notify-keyspace-events` asks for its class (Redis's class
     /// letter).
     pub fn notify(&mut self, class: u8, event: &'static str, key: &[u8]) {
-        if self.keyspace.side.settings.wanted.wants(class) {
-            let effect = Effect::Notify { class, event, db: self.db, key: key.into() };
-            self.effects.list.push(effect);
+        self.notify_in(self.db, (class, event), key);
+    }
+
+    fn notify_in(&mut self, db: Db, (class, event): (u8, &'static str), key: &[u8]) {
+        let wanted = self.keyspace.side.settings.wanted;
+        if wanted.wants(class) {
+            let (by_key, by_event) = (wanted.has(b'K'), wanted.has(b'E'));
+            let key = key.into();
+            self.effects.list.push(Effect::Notify { class, event, db, key, by_key, by_event });
+        }
+    }
+
+    /// Whether it is to be told if this key comes to be: it is not there, and somebody asks.
+    fn is_new(&self, key: &[u8]) -> bool {
+        self.keyspace.side.settings.wanted.wants(b'n') && !self.reader().exists(key)
+    }
+
+    /// Notes that a key has come to be, if it has: Redis's event `new`, before the command's own.
+    fn notify_new(&mut self, is_new: bool, key: &[u8]) {
+        if is_new && self.reader().exists(key) {
+            self.notify(b'n', "new", key);
         }
     }
 

@@ -31,6 +31,10 @@ pub enum Effect {
         db: Db,
         /// Key.
         key: Box<[u8]>,
+        /// Whether the channel of the key is told (`K`).
+        by_key: bool,
+        /// Whether the channel of the event is told (`E`).
+        by_event: bool,
     },
 }
 

@@ -639,6 +639,8 @@ fn events_are_noted_when_asked_for() {
     fed.keyspace.set_setting("notify-keyspace-events", "$E").unwrap();
     fed.entry(2, 0).notify(b'$', "set", b"k");
     fed.entry(2, 0).notify(b'g', "del", b"k");
-    let want = crate::Effect::Notify { class: b'$', event: "set", db: Db(2), key: b"k"[..].into() };
+    let (db, key) = (Db(2), b"k"[..].into());
+    let (class, event, by_key, by_event) = (b'$', "set", false, true);
+    let want = crate::Effect::Notify { class, event, db, key, by_key, by_event };
     assert_eq!(fed.effects.list, [want]);
 }

@@ -203,9 +203,14 @@ impl NotifyMask {
         first.into_iter().chain(letters.map(|&letter| char::from(letter))).collect()
     }
 
+    /// Whether this letter stands in it.
+    pub(crate) fn has(self, letter: u8) -> bool {
+        bit(letter).is_some_and(|bit| self.0 & bit != 0)
+    }
+
     /// Whether events of a class are wanted, and on some channel.
     pub(crate) fn wants(self, class: u8) -> bool {
-        self.0 & CHANNELS != 0 && bit(class).is_some_and(|bit| self.0 & bit != 0)
+        self.0 & CHANNELS != 0 && self.has(class)
     }
 }
 

@@ -4,10 +4,12 @@
 
 use crate::clients::Peer;
 use crate::followers::Announced;
+use crate::pubsub::Subscriptions;
 use crate::registry::Entry;
-use crate::settings::Tuned;
+use crate::settings::{OutputLimit, Tuned};
 use crate::shared::Shared;
 use crate::transaction::Transaction;
+use bytes::BytesMut;
 use quorate_engine::Db;
 use quorate_resp::Proto;
 use std::sync::Arc;
@@ -46,6 +48,13 @@ pub(crate) struct Client {
     pub(crate) mode: Mode,
     /// Encoded RESP3 attributes to send before the next reply.
     pub(crate) preface: Vec<u8>,
+    /// Encoded frames of the present command that go out before its reply, whatever `CLIENT REPLY`
+    /// says: one for each channel of a SUBSCRIBE.
+    pub(crate) frames: BytesMut,
+    /// What it listens to.
+    pub(crate) subscriptions: Subscriptions,
+    /// Index of the last entry of which its commands know.
+    pub(crate) written: u64,
     /// Close once what was answered is sent.
     pub(crate) closing: bool,
     /// What it has said of itself as a replica.
@@ -61,6 +70,7 @@ impl Client {
     pub(crate) fn new(peer: Arc<Peer>, shared: &Shared) -> Self {
         let tuned = shared.tuned();
         let mut client = Self {
+            subscriptions: Subscriptions::new(&shared.pubsub, &peer),
             peer,
             db: Db(0),
             proto: Proto::Resp2,
@@ -68,6 +78,8 @@ impl Client {
             reply_mode: ReplyMode::On,
             mode: Mode::Exact,
             preface: Vec::new(),
+            frames: BytesMut::new(),
+            written: 0,
             closing: false,
             announced: Announced::default(),
             tuned,
@@ -100,6 +112,26 @@ impl Client {
     pub(crate) fn set_mode(&mut self, mode: Mode) {
         self.mode = mode;
         self.peer.readonly.store(mode == Mode::Stale, Relaxed);
+    }
+
+    /// Whether it may only change what it listens to: a subscriber whose protocol cannot tell a
+    /// message from a reply.
+    pub(crate) fn is_confined(&self) -> bool {
+        self.proto == Proto::Resp2 && self.subscriptions.any()
+    }
+
+    /// The limits of what may wait for it.
+    pub(crate) fn output_limit(&self) -> OutputLimit {
+        if self.subscriptions.any() { self.tuned.output_pubsub } else { self.tuned.output_normal }
+    }
+
+    /// Holds whoever pushes something to those limits. To be called when they may have changed.
+    pub(crate) fn limit_pushes(&self) {
+        let hard = match self.output_limit().hard {
+            0 => usize::MAX,
+            hard => hard,
+        };
+        self.peer.set_pushed_max(hard);
     }
 
     /// Whether the client is on this machine.

@@ -164,6 +164,11 @@ fn introduction(call: &Call<'_>) -> Reply<'static> {
 
 fn ping(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     match args.len() {
+        // A message's form, so that a client that waits for messages can read it.
+        1 | 2 if call.client.is_confined() => {
+            let word = args.get(1).unwrap_or_default();
+            Reply::Array(vec![super::bulk("pong"), super::bulk(word)])
+        }
         1 => Reply::Simple("PONG".into()),
         2 => super::bulk(args.at(1)),
         _ => {
@@ -195,6 +200,8 @@ fn quit(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
 fn reset(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
     let Call { shared, client, .. } = call;
     shared.clients.set_monitor(&client.peer, false);
+    client.subscriptions.leave_all();
+    client.limit_pushes();
     *client.peer.names() = crate::clients::Names::default();
     client.peer.no_evict.store(false, Relaxed);
     client.peer.no_touch.store(false, Relaxed);

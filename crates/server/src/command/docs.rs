@@ -151,6 +151,7 @@ fn flags(entry: &Entry) -> Vec<&'static str> {
     for (flag, name) in [
         (Flags::DENYOOM, "denyoom"),
         (Flags::ADMIN, "admin"),
+        (Flags::PUBSUB, "pubsub"),
         (Flags::LOADING, "loading"),
         (Flags::STALE, "stale"),
         (Flags::SKIP_SLOWLOG, "skip_slowlog"),
@@ -212,6 +213,7 @@ fn group_name(group: Group) -> &'static str {
         Group::Server => "server",
         Group::Cluster => "cluster",
         Group::Transactions => "transactions",
+        Group::PubSub => "pubsub",
     }
 }
 

@@ -9,7 +9,7 @@ use super::work::replicas;
 use super::{Call, View, is};
 use crate::memory::Memory;
 use crate::settings::all;
-use quorate_consensus::{Loading, Role, Status};
+use quorate_consensus::{Kind, Loading, Role, Status};
 use quorate_engine::Db;
 use quorate_resp::{Args, Reply};
 use std::fmt::{Display, Write as _};
@@ -119,6 +119,8 @@ fn clients(text: &mut String, facts: &Facts<'_>) {
     field(text, "client_recent_max_output_buffer", most(|peer| peer.output.load(Relaxed)));
     field(text, "blocked_clients", 0);
     field(text, "tracking_clients", 0);
+    let subscribers = peers.iter().filter(|peer| peer.is_subscriber());
+    field(text, "pubsub_clients", subscribers.count());
     field(text, "clients_in_timeout_table", 0);
 }
 
@@ -286,9 +288,10 @@ fn stats(text: &mut String, facts: &Facts<'_>) {
     field(text, "current_eviction_exceeded_time", 0);
     field(text, "keyspace_hits", stats.hits.load(Relaxed));
     field(text, "keyspace_misses", stats.misses.load(Relaxed));
-    field(text, "pubsub_channels", 0);
-    field(text, "pubsub_patterns", 0);
-    field(text, "pubsubshard_channels", 0);
+    let interest = facts.call.shared.pubsub.interest();
+    field(text, "pubsub_channels", interest.names(Kind::Channel).len());
+    field(text, "pubsub_patterns", interest.names(Kind::Pattern).len());
+    field(text, "pubsubshard_channels", interest.names(Kind::Shard).len());
     field(text, "latest_fork_usec", 0);
     field(text, "total_forks", 0);
     field(text, "migrate_cached_sockets", 0);

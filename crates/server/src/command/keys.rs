@@ -152,6 +152,10 @@ fn keys_of<'a>(call: &Call<'_>, args: Args<'a>) -> Result<Found<'a>, Reply<'stat
         _ => span.positions(args.len()).filter_map(|at| args.get(at)).collect(),
     };
     match keys.len() {
+        // Channels of shards stand where keys do.
+        _ if access(entry) == ["not_key"] => {
+            Err(Reply::error("ERR The command has no key arguments"))
+        }
         0 if place.are_movable() => Err(invalid),
         0 => Err(Reply::error("ERR The command has no key arguments")),
         _ => Ok((entry, keys)),

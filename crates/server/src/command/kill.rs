@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(super) enum Class {
     Normal,
     Replica,
+    Subscriber,
     /// One that nobody is here.
     Nobody,
 }
@@ -23,14 +24,19 @@ pub(super) fn class(name: &[u8]) -> Result<Class, Reply<'static>> {
     match name {
         name if is(name, "normal") => Ok(Class::Normal),
         name if ["slave", "replica"].iter().any(|word| is(name, word)) => Ok(Class::Replica),
-        name if ["master", "pubsub"].iter().any(|word| is(name, word)) => Ok(Class::Nobody),
+        name if is(name, "pubsub") => Ok(Class::Subscriber),
+        name if is(name, "master") => Ok(Class::Nobody),
         name => Err(Reply::error_of(&[b"ERR Unknown client type '", up_to_zero(name), b"'"])),
     }
 }
 
 /// The class of a client.
 pub(super) fn of(peer: &Peer) -> Class {
-    if peer.replica.load(Relaxed) { Class::Replica } else { Class::Normal }
+    match () {
+        () if peer.replica.load(Relaxed) => Class::Replica,
+        () if peer.is_subscriber() => Class::Subscriber,
+        () => Class::Normal,
+    }
 }
 
 /// Who is meant.

@@ -21,11 +21,13 @@ pub(super) async fn through_log<B: Backend>(node: &B, args: &[Vec<u8>]) -> Reply
         exec: None,
     };
     match node.submit(run).await {
-        Answer::Replies(bytes) => match bytes.strip_suffix(b"\r\n").and_then(<[u8]>::split_first) {
-            Some((b'+', line)) => Reply::Simple(super::text(line).into_owned().into()),
-            Some((b'-', line)) => Reply::error_of(&[line]),
-            _ => bulk(bytes.to_vec()),
-        },
+        Answer::Replies(bytes, _) => {
+            match bytes.strip_suffix(b"\r\n").and_then(<[u8]>::split_first) {
+                Some((b'+', line)) => Reply::Simple(super::text(line).into_owned().into()),
+                Some((b'-', line)) => Reply::error_of(&[line]),
+                _ => bulk(bytes.to_vec()),
+            }
+        }
         Answer::NotApplied(why) => Reply::error(crate::refusal::not_applied(&why)),
         Answer::Uncertain => Reply::error(crate::refusal::UNCERTAIN),
     }

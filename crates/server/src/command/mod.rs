@@ -23,6 +23,7 @@ mod log;
 mod memory;
 mod module;
 mod perform;
+mod pubsub;
 mod row;
 mod server;
 mod slowlog;
@@ -63,6 +64,7 @@ const FAMILIES: &[&[Row]] = &[
     debug::ROWS,
     sync::ROWS,
     transaction::ROWS,
+    pubsub::ROWS,
 ];
 
 /// All of them; a command's number is its place here.

@@ -7,7 +7,7 @@ use super::work::{Work, replicas};
 use super::{Client, config, error};
 use crate::backend::Backend;
 use crate::shared::Shared;
-use quorate_consensus::NoSnapshot;
+use quorate_consensus::{Message, NoSnapshot};
 use quorate_engine::Db;
 use quorate_resp::Reply;
 use std::sync::Arc;
@@ -49,6 +49,11 @@ pub(crate) async fn perform<B: Backend>(
         Work::Configure(changes) => Some(config::apply(node, shared, &changes).await),
         // Taken by the session before it comes here.
         Work::Snapshot { .. } | Work::Exec(..) | Work::Nothing => None,
+        Work::Publish(message) => Some(publish(node, message).await),
+        Work::Listen => {
+            node.announced().await;
+            None
+        }
         Work::RewriteConfig => Some(config::rewrite(shared)),
         Work::Sleep(time) => {
             tokio::time::sleep(time).await;
@@ -80,6 +85,11 @@ pub(crate) async fn perform<B: Backend>(
             None
         }
     }
+}
+
+/// Publishes a message: PUBLISH, wherever it stands.
+pub(crate) async fn publish<B: Backend>(node: &B, message: Message) -> Reply<'static> {
+    Reply::Int(i64::try_from(node.publish(message).await).unwrap_or(i64::MAX))
 }
 
 async fn flip_bit<B: Backend>(node: &B, db: Db, key: &[u8], bit: u64) -> Reply<'static> {

@@ -6,7 +6,7 @@ use crate::clients::Peer;
 use crate::settings::Setting;
 use crate::shared::Stop;
 use crate::transaction::Queue;
-use quorate_consensus::{Role, Status};
+use quorate_consensus::{Message, Role, Status};
 use quorate_engine::{Db, Guard};
 use quorate_resp::Reply;
 use std::sync::Arc;
@@ -37,7 +37,11 @@ pub(crate) enum Work {
     Kill(Vec<Arc<Peer>>, Reply<'static>),
     /// An internal command through the log; its reply is the answer.
     Log(Vec<Vec<u8>>),
-    /// REPLCONF ACK: neither anything to do nor an answer.
+    /// PUBLISH: the answer is how many get the message.
+    Publish(Message),
+    /// SUBSCRIBE: its confirmations go out when what is published elsewhere comes here.
+    Listen,
+    /// REPLCONF ACK, UNSUBSCRIBE: neither anything to do nor an answer.
     Nothing,
     /// SYNC, PSYNC (with a heading): the session itself sends a snapshot.
     Snapshot { heading: bool },

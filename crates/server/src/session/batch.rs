@@ -44,7 +44,7 @@ impl<B: Backend> Session<B> {
                 return Piece::Nothing;
             }
             let run_waits = !self.intake.is_empty_run();
-            if !run_waits && (self.client.closing || self.output.len() >= OUTPUT_HOLD_BYTES) {
+            if !run_waits && (self.client.closing || !self.takes_commands()) {
                 self.held = !self.client.closing;
                 return Piece::Nothing;
             }
@@ -109,6 +109,7 @@ impl<B: Backend> Session<B> {
         if !entry.takes(args.len()) {
             return Err(cmd::wrong_arity(entry.meta.name));
         }
+        self.may_run_subscribed(entry)?;
         if !entry.meta.flags.has(Flags::LOADING) && self.node.is_loading() {
             return Err(Reply::error(refusal::LOADING));
         }
@@ -215,6 +216,9 @@ impl<B: Backend> Session<B> {
             self.seed ^= self.seed << 17;
             let reader = Reader { keyspace, db: self.client.db, seed: self.seed, clock_ms };
             let reply = run(&reader, args).unwrap_or_else(|error| error);
+            if self.shared.tells_misses.load(std::sync::atomic::Ordering::Relaxed) {
+                self.tell_misses(entry, &reader, args);
+            }
             match &reply {
                 Reply::Error(line) => self.shared.stats.failed(entry.id, line.as_bytes()),
                 Reply::Null => self.shared.stats.missed(),
@@ -275,7 +279,8 @@ impl<B: Backend> Session<B> {
             self.client.peer.command.store(*id, std::sync::atomic::Ordering::Relaxed);
         }
         match answer {
-            Answer::Replies(bytes) => {
+            Answer::Replies(bytes, index) => {
+                self.client.written = index;
                 self.shared.writes_answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 self.take_replies(&bytes, &collected.ids, nanos);
             }

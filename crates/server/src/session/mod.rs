@@ -9,6 +9,7 @@ mod batch;
 mod exec;
 mod follow;
 mod intake;
+mod pushes;
 mod replies;
 mod server;
 mod socket;
@@ -19,7 +20,7 @@ use crate::clients::{Held, Peer};
 use crate::command::Client;
 use crate::evict::evict;
 use crate::shared::Shared;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use intake::Intake;
 use quorate_resp::Limits;
 use std::sync::Arc;
@@ -52,6 +53,8 @@ struct Session<B: Backend> {
     stream: TcpStream,
     client: Client,
     intake: Intake,
+    /// A large pushed frame that goes out before `output`: shared with others who get it.
+    ahead: Bytes,
     output: BytesMut,
     /// Whether commands wait until the client has taken replies.
     held: bool,
@@ -81,6 +84,7 @@ pub(crate) async fn serve<B: Backend>(
         intake: Intake::new(shared.registry, Limits::unauthenticated()),
         stream,
         client,
+        ahead: Bytes::new(),
         output: BytesMut::new(),
         held: false,
         killed: false,
@@ -117,6 +121,7 @@ impl<B: Backend> Session<B> {
         if generation != self.generation {
             self.generation = generation;
             self.client.tuned = self.shared.tuned();
+            self.client.limit_pushes();
             self.set_limits();
         }
     }
@@ -164,10 +169,12 @@ impl<B: Backend> Session<B> {
     fn show_sizes(&self, run: usize) {
         let (waiting, capacity) = self.intake.sizes();
         let run = run + self.client.transaction.bytes();
-        let held = Held { input: capacity, run, output: self.output.capacity() };
+        let output = self.output.capacity() + self.ahead.len();
+        let subscriptions = self.client.subscriptions.bytes();
+        let held = Held { input: capacity, run, output, subscriptions };
         let peer = &self.client.peer;
         peer.input.store(waiting, Relaxed);
-        peer.output.store(self.output.len(), Relaxed);
+        peer.output.store(self.output.len() + self.ahead.len(), Relaxed);
         if self.shared.clients.hold(peer, held) {
             evict(&self.shared);
         }

@@ -10,6 +10,7 @@ use crate::refusal::no_read;
 use crate::registry::Entry;
 use crate::settings::quoted;
 use crate::shared::Shared;
+use bytes::Bytes;
 use quorate_consensus::Role;
 use quorate_engine::Flags;
 use quorate_resp::{Args, Reply};
@@ -119,7 +120,13 @@ impl<B: Backend> Session<B> {
     /// what is wanted.
     fn answer(&mut self, before: ReplyMode, reply: Option<&Reply<'static>>) {
         let after = self.client.reply_mode;
-        let Some(reply) = reply else { return };
+        let has_frames = self.send_frames();
+        let Some(reply) = reply else {
+            if has_frames && after == ReplyMode::Skip {
+                self.client.reply_mode = ReplyMode::On;
+            }
+            return;
+        };
         if !self.client.preface.is_empty() && after == ReplyMode::On {
             self.output.extend_from_slice(&std::mem::take(&mut self.client.preface));
         }
@@ -166,9 +173,10 @@ impl<B: Backend> Session<B> {
             }
         }
         line.push_str("\r\n");
+        let line = Bytes::from(line);
         for peer in self.shared.clients.all() {
             if peer.monitor.load(Relaxed) {
-                peer.push(line.as_bytes());
+                peer.push(line.clone());
             }
         }
     }

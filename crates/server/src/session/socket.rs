@@ -6,8 +6,8 @@
 
 use super::{OUTPUT_HOLD_BYTES, OUTPUT_UNKNOWN_BYTES, QUERY_UNKNOWN_BYTES, Session};
 use crate::backend::Backend;
-use crate::clients::{FINISH, KILL, PUSH, SHRINK};
-use bytes::{Buf as _, BytesMut};
+use crate::clients::{FINISH, KILL, OVERFLOW, PUSH, SHRINK};
+use bytes::BytesMut;
 use std::future::Future as _;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering::Relaxed;
@@ -46,7 +46,8 @@ impl<B: Backend> Session<B> {
                 return Poll::Ready(Some(done));
             }
             let signals = self.client.peer.take_signals();
-            let pushed = signals & PUSH != 0;
+            // Also what the socket did not take at once.
+            let pushed = signals & PUSH != 0 || self.has_pushes();
             if signals != 0 && !self.heed(signals) || pushed && !self.poll_send(cx) {
                 self.killed = true;
                 return Poll::Ready(None);
@@ -61,13 +62,13 @@ impl<B: Backend> Session<B> {
         if self.killed || signals != 0 && !self.heed(signals) {
             return Poll::Ready(false);
         }
-        if !self.poll_send(cx) || (self.client.closing && self.output.is_empty()) {
+        if !self.poll_send(cx) || (self.client.closing && self.is_sent()) {
             return Poll::Ready(false);
         }
         if self.client.closing {
             return Poll::Pending;
         }
-        if self.held && self.output.len() < OUTPUT_HOLD_BYTES / 2 {
+        if self.held && self.waiting() < OUTPUT_HOLD_BYTES / 2 {
             self.held = false;
             return Poll::Ready(true);
         }
@@ -76,10 +77,6 @@ impl<B: Backend> Session<B> {
 
     /// Acts on what others signalled; false to end.
     fn heed(&mut self, signals: u8) -> bool {
-        if signals & PUSH != 0 {
-            self.output.extend_from_slice(&self.client.peer.take_outbox());
-            self.show_sizes(0);
-        }
         if signals & SHRINK != 0 {
             self.intake.shrink(self.client.peer.idle_s() >= IDLE_S);
             if self.output.is_empty() && self.output.capacity() > OUTPUT_KEEP_BYTES {
@@ -90,19 +87,24 @@ impl<B: Backend> Session<B> {
         if signals & FINISH != 0 {
             self.client.closing = true;
         }
-        signals & KILL == 0
+        if signals & OVERFLOW != 0 {
+            self.note_over_limit(self.waiting());
+        }
+        signals & (KILL | OVERFLOW) == 0
     }
 
     /// Sends what the socket takes; false to end.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.output.is_empty() {
+        self.take_pushes();
+        if self.is_sent() {
             return true;
         }
-        let waited = self.output.len();
-        while !self.output.is_empty() {
-            match Pin::new(&mut self.stream).poll_write(cx, &self.output) {
+        let waited = self.waiting();
+        while !self.is_sent() {
+            let next = if self.ahead.is_empty() { &self.output[..] } else { &self.ahead[..] };
+            match Pin::new(&mut self.stream).poll_write(cx, next) {
                 Poll::Ready(Ok(sent @ 1..)) => {
-                    self.output.advance(sent);
+                    self.sent(sent);
                     self.shared.stats.bytes_out.fetch_add(sent as u64, Relaxed);
                     self.shared.stats.socket_writes.fetch_add(1, Relaxed);
                 }
@@ -110,11 +112,11 @@ impl<B: Backend> Session<B> {
                 Poll::Pending => break,
             }
         }
-        if self.output.is_empty() {
+        if self.is_sent() {
             self.output.clear();
             self.over_soft_since = None;
         }
-        if waited != self.output.len() {
+        if waited != self.waiting() {
             self.show_sizes(0);
         }
         self.within_output_limit()
@@ -122,8 +124,8 @@ impl<B: Backend> Session<B> {
 
     /// Whether what waits for the client is within its class's limits.
     fn within_output_limit(&mut self) -> bool {
-        let waiting = self.output.len();
-        let limit = self.client.tuned.output_normal;
+        let waiting = self.waiting();
+        let limit = self.client.output_limit();
         let hard = if self.client.authenticated { limit.hard } else { OUTPUT_UNKNOWN_BYTES };
         let mut within = hard == 0 || waiting <= hard;
         if limit.soft > 0 && waiting > limit.soft {
@@ -133,12 +135,17 @@ impl<B: Backend> Session<B> {
             self.over_soft_since = None;
         }
         if !within {
-            self.shared.stats.output_limit_closed.fetch_add(1, Relaxed);
-            let peer = &self.client.peer;
-            tracing::warn!(id = peer.id, address = %peer.address, waiting,
-                "closing a client that does not take its replies");
+            self.note_over_limit(waiting);
         }
         within
+    }
+
+    #[cold]
+    fn note_over_limit(&self, waiting: usize) {
+        self.shared.stats.output_limit_closed.fetch_add(1, Relaxed);
+        let peer = &self.client.peer;
+        tracing::warn!(id = peer.id, address = %peer.address, waiting,
+            "closing a client that does not take its replies");
     }
 
     /// Reads what has come; ready with true when there is something to serve, with false at the

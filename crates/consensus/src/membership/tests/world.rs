@@ -445,6 +445,17 @@ impl Transport for Site {
         unused()
     }
 
+    fn bus_stream(
+        &self,
+        _: &PeerId,
+        _: BoxStream<'static, pb::BusRequest>,
+    ) -> BoxFuture<
+        'static,
+        Result<BoxStream<'static, Result<pb::BusResponse, TransportError>>, TransportError>,
+    > {
+        unused()
+    }
+
     fn snapshot(
         &self,
         _: &PeerId,
@@ -475,6 +486,13 @@ impl Service for Site {
         _: BoxStream<'static, Result<pb::ForwardRequest, TransportError>>,
     ) -> BoxFuture<'_, Result<BoxStream<'static, pb::ForwardResponse>, Refused>> {
         unreachable!("it is for Raft")
+    }
+
+    fn bus_stream(
+        &self,
+        _: BoxStream<'static, Result<pb::BusRequest, TransportError>>,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::BusResponse>, Refused>> {
+        unreachable!("it is for the running replica")
     }
 
     fn snapshot(

@@ -2,7 +2,7 @@
 //!
 //! HTTP/2 shares one flow-control window and one TCP stream between everything on a connection, so
 //! a snapshot or a burst of entries would delay a heartbeat, and a late heartbeat costs the leader
-//! its office. Hence four lanes. Connections open with the first call and again with the first call
+//! its office. Hence five lanes. Connections open with the first call and again with the first call
 //! after they broke; nothing here waits between tries.
 
 use super::secret;
@@ -44,6 +44,7 @@ struct Lanes {
     control: Channel,
     forward: Channel,
     snapshot: Channel,
+    bus: Channel,
 }
 
 type Client = PeerClient<Channel>;
@@ -80,7 +81,7 @@ impl GrpcTransport {
 }
 
 impl Lanes {
-    /// Four lazy channels; fails only if the address is no address.
+    /// Five lazy channels; fails only if the address is no address.
     fn open(address: &str) -> Result<Self, TransportError> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .map_err(|error| unreachable(&format!("{address:?} is not host:port: {error}")))?
@@ -104,6 +105,7 @@ impl Lanes {
             control: lane(KEEPALIVE_TIMEOUT),
             forward: lane(BUSY_KEEPALIVE_TIMEOUT),
             snapshot: lane(BUSY_KEEPALIVE_TIMEOUT),
+            bus: lane(BUSY_KEEPALIVE_TIMEOUT),
         })
     }
 }
@@ -153,6 +155,21 @@ impl Transport for GrpcTransport {
             let mut client = this.client(&address, |lanes| &lanes.forward)?;
             let (input, tie) = tied(input);
             let answer = client.forward(this.request(input)).await;
+            Ok(incoming(answer.map_err(|status| refused_or_unreachable(&status))?, tie))
+        }
+        .boxed()
+    }
+
+    fn bus_stream(
+        &self,
+        to: &PeerId,
+        input: BoxStream<'static, pb::BusRequest>,
+    ) -> BoxFuture<'static, Result<Incoming<pb::BusResponse>, TransportError>> {
+        let (this, address) = (self.clone(), to.address.clone());
+        async move {
+            let mut client = this.client(&address, |lanes| &lanes.bus)?;
+            let (input, tie) = tied(input);
+            let answer = client.bus(this.request(input)).await;
             Ok(incoming(answer.map_err(|status| refused_or_unreachable(&status))?, tie))
         }
         .boxed()

@@ -32,10 +32,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 type Stop = Shared<BoxFuture<'static, ()>>;
 
-/// Connections that are let in from so many other nodes at most: four of each, those once more
+/// Connections that are let in from so many other nodes at most: five of each, those once more
 /// that it opens before the old ones are known to be dead, and a few of nobody's.
 pub(crate) fn connections_max(others: usize) -> usize {
-    8 * others + 8
+    10 * others + 8
 }
 
 /// Serves `service` on `listener`, of which no more than the given number of connections is taken,
@@ -168,6 +168,7 @@ type Output<T> = BoxStream<'static, Result<T, Status>>;
 impl<S: Service + ?Sized> Peer for Answering<S> {
     type AppendStreamStream = Output<pb::AppendResponse>;
     type ForwardStream = Output<pb::ForwardResponse>;
+    type BusStream = Output<pb::BusResponse>;
 
     async fn append_stream(
         &self,
@@ -182,6 +183,14 @@ impl<S: Service + ?Sized> Peer for Answering<S> {
         request: Request<Streaming<pb::ForwardRequest>>,
     ) -> Result<Response<Self::ForwardStream>, Status> {
         let answers = self.answer(self.service.forward_stream(self.input(request))).await?;
+        Ok(self.output(answers))
+    }
+
+    async fn bus(
+        &self,
+        request: Request<Streaming<pb::BusRequest>>,
+    ) -> Result<Response<Self::BusStream>, Status> {
+        let answers = self.answer(self.service.bus_stream(self.input(request))).await?;
         Ok(self.output(answers))
     }
 

@@ -135,6 +135,16 @@ impl Service for Echo {
         futures::future::ready(Ok(answers.boxed())).boxed()
     }
 
+    fn bus_stream(
+        &self,
+        input: BoxStream<'static, Result<pb::BusRequest, TransportError>>,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, pb::BusResponse>, Refused>> {
+        let answers = input.filter_map(|item| futures::future::ready(item.ok()));
+        let answers =
+            answers.map(|request| pb::BusResponse { turn: request.messages.len() as u64 });
+        futures::future::ready(Ok(answers.boxed())).boxed()
+    }
+
     fn snapshot(
         &self,
         input: BoxStream<'static, Result<pb::SnapshotChunk, TransportError>>,
@@ -267,6 +277,21 @@ async fn an_append_stream_keeps_order_both_ways() {
     let answers: Vec<_> = within(answers.collect()).await;
     let expect: Vec<_> = (0..STREAMED).map(|index| Ok(accepted(index))).collect();
     assert!(answers == expect, "{} answers", answers.len());
+}
+
+#[tokio::test]
+async fn a_bus_stream_carries_messages_and_acknowledgements() {
+    let server = started();
+    let transport = GrpcTransport::new(None);
+    let request = |count: u64| pb::BusRequest {
+        messages: vec![pb::BusMessage::default(); usize::try_from(count).expect("a few")],
+        ..Default::default()
+    };
+    let input = futures::stream::iter(0..9).map(request).boxed();
+    let answers = within(transport.bus_stream(&server.peer(), input)).await.expect("a stream");
+    let answers: Vec<_> = within(answers.collect()).await;
+    let expect: Vec<_> = (0..9).map(|turn| Ok(pb::BusResponse { turn })).collect();
+    assert_eq!(answers, expect);
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ async fn write_and_purge(cluster: &Cluster) {
     let value = "v".repeat(500);
     for number in 0..400 {
         let answer = replica.submit(command(0, &["SET", &format!("key:{number}"), &value])).await;
-        assert!(matches!(answer, Ok(Answer::Replies(_))), "{answer:?}");
+        assert!(matches!(answer, Ok(Answer::Replies(_, _))), "{answer:?}");
     }
     // Each of them may be making one of its own accord, and then makes none of this cut.
     let has = |at: usize| cluster.running(at).map(|it| it.replica.status().snapshot_index);

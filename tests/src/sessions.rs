@@ -1,0 +1,72 @@
+//! Transcripts of several clients at once, for what one client does to another.
+//!
+//! ```text
+//! # Each client is a letter, and comes when it is first named.
+//! a> SUBSCRIBE news
+//! 1) "subscribe"
+//! 2) "news"
+//! 3) (integer) 1
+//! b> PUBLISH news hello
+//! (integer) 1
+//! a< what comes to it without being asked for
+//! 1) "message"
+//! 2) "news"
+//! 3) "hello"
+//! ```
+//!
+//! Each command is sent and its first answer is waited for; further answers are what a line with
+//! `<` waits for. As with [`script`](crate::script), a run gives the transcript anew and `UPDATE=1`
+//! writes it.
+
+use crate::client::Client;
+use crate::script::{difference, show};
+use quorate_resp::split_line;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Runs the transcript in a file; the error shows where it differs. `connect` makes a client.
+pub fn check(path: &Path, connect: &mut dyn FnMut() -> Client) -> Result<(), String> {
+    let at = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let expected = std::fs::read_to_string(path).map_err(|error| at(&error))?;
+    let found = run(&expected, connect).map_err(|error| at(&error))?;
+    if found == expected {
+        return Ok(());
+    }
+    if std::env::var_os("UPDATE").is_some_and(|value| value == "1") {
+        return std::fs::write(path, found).map_err(|error| at(&error));
+    }
+    Err(at(&difference(&expected, &found)))
+}
+
+fn run(script: &str, connect: &mut dyn FnMut() -> Client) -> Result<String, String> {
+    let mut clients: BTreeMap<char, Client> = BTreeMap::new();
+    let mut out = String::new();
+    for (number, line) in script.lines().enumerate() {
+        let fail = |what: &dyn std::fmt::Display| format!("line {}: {what}", number + 1);
+        let Some((name, does, rest)) = parts(line) else {
+            if line.is_empty() || line.starts_with('#') {
+                let _ = writeln!(out, "{line}");
+            }
+            continue;
+        };
+        let client = clients.entry(name).or_insert_with(&mut *connect);
+        let answer = if does == '>' {
+            let args = split_line(rest.as_bytes()).ok_or_else(|| fail(&"unbalanced quotes"))?;
+            client.call_bytes(&args)
+        } else {
+            client.receive()
+        };
+        let answer = answer.map_err(|error| fail(&error))?;
+        let _ = write!(out, "{line}\n{}", show(&answer));
+    }
+    Ok(out)
+}
+
+/// Whose line it is, whether it sends or waits, and the command.
+fn parts(line: &str) -> Option<(char, char, &str)> {
+    let mut letters = line.chars();
+    let (name, does) = (letters.next()?, letters.next()?);
+    let is_one = name.is_ascii_lowercase() && (does == '>' || does == '<');
+    is_one.then(|| (name, does, letters.as_str().trim()))
+}
