@@ -2,10 +2,10 @@
 //! whoever asks may know without waiting for the keys.
 //!
 //! Three write to the keyspace, and all hold its lock meanwhile. The state machine applies entries
-//! and installs snapshots: nobody else changes a key for good. The snapshotter takes its steps, which
-//! write down what was frozen and change nothing that a command or a digest could see. The proposer
-//! rehearses batches, and undoes what they did before it gives the lock back. (Tests also flip
-//! bits, past everything that notices a change.) The state
+//! and installs snapshots: nobody else changes a key for good. The snapshotter takes its steps,
+//! which write down what was frozen and change nothing that a command or a digest could see. The
+//! proposer rehearses batches, and undoes what they did before it gives the lock back. (Tests also
+//! flip bits, past everything that notices a change.) The state
 //! machine calls [`Live::see`] before it gives the lock back, so that the figures follow what is
 //! under it; a step only notes that nothing waits any more.
 

@@ -88,8 +88,6 @@ pub(crate) struct Peer {
     pub(crate) db: AtomicU8,
     /// Commands queued since MULTI; -1 without it.
     pub(crate) queued: AtomicI64,
-    /// Keys watched.
-    pub(crate) watched: AtomicUsize,
     /// Registry id of the last command; `u16::MAX` before the first.
     pub(crate) command: AtomicU16,
     /// Milliseconds from `since` to the last batch.
@@ -135,7 +133,6 @@ impl Peer {
             subscriptions: Default::default(),
             db: AtomicU8::new(0),
             queued: AtomicI64::new(-1),
-            watched: AtomicUsize::new(0),
             command: AtomicU16::new(u16::MAX),
             active_ms: AtomicU64::new(0),
             skip_until_ms: AtomicU64::new(0),
@@ -304,7 +301,7 @@ impl Peer {
         let _ = write!(
             text,
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={sub} \
-             psub={psub} ssub={ssub} multi={} watch={} qbuf={input} qbuf-free={} argv-mem={} \
+             psub={psub} ssub={ssub} multi={} qbuf={input} qbuf-free={} argv-mem={} \
              multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem={output} tot-mem={} events=r cmd={} \
              user=default redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
@@ -317,7 +314,6 @@ impl Peer {
             self.flags(),
             self.db.load(Relaxed),
             self.queued.load(Relaxed),
-            self.watched.load(Relaxed),
             held.input.saturating_sub(input),
             held.run,
             self.bytes(),

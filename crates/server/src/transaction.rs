@@ -79,10 +79,9 @@ impl Transaction {
         self.watched_bytes = 0;
     }
 
-    /// Commands queued (-1: no MULTI) and keys watched, as CLIENT LIST shows them.
-    pub(crate) fn counts(&self) -> (i64, usize) {
-        let queued = self.queue.as_ref().map_or(-1, |queue| queue.ids.len() as i64);
-        (queued, self.watched.len())
+    /// Commands queued, as CLIENT LIST shows them; -1 without MULTI.
+    pub(crate) fn queued(&self) -> i64 {
+        self.queue.as_ref().map_or(-1, |queue| queue.ids.len() as i64)
     }
 
     /// Bytes held.

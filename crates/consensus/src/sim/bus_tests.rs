@@ -126,6 +126,7 @@ fn a_message_never_overtakes_what_its_publisher_wrote() {
                     Told::Message(message) => {
                         assert!(written.contains(&message.payload.to_vec()), "{message:?}");
                     }
+                    Told::Event(Effect::Publish { .. }) => panic!("nobody sent a transaction"),
                 }
             }
             assert_eq!(written.len(), 60);

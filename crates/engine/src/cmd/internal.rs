@@ -1,5 +1,5 @@
-//! Commands that the server makes for itself: replicated settings, the feature level, and a long
-//! apply for tests.
+//! Commands that the server makes for itself: replicated settings, the feature level, messages
+//! within transactions, and a long apply for tests.
 //!
 //! They are armoured in the log, since no Redis knows them, and unknown to clients
 //! ([`Flags::INTERNAL`]). They change no key, so that a log with them is still an exact record of
@@ -17,6 +17,10 @@ pub(super) const ROWS: &[Spec] = &Group::Server.rows([
     Spec::write("QUORATE.LEVEL", "level", level)
         .facts(exactly(2), Keys::None, Flags::INTERNAL.and(Flags::ADMIN))
         .doc("7.2.0", "Raises the feature level: from then on the log may hold what it brings.")
+        .hidden(),
+    Spec::write("QUORATE.PUBLISH", "channel message <ALL | SHARD>", publish)
+        .facts(exactly(4), Keys::None, Flags::INTERNAL.and(Flags::ADMIN))
+        .doc("7.2.0", "Publishes a message, on every node where the entry is applied.")
         .hidden(),
     Spec::write("QUORATE.SPIN", "millions", spin)
         .facts(exactly(2), Keys::None, Flags::INTERNAL.and(Flags::ADMIN))
@@ -46,6 +50,13 @@ fn level(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let level = parse_int(args.at(1)).and_then(|level| u32::try_from(level).ok());
     cx.keyspace.raise_level(level.ok_or(Reply::error("ERR invalid feature level"))?);
     Ok(Reply::OK)
+}
+
+/// Who sent it knows better how many listen.
+#[allow(clippy::unnecessary_wraps, reason = "the form of a row's function")]
+fn publish(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
+    cx.publish(args.at(1), args.at(2), args.at(3) == b"SHARD");
+    Ok(Reply::Int(0))
 }
 
 fn spin(_: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {

@@ -6,10 +6,10 @@
 //! stood before. Lines that begin with `#` are annotations, which Redis 7 skips: `#x n` marks the
 //! next n commands as expiry (without a client: `UNLINK`s, which emit `expired`, and `HDEL`s of
 //! fields of hashes, which emit `hexpired`); `#w …`, or `#h …` and a
-//! closing `#H …`, carry an armoured command that Redis 7.0 must not see (see `hidden`). What an EXEC
-//! wrote stands between `MULTI` and `EXEC`, if it is more than one command: a Redis that finds the
-//! end of the file in between drops all of it. `#s n` says what the next command draws from, in place of
-//! the entry's seed: it was rehearsed with that.
+//! closing `#H …`, carry an armoured command that Redis 7.0 must not see (see `hidden`). What an
+//! EXEC wrote stands between `MULTI` and `EXEC`, if it is more than one command: a Redis that finds
+//! the end of the file in between drops all of it. `#s n` says what the next command draws from, in
+//! place of the entry's seed: it was rehearsed with that.
 //!
 //! A payload is written once, by `seal`, and read on every replica, by `apply`.
 

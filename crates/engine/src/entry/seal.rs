@@ -73,8 +73,8 @@ pub struct Sealed {
     pub commands: u32,
     /// How to answer.
     pub plan: Plan,
-    /// How many of the runs are in it, from the first on. The next one is a transaction that watched
-    /// what an earlier one may change: it has to wait until that is applied.
+    /// How many of the runs are in it, from the first on. The next one is a transaction that
+    /// watched what an earlier one may change: it has to wait until that is applied.
     pub taken: usize,
     /// Whether the payload holds something that stock Redis cannot replay exactly.
     pub inexact: bool,
@@ -108,7 +108,7 @@ pub fn seal(keyspace: &Keyspace, runs: &[Run], stamp: &Stamp, limits: &SealLimit
             break;
         }
     }
-    sealer.finish()
+    sealer.finish(None)
 }
 
 /// Seals runs of which one depends on what another does: see the module. Everything that is
@@ -133,9 +133,7 @@ pub fn rehearse(
     let rehearsed = sealer.stage.state.expected();
     sealer.stage.state.undo();
     let garbage = sealer.stage.state.garbage();
-    let mut sealed = sealer.finish();
-    sealed.plan.expect(rehearsed);
-    (sealed, garbage)
+    (sealer.finish(rehearsed), garbage)
 }
 
 /// Commands of a run that go into the payload as they lie, found and not copied yet.
@@ -236,6 +234,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
 
     /// Why a transaction is refused whole: because one of its writes would be.
     fn refusal_within(&self, run: &Run) -> Option<Reply<'static>> {
+        const DISCARDED: &[u8] = b"EXECABORT Transaction discarded because of: ";
         if self.limits.refuse_writes.is_none() && !self.over_memory {
             return None;
         }
@@ -245,7 +244,6 @@ impl<'a, S: Stage> Sealer<'a, S> {
             found = found.or_else(|| self.refusal(write?.meta.flags));
         });
         let Reply::Error(why) = found?.reply() else { return None };
-        const DISCARDED: &[u8] = b"EXECABORT Transaction discarded because of: ";
         Some(Reply::error_of(&[DISCARDED, why.as_bytes()]))
     }
 
@@ -314,23 +312,18 @@ impl<'a, S: Stage> Sealer<'a, S> {
         if !S::SHOWS {
             return Ran::Unseen;
         }
-        let Some(Handler::Write(write)) = self.last.map(|spec| spec.run.of(args)) else {
-            return Ran::Unseen;
-        };
         let scratch = &mut self.scratch;
         scratch.clear();
         match form {
             LogForm::Refused(_) => return Ran::Unseen,
-            LogForm::Plain | LogForm::Hidden => return self.stage.run(db, write, args),
-            LogForm::Rewritten(words) => {
-                write_command(scratch, words.iter().map(Vec::as_slice));
-            }
+            LogForm::Plain | LogForm::Hidden => return rehearse_one(&mut self.stage, db, args),
+            LogForm::Rewritten(words) => write_command(scratch, words.iter().map(Vec::as_slice)),
             LogForm::Replaced(at, by) => write_replaced(scratch, args, *at, by),
         }
         let mut parser = Parser::default();
         // It was written here.
         let _ = parser.parse(scratch, &Limits::stored());
-        self.stage.run(db, write, parser.args(scratch))
+        rehearse_one(&mut self.stage, db, parser.args(scratch))
     }
 
     /// Writes a command in another form than it came in, or by itself.
@@ -429,10 +422,12 @@ impl<'a, S: Stage> Sealer<'a, S> {
     }
 
     /// Puts the removals of what is due in front. None while writes are refused: all of it is
-    /// invisible once time is told.
-    fn finish(self) -> Sealed {
+    /// invisible once time is told. With removals in front, what was rehearsed says nothing of the
+    /// digest: it had them one by one.
+    fn finish(self, rehearsed: Option<(u64, u64)>) -> Sealed {
         let Self { stage, mut due, limits, mut cost_ns, .. } = self;
-        let mut body = self.body;
+        let (mut body, mut plan) = (self.body, self.plan);
+        plan.expect(rehearsed);
         if due.any
             && limits.refuse_writes.is_none()
             && let Some((mut head, removed)) = due.head(stage.keyspace(), limits.expire_max)
@@ -440,15 +435,24 @@ impl<'a, S: Stage> Sealer<'a, S> {
             cost_ns = cost_ns.saturating_add(EXPIRY_NS * removed as u64);
             head.append(&body);
             body = head;
+            plan.expect(None);
         }
         Sealed {
             commands: body.commands(),
             payload: body.freeze(),
-            plan: self.plan,
+            plan,
             taken: self.taken,
             inexact: self.inexact || due.inexact,
             cost_ns,
         }
+    }
+}
+
+/// Runs a command that is logged with these words, which may name another command than came.
+fn rehearse_one(stage: &mut impl Stage, db: Db, args: Args<'_>) -> Ran {
+    match cmd::resolve(args).map(|spec| spec.run.of(args)) {
+        Some(Handler::Write(write)) => stage.run(db, write, args),
+        _ => Ran::Unseen,
     }
 }
 

@@ -443,6 +443,12 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Sends a message to subscribers on every node.
+    pub fn publish(&mut self, channel: &[u8], payload: &[u8], shard: bool) {
+        let (channel, payload) = (channel.into(), payload.into());
+        self.effects.list.push(Effect::Publish { channel, payload, shard });
+    }
+
     /// The next random number of this command, from the entry's seed.
     pub fn random(&mut self) -> u64 {
         next_random(&mut self.stamp.seed)

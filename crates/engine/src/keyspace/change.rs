@@ -2,8 +2,9 @@
 //! ends in [`Keyspace::settle`]; every other change ends in [`Keyspace::note`], which `settle`
 //! calls too.
 //!
-//! `open` finds what is there and, while a freeze or a rehearsal runs, lets it keep what the key was
-//! (see `freeze`, `rehearsal`). A record that is put into the table gets the current epoch first.
+//! `open` finds what is there and, while a freeze or a rehearsal runs, lets it keep what the key
+//! was (see `freeze`, `rehearsal`). A record that is put into the table gets the current epoch
+//! first.
 //!
 //! `settle` keeps counted bytes, expiry index, deletion revisions and digest in step with the
 //! table. The functions above it touch the table and say what was there before and what is there

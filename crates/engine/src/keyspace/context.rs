@@ -36,6 +36,15 @@ pub enum Effect {
         /// Whether the channel of the event is told (`E`).
         by_event: bool,
     },
+    /// A message to subscribers, as part of a transaction.
+    Publish {
+        /// Where it is published.
+        channel: Box<[u8]>,
+        /// What it says.
+        payload: Box<[u8]>,
+        /// Whether the channel is one of a shard.
+        shard: bool,
+    },
 }
 
 /// Effects of one entry, in order, and garbage that must not be freed on the apply path.

@@ -1,9 +1,9 @@
 //! Rehearsal: commands run on the real state, and everything they did is undone.
 //!
 //! While a rehearsal runs, whatever is about to change is noted first, in the one place where the
-//! state changes (`change`): of a key what it was, once; of an emptied database all of it. Undone in
-//! reverse, the state is what it was: the same snapshot, the same digest. What shows in neither (how
-//! pages and leaves lie, which keys a running freeze has written early) may be otherwise.
+//! state changes (`change`): of a key what it was, once; of an emptied database all of it. Undone
+//! in reverse, the state is what it was: the same snapshot, the same digest. What shows in neither
+//! (how pages and leaves lie, which keys a running freeze has written early) may be otherwise.
 //!
 //! A packed record is copied; of a value that lies apart only the counters of its nodes rise.
 
@@ -136,7 +136,7 @@ impl<'k> Rehearsal<'k> {
     pub(crate) fn expected(&self) -> Option<(u64, u64)> {
         let before = self.keyspace.journal.as_ref().map(|journal| journal.before.digest);
         let now = self.keyspace.digest;
-        (before != Some(now)).then(|| (self.keyspace.applied_index, now.0))
+        (before != Some(now)).then_some((self.keyspace.applied_index, now.0))
     }
 
     /// Undoes everything.

@@ -159,7 +159,6 @@ fn flags(entry: &Entry) -> Vec<&'static str> {
         (Flags::NO_AUTH, "no_auth"),
         (Flags::BLOCKING, "blocking"),
         (Flags::NO_MULTI, "no_multi"),
-        (Flags::SKIP_MONITOR, "skip_monitor"),
     ] {
         if entry.meta.flags.has(flag) {
             names.push(name);

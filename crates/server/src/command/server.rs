@@ -65,7 +65,7 @@ pub(super) const ROWS: &[Row] = &[
     .doc("6.2.0", "Hands leadership to another voter.")
     .group(Group::Server),
     Row::new("MONITOR", "", Run::Here(monitor))
-        .facts(exactly(1), Keys::None, NODE.and(ADMIN).and(Flags::NO_MULTI))
+        .facts(exactly(1), Keys::None, NODE.and(ADMIN))
         .doc("1.0.0", "Shows every command this node receives.")
         .group(Group::Server),
     Row::new("LOLWUT", "[VERSION version]", Run::Here(lolwut))

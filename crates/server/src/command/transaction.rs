@@ -1,4 +1,7 @@
-//! MULTI and what belongs to it. EXEC is carried out by the session (`session/exec.rs`).
+//! MULTI and what belongs to it.
+//!
+//! What was queued, and what is watched, are in `transaction.rs`; EXEC is carried out by the
+//! session (`session/exec.rs`).
 
 use super::{Call, NODE, Row, Run, View, Work};
 use quorate_engine::{Flags, Group, Keys, exactly, least};
@@ -7,13 +10,16 @@ use quorate_resp::{Args, Reply};
 /// Runs at once also between MULTI and EXEC.
 const WORD: Flags = NODE.and(Flags::FAST).and(Flags::UNQUEUED);
 
+/// Shown by what it carries out.
+const EXEC: Flags = NODE.and(Flags::UNQUEUED).and(Flags::SKIP_MONITOR).and(Flags::SKIP_SLOWLOG);
+
 /// The rows.
 pub(super) const ROWS: &[Row] = &Group::Transactions.rows([
     Row::new("MULTI", "", Run::Here(multi))
         .facts(exactly(1), Keys::None, WORD)
         .doc("1.2.0", "Begins a transaction: what follows is queued."),
     Row::new("EXEC", "", Run::Ask(exec))
-        .facts(exactly(1), Keys::None, NODE.and(Flags::UNQUEUED).and(Flags::SKIP_MONITOR))
+        .facts(exactly(1), Keys::None, EXEC)
         .doc("1.2.0", "Carries out what was queued, as one, unless a watched key has changed."),
     Row::new("DISCARD", "", Run::Here(discard))
         .facts(exactly(1), Keys::None, WORD)

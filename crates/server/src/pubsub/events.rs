@@ -1,6 +1,8 @@
 //! Keyspace events (`notify-keyspace-events`): what happened to a key at apply, as messages to this
 //! node's own subscribers.
 //!
+//! Messages that were published within a transaction come the same way: with its entry.
+//!
 //! Every replica applies every entry, so nothing travels. Which classes are wanted, and on which
 //! channels, the engine has decided by the state as of the entry.
 
@@ -16,8 +18,18 @@ impl Hub {
         if effects.is_empty() || !self.has_any() {
             return;
         }
-        for Effect::Notify { event, db, key, by_key, by_event, .. } in effects {
-            let db = db.0;
+        for effect in effects {
+            let (event, db, key, by_key, by_event) = match effect {
+                Effect::Notify { event, db, key, by_key, by_event, .. } => {
+                    (event, db.0, key, by_key, by_event)
+                }
+                Effect::Publish { channel, payload, shard } => {
+                    let mut message = message(channel.to_vec(), payload);
+                    message.shard = *shard;
+                    self.deliver(&message);
+                    continue;
+                }
+            };
             let event = event.as_bytes();
             if *by_key {
                 let channel = [format!("__keyspace@{db}__:").as_bytes(), key].concat();

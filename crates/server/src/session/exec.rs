@@ -3,6 +3,7 @@
 //! If it writes, its data commands go to the log as one run, which the leader takes or leaves as a
 //! whole. If it only reads, they run here, behind one barrier and under one guard. The server's own
 //! commands are no part of either: they leave holes among the replies, which are filled afterwards.
+//! But what is published within a transaction goes with its entry.
 
 use super::server::{Called, call};
 use super::{COMMAND_BYTES_MAX, Session, replies};
@@ -12,15 +13,15 @@ use crate::refusal::{UNCERTAIN, no_read, not_applied};
 use crate::registry::{Entry, Registry, Target};
 use crate::transaction::Queue;
 use bytes::{Bytes, BytesMut};
-use quorate_consensus::Answer;
+use quorate_consensus::{Answer, Message};
 use quorate_engine::{Db, Flags, Guard, Keyspace, LEVEL_TRANSACTIONS, Reader, Refusal, Run, read};
 use quorate_resp::{Args, Limits, Parsed, Parser, Proto, Reply, parse_int, write_command};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-/// A member of the cluster, or its last leader, is of a version without transactions.
-const TOO_OLD: &str = "CLUSTERDOWN transactions begin when every node of the cluster runs a version \
-     that has them: nothing was applied";
+/// A member is of a version without transactions, or there was no leader to find out.
+const TOO_OLD: &str = "CLUSTERDOWN transactions begin when every node of the cluster runs a \
+     version that has them: nothing was applied";
 
 /// What became of the data commands.
 enum Outcome {
@@ -98,7 +99,8 @@ impl<B: Backend> Session<B> {
         self.show_sizes(run.commands.len());
         let Some(answer) = self.attend(node.submit(run)).await else { return Outcome::Gone };
         match answer {
-            Answer::Replies(bytes) => {
+            Answer::Replies(bytes, index) => {
+                self.client.written = index;
                 self.shared.writes_answered.fetch_add(1, Relaxed);
                 match bytes.get(..2) {
                     Some(b"*-" | b"_\r") => Outcome::Not(Reply::NullArray),
@@ -170,6 +172,7 @@ impl<B: Backend> Session<B> {
             let args = step.args(&mut parser);
             self.monitor(step.entry, args);
             let reply = match step.entry.target {
+                _ if step.publishes().is_some() => self.receivers(step, args, data.next()),
                 Target::Server(number) => self.call_queued(step.entry, number, args).await,
                 Target::Data(_) | Target::Parent => data.next(),
             };
@@ -183,6 +186,18 @@ impl<B: Backend> Session<B> {
         replies
     }
 
+    /// The reply to a PUBLISH that went with the transaction's entry.
+    fn receivers(&self, step: &Step<'_>, args: Args<'_>, went: Option<Bytes>) -> Option<Bytes> {
+        went?;
+        let copy = |at| Bytes::copy_from_slice(args.at(at));
+        let shard = step.publishes()?;
+        let message = Message { channel: copy(1), payload: copy(2), shard, after: 0 };
+        let count = self.shared.pubsub.interest().receivers(&message);
+        let mut out = BytesMut::new();
+        Reply::Int(count as i64).encode(self.client.proto, &mut out);
+        Some(out.freeze())
+    }
+
     async fn call_queued(
         &mut self,
         entry: &'static Entry,
@@ -191,17 +206,20 @@ impl<B: Backend> Session<B> {
     ) -> Option<Bytes> {
         let (node, shared) = (self.node.clone(), self.shared.clone());
         let called = call((&node, &shared), &mut self.client, (entry, row(number)?), args).await;
-        let Called::Answer(Some(reply)) = called else { return None };
-        let mut out = BytesMut::new();
-        reply.encode(self.client.proto, &mut out);
-        Some(out.freeze())
+        let mut out = std::mem::take(&mut self.client.frames);
+        if let Called::Answer(Some(reply)) = called {
+            reply.encode(self.client.proto, &mut out);
+        }
+        (!out.is_empty()).then(|| out.freeze())
     }
 
     fn emit_array(&mut self, replies: &[Bytes]) {
         match self.client.reply_mode {
             ReplyMode::On => {
                 self.output.extend_from_slice(format!("*{}\r\n", replies.len()).as_bytes());
-                replies.iter().for_each(|reply| self.output.extend_from_slice(reply));
+                for reply in replies {
+                    self.output.extend_from_slice(reply);
+                }
             }
             ReplyMode::Skip => self.client.reply_mode = ReplyMode::On,
             ReplyMode::Off => {}
@@ -218,6 +236,16 @@ struct Step<'q> {
 impl Step<'_> {
     fn is_data(&self) -> bool {
         matches!(self.entry.target, Target::Data(_))
+    }
+
+    /// Whether it publishes: as part of the transaction, so that its message goes with it. To a
+    /// channel of a shard?
+    fn publishes(&self) -> Option<bool> {
+        match self.entry.meta.name {
+            "PUBLISH" => Some(false),
+            "SPUBLISH" => Some(true),
+            _ => None,
+        }
     }
 
     fn args<'a>(&'a self, parser: &'a mut Parser) -> Args<'a> {
@@ -250,9 +278,10 @@ impl<'q> Program<'q> {
             let (bytes, behind) = rest.split_at_checked(len).unwrap_or((rest, &[]));
             if let Some(entry) = registry.get(*id) {
                 let args = parser.args(bytes);
-                writes |=
-                    matches!(entry.target, Target::Data(spec) if spec.run.of(args).is_write());
-                steps.push(Step { entry, bytes });
+                let step = Step { entry, bytes };
+                writes |= step.publishes().is_some()
+                    || matches!(entry.target, Target::Data(spec) if spec.run.of(args).is_write());
+                steps.push(step);
             }
             rest = behind;
         }
@@ -263,9 +292,14 @@ impl<'q> Program<'q> {
     fn run(&self, db: Db, proto: Proto, guards: Vec<Guard>) -> Run {
         let (mut commands, mut count, mut parser) = (BytesMut::new(), 0, Parser::default());
         for step in &self.steps {
-            if let Some(db) = step.selects(step.args(&mut parser)) {
+            let args = step.args(&mut parser);
+            if let Some(db) = step.selects(args) {
                 let number = db.0.to_string();
                 write_command(&mut commands, [&b"SELECT"[..], number.as_bytes()].into_iter());
+            } else if let Some(shard) = step.publishes() {
+                let to: &[u8] = if shard { b"SHARD" } else { b"ALL" };
+                let words = [&b"QUORATE.PUBLISH"[..], args.at(1), args.at(2), to];
+                write_command(&mut commands, words.into_iter());
             } else if step.is_data() {
                 commands.extend_from_slice(step.bytes);
             } else {

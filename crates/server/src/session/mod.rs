@@ -145,9 +145,7 @@ impl<B: Backend> Session<B> {
         let peer = &self.client.peer;
         let now_ms = peer.since.elapsed().as_millis() as u64;
         peer.active_ms.store(now_ms, Relaxed);
-        let (queued, watched) = self.client.transaction.counts();
-        peer.queued.store(queued, Relaxed);
-        peer.watched.store(watched, Relaxed);
+        peer.queued.store(self.client.transaction.queued(), Relaxed);
         match self.intake.skipping() {
             Some(bytes) => self.limit_skip(bytes as u64, now_ms),
             None if self.skipping_since_ms.take().is_some() => peer.skip_until_ms.store(0, Relaxed),

@@ -237,7 +237,7 @@ async fn every_unary_request_gets_the_answer_of_its_kind() {
     for (request, expect) in [
         (
             Request::Heartbeat(index(9)),
-            "Heartbeat(AppendResponse { incarnation: 0, start: 0, disk_full: false, \
+            "Heartbeat(AppendResponse { incarnation: 0, start: 0, disk_full: false, max_level: 0, \
              takes_pieces: false, received: 0, \
              result: Some(Accepted(LogId { term: 1, index: 9 })) })",
         ),

@@ -76,7 +76,7 @@ impl Bench {
         );
         assert_eq!(effects.list, ignored.list, "the logged form tells something else");
         self.events.extend(effects.list.iter().map(|effect| {
-            let Effect::Notify { class, event, key, .. } = effect;
+            let Effect::Notify { class, event, key, .. } = effect else { panic!("a message") };
             format!("{}:{event}:{}", char::from(*class), String::from_utf8_lossy(key))
         }));
         reply

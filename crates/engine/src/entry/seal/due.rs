@@ -74,7 +74,9 @@ impl Due {
         if is_new {
             let due = stage.keyspace().due(self.now_ms).filter(|(_, of, _)| *of == db);
             let keys: Vec<Vec<u8>> = due.map(|(_, _, key)| key.to_vec()).collect();
-            keys.iter().for_each(|key| stage.expire(db, key));
+            for key in &keys {
+                stage.expire(db, key);
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 //!
 //! XADD with `*` is logged with the time that its id will have, which needs the stream's last id; a
 //! command earlier in the batch may have raised that. A transaction takes place if the keys that it
-//! watched are as they were; a command earlier in the batch may change them. Both are looked for only
-//! once somebody asks, so that other batches pay nothing.
+//! watched are as they were; a command earlier in the batch may change them. Both are looked for
+//! only once somebody asks, so that other batches pay nothing.
 
 use crate::{Db, Flags, Run, Spec, cmd};
 use alloc::collections::BTreeSet;

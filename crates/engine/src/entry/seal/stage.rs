@@ -1,9 +1,11 @@
 //! The state that a batch is judged against: as it stands ([`Still`]), or as the batch makes it
 //! ([`Rehearsed`]).
+//!
+//! Sealing is written once for both; without a rehearsal nothing of it is compiled.
 
 use crate::entry::replies::mix;
 use crate::keyspace::rehearsal::Rehearsal;
-use crate::{Db, Keyspace, Stamp, WriteFn, Writer};
+use crate::{Db, Effect, Keyspace, Stamp, WriteFn, Writer};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
@@ -96,9 +98,11 @@ impl Stage for Rehearsed<'_> {
         self.stamp.seed = mix(self.stamp.seed);
         let seed = self.stamp.seed;
         let mut writer = self.writer(db);
+        writer.effects.list.clear();
         let reply = write(&mut writer, args).unwrap_or_else(|error| error);
         let drew = writer.stamp.seed != seed;
-        if self.state.keyspace().changes() == before {
+        let publishes = matches!(writer.effects.list.pop(), Some(Effect::Publish { .. }));
+        if self.state.keyspace().changes() == before && !publishes {
             return Ran::Unchanged(reply);
         }
         Ran::Changed(drew.then_some(seed))

@@ -185,7 +185,10 @@ fn due_keys_that_the_batch_names_go_first() {
         .effects
         .list
         .iter()
-        .map(|crate::Effect::Notify { event, key, .. }| (*event, &key[..]))
+        .map(|effect| {
+            let crate::Effect::Notify { event, key, .. } = effect else { panic!("a message") };
+            (*event, &key[..])
+        })
         .collect();
     assert_eq!(events, [("expired", b"a".as_slice()), ("del", b"c")]);
 }

@@ -12,7 +12,9 @@ use proptest::prelude::*;
 pub(in crate::keyspace) fn rehearse(fed: &mut Fed, steps: &[Step]) {
     let journal = Journal::of(&fed.keyspace);
     fed.keyspace.journal = Some(Box::new(journal));
-    steps.iter().for_each(|step| feed(fed, step));
+    for step in steps {
+        feed(fed, step);
+    }
     let mut garbage = Vec::new();
     fed.keyspace.undo(&mut garbage);
 }

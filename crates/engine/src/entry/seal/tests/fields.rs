@@ -80,8 +80,11 @@ fn a_tick_removes_fields_up_to_its_cap() {
     let outcome = apply(&mut keyspace, at, &tick.payload, Some(&tick.plan)).unwrap();
     let events = |outcome: &crate::Outcome| -> Vec<(u8, &str, Vec<u8>)> {
         let list = outcome.effects.list.iter();
-        list.map(|Effect::Notify { class, event, key, .. }| (*class, *event, key.to_vec()))
-            .collect()
+        list.map(|effect| {
+            let Effect::Notify { class, event, key, .. } = effect else { panic!("a message") };
+            (*class, *event, key.to_vec())
+        })
+        .collect()
     };
     assert_eq!(events(&outcome), [(b'h', "hexpired", b"h".to_vec())]);
     let tick = seal(&keyspace, &[], &stamp(20), &limits(9));
