@@ -110,6 +110,8 @@ pub(crate) enum Check {
     Contradiction,
     /// Whether replicas hold the same.
     Comparison,
+    /// Whether what was rehearsed is undone.
+    RollBack,
 }
 
 /// Drives [`Log::flush`].

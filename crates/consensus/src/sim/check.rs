@@ -23,8 +23,13 @@ pub(crate) const COUNTER: &str = "counter";
 
 /// The counter as a state shows it.
 pub(crate) fn counter(keyspace: &Keyspace) -> u64 {
+    number(keyspace, COUNTER)
+}
+
+/// A number as a state shows it.
+pub(crate) fn number(keyspace: &Keyspace, key: &str) -> u64 {
     let reader = Reader { keyspace, db: Db(0), seed: 0, clock_ms: 0 };
-    let value = reader.string(COUNTER.as_bytes()).ok().flatten();
+    let value = reader.string(key.as_bytes()).ok().flatten();
     let text = value.map(|value| value.bytes().into_owned()).unwrap_or_default();
     String::from_utf8_lossy(&text).parse().unwrap_or(0)
 }

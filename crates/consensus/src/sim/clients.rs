@@ -1,14 +1,14 @@
 //! The clients of a simulated cluster: they count, set and lock at random replicas, and have every
 //! answer checked.
 
-use super::check::{COUNTER, LOCK_MS, counter};
+use super::check::{COUNTER, LOCK_MS, counter, number};
 use super::cluster::{Cluster, HOSTS, Running};
 use super::net::Random;
 use super::rt::SimRt;
 use crate::api::Answer;
 use bytes::Bytes;
 use openraft::AsyncRuntime;
-use quorate_engine::{Db, Run};
+use quorate_engine::{Db, Guard, Run};
 use quorate_resp::Proto;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// How many there are.
 const CLIENTS: u64 = 5;
+/// The key that transactions watch.
+const WATCHED: &str = "watched";
 /// A client gives an answer up after this: its replica died, or the answer is lost.
 const ANSWER_MAX: Duration = Duration::from_secs(12);
 
@@ -73,7 +75,8 @@ impl Client {
             SimRt::sleep(Duration::from_micros(self.random.below(pause))).await;
             let at = usize::try_from(self.random.below(HOSTS as u64)).unwrap_or(0);
             let Some(running) = self.cluster.running(at) else { continue };
-            match self.random.below(13) {
+            match self.random.below(16) {
+                13.. => self.transact(&running).await,
                 0..4 => self.increment(&running).await,
                 4..7 => self.read(&running).await,
                 7..9 => self.set(&running).await,
@@ -89,7 +92,11 @@ impl Client {
     }
 
     async fn submit_in(&self, db: u8, running: &Running, words: &[&str]) -> Option<Bytes> {
-        let answer = running.replica.submit(command(db, words));
+        self.submit_run(running, command(db, words)).await
+    }
+
+    async fn submit_run(&self, running: &Running, run: Run) -> Option<Bytes> {
+        let answer = running.replica.submit(run);
         match SimRt::timeout(ANSWER_MAX, answer).await {
             // While replicas differ and no majority answers, nothing is written.
             Ok(Ok(Answer::Replies(replies, _))) if replies.starts_with(b"-MISCONF") => None,
@@ -136,6 +143,40 @@ impl Client {
             Some(b"+OK\r\n") => self.cluster.checks.set(&key, &self.who(running)),
             Some(other) => self.cluster.checks.fail(format!("SET was answered {other:?}")),
             None => {}
+        }
+    }
+
+    /// Raises a number by a transaction that watches it. A second number, raised by the same
+    /// transactions and by nobody else, tells how many have taken place.
+    async fn transact(&mut self, running: &Running) {
+        let checks = &self.cluster.checks;
+        let (value, revision) = match SimRt::timeout(ANSWER_MAX, running.replica.read()).await {
+            Ok(Ok(keyspace)) => {
+                (number(&keyspace, WATCHED), keyspace.revision(Db(0), WATCHED.as_bytes()))
+            }
+            Ok(Err(_)) | Err(_) => return,
+        };
+        SimRt::sleep(Duration::from_micros(self.random.below(3000))).await;
+        let mut guards = vec![Guard { db: Db(0), key: WATCHED.as_bytes().into(), revision }];
+        if self.cluster.faults.watch_here {
+            let keyspace = running.replica.peek().await;
+            if keyspace.revision(Db(0), WATCHED.as_bytes()) != revision {
+                return;
+            }
+            guards.clear();
+        }
+        let (next, mut run) = ((value + 1).to_string(), command(0, &["INCR", "transactions"]));
+        let set = command(0, &["SET", WATCHED, &next]).commands;
+        run.commands = [&set[..], &run.commands[..]].concat().into();
+        (run.count, run.exec) = (2, Some(guards.into()));
+        let Some(reply) = self.submit_run(running, run).await else { return };
+        let done = format!("*2\r\n+OK\r\n:{next}\r\n");
+        if reply == "*-1\r\n" {
+            checks.note(&format!("{} EXEC of {next} did not take place", self.who(running)));
+        } else if reply == done {
+            checks.note(&format!("{} EXEC of {next}", self.who(running)));
+        } else {
+            checks.fail(format!("{}: EXEC of {next} was answered {reply:?}", self.who(running)));
         }
     }
 

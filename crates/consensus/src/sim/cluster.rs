@@ -34,7 +34,7 @@ const HEAL_MAX: Duration = Duration::from_secs(20);
 pub(crate) struct Cluster {
     pub(crate) net: Net,
     pub(crate) checks: Arc<Checks>,
-    faults: Faults,
+    pub(crate) faults: Faults,
     id: u128,
     hosts: Arc<Mutex<Vec<Host>>>,
 }

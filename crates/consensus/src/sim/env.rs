@@ -68,6 +68,7 @@ impl Env for SimEnv {
         match check {
             Check::Contradiction => self.faults.skip_contradiction,
             Check::Comparison => self.faults.skip_comparison,
+            Check::RollBack => self.faults.keep_rehearsal,
         }
     }
 

@@ -54,6 +54,10 @@ pub struct Faults {
     pub skip_start: bool,
     /// Replicas do not compare what they hold.
     pub skip_comparison: bool,
+    /// What was rehearsed is not undone.
+    pub keep_rehearsal: bool,
+    /// What was watched is compared by the replica that received EXEC, with what it has applied.
+    pub watch_here: bool,
 }
 
 /// What a run did.

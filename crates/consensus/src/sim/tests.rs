@@ -65,6 +65,18 @@ fn a_leader_that_resumes_its_term_is_found() {
 }
 
 #[test]
+fn a_rehearsal_that_is_not_undone_is_found() {
+    let found = found_within(200, Faults { keep_rehearsal: true, ..Faults::default() });
+    assert!(found.is_some());
+}
+
+#[test]
+fn a_watch_that_is_compared_with_an_old_state_is_found() {
+    let found = found_within(200, Faults { watch_here: true, ..Faults::default() });
+    assert!(found.is_some());
+}
+
+#[test]
 fn a_vote_that_is_not_synced_is_found() {
     let found = found_within(200, Faults { skip_vote_sync: true, ..Faults::default() });
     assert!(found.is_some());

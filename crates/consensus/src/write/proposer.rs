@@ -7,7 +7,7 @@
 
 use crate::api::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, NotApplied, PROPOSAL_MAX};
 use crate::clock::Clock;
-use crate::env::Env;
+use crate::env::{Check, Env};
 use crate::group::Group;
 use crate::leadership::hand_over::HandOver;
 use crate::leadership::{Leadership, Route};
@@ -25,7 +25,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::ClientWriteError;
 use openraft::{ReadPolicy, ServerState};
 use prost::Message;
-use quorate_engine::{Plan, Refusal, Run, SealLimits, Sealed, Stamp};
+use quorate_engine::{Applied, Plan, Refusal, Run, SealLimits, Sealed, Stamp};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -211,7 +211,15 @@ impl<E: Env> Proposer<E> {
     /// not on other replicas, and nothing else does.
     async fn rehearse(&self, runs: Vec<Run>, stamp: Stamp, limits: SealLimits) -> Sealed {
         let mut keyspace = self.live.write_owned().await;
-        let work = move || quorate_engine::rehearse(&mut keyspace, &runs, &stamp, &limits);
+        let keeps = self.process.env.skips(Check::RollBack);
+        let work = move || {
+            let (sealed, garbage) = quorate_engine::rehearse(&mut keyspace, &runs, &stamp, &limits);
+            if keeps {
+                let at = Applied { index: keyspace.applied_index() + 1, stamp };
+                let _ = quorate_engine::apply(&mut keyspace, at, &sealed.payload, None);
+            }
+            (sealed, garbage)
+        };
         let (sealed, garbage) = self.process.env.heavy(work).await;
         self.process.free(garbage);
         sealed
