@@ -12,18 +12,21 @@
 //! 1) "message"
 //! 2) "news"
 //! 3) "hello"
+//! @ +100
 //! ```
 //!
 //! Each command is sent and its first answer is waited for; further answers are what a line with
-//! `<` waits for. As with [`script`](crate::script), a run gives the transcript anew and `UPDATE=1`
-//! writes it.
+//! `<` waits for; behind `@` time passes, in milliseconds. As with [`script`](crate::script), a run
+//! gives the transcript anew and `UPDATE=1` writes it.
 
 use crate::client::Client;
 use crate::script::{difference, show};
+use crate::wait::pause;
 use quorate_resp::split_line;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 /// Runs the transcript in a file; the error shows where it differs. `connect` makes a client.
 pub fn check(path: &Path, connect: &mut dyn FnMut() -> Client) -> Result<(), String> {
@@ -44,6 +47,11 @@ fn run(script: &str, connect: &mut dyn FnMut() -> Client) -> Result<String, Stri
     let mut out = String::new();
     for (number, line) in script.lines().enumerate() {
         let fail = |what: &dyn std::fmt::Display| format!("line {}: {what}", number + 1);
+        if let Some(ms) = line.strip_prefix("@ +") {
+            pause(Duration::from_millis(ms.parse().map_err(|why| fail(&why))?));
+            let _ = writeln!(out, "{line}");
+            continue;
+        }
         let Some((name, does, rest)) = parts(line) else {
             if line.is_empty() || line.starts_with('#') {
                 let _ = writeln!(out, "{line}");

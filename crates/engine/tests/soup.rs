@@ -340,7 +340,9 @@ fn batches(command: impl Strategy<Value = Command>) -> impl Strategy<Value = Vec
     let sent = (0..DBS.len() as u8, any::<bool>(), prop::collection::vec(command, 0..6));
     let watched = (0..DBS.len() as u8, 0..KEYS.len(), prop::bool::weighted(0.8));
     let watched = prop::collection::vec(watched, 0..3);
-    let run = (sent, prop::option::weighted(0.3, (watched, 0..6_usize, 0..DBS.len())));
+    let exec = (watched, (0..6_usize, 0..DBS.len()));
+    let exec = exec.prop_map(|(watched, select)| Exec { watched, select });
+    let run = (sent, prop::option::weighted(0.3, exec));
     let run = run.prop_map(|(sent, exec)| Sent { sent, exec });
     let runs = prop::collection::vec(run, 0..4);
     let batch = (0..40_u64, 0..3_usize, runs, prop::bool::weighted(0.4));
@@ -358,9 +360,16 @@ fn batches(command: impl Strategy<Value = Command>) -> impl Strategy<Value = Vec
 struct Sent {
     /// Database, whether it speaks RESP3, and the commands.
     sent: (u8, bool, Vec<Command>),
-    /// It is a transaction: what it watched, and whether that is as it was then; and where in it
-    /// another database is selected.
-    exec: Option<(Vec<(u8, usize, bool)>, usize, usize)>,
+    exec: Option<Exec>,
+}
+
+/// A transaction.
+#[derive(Clone, Debug)]
+struct Exec {
+    /// What it watched (database and key), and whether that is as it was then.
+    watched: Vec<(u8, usize, bool)>,
+    /// In front of which command another database is selected, and which.
+    select: (usize, usize),
 }
 
 impl Sent {
@@ -369,15 +378,15 @@ impl Sent {
         let mut bytes = BytesMut::new();
         let (mut count, mut exec) = (commands.len() as u32, None);
         for (place, command) in commands.iter().enumerate() {
-            if let Some((_, at, db)) = self.exec
-                && at == place
+            if let Some(Exec { select: (at, db), .. }) = &self.exec
+                && *at == place
             {
-                write_command(&mut bytes, [b"SELECT", DBS[db].as_bytes()].into_iter());
+                write_command(&mut bytes, [b"SELECT", DBS[*db].as_bytes()].into_iter());
                 count += 1;
             }
             write_command(&mut bytes, command.iter().map(Vec::as_slice));
         }
-        if let Some((watched, ..)) = &self.exec {
+        if let Some(Exec { watched, .. }) = &self.exec {
             let guard = |&(db, key, holds): &(u8, usize, bool)| {
                 let (db, key) = (Db(db), KEYS[key].as_bytes());
                 let revision = keyspace.revision(db, key) + u64::from(!holds);
@@ -616,8 +625,13 @@ fn live(batches: &[Batch]) {
     world.check_replay();
 }
 
+/// 400 cases for each property, or as many as `PROPTEST_CASES` asks for.
+fn config() -> ProptestConfig {
+    ProptestConfig::with_cases(ProptestConfig::default().cases.max(400))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(config())]
 
     #[test]
     fn replicas_and_the_log_agree(batches in batches(sensible())) {
@@ -659,10 +673,16 @@ proptest! {
     #[test]
     fn any_bytes_as_a_run_are_answered(
         commands in prop::collection::vec(any::<u8>(), 0..200), count in 0..9_u32,
+        is_exec in any::<bool>(),
     ) {
-        let runs = [Run { db: Db(0), proto: Proto::Resp2, commands: Bytes::from(commands), count, exec: None }];
+        let (db, proto, exec) = (Db(0), Proto::Resp2, is_exec.then(Box::default));
+        let runs = [Run { db, proto, commands: Bytes::from(commands), count, exec }];
         let stamp = Stamp { now_ms: NOW, seed: 0 };
-        let sealed = seal(&empty(), &runs, &stamp, &SealLimits::default());
+        let sealed = if is_exec {
+            rehearse(&mut empty(), &runs, &stamp, &SealLimits::default()).0
+        } else {
+            seal(&empty(), &runs, &stamp, &SealLimits::default())
+        };
         let at = Applied { index: 1, stamp };
         apply(&mut empty(), at, &sealed.payload, Some(&sealed.plan)).unwrap();
     }

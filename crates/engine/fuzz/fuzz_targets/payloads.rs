@@ -17,7 +17,8 @@ const STAMP: Stamp = Stamp { now_ms: 1_900_000_000_000, seed: 1 };
 fn sealed(keyspace: &Keyspace, command: &[&[u8]]) -> Sealed {
     let mut commands = BytesMut::new();
     write_command(&mut commands, command.iter().copied());
-    let run = Run { db: Db(0), proto: Proto::Resp2, commands: commands.freeze(), count: 1 };
+    let (db, proto, commands) = (Db(0), Proto::Resp2, commands.freeze());
+    let run = Run { db, proto, commands, count: 1, exec: None };
     seal(keyspace, &[run], &STAMP, &SealLimits::default())
 }
 
