@@ -368,7 +368,7 @@ fn signs_of_life_come_and_are_expected_as_the_settings_say() {
     raw.expect(&[&["PING"]]);
     let mut rest = Vec::new();
     assert!(raw.0.read_to_end(&mut rest).is_ok());
-    assert!(node.output().contains("it was silent for 3 s"), "{}", node.output());
+    until("its end is logged", || node.output().contains("it was silent for 3 s").then_some(()));
 }
 
 /// Somebody who followed comes again, and then a backup client.
@@ -417,7 +417,9 @@ fn a_replica_that_does_not_read_is_cut_off_at_the_bound() {
     });
     assert_eq!(node.info("redis_replicas").as_deref(), Some("0"));
     assert_eq!(node.info("client_output_buffer_limit_disconnections").as_deref(), Some("1"));
-    assert!(node.output().contains("more than 2097152 bytes waited for it"));
+    until("it is logged", || {
+        node.output().contains("more than 2097152 bytes waited for it").then_some(())
+    });
     // What was sent before is whole, and then the connection ends.
     let mut rest = Vec::new();
     assert!(raw.0.read_to_end(&mut rest).is_ok() && !rest.is_empty());
