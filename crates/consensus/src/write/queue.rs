@@ -132,7 +132,7 @@ impl Item {
     /// Bytes it is counted for.
     pub(crate) fn bytes(&self) -> usize {
         match &self.work {
-            Work::Run(run) => run.commands.len() + ITEM_BYTES,
+            Work::Run(run) => run.bytes() + ITEM_BYTES,
             Work::Tick | Work::Cut | Work::Fact(_) => ITEM_BYTES,
         }
     }

@@ -17,10 +17,11 @@ impl Keyspace {
             loop {
                 let skimmed = skim(rest).or_else(|| hidden::skim_words(rest))?;
                 rest = rest.get(skimmed.len..).unwrap_or_default();
-                if skimmed.name != b"SELECT" {
-                    return Some((db, skimmed.first, skimmed.second));
+                match skimmed.name {
+                    b"SELECT" => db = Db::parse(skimmed.first).unwrap_or(db),
+                    b"MULTI" | b"EXEC" => {}
+                    _ => return Some((db, skimmed.first, skimmed.second)),
                 }
-                db = Db::parse(skimmed.first).unwrap_or(db);
             }
         }))
     }

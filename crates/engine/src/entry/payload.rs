@@ -42,6 +42,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        let guards = self.exec.iter().flatten().map(|guard| guard.key.len() + size_of::<Guard>());
+        self.commands.len() + guards.sum::<usize>()
+    }
+
     /// Its commands with the database of each, as far as they are whole. `SELECT`s, which only a
     /// transaction has, are not among them.
     pub(super) fn visit(&self, end: usize, visit: &mut dyn FnMut(Db, Args<'_>)) {

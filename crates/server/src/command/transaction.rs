@@ -13,6 +13,9 @@ const WORD: Flags = NODE.and(Flags::FAST).and(Flags::UNQUEUED);
 /// Shown by what it carries out.
 const EXEC: Flags = NODE.and(Flags::UNQUEUED).and(Flags::SKIP_MONITOR).and(Flags::SKIP_SLOWLOG);
 
+/// Bytes of watched keys: they travel with EXEC.
+const WATCHED_BYTES_MAX: usize = 16 << 20;
+
 /// The rows.
 pub(super) const ROWS: &[Row] = &Group::Transactions.rows([
     Row::new("MULTI", "", Run::Here(multi))
@@ -62,6 +65,10 @@ fn watch(call: &mut Call<'_>, view: &View<'_>, args: Args<'_>) -> Reply<'static>
         return Reply::error("ERR WATCH inside MULTI is not allowed");
     }
     let db = call.client.db;
+    let asked: usize = args.from(1).iter().map(<[u8]>::len).sum();
+    if call.client.transaction.bytes().saturating_add(asked) > WATCHED_BYTES_MAX {
+        return Reply::error("ERR too many bytes of keys are watched");
+    }
     for key in args.from(1).iter() {
         call.client.transaction.watch(view.keyspace, db, key);
     }

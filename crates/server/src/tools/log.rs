@@ -311,6 +311,19 @@ mod tests {
             r#""kind": "commands", "term": 2, "index": 7, "now_ms": 5, "seed": "000000000000001f",
                "commands": [{"db": 0, "form": "plain", "args": ["SET", "k", {"hex": "ff00"}]}]"#,
         );
+        let transaction =
+            b"*1\r\n$5\r\nMULTI\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n#s 5\n#w SPOP s\n\
+            *2\r\n$4\r\nINCR\r\n$1\r\nn\r\n*1\r\n$4\r\nEXEC\r\n";
+        check(
+            &record(RecordKind::Entry(EntryKind::Commands), 0x1f, transaction),
+            "commands index=7 term=2 now_ms=5 seed=000000000000001f seq=4 synced=3\n    \
+             MULTI\n    db3 hidden SPOP \"s\"\n    db3 INCR \"n\"\n    EXEC\n",
+            r#""kind": "commands", "term": 2, "index": 7, "now_ms": 5, "seed": "000000000000001f",
+               "commands": [{"db": null, "form": "plain", "args": ["MULTI"]},
+                            {"db": 3, "form": "hidden", "args": ["SPOP", "s"]},
+                            {"db": 3, "form": "plain", "args": ["INCR", "n"]},
+                            {"db": null, "form": "plain", "args": ["EXEC"]}]"#,
+        );
         check(
             &record(RecordKind::Vote, 1, b""),
             "vote term=2 for=7 committed seq=4 synced=3\n",
