@@ -33,6 +33,16 @@ pub(crate) struct Hub {
     interest: Arc<Interest>,
 }
 
+/// The table of a kind.
+fn of(tables: &mut [Table; 3], kind: Kind) -> &mut Table {
+    let [channels, patterns, shards] = tables;
+    match kind {
+        Kind::Channel => channels,
+        Kind::Pattern => patterns,
+        Kind::Shard => shards,
+    }
+}
+
 impl Hub {
     /// Where it tells who listens.
     pub(crate) fn told(&self) -> Arc<Interest> {
@@ -56,13 +66,7 @@ impl Hub {
     /// Adds a subscriber that is none yet.
     fn join(&self, kind: Kind, name: &Bytes, peer: &Arc<Peer>) {
         let mut tables = self.lock();
-        let [channels, patterns, shards] = &mut *tables;
-        let table = match kind {
-            Kind::Channel => channels,
-            Kind::Pattern => patterns,
-            Kind::Shard => shards,
-        };
-        let now = table.join(name, peer);
+        let now = of(&mut tables, kind).join(name, peer);
         self.count.fetch_add(1, Relaxed);
         // Told under the lock, so that other nodes hear of changes in their order.
         self.interest.set(kind, name, now);
@@ -71,13 +75,7 @@ impl Hub {
     /// Removes one that is a subscriber.
     fn leave(&self, kind: Kind, name: &Bytes, peer: &Peer) {
         let mut tables = self.lock();
-        let [channels, patterns, shards] = &mut *tables;
-        let table = match kind {
-            Kind::Channel => channels,
-            Kind::Pattern => patterns,
-            Kind::Shard => shards,
-        };
-        let now = table.leave(name, peer);
+        let now = of(&mut tables, kind).leave(name, peer);
         self.count.fetch_sub(1, Relaxed);
         self.interest.set(kind, name, now);
     }
