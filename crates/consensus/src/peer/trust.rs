@@ -103,8 +103,16 @@ pub(crate) struct Trust<E: Env> {
     live: Arc<Live>,
     log: Arc<RaftLog<E>>,
     raft: Raft<E>,
-    /// Nodes that no member knows, and when that was found.
-    strangers: Mutex<BTreeMap<u64, Duration>>,
+    /// Nodes that no member knows.
+    strangers: Mutex<BTreeMap<u64, Strange>>,
+}
+
+/// What was found out about a node that no member knows.
+#[derive(Clone, Copy, Debug)]
+struct Strange {
+    since: Duration,
+    /// No member answered: a log that is ahead of ours would count.
+    unanswered: bool,
 }
 
 impl<E: Env> Trust<E> {
@@ -163,21 +171,26 @@ impl<E: Env> Trust<E> {
         }
         let now = self.process.env.elapsed();
         let stranger = Distrust::Stranger(from);
-        if lock(&self.strangers).get(&from).is_some_and(|since| *since + STRANGE_FOR > now) {
+        let (_, last) = self.log.entries.bounds();
+        let is_ahead = ahead > last;
+        // What was found for a message that shows no log does not hold for one that does: else
+        // messages of the one kind would keep the other from ever being looked at.
+        let holds =
+            |found: &Strange| found.since + STRANGE_FOR > now && !(found.unanswered && is_ahead);
+        if lock(&self.strangers).get(&from).is_some_and(holds) {
             return Err(stranger);
         }
         let asked = join_all(others.iter().map(|member| self.ask_about(member, from))).await;
         let answers: Vec<bool> = asked.into_iter().flatten().collect();
         let none_answers = answers.is_empty();
-        let (_, last) = self.log.entries.bounds();
-        if answers.contains(&true) || (none_answers && ahead > last) {
+        if answers.contains(&true) || (none_answers && is_ahead) {
             tracing::info!(from, none_answers, "a node that is not in our membership is trusted");
             return Ok(());
         }
         let mut strangers = lock(&self.strangers);
-        strangers.retain(|_, since| *since + STRANGE_FOR > now);
+        strangers.retain(|_, found| found.since + STRANGE_FOR > now);
         if strangers.len() < STRANGERS_MAX {
-            strangers.insert(from, now);
+            strangers.insert(from, Strange { since: now, unanswered: none_answers });
         }
         tracing::warn!(from, "refused a node that is no member");
         Err(stranger)
