@@ -4,16 +4,19 @@
 //! comes. What is watched is a key with its revision, which means the same on every node, whoever
 //! leads.
 
-use crate::registry::Entry;
+use crate::registry;
 use bytes::BytesMut;
 use quorate_engine::{Db, Guard, Keyspace};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Transaction {
     queue: Option<Queue>,
-    watched: Vec<Guard>,
-    /// Bytes of their keys.
+    /// Keys, and their revisions.
+    watched: BTreeMap<(Db, Box<[u8]>), u64>,
+    /// Bytes that they take.
     watched_bytes: usize,
 }
 
@@ -26,6 +29,11 @@ pub(crate) struct Queue {
     pub(crate) ids: Vec<u16>,
     /// A command was refused, so that EXEC will be.
     pub(crate) spoiled: bool,
+}
+
+/// Bytes that a watched key takes, about.
+pub(crate) fn watched_bytes(key: &[u8]) -> usize {
+    key.len() + 2 * size_of::<Guard>()
 }
 
 impl Transaction {
@@ -42,7 +50,7 @@ impl Transaction {
     }
 
     /// Queues a command.
-    pub(crate) fn push(&mut self, entry: &Entry, canonical: &[u8]) {
+    pub(crate) fn push(&mut self, entry: &registry::Entry, canonical: &[u8]) {
         if let Some(queue) = &mut self.queue {
             queue.commands.extend_from_slice(canonical);
             queue.ids.push(entry.id);
@@ -60,22 +68,21 @@ impl Transaction {
     pub(crate) fn take(&mut self) -> Option<(Queue, Vec<Guard>)> {
         let queue = self.queue.take()?;
         self.watched_bytes = 0;
-        Some((queue, std::mem::take(&mut self.watched)))
+        let guard = |((db, key), revision)| Guard { db, key, revision };
+        Some((queue, std::mem::take(&mut self.watched).into_iter().map(guard).collect()))
     }
 
     /// WATCH: from now on, as the key is now.
     pub(crate) fn watch(&mut self, keyspace: &Keyspace, db: Db, key: &[u8]) {
-        if self.watched.iter().any(|guard| guard.db == db && *guard.key == *key) {
-            return;
+        if let Entry::Vacant(place) = self.watched.entry((db, key.into())) {
+            place.insert(keyspace.revision(db, key));
+            self.watched_bytes += watched_bytes(key);
         }
-        let revision = keyspace.revision(db, key);
-        self.watched_bytes += key.len();
-        self.watched.push(Guard { db, key: key.into(), revision });
     }
 
     /// UNWATCH.
     pub(crate) fn unwatch(&mut self) {
-        self.watched = Vec::new();
+        self.watched = BTreeMap::new();
         self.watched_bytes = 0;
     }
 
@@ -87,6 +94,6 @@ impl Transaction {
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         let queued = self.queue.as_ref().map_or(0, |queue| queue.commands.capacity());
-        queued + self.watched_bytes + self.watched.capacity() * size_of::<Guard>()
+        queued + self.watched_bytes
     }
 }

@@ -302,9 +302,11 @@ impl<E: Env> Proposer<E> {
         }
         let replies = {
             let keyspace = self.live.read().await;
-            plan.answer(&keyspace, !self.seed(term))
+            plan.is_of(&keyspace).then(|| plan.answer(&keyspace, !self.seed(term)))
         };
-        answer(items, self.live.applied.index(), replies.unwrap_or_default());
+        // The barrier may have committed a tick: then what is known since the seal is old.
+        let Some(Ok(replies)) = replies else { return self.put_back(items).await };
+        answer(items, self.live.applied.index(), replies);
     }
 
     /// A read barrier from within the proposer, which cannot wait for itself to commit a tick

@@ -18,6 +18,8 @@ pub struct Plan {
     steps: Vec<Step>,
     /// What a rehearsal came to: at this index, this digest.
     expected: Option<(u64, u64)>,
+    /// The last entry that was applied when it was made.
+    sealed_at: u64,
 }
 
 /// One step of a plan.
@@ -38,6 +40,12 @@ enum Step {
 }
 
 impl Plan {
+    /// Whether the state is as it was when the plan was made. Replies that are known since then,
+    /// and what transactions watched, hold for that state alone.
+    pub fn is_of(&self, keyspace: &Keyspace) -> bool {
+        keyspace.applied_index() == self.sealed_at
+    }
+
     /// Answers a plan whose payload was empty (reads and refusals only): one element for each run.
     pub fn answer(&self, keyspace: &Keyspace, seed: u64) -> Result<Vec<Bytes>, &'static str> {
         Answers::new(self, seed).finish(keyspace)
@@ -60,6 +68,11 @@ impl Plan {
 
     pub(crate) fn known(&mut self, reply: Reply<'static>) {
         self.steps.push(Step::Known(reply));
+    }
+
+    /// It was made in this state.
+    pub(crate) fn sealed_in(&mut self, keyspace: &Keyspace) {
+        self.sealed_at = keyspace.applied_index();
     }
 
     /// What applying must come to, if the entry has the index that was foreseen.

@@ -422,12 +422,13 @@ impl<'a, S: Stage> Sealer<'a, S> {
     }
 
     /// Puts the removals of what is due in front. None while writes are refused: all of it is
-    /// invisible once time is told. With removals in front, what was rehearsed says nothing of the
-    /// digest: it had them one by one.
+    /// invisible once time is told. Where something is due, what was rehearsed says nothing of the
+    /// digest: it had the removals one by one.
     fn finish(self, rehearsed: Option<(u64, u64)>) -> Sealed {
         let Self { stage, mut due, limits, mut cost_ns, .. } = self;
         let (mut body, mut plan) = (self.body, self.plan);
-        plan.expect(rehearsed);
+        plan.sealed_in(stage.keyspace());
+        plan.expect(rehearsed.filter(|_| !due.any));
         if due.any
             && limits.refuse_writes.is_none()
             && let Some((mut head, removed)) = due.head(stage.keyspace(), limits.expire_max)
@@ -435,7 +436,6 @@ impl<'a, S: Stage> Sealer<'a, S> {
             cost_ns = cost_ns.saturating_add(EXPIRY_NS * removed as u64);
             head.append(&body);
             body = head;
-            plan.expect(None);
         }
         Sealed {
             commands: body.commands(),

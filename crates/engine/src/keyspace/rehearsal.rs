@@ -18,6 +18,9 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+/// Bytes that a kept key takes besides itself and its record, by and large.
+const KEPT_BYTES: u64 = 128;
+
 /// What is needed to undo. See the module.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -76,7 +79,8 @@ impl Journal {
             return;
         }
         let copy = record.map(Record::kept);
-        self.bytes += (site.key.len() * 2) as u64 + copy.as_ref().map_or(0, Record::block_bytes);
+        self.bytes +=
+            KEPT_BYTES + (site.key.len() * 2) as u64 + copy.as_ref().map_or(0, Record::block_bytes);
         self.undo.push(Undo::Key(site.db, site.key.into(), copy));
     }
 

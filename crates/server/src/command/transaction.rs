@@ -4,6 +4,7 @@
 //! session (`session/exec.rs`).
 
 use super::{Call, NODE, Row, Run, View, Work};
+use crate::transaction::watched_bytes;
 use quorate_engine::{Flags, Group, Keys, exactly, least};
 use quorate_resp::{Args, Reply};
 
@@ -13,7 +14,7 @@ const WORD: Flags = NODE.and(Flags::FAST).and(Flags::UNQUEUED);
 /// Shown by what it carries out.
 const EXEC: Flags = NODE.and(Flags::UNQUEUED).and(Flags::SKIP_MONITOR).and(Flags::SKIP_SLOWLOG);
 
-/// Bytes of watched keys: they travel with EXEC.
+/// Bytes that watched keys take at most: they travel with EXEC.
 const WATCHED_BYTES_MAX: usize = 16 << 20;
 
 /// The rows.
@@ -65,7 +66,7 @@ fn watch(call: &mut Call<'_>, view: &View<'_>, args: Args<'_>) -> Reply<'static>
         return Reply::error("ERR WATCH inside MULTI is not allowed");
     }
     let db = call.client.db;
-    let asked: usize = args.from(1).iter().map(<[u8]>::len).sum();
+    let asked: usize = args.from(1).iter().map(watched_bytes).sum();
     if call.client.transaction.bytes().saturating_add(asked) > WATCHED_BYTES_MAX {
         return Reply::error("ERR too many bytes of keys are watched");
     }

@@ -23,6 +23,9 @@ use std::time::Instant;
 const TOO_OLD: &str = "CLUSTERDOWN transactions begin when every node of the cluster runs a \
      version that has them: nothing was applied";
 
+/// Bytes of replies of a transaction that only reads.
+const REPLIES_BYTES_MAX: usize = 256 << 20;
+
 /// What became of the data commands.
 enum Outcome {
     /// They ran; their replies, in order.
@@ -48,10 +51,7 @@ impl<B: Backend> Session<B> {
         }
         let canonical = self.intake.canonical();
         if self.client.transaction.bytes() + canonical.len() > COMMAND_BYTES_MAX {
-            return Err(error(format!(
-                "ERR a transaction has {} MiB at most",
-                COMMAND_BYTES_MAX >> 20
-            )));
+            return Err(too_large());
         }
         self.client.transaction.push(entry, canonical);
         self.intake.consume();
@@ -78,8 +78,10 @@ impl<B: Backend> Session<B> {
             }
             Outcome::Ran(data) => {
                 let share = started.elapsed().as_nanos() as u64 / (queue.ids.len() as u64).max(1);
+                // What is said of replies within it holds for what follows it.
+                let wanted = self.client.reply_mode;
                 let replies = self.fill(&program, data, share).await;
-                self.emit_array(&replies);
+                self.emit_array(wanted, &replies);
             }
         }
     }
@@ -96,6 +98,9 @@ impl<B: Backend> Session<B> {
             Some(true) => {}
         }
         let run = program.run(self.client.db, self.client.proto, guards);
+        if run.bytes() > COMMAND_BYTES_MAX {
+            return Outcome::Not(too_large());
+        }
         self.show_sizes(run.commands.len());
         let Some(answer) = self.attend(node.submit(run)).await else { return Outcome::Gone };
         match answer {
@@ -134,21 +139,32 @@ impl<B: Backend> Session<B> {
             Some(Err(why)) => return Outcome::Not(Reply::error(no_read(&why))),
             None => return Outcome::Gone,
         };
-        let holds = |guard: &Guard| keyspace.revision(guard.db, &guard.key) == guard.revision;
+        let holds = |Guard { db, key, revision }: &Guard| {
+            // A key that is due is as good as gone, though its revision may not tell yet.
+            !keyspace.is_due(*db, key, keyspace.now_ms())
+                && keyspace.revision(*db, key) == *revision
+        };
         if !guards.iter().all(holds) {
             return Outcome::Not(Reply::NullArray);
         }
-        Outcome::Ran(self.run_queued(program, &keyspace, node.clock_ms()))
+        match self.run_queued(program, &keyspace, node.clock_ms()) {
+            Some(replies) => Outcome::Ran(replies),
+            None => Outcome::Not(error(format!(
+                "ERR the replies of the transaction take more than {} MiB",
+                REPLIES_BYTES_MAX >> 20
+            ))),
+        }
     }
 
+    /// The replies of the reads; `None`: they take too much.
     fn run_queued(
         &mut self,
         program: &Program<'_>,
         keyspace: &Keyspace,
         clock_ms: u64,
-    ) -> Vec<Bytes> {
+    ) -> Option<Vec<Bytes>> {
         let (mut db, mut parser, mut out) = (self.client.db, Parser::default(), BytesMut::new());
-        let mut replies = Vec::new();
+        let (mut replies, mut bytes) = (Vec::new(), 0);
         for step in &program.steps {
             let args = step.args(&mut parser);
             if let Some(selected) = step.selects(args) {
@@ -157,10 +173,14 @@ impl<B: Backend> Session<B> {
                 self.seed = self.seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
                 let reader = Reader { keyspace, db, seed: self.seed, clock_ms };
                 read(&reader, args, self.client.proto, &mut out);
+                bytes += out.len();
+                if bytes > REPLIES_BYTES_MAX {
+                    return None;
+                }
                 replies.push(out.split().freeze());
             }
         }
-        replies
+        Some(replies)
     }
 
     /// The replies of all commands: those of data commands are here, those of the server's own are
@@ -170,7 +190,9 @@ impl<B: Backend> Session<B> {
         let mut replies = Vec::with_capacity(program.steps.len());
         for step in &program.steps {
             let args = step.args(&mut parser);
-            self.monitor(step.entry, args);
+            if !step.entry.meta.flags.has(Flags::ADMIN) {
+                self.monitor(step.entry, args);
+            }
             let reply = match step.entry.target {
                 _ if step.publishes().is_some() => self.receivers(step, args, data.next()),
                 Target::Server(number) => self.call_queued(step.entry, number, args).await,
@@ -213,8 +235,8 @@ impl<B: Backend> Session<B> {
         (!out.is_empty()).then(|| out.freeze())
     }
 
-    fn emit_array(&mut self, replies: &[Bytes]) {
-        match self.client.reply_mode {
+    fn emit_array(&mut self, wanted: ReplyMode, replies: &[Bytes]) {
+        match wanted {
             ReplyMode::On => {
                 self.output.extend_from_slice(format!("*{}\r\n", replies.len()).as_bytes());
                 for reply in replies {
@@ -316,6 +338,10 @@ fn elements(array: &Bytes) -> Vec<Bytes> {
     let header = array.iter().position(|byte| *byte == b'\n').map_or(array.len(), |at| at + 1);
     let elements = array.slice(header..);
     replies::each(&elements).map(|reply| elements.slice_ref(reply)).collect()
+}
+
+fn too_large() -> Reply<'static> {
+    error(format!("ERR a transaction has {} MiB at most", COMMAND_BYTES_MAX >> 20))
 }
 
 fn changes_protocol(entry: &Entry, args: Args<'_>, proto: Proto) -> bool {

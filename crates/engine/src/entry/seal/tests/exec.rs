@@ -178,3 +178,15 @@ fn what_happens_otherwise_than_rehearsed_is_noticed() {
     assert!(apply(&mut other, at, &sealed.payload, Some(&sealed.plan)).is_err());
     assert!(apply(&mut keyspace, at, &sealed.payload, Some(&sealed.plan)).is_ok());
 }
+
+#[test]
+fn a_plan_is_of_the_state_it_was_made_in() {
+    let mut keyspace = state(&[(0, "a", None)]);
+    let watching = transaction(&keyspace, &[(0, "a")], &["SETNX a 2", "GET a"]);
+    let (sealed, _) = rehearse(&mut keyspace, &[watching], &stamp(0), &LIMITS);
+    assert!(sealed.payload.is_empty());
+    assert!(sealed.plan.is_of(&keyspace));
+    let other = seal(&keyspace, &[run(0, &["DEL a"])], &stamp(0), &LIMITS);
+    answers(&mut keyspace, &other, stamp(0));
+    assert!(!sealed.plan.is_of(&keyspace), "what it knows is old");
+}
