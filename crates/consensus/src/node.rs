@@ -218,7 +218,7 @@ impl Node {
     }
 
     /// Whether the log may hold what a feature level brings, or may soon: waits as long as for a
-    /// leader. A cluster of one version reaches its level once its leader has heard of every member.
+    /// leader. A cluster of one version reaches its level once its leader has heard of all members.
     pub async fn allows(&self, level: u32) -> bool {
         let Some(replica) = self.replica() else { return false };
         let live = &replica.group.keyspace;
