@@ -14,7 +14,7 @@
 //! A payload is written once, by `seal`, and read on every replica, by `apply`.
 
 use super::hidden::{self, Armour};
-use crate::Db;
+use crate::{Db, Keyspace};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
@@ -79,6 +79,17 @@ pub struct Guard {
     pub key: Box<[u8]>,
     /// Its revision when it was watched ([`Keyspace::revision`](crate::Keyspace::revision)).
     pub revision: u64,
+}
+
+impl Guard {
+    /// Whether the key is as it was when it was watched. What is due at `now_ms`, the key or a
+    /// field of it, is as good as gone: its revision tells only once it is removed.
+    pub fn holds(&self, keyspace: &Keyspace, now_ms: u64) -> bool {
+        let Self { db, key, revision } = self;
+        keyspace.revision(*db, key) == *revision
+            && !keyspace.is_due(*db, key, now_ms)
+            && keyspace.due_fields_of(*db, key, now_ms, 1).0.is_empty()
+    }
 }
 
 /// One thing found in a payload.

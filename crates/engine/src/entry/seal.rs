@@ -211,7 +211,8 @@ impl<'a, S: Stage> Sealer<'a, S> {
             }
         }
         self.plan.run(run.db, run.proto);
-        if !guards.iter().all(|guard| self.holds(guard)) {
+        let (keyspace, now_ms) = (self.stage.keyspace(), self.stamp.now_ms);
+        if !guards.iter().all(|guard| guard.holds(keyspace, now_ms)) {
             self.plan.known(Reply::NullArray);
         } else if let Some(refusal) = self.refusal_within(run) {
             self.plan.known(refusal);
@@ -224,12 +225,6 @@ impl<'a, S: Stage> Sealer<'a, S> {
             self.body.transaction(&within);
         }
         true
-    }
-
-    /// Whether a key is as it was when it was watched. One that is due is about to go.
-    fn holds(&self, Guard { db, key, revision }: &Guard) -> bool {
-        let keyspace = self.stage.keyspace();
-        !self.due.meets(keyspace, *db, key) && keyspace.revision(*db, key) == *revision
     }
 
     /// Why a transaction is refused whole: because one of its writes would be.

@@ -38,6 +38,7 @@ pub(crate) use debug::allowed as debug_allowed;
 pub(crate) use docs::help;
 pub(crate) use info::REDIS_VERSION;
 pub(crate) use perform::perform;
+pub(crate) use pubsub::message;
 pub(crate) use row::{Look, Row, Run, View};
 pub(crate) use words::error;
 pub(crate) use work::{ConfigChange, Work};

@@ -87,8 +87,8 @@ pub(crate) async fn perform<B: Backend>(
     }
 }
 
-/// Publishes a message: PUBLISH, wherever it stands.
-pub(crate) async fn publish<B: Backend>(node: &B, message: Message) -> Reply<'static> {
+/// PUBLISH outside of a transaction: within one, the message goes with the entry.
+async fn publish<B: Backend>(node: &B, message: Message) -> Reply<'static> {
     Reply::Int(i64::try_from(node.publish(message).await).unwrap_or(i64::MAX))
 }
 

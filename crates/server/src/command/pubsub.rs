@@ -145,19 +145,19 @@ fn sunsubscribe(call: &mut Call<'_>, args: Args<'_>) -> Asked {
     Ok(leave(call, args, Kind::Shard))
 }
 
-/// A message of this session: it comes to nobody before what the session has written, as far as it
-/// knows of that.
-pub(crate) fn message(call: &Call<'_>, args: Args<'_>, shard: bool) -> Message {
+/// A message in these arguments, which comes to nobody before the entry `after` is applied there.
+pub(crate) fn message(args: Args<'_>, shard: bool, after: u64) -> Message {
     let copy = |at| Bytes::copy_from_slice(args.at(at));
-    Message { channel: copy(1), payload: copy(2), shard, after: call.client.written }
+    Message { channel: copy(1), payload: copy(2), shard, after }
 }
 
+/// Behind what the session has written, as far as it knows of that.
 fn publish(call: &mut Call<'_>, args: Args<'_>) -> Asked {
-    Ok(Work::Publish(message(call, args, false)))
+    Ok(Work::Publish(message(args, false, call.client.written)))
 }
 
 fn spublish(call: &mut Call<'_>, args: Args<'_>) -> Asked {
-    Ok(Work::Publish(message(call, args, true)))
+    Ok(Work::Publish(message(args, true, call.client.written)))
 }
 
 fn list(call: &Call<'_>, args: Args<'_>, kind: Kind) -> Reply<'static> {

@@ -8,12 +8,12 @@
 use super::server::{Called, call};
 use super::{COMMAND_BYTES_MAX, Session, replies};
 use crate::backend::Backend;
-use crate::command::{ReplyMode, error, row};
+use crate::command::{ReplyMode, error, message, row};
 use crate::refusal::{UNCERTAIN, no_read, not_applied};
 use crate::registry::{Entry, Registry, Target};
 use crate::transaction::Queue;
 use bytes::{Bytes, BytesMut};
-use quorate_consensus::{Answer, Message};
+use quorate_consensus::Answer;
 use quorate_engine::{Db, Flags, Guard, Keyspace, LEVEL_TRANSACTIONS, Reader, Refusal, Run, read};
 use quorate_resp::{Args, Limits, Parsed, Parser, Proto, Reply, parse_int, write_command};
 use std::sync::atomic::Ordering::Relaxed;
@@ -139,12 +139,7 @@ impl<B: Backend> Session<B> {
             Some(Err(why)) => return Outcome::Not(Reply::error(no_read(&why))),
             None => return Outcome::Gone,
         };
-        let holds = |Guard { db, key, revision }: &Guard| {
-            // A key that is due is as good as gone, though its revision may not tell yet.
-            !keyspace.is_due(*db, key, keyspace.now_ms())
-                && keyspace.revision(*db, key) == *revision
-        };
-        if !guards.iter().all(holds) {
+        if !guards.iter().all(|guard| guard.holds(&keyspace, keyspace.now_ms())) {
             return Outcome::Not(Reply::NullArray);
         }
         match self.run_queued(program, &keyspace, node.clock_ms()) {
@@ -211,9 +206,7 @@ impl<B: Backend> Session<B> {
     /// The reply to a PUBLISH that went with the transaction's entry.
     fn receivers(&self, step: &Step<'_>, args: Args<'_>, went: Option<Bytes>) -> Option<Bytes> {
         went?;
-        let copy = |at| Bytes::copy_from_slice(args.at(at));
-        let shard = step.publishes()?;
-        let message = Message { channel: copy(1), payload: copy(2), shard, after: 0 };
+        let message = message(args, step.publishes()?, 0);
         let count = self.shared.pubsub.interest().receivers(&message);
         let mut out = BytesMut::new();
         Reply::Int(count as i64).encode(self.client.proto, &mut out);

@@ -98,13 +98,6 @@ impl Due {
         (Some(self.fields.entry(place).or_insert(due)), more)
     }
 
-    /// Whether a key is due, or a field of it.
-    pub(super) fn meets(&self, keyspace: &Keyspace, db: Db, key: &[u8]) -> bool {
-        self.any
-            && (keyspace.is_due(db, key, self.now_ms)
-                || !keyspace.due_fields_of(db, key, self.now_ms, 1).0.is_empty())
-    }
-
     /// The removals at the head of the payload, and how many. The state is as it was before the
     /// batch.
     pub(super) fn head(

@@ -190,3 +190,17 @@ fn a_plan_is_of_the_state_it_was_made_in() {
     answers(&mut keyspace, &other, stamp(0));
     assert!(!sealed.plan.is_of(&keyspace), "what it knows is old");
 }
+
+#[test]
+fn a_guard_sees_what_is_due_before_it_is_removed() {
+    let mut keyspace = state(&[(0, "a", Some(10))]);
+    let lines = ["HSET h f 1 g 2", "HPEXPIREAT h 1900000000010 FIELDS 1 f"];
+    let sealed = seal(&keyspace, &[run(0, &lines)], &stamp(0), &LIMITS);
+    answers(&mut keyspace, &sealed, stamp(0));
+    for key in ["a", "h"] {
+        let watching = transaction(&keyspace, &[(0, key)], &[]);
+        let guard = &watching.exec.as_ref().unwrap()[0];
+        assert!(guard.holds(&keyspace, NOW + 10), "{key}");
+        assert!(!guard.holds(&keyspace, NOW + 11), "{key}");
+    }
+}
