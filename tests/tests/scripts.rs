@@ -7,7 +7,8 @@
 
 use bytes::BytesMut;
 use quorate_engine::{
-    Applied, Db, Flags, Keyspace, Plan, Reader, Run, SealLimits, Sealed, Stamp, apply, cmd, seal,
+    Applied, Db, Flags, Keyspace, Plan, Reader, Run, RunKind, SealLimits, Sealed, Stamp, apply,
+    cmd, seal,
 };
 use quorate_resp::{Proto, Value, decode_reply, parse_int, write_command};
 use quorate_tests::client::Client;
@@ -119,7 +120,8 @@ impl Target for Engine {
         let mut commands = BytesMut::new();
         write_command(&mut commands, args.iter().map(Vec::as_slice));
         let (db, proto) = (self.db, Proto::Resp2);
-        let runs = [Run { db, proto, commands: commands.freeze(), count: 1, exec: None }];
+        let runs =
+            [Run { db, proto, commands: commands.freeze(), count: 1, kind: RunKind::Commands }];
         let stamp = Stamp { now_ms: self.now_ms, seed: self.index };
         let limits = SealLimits { refuse_writes: None, expire_max: 0 };
         let sealed = seal(&self.leader, &runs, &stamp, &limits);
@@ -150,7 +152,13 @@ fn answer(keyspace: &Keyspace, plan: &Plan) -> Vec<bytes::Bytes> {
 fn read(keyspace: &Keyspace, db: Db, words: &[&[u8]]) -> Value {
     let mut commands = BytesMut::new();
     write_command(&mut commands, words.iter().copied());
-    let run = Run { db, proto: Proto::Resp2, commands: commands.freeze(), count: 1, exec: None };
+    let run = Run {
+        db,
+        proto: Proto::Resp2,
+        commands: commands.freeze(),
+        count: 1,
+        kind: RunKind::Commands,
+    };
     let stamp = Stamp { now_ms: keyspace.now_ms(), seed: 0 };
     let sealed = seal(keyspace, &[run], &stamp, &SealLimits::default());
     assert!(sealed.payload.is_empty());

@@ -12,7 +12,7 @@ use crate::raft::Raft;
 use crate::write::queue::{End, Work, is_over};
 use bytes::BytesMut;
 use openraft::async_runtime::WatchReceiver;
-use quorate_engine::{Db, Run};
+use quorate_engine::{Db, Run, RunKind};
 use quorate_resp::{Proto, write_command};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -91,7 +91,7 @@ fn raise_level<E: Env>(group: &Group<E>) -> Option<oneshot::Receiver<Result<u64,
     let level = MAX_LEVEL.to_string();
     write_command(&mut commands, [b"QUORATE.LEVEL", level.as_bytes()].into_iter());
     let (db, proto, commands) = (Db(0), Proto::Resp2, commands.freeze());
-    let run = Run { db, proto, commands, count: 1, exec: None };
+    let run = Run { db, proto, commands, count: 1, kind: RunKind::Commands };
     Some(group.writes.queue.ask(Work::Run(run), process.env.elapsed()))
 }
 

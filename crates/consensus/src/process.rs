@@ -123,6 +123,6 @@ impl<E: Env> Process<E> {
 
     /// Garbage is freed by the server, off the way of a command.
     pub(crate) fn free(&self, garbage: Vec<Garbage>) {
-        self.carry_out(Effects { list: Vec::new(), garbage });
+        self.carry_out(Effects { garbage, ..Effects::default() });
     }
 }

@@ -13,7 +13,9 @@
 
 use bytes::BytesMut;
 use criterion::{Criterion, Throughput};
-use quorate_engine::{Applied, Db, Keyspace, Reader, Run, SealLimits, Stamp, apply, read, seal};
+use quorate_engine::{
+    Applied, Db, Keyspace, Reader, Run, RunKind, SealLimits, Stamp, apply, read, seal,
+};
 use quorate_resp::{Limits, Parsed, Parser, Proto, write_command};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -189,7 +191,7 @@ fn batch(write: Write, mut number: impl FnMut(u32) -> u32) -> Vec<Run> {
             proto: Proto::Resp2,
             commands: commands.freeze(),
             count: PIPELINE,
-            exec: None,
+            kind: RunKind::Commands,
         }
     };
     (0..RUNS).map(run).collect()

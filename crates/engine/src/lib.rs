@@ -27,12 +27,13 @@ mod types;
 
 pub use db::{Db, Deadline, WrongType};
 pub use entry::{
-    Applied, Decoded, Guard, Outcome, Plan, Refusal, Run, SealLimits, Sealed, apply, apply_told,
-    decode, read, rehearse, seal,
+    Applied, Decoded, Guard, Outcome, Plan, Refusal, Registration, Run, RunKind, SealLimits,
+    Sealed, Served, Waiter, Waiting, apply, apply_told, decode, give_back, read, rehearse, seal,
+    seal_beside,
 };
 pub use keyspace::{
-    Ahead, Content, ContentPoint, Effect, Effects, FreezeStep, Frozen, Garbage, Keyspace, Reader,
-    Stamp, StrRef, Writer,
+    Ahead, Changed, Content, ContentPoint, Effect, Effects, FreezeStep, Frozen, Garbage, Keyspace,
+    Reader, Stamp, StrRef, Writer,
 };
 pub use rdb::{Checksum, Piece, SnapshotError, SnapshotFacts, SnapshotFault};
 pub use side::level::{LEVEL_MAX, LEVEL_TRANSACTIONS};
@@ -40,5 +41,5 @@ pub use side::settings::{SettingError, Settings};
 pub use snapshot::{Foreign, NOTES_MAX, Note, Report, SnapshotReader};
 pub use spec::{
     Arity, CostFn, Flags, Group, Handler, Keys, LogForm, LogFormFn, Logged, Meta, ReadFn, Replied,
-    Row, Sealing, Span, Spec, WriteFn, exactly, least,
+    Row, Sealing, ServeFn, Serving, Span, Spec, Wait, WriteFn, exactly, least,
 };

@@ -8,10 +8,12 @@
 
 mod keys;
 mod logged;
+mod wait;
 
 pub use keys::{Keys, Span};
 pub(crate) use logged::hidden_if;
 pub use logged::{LogForm, LogFormFn, Logged, Sealing};
+pub use wait::{ServeFn, Serving, Wait};
 
 use crate::{Reader, Writer};
 use quorate_resp::{Args, Reply};
@@ -43,15 +45,28 @@ pub enum Handler {
         /// and otherwise.
         write: WriteFn,
     },
+    /// A write that waits while there is nothing for it. It is never logged: another command is, in
+    /// its place.
+    Wait(Wait),
+    /// A write that waits where `waits` says so of its arguments (XREADGROUP with BLOCK).
+    WaitsIf {
+        /// Whether these arguments wait.
+        waits: fn(Args<'_>) -> bool,
+        /// Serves it then,
+        wait: Wait,
+        /// and runs it otherwise.
+        write: WriteFn,
+    },
 }
 
 impl Handler {
-    /// What it is with these arguments: a read or a write.
+    /// What it is with these arguments: a read, a write, or one that waits.
     #[must_use]
     pub fn of(self, args: Args<'_>) -> Self {
         match self {
             Handler::Either { reads, read, .. } if reads(args) => Handler::Read(read),
-            Handler::Either { write, .. } => Handler::Write(write),
+            Handler::WaitsIf { waits, wait, .. } if waits(args) => Handler::Wait(wait),
+            Handler::Either { write, .. } | Handler::WaitsIf { write, .. } => Handler::Write(write),
             it => it,
         }
     }
@@ -383,6 +398,18 @@ impl Spec {
     pub const fn write(name: &'static str, syntax: &'static str, run: WriteFn) -> Self {
         let mut row = Self::new(name, syntax, Handler::Write(run));
         row.logged = Logged::PLAIN;
+        row
+    }
+
+    /// A write that waits, logged as `forms` says.
+    pub const fn waiting(
+        name: &'static str,
+        syntax: &'static str,
+        forms: &'static str,
+        wait: Wait,
+    ) -> Self {
+        let mut row = Self::new(name, syntax, Handler::Wait(wait));
+        row.logged = Logged { forms, form: None };
         row
     }
 

@@ -20,7 +20,7 @@
 )]
 
 use bytes::{Bytes, BytesMut};
-use quorate_engine::{Applied, Db, Keyspace, Run, SealLimits, Stamp, apply, seal};
+use quorate_engine::{Applied, Db, Keyspace, Run, RunKind, SealLimits, Stamp, apply, seal};
 use quorate_resp::{Proto, Value, decode_reply, write_command};
 
 /// One class of faults.
@@ -611,8 +611,13 @@ impl Pair {
     fn call(&mut self, command: &[Vec<u8>]) -> Value {
         let mut bytes = BytesMut::new();
         write_command(&mut bytes, command.iter().map(Vec::as_slice));
-        let run =
-            Run { db: Db(0), proto: Proto::Resp2, commands: bytes.freeze(), count: 1, exec: None };
+        let run = Run {
+            db: Db(0),
+            proto: Proto::Resp2,
+            commands: bytes.freeze(),
+            count: 1,
+            kind: RunKind::Commands,
+        };
         let stamp = Stamp { now_ms: 1_900_000_000_000, seed: self.index };
         let sealed = seal(&self.leader, &[run], &stamp, &SealLimits::default());
         let replies: Vec<Bytes> = if sealed.payload.is_empty() {

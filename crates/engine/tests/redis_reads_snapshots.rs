@@ -18,8 +18,8 @@
 
 use bytes::BytesMut;
 use quorate_engine::{
-    Applied, Checksum, Db, Deadline, Effects, Keyspace, Reader, Run, SealLimits, SnapshotFacts,
-    Stamp, Writer, apply, seal,
+    Applied, Checksum, Db, Deadline, Effects, Keyspace, Reader, Run, RunKind, SealLimits,
+    SnapshotFacts, Stamp, Writer, apply, seal,
 };
 use quorate_resp::{Proto, Value, decode_reply, write_command};
 use std::fmt::Write as _;
@@ -389,8 +389,13 @@ fn streams_go_both_ways() {
 fn call(keyspace: &mut Keyspace, command: &[&[u8]]) -> Value {
     let mut commands = BytesMut::new();
     write_command(&mut commands, command.iter().copied());
-    let run =
-        Run { db: Db(0), proto: Proto::Resp2, commands: commands.freeze(), count: 1, exec: None };
+    let run = Run {
+        db: Db(0),
+        proto: Proto::Resp2,
+        commands: commands.freeze(),
+        count: 1,
+        kind: RunKind::Commands,
+    };
     let stamp = Stamp { now_ms: 1_700_000_000_000, seed: 0 };
     let sealed = seal(keyspace, &[run], &stamp, &SealLimits::default());
     let replies = if sealed.payload.is_empty() {

@@ -16,8 +16,9 @@ mod told;
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use quorate_engine::{
-    Applied, Content, ContentPoint, Db, Decoded, Flags, Guard, Keyspace, Reader, Run, SealLimits,
-    Sealed, SnapshotFacts, Stamp, apply, apply_told, cmd, decode, read, rehearse, seal,
+    Applied, Content, ContentPoint, Db, Decoded, Flags, Guard, Keyspace, Reader, Run, RunKind,
+    SealLimits, Sealed, SnapshotFacts, Stamp, Waiting, apply, apply_told, cmd, decode, read,
+    rehearse, seal,
 };
 use quorate_resp::{Limits, Parser, Proto, decode_reply, write_command};
 
@@ -376,7 +377,7 @@ impl Sent {
     fn run(&self, keyspace: &Keyspace) -> Run {
         let (db, is_resp3, commands) = &self.sent;
         let mut bytes = BytesMut::new();
-        let (mut count, mut exec) = (commands.len() as u32, None);
+        let (mut count, mut kind) = (commands.len() as u32, RunKind::Commands);
         for (place, command) in commands.iter().enumerate() {
             if let Some(Exec { select: (at, db), .. }) = &self.exec
                 && *at == place
@@ -392,10 +393,10 @@ impl Sent {
                 let revision = keyspace.revision(db, key) + u64::from(!holds);
                 Guard { db, key: key.into(), revision }
             };
-            exec = Some(watched.iter().map(guard).collect());
+            kind = RunKind::Transaction(watched.iter().map(guard).collect());
         }
         let proto = if *is_resp3 { Proto::Resp3 } else { Proto::Resp2 };
-        Run { db: Db(*db), proto, commands: bytes.freeze(), count, exec }
+        Run { db: Db(*db), proto, commands: bytes.freeze(), count, kind }
     }
 
     /// One reply for each command, or one for all.
@@ -444,24 +445,15 @@ impl World {
         let stamp = Stamp { now_ms: self.now_ms, seed: self.index };
         let runs: Vec<Run> = batch.runs.iter().map(|sent| sent.run(&self.leader)).collect();
         let limits = SealLimits { refuse_writes: None, expire_max: batch.expire_max };
-        let (mut waiting, mut replies) = (&runs[..], Vec::new());
-        loop {
-            let sealed = if batch.rehearsed {
-                self.rehearse(waiting, &stamp, &limits)
-            } else {
-                seal(&self.leader, waiting, &stamp, &limits)
-            };
-            replies.extend(if sealed.payload.is_empty() {
-                sealed.plan.answer(&self.leader, 1).unwrap()
-            } else {
-                self.log(&sealed, stamp)
-            });
-            waiting = &waiting[sealed.taken..];
-            if waiting.is_empty() {
-                break;
-            }
-            assert!(sealed.taken > 0 && waiting[0].exec.is_some());
+        let mut sealed = seal(&self.leader, &runs, &stamp, &limits);
+        if batch.rehearsed || sealed.taken < runs.len() {
+            sealed = self.rehearse(&runs, &stamp, &limits);
         }
+        let replies = if sealed.payload.is_empty() {
+            sealed.plan.answer(&self.leader, 1).unwrap()
+        } else {
+            self.log(&sealed, stamp)
+        };
         assert_eq!(replies.len(), runs.len());
         for (sent, replies) in batch.runs.iter().zip(&replies) {
             sent.check_replies(replies);
@@ -477,7 +469,7 @@ impl World {
             (keyspace.digest(), keyspace.now_ms(), keyspace.applied_index(), used)
         };
         let before = (file(&self.leader), figures(&self.leader));
-        let (sealed, _) = rehearse(&mut self.leader, runs, stamp, limits);
+        let (sealed, _) = rehearse(&mut self.leader, &mut Waiting::default(), runs, stamp, limits);
         assert_eq!(figures(&self.leader), before.1);
         assert!(file(&self.leader) == before.0);
         assert_eq!(sealed.taken, runs.len());
@@ -655,7 +647,7 @@ proptest! {
             let runs: Vec<Run> = batch.runs.iter().map(|sent| sent.run(&leader)).collect();
             let limits = SealLimits { refuse_writes: None, expire_max: 2 };
             let sealed = seal(&leader, &runs, &stamp, &limits);
-            if sealed.payload.is_empty() {
+            if sealed.payload.is_empty() || sealed.taken < runs.len() {
                 continue;
             }
             let at = Applied { index: number as u64, stamp };
@@ -675,11 +667,14 @@ proptest! {
         commands in prop::collection::vec(any::<u8>(), 0..200), count in 0..9_u32,
         is_exec in any::<bool>(),
     ) {
-        let (db, proto, exec) = (Db(0), Proto::Resp2, is_exec.then(Box::default));
-        let runs = [Run { db, proto, commands: Bytes::from(commands), count, exec }];
+        let (db, proto, mut kind) = (Db(0), Proto::Resp2, RunKind::Commands);
+        if is_exec {
+            kind = RunKind::Transaction(Box::default());
+        }
+        let runs = [Run { db, proto, commands: Bytes::from(commands), count, kind }];
         let stamp = Stamp { now_ms: NOW, seed: 0 };
         let sealed = if is_exec {
-            rehearse(&mut empty(), &runs, &stamp, &SealLimits::default()).0
+            rehearse(&mut empty(), &mut Waiting::default(), &runs, &stamp, &SealLimits::default()).0
         } else {
             seal(&empty(), &runs, &stamp, &SealLimits::default())
         };

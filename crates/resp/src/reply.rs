@@ -75,6 +75,24 @@ impl<'a> Reply<'a> {
         "WRONGTYPE Operation against a key holding the wrong kind of value",
     ));
 
+    /// The same reply without arrays within it: what they hold stands in their place.
+    #[must_use]
+    pub fn flattened(self) -> Self {
+        fn spill<'a>(reply: Reply<'a>, out: &mut Vec<Reply<'a>>) {
+            match reply {
+                Reply::Array(replies) => replies.into_iter().for_each(|reply| spill(reply, out)),
+                Reply::Pairs(pairs) => {
+                    pairs.into_iter().for_each(|(one, other)| out.extend([one, other]));
+                }
+                other => out.push(other),
+            }
+        }
+        let Reply::Array(replies) = self else { return self };
+        let mut out = Vec::with_capacity(replies.len());
+        replies.into_iter().for_each(|reply| spill(reply, &mut out));
+        Reply::Array(out)
+    }
+
     /// An error with a fixed text.
     #[cold]
     pub fn error(text: &'static str) -> Reply<'static> {

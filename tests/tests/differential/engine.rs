@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use quorate_engine::{
-    Applied, Db, Flags, Keyspace, Run, SealLimits, Settings, Stamp, apply, cmd, rehearse, seal,
+    Applied, Db, Flags, Keyspace, Run, RunKind, SealLimits, Settings, Stamp, Waiting, apply, cmd,
+    rehearse, seal,
 };
 use quorate_resp::{Proto, Value, decode_reply, write_command};
 use quorate_tests::generate::Command;
@@ -34,14 +35,15 @@ impl Engine {
         self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let is_rehearsed = self.seed >> 62 == 0;
         let run = run(self.db, self.proto, std::slice::from_ref(command));
-        let runs = [Run { exec: is_rehearsed.then(Box::default), ..run }];
+        let kind = if is_rehearsed { RunKind::Transaction(Box::default()) } else { run.kind };
+        let runs = [Run { kind, ..run }];
         let stamp = Stamp { now_ms: now_ms(), seed: self.seed };
         let limits = SealLimits { refuse_writes: None, expire_max: 3 };
-        let sealed = if is_rehearsed {
-            rehearse(&mut self.keyspace, &runs, &stamp, &limits).0
-        } else {
-            seal(&self.keyspace, &runs, &stamp, &limits)
-        };
+        let mut sealed = seal(&self.keyspace, &runs, &stamp, &limits);
+        if is_rehearsed || sealed.taken == 0 {
+            let nobody = &mut Waiting::default();
+            sealed = rehearse(&mut self.keyspace, nobody, &runs, &stamp, &limits).0;
+        }
         let replies = if sealed.payload.is_empty() {
             sealed.plan.answer(&self.keyspace, self.seed).expect("a plan that makes sense")
         } else {
@@ -73,7 +75,7 @@ pub(crate) fn run(db: u8, proto: Proto, commands: &[Command]) -> Run {
         proto,
         commands: Bytes::from(bytes),
         count: commands.len() as u32,
-        exec: None,
+        kind: RunKind::Commands,
     }
 }
 

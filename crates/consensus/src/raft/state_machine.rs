@@ -104,7 +104,8 @@ impl<E: Env> StateMachine<E> {
         let marked = fold::mark(&self.log.entries, &entry);
         marked.map_err(|error| io::Error::other(error.to_string()))?;
         self.live.backlog.room().await;
-        let Folded { outcome: Outcome { replies, effects }, told } = self.fold(entry, plan).await?;
+        let Folded { outcome: Outcome { replies, effects, .. }, told } =
+            self.fold(entry, plan).await?;
         if let Some(told) = told {
             self.live.feeds.tell(index, &told);
         }

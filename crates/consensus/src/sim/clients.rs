@@ -8,7 +8,7 @@ use super::rt::SimRt;
 use crate::api::Answer;
 use bytes::Bytes;
 use openraft::AsyncRuntime;
-use quorate_engine::{Db, Guard, Run};
+use quorate_engine::{Db, Guard, Run, RunKind};
 use quorate_resp::Proto;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -58,7 +58,13 @@ pub(crate) fn command(db: u8, words: &[&str]) -> Run {
     for word in words {
         let _ = write!(text, "${}\r\n{word}\r\n", word.len());
     }
-    Run { db: Db(db), proto: Proto::Resp2, commands: Bytes::from(text), count: 1, exec: None }
+    Run {
+        db: Db(db),
+        proto: Proto::Resp2,
+        commands: Bytes::from(text),
+        count: 1,
+        kind: RunKind::Commands,
+    }
 }
 
 struct Client {
@@ -168,7 +174,7 @@ impl Client {
         let (next, mut run) = ((value + 1).to_string(), command(0, &["INCR", "transactions"]));
         let set = command(0, &["SET", WATCHED, &next]).commands;
         run.commands = [&set[..], &run.commands[..]].concat().into();
-        (run.count, run.exec) = (2, Some(guards.into()));
+        (run.count, run.kind) = (2, RunKind::Transaction(guards.into()));
         let Some(reply) = self.submit_run(running, run).await else { return };
         let done = format!("*2\r\n+OK\r\n:{next}\r\n");
         if reply == "*-1\r\n" {

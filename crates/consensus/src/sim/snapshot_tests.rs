@@ -10,7 +10,7 @@ use crate::snapshot::error::NoSnapshot;
 use crate::snapshot::load::LoadError;
 use bytes::Bytes;
 use openraft::AsyncRuntime;
-use quorate_engine::{Db, Run};
+use quorate_engine::{Db, Run, RunKind};
 use quorate_resp::Proto;
 use quorate_store::StoreError;
 use std::sync::Arc;
@@ -32,8 +32,13 @@ pub(super) async fn founded() -> (Cluster, usize, Running) {
 pub(super) async fn set(running: &Running, key: &str, length: usize) -> Bytes {
     let value = "v".repeat(length);
     let text = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${length}\r\n{value}\r\n", key.len());
-    let run =
-        Run { db: Db(1), proto: Proto::Resp2, commands: Bytes::from(text), count: 1, exec: None };
+    let run = Run {
+        db: Db(1),
+        proto: Proto::Resp2,
+        commands: Bytes::from(text),
+        count: 1,
+        kind: RunKind::Commands,
+    };
     match running.replica.submit(run).await {
         Ok(Answer::Replies(replies, _)) => replies,
         other => panic!("{other:?}"),

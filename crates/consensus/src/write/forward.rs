@@ -18,7 +18,7 @@ use crate::write::in_flight::InFlight;
 use crate::write::queue::{End, Slot, Work};
 use futures::future::{Either, select};
 use futures::stream::{self, StreamExt};
-use quorate_engine::{Db, Guard, Run};
+use quorate_engine::{Db, Guard, Run, RunKind};
 use quorate_resp::Proto;
 use std::pin::pin;
 use std::sync::Arc;
@@ -127,8 +127,11 @@ fn forward_run(id: u64, work: &Work) -> Option<pb::ForwardRun> {
             },
             count: run.count,
             commands: run.commands.clone(),
-            transaction: run.exec.is_some(),
-            guards: run.exec.iter().flatten().map(guard_to).collect(),
+            transaction: matches!(run.kind, RunKind::Transaction(_)),
+            guards: match &run.kind {
+                RunKind::Transaction(guards) => guards.iter().map(guard_to).collect(),
+                RunKind::Commands | RunKind::Wait(_) => Vec::new(),
+            },
         }),
         Work::Cut => Some(pb::ForwardRun { id, count: 0, ..Default::default() }),
         Work::Tick | Work::Fact(_) => None,
@@ -234,12 +237,12 @@ pub(crate) fn work_from(run: pb::ForwardRun, slot: Slot) -> Result<(Work, Slot),
         _ => return Err(slot),
     };
     let Some(db) = database(run.db) else { return Err(slot) };
-    let exec = match guards_from(run.guards) {
-        Some(guards) if run.transaction => Some(guards),
-        Some(guards) if guards.is_empty() => None,
+    let kind = match guards_from(run.guards) {
+        Some(guards) if run.transaction => RunKind::Transaction(guards),
+        Some(guards) if guards.is_empty() => RunKind::Commands,
         _ => return Err(slot),
     };
-    Ok((Work::Run(Run { db, proto, commands: run.commands, count: run.count, exec }), slot))
+    Ok((Work::Run(Run { db, proto, commands: run.commands, count: run.count, kind }), slot))
 }
 
 fn database(number: u32) -> Option<Db> {

@@ -213,7 +213,9 @@ impl<E: Env> Proposer<E> {
         let mut keyspace = self.live.write_owned().await;
         let keeps = self.process.env.skips(Check::RollBack);
         let work = move || {
-            let (sealed, garbage) = quorate_engine::rehearse(&mut keyspace, &runs, &stamp, &limits);
+            let mut waiting = quorate_engine::Waiting::default();
+            let (sealed, garbage) =
+                quorate_engine::rehearse(&mut keyspace, &mut waiting, &runs, &stamp, &limits);
             if keeps {
                 let at = Applied { index: keyspace.applied_index() + 1, stamp };
                 let _ = quorate_engine::apply(&mut keyspace, at, &sealed.payload, None);

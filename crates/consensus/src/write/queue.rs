@@ -339,7 +339,7 @@ impl Proposed {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use quorate_engine::Db;
+    use quorate_engine::{Db, RunKind};
 
     fn push(queue: &Queue, name: &'static str, work: impl Fn(Run) -> Work) {
         let run = Run {
@@ -347,7 +347,7 @@ mod tests {
             proto: quorate_resp::Proto::Resp2,
             commands: Bytes::from_static(name.as_bytes()),
             count: 1,
-            exec: None,
+            kind: RunKind::Commands,
         };
         queue.push(work(run), Slot::Local(oneshot::channel().0), Duration::ZERO);
     }

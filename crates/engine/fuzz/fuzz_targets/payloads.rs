@@ -8,7 +8,7 @@
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 use quorate_engine::{
-    Applied, Checksum, Db, Keyspace, Run, SealLimits, Sealed, Stamp, apply, seal,
+    Applied, Checksum, Db, Keyspace, Run, RunKind, SealLimits, Sealed, Stamp, apply, seal,
 };
 use quorate_resp::{Proto, Value, decode_reply, write_command};
 
@@ -18,7 +18,7 @@ fn sealed(keyspace: &Keyspace, command: &[&[u8]]) -> Sealed {
     let mut commands = BytesMut::new();
     write_command(&mut commands, command.iter().copied());
     let (db, proto, commands) = (Db(0), Proto::Resp2, commands.freeze());
-    let run = Run { db, proto, commands, count: 1, exec: None };
+    let run = Run { db, proto, commands, count: 1, kind: RunKind::Commands };
     seal(keyspace, &[run], &STAMP, &SealLimits::default())
 }
 

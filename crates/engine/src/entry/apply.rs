@@ -6,12 +6,13 @@
 use super::payload::{Decoded, Walker};
 use super::replies::{Answers, mix};
 use super::retell::{Applying, Listener, Teller};
+use super::waiting::Waiter;
 use crate::cmd::tell_if_gone;
 use crate::keyspace::Ahead;
 use crate::{Effects, Handler, Keyspace, LEVEL_MAX, Plan, Spec, Stamp, WriteFn, Writer, cmd};
 use alloc::vec::Vec;
 use bytes::Bytes;
-use quorate_resp::Args;
+use quorate_resp::{Args, Reply};
 
 /// Where the entry stands.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +28,19 @@ pub struct Applied {
 pub struct Outcome {
     /// With a plan: the encoded replies of each run, in the order of the runs.
     pub replies: Vec<Bytes>,
+    /// Who waited and is served, in order. Their nodes answer them.
+    pub served: Vec<Served>,
     /// For the server to carry out.
     pub effects: Effects,
+}
+
+/// Somebody who waited is served.
+#[derive(Debug)]
+pub struct Served {
+    /// Who.
+    pub waiter: Waiter,
+    /// With what.
+    pub reply: Reply<'static>,
 }
 
 /// Applies one entry. `plan` is given only on the replica that sealed it, which alone makes
@@ -66,7 +78,7 @@ fn run<L: Listener>(
 ) -> Result<Outcome, &'static str> {
     let now_ms = at.stamp.now_ms.max(keyspace.now_ms());
     keyspace.begin_entry(at.index, now_ms);
-    let mut effects = Effects::default();
+    let (mut effects, mut served) = (Effects::default(), Vec::new());
     let mut answers = plan.map(|plan| Answers::new(plan, !at.stamp.seed));
     let mut walker = Walker::new(payload);
     let mut seed = at.stamp.seed;
@@ -81,12 +93,16 @@ fn run<L: Listener>(
             }
         };
         let (known, given) = (ahead.take(), walker.take_seed());
+        let serves = walker.take_served();
         if ahead.is_over() {
             ahead = keyspace.warm(db, walker.rest());
         }
         let args = walker.args(&found);
         if !expiry && let Some(answers) = &mut answers {
-            answers.before_logged(keyspace)?;
+            match serves {
+                None => answers.before_logged(keyspace)?,
+                Some(_) => answers.before_served(keyspace)?,
+            }
         }
         seed = mix(seed);
         let stamp = Stamp { now_ms, seed: given.unwrap_or(seed) };
@@ -103,10 +119,16 @@ fn run<L: Listener>(
         listener.before(&cx.reader(), applying);
         let reply = write(&mut cx, args).unwrap_or_else(|error| error);
         listener.after(&cx.reader(), applying, &reply);
-        if let Some(answers) = &mut answers {
-            answers.reply(&reply);
+        match (serves, &mut answers) {
+            (Some((waiter, flat)), _) => {
+                let reply = if flat { reply.flattened() } else { reply };
+                served.push(Served { waiter, reply });
+            }
+            (None, Some(answers)) => answers.reply(&reply),
+            (None, None) => {}
         }
     }
+    effects.changed = keyspace.take_changed();
     if keyspace.level() > LEVEL_MAX {
         return Err(
             "the cluster has a feature level that this version does not know: start a newer \
@@ -117,7 +139,7 @@ fn run<L: Listener>(
         Some(answers) => answers.finish(keyspace)?,
         None => Vec::new(),
     };
-    Ok(Outcome { replies, effects })
+    Ok(Outcome { replies, served, effects })
 }
 
 /// The row and the function of a logged command; `last` is the row of that before.

@@ -14,9 +14,11 @@ mod payload;
 mod replies;
 mod retell;
 mod seal;
+mod waiting;
 
-pub use apply::{Applied, Outcome, apply, apply_told};
-pub use payload::{Decoded, Guard, Run, decode};
+pub use apply::{Applied, Outcome, Served, apply, apply_told};
+pub use payload::{Decoded, Guard, Run, RunKind, decode};
 pub use replies::{Plan, read};
 pub(crate) use retell::{Applying, Teller};
-pub use seal::{Refusal, SealLimits, Sealed, rehearse, seal};
+pub use seal::{Refusal, SealLimits, Sealed, rehearse, seal, seal_beside};
+pub use waiting::{Registration, Waiter, Waiting, give_back};

@@ -9,11 +9,14 @@
 //! closing `#H …`, carry an armoured command that Redis 7.0 must not see (see `hidden`). What an
 //! EXEC wrote stands between `MULTI` and `EXEC`, if it is more than one command: a Redis that finds
 //! the end of the file in between drops all of it. `#s n` says what the next command draws from, in
-//! place of the entry's seed: it was rehearsed with that.
+//! place of the entry's seed: it was rehearsed with that. `#p node incarnation id f` says that the
+//! next command serves a session that waits: it has no client here, and the node answers with its
+//! reply, without arrays within it if `f` is 1.
 //!
 //! A payload is written once, by `seal`, and read on every replica, by `apply`.
 
 use super::hidden::{self, Armour};
+use super::waiting::{Registration, Waiter};
 use crate::{Db, Keyspace};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -37,14 +40,27 @@ pub struct Run {
     pub commands: Bytes,
     /// How many.
     pub count: u32,
+    /// What they are to each other.
+    pub kind: RunKind,
+}
+
+/// What the commands of a run are.
+#[derive(Clone, Debug, Default)]
+pub enum RunKind {
+    /// Each is by itself.
+    #[default]
+    Commands,
     /// They are one transaction, which takes place if these hold.
-    pub exec: Option<Box<[Guard]>>,
+    Transaction(Box<[Guard]>),
+    /// It is one command, which waits until there is something for it.
+    Wait(Registration),
 }
 
 impl Run {
     /// Bytes that it holds.
     pub fn bytes(&self) -> usize {
-        let guards = self.exec.iter().flatten().map(|guard| guard.key.len() + size_of::<Guard>());
+        let RunKind::Transaction(guards) = &self.kind else { return self.commands.len() };
+        let guards = guards.iter().map(|guard| guard.key.len() + size_of::<Guard>());
         self.commands.len() + guards.sum::<usize>()
     }
 
@@ -65,7 +81,8 @@ impl Run {
 
     /// The database that a command of a transaction goes on in, if it is a `SELECT`.
     pub(super) fn selects(&self, args: Args<'_>) -> Option<Db> {
-        let selects = self.exec.is_some() && args.len() == 2 && args.at(0) == b"SELECT";
+        let is_transaction = matches!(self.kind, RunKind::Transaction(_));
+        let selects = is_transaction && args.len() == 2 && args.at(0) == b"SELECT";
         if selects { Db::parse(args.at(1)) } else { None }
     }
 }
@@ -132,6 +149,8 @@ pub(crate) struct Walker<'a> {
     framed: bool,
     /// What the next command draws from, if that is given.
     seed: Option<u64>,
+    /// Whom the next command serves, and whether the reply is told flat.
+    served: Option<(Waiter, bool)>,
     parser: Parser,
     limits: Limits,
 }
@@ -144,6 +163,7 @@ impl<'a> Walker<'a> {
             expiries: 0,
             framed: false,
             seed: None,
+            served: None,
             parser: Parser::default(),
             limits: Limits::stored(),
         }
@@ -175,6 +195,11 @@ impl<'a> Walker<'a> {
     /// The seed that was given for the last command.
     pub(crate) fn take_seed(&mut self) -> Option<u64> {
         self.seed.take()
+    }
+
+    /// Whom the last command served, and whether the reply is told flat.
+    pub(crate) fn take_served(&mut self) -> Option<(Waiter, bool)> {
+        self.served.take()
     }
 
     /// What is still to be walked.
@@ -233,6 +258,11 @@ impl<'a> Walker<'a> {
                 self.seed = Some(seed.ok_or("payload: malformed seed")?.cast_unsigned());
                 Ok(None)
             }
+            Some(b"#p ") => {
+                let line = hidden::take_line(&mut self.rest)?;
+                self.served = Some(served_mark(line).ok_or("payload: malformed mark of a waiter")?);
+                Ok(None)
+            }
             Some(b"#w ") => {
                 let line = hidden::take_line(&mut self.rest)?;
                 let line = line.get(3..).unwrap_or_default();
@@ -258,6 +288,15 @@ impl<'a> Walker<'a> {
     fn selected(&self) -> Result<Db, &'static str> {
         self.db.ok_or("payload: does not begin with SELECT")
     }
+}
+
+/// Reads a line that says whom a command serves.
+fn served_mark(line: &[u8]) -> Option<(Waiter, bool)> {
+    let mut words = line.split(|byte| *byte == b' ').skip(1).map(parse_int);
+    let mut number = || Some(words.next()??.cast_unsigned());
+    let waiter = Waiter { node: number()?, incarnation: number()?, id: number()? };
+    let flat = number()?;
+    (flat <= 1 && words.next().is_none()).then_some((waiter, flat == 1))
 }
 
 /// Parses one command that must be whole and canonical; returns its length.
@@ -331,6 +370,16 @@ impl Payload {
     pub(crate) fn seed(&mut self, seed: u64) {
         self.out.extend_from_slice(b"#s ");
         self.out.extend_from_slice(int_text(seed.cast_signed()).as_bytes());
+        self.out.extend_from_slice(b"\n");
+    }
+
+    /// Says whom the next command serves, and whether the reply is told flat.
+    pub(crate) fn served(&mut self, Waiter { node, incarnation, id }: Waiter, flat: bool) {
+        self.out.extend_from_slice(b"#p");
+        for number in [node, incarnation, id, u64::from(flat)] {
+            self.out.extend_from_slice(b" ");
+            self.out.extend_from_slice(int_text(number.cast_signed()).as_bytes());
+        }
         self.out.extend_from_slice(b"\n");
     }
 

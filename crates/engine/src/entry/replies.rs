@@ -29,6 +29,10 @@ enum Step {
     Run(Db, Proto),
     /// The next so many commands of the payload (expiries apart) answer the current run.
     Logged(u32),
+    /// The next command answers the current run, without arrays within its reply.
+    Flat,
+    /// The next command serves somebody who waits: it answers nobody here.
+    Served,
     /// A read that rides along: canonical RESP, answered here.
     Read(Bytes),
     /// The reply is already known (a refusal, a wrong arity).
@@ -60,6 +64,14 @@ impl Plan {
             Some(Step::Logged(count)) => *count += 1,
             _ => self.steps.push(Step::Logged(1)),
         }
+    }
+
+    pub(crate) fn flat(&mut self) {
+        self.steps.push(Step::Flat);
+    }
+
+    pub(crate) fn served(&mut self) {
+        self.steps.push(Step::Served);
     }
 
     pub(crate) fn read(&mut self, command: Bytes) {
@@ -115,6 +127,10 @@ pub(crate) struct Answers<'p> {
     expected: Option<(u64, u64)>,
     /// Commands of the current `Logged` step that are still to come.
     logged: u32,
+    /// The next reply is told flat.
+    flat: bool,
+    /// The next command serves somebody.
+    serves: bool,
     /// The current run; `None` before the first.
     run: Option<(Db, Proto)>,
     /// Replies of the current run so far.
@@ -130,6 +146,8 @@ impl<'p> Answers<'p> {
             steps: plan.steps.iter(),
             expected: plan.expected,
             logged: 0,
+            flat: false,
+            serves: false,
             run: None,
             out: BytesMut::with_capacity(plan.steps.len() * 16),
             done: Vec::new(),
@@ -146,15 +164,27 @@ impl<'p> Answers<'p> {
         Ok(())
     }
 
+    /// The same, for a command that serves somebody who waits.
+    pub(crate) fn before_served(&mut self, keyspace: &Keyspace) -> Result<(), &'static str> {
+        self.advance(keyspace)?;
+        if core::mem::take(&mut self.serves) {
+            return Ok(());
+        }
+        Err("the payload serves somebody of whom the plan does not know")
+    }
+
     /// Takes the reply of the command that ran.
     pub(crate) fn reply(&mut self, reply: &Reply<'_>) {
+        if core::mem::take(&mut self.flat) {
+            return reply.clone().flattened().encode(self.proto(), &mut self.out);
+        }
         reply.encode(self.proto(), &mut self.out);
     }
 
     /// Answers what stands behind the last command; gives the replies of each run.
     pub(crate) fn finish(mut self, keyspace: &Keyspace) -> Result<Vec<Bytes>, &'static str> {
         self.advance(keyspace)?;
-        if self.logged > 0 {
+        if self.logged > 0 || self.serves {
             return Err("the plan has more commands than the payload");
         }
         if let Some((index, digest)) = self.expected
@@ -169,10 +199,12 @@ impl<'p> Answers<'p> {
 
     /// Goes on to the next logged command or to the end.
     fn advance(&mut self, keyspace: &Keyspace) -> Result<(), &'static str> {
-        while self.logged == 0 {
+        while self.logged == 0 && !self.serves {
             match self.steps.next() {
                 None => break,
                 Some(Step::Logged(count)) => self.logged = *count,
+                Some(Step::Flat) => (self.logged, self.flat) = (1, true),
+                Some(Step::Served) => self.serves = true,
                 Some(Step::Run(db, proto)) => {
                     self.close();
                     self.run = Some((*db, *proto));

@@ -3,8 +3,8 @@
 //! It parses the runs, refuses what may not run, rewrites what must be absolute, puts expiries in
 //! front, and notes how each reply is to be made. It is called with everything earlier applied, and
 //! never changes the keyspace. A batch in which something depends on what stands before it in the
-//! same batch is *rehearsed*: it runs on the real state, the commands that change something are
-//! logged, and all of it is undone.
+//! same batch, or for which somebody waits, is *rehearsed*: it runs on the real state, the commands
+//! that change something are logged, and all of it is undone.
 //!
 //! Expiry is explicit in the log because Redis does not expire keys while it loads an AOF: every
 //! due key that a command could meet is removed at the head of the payload, so that a replay sees
@@ -13,10 +13,13 @@
 mod due;
 mod earlier;
 mod stage;
+mod wait;
 
 use super::payload::{Guard, Payload};
+use super::waiting::{Waiter, Waiting};
 use crate::{
-    Db, Flags, Garbage, Handler, Keyspace, LogForm, Plan, Reader, Run, Sealing, Spec, Stamp, cmd,
+    Db, Flags, Garbage, Handler, Keyspace, LogForm, Plan, Reader, Run, RunKind, Sealing, Spec,
+    Stamp, cmd,
 };
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
@@ -73,9 +76,17 @@ pub struct Sealed {
     pub commands: u32,
     /// How to answer.
     pub plan: Plan,
-    /// How many of the runs are in it, from the first on. The next one is a transaction that
-    /// watched what an earlier one may change: it has to wait until that is applied.
+    /// How many of the runs are in it, from the first on. If [`seal`] takes fewer than there are,
+    /// one depends on what another may change, or somebody waits for that: nothing else here holds,
+    /// and all have to be rehearsed. A rehearsal that takes fewer has had to remember too much.
     pub taken: usize,
+    /// Which of them wait: they are not in the plan.
+    pub parked: Vec<usize>,
+    /// Who has been served by it, and waits no longer once it is applied: those of this batch, and
+    /// those who waited before.
+    pub served: Vec<Waiter>,
+    /// Who waited in vain, and the error.
+    pub relayed: Vec<(Waiter, Bytes)>,
     /// Whether the payload holds something that stock Redis cannot replay exactly.
     pub inexact: bool,
     /// Estimated time to apply, nanoseconds.
@@ -99,7 +110,18 @@ const REHEARSED_BYTES_MAX: u64 = 256 << 20;
 /// Seals `runs`. With no runs it makes a tick: due keys are removed, cluster time advances. (With
 /// nothing due a tick is empty, since nothing depends on cluster time then.)
 pub fn seal(keyspace: &Keyspace, runs: &[Run], stamp: &Stamp, limits: &SealLimits) -> Sealed {
-    let mut sealer = Sealer::new(Still(keyspace), runs, stamp, limits);
+    seal_beside(&Waiting::default(), keyspace, runs, stamp, limits)
+}
+
+/// The same while these wait.
+pub fn seal_beside(
+    waiting: &Waiting,
+    keyspace: &Keyspace,
+    runs: &[Run],
+    stamp: &Stamp,
+    limits: &SealLimits,
+) -> Sealed {
+    let mut sealer = Sealer::new(Still(keyspace, waiting), runs, stamp, limits);
     let mut parser = Parser::default();
     for (number, run) in runs.iter().enumerate() {
         sealer.place = (number, 0);
@@ -111,16 +133,19 @@ pub fn seal(keyspace: &Keyspace, runs: &[Run], stamp: &Stamp, limits: &SealLimit
     sealer.finish(None)
 }
 
-/// Seals runs of which one depends on what another does: see the module. Everything that is
-/// applied must be in the keyspace, and the entry be the next one.
+/// Seals runs of which one depends on what another does, or somebody waits: see the module.
+/// Everything that is applied must be in the keyspace, and the entry be the next one. Who is served
+/// waits no longer, and who has to wait does from now on.
 pub fn rehearse(
     keyspace: &mut Keyspace,
+    waiting: &mut Waiting,
     runs: &[Run],
     stamp: &Stamp,
     limits: &SealLimits,
 ) -> (Sealed, Vec<Garbage>) {
     let stamp = Stamp { now_ms: stamp.now_ms.max(keyspace.now_ms()), ..*stamp };
-    let mut sealer = Sealer::new(Rehearsed::begin(keyspace, stamp), runs, &stamp, limits);
+    let stage = Rehearsed::begin(keyspace, waiting, stamp);
+    let mut sealer = Sealer::new(stage, runs, &stamp, limits);
     let mut parser = Parser::default();
     for (number, run) in runs.iter().enumerate() {
         sealer.place = (number, 0);
@@ -154,6 +179,11 @@ struct Sealer<'a, S> {
     /// and for what transactions watched.
     written: Earlier,
     taken: usize,
+    /// What is judged depends on what cannot be seen: the batch has to be rehearsed.
+    unsure: bool,
+    parked: Vec<usize>,
+    served: Vec<Waiter>,
+    relayed: Vec<(Waiter, Bytes)>,
     /// The row of the last command.
     last: Option<&'static Spec>,
     /// With a clock that does not run behind cluster time.
@@ -181,6 +211,10 @@ impl<'a, S: Stage> Sealer<'a, S> {
             moved: Earlier::moves(),
             written: Earlier::writes(),
             taken: runs.len(),
+            unsure: false,
+            parked: Vec::new(),
+            served: Vec::new(),
+            relayed: Vec::new(),
             last: None,
             stamp: Stamp { now_ms, ..*stamp },
             limits,
@@ -195,19 +229,27 @@ impl<'a, S: Stage> Sealer<'a, S> {
         }
     }
 
-    /// Takes a run; false: it has to wait for the next entry.
+    /// Takes a run; false: the batch has to be rehearsed.
     fn run(&mut self, parser: &mut Parser, run: &Run) -> bool {
-        let Some(guards) = &run.exec else {
-            self.plan.run(run.db, run.proto);
-            self.commands(parser, run);
-            return true;
-        };
+        match &run.kind {
+            RunKind::Commands => {
+                self.plan.run(run.db, run.proto);
+                self.commands(parser, run);
+            }
+            RunKind::Transaction(guards) => self.transaction(parser, run, guards),
+            RunKind::Wait(registration) => self.wait(run, registration.waiter),
+        }
+        !self.unsure
+    }
+
+    fn transaction(&mut self, parser: &mut Parser, run: &Run, guards: &[Guard]) {
         if !S::SHOWS {
             let before = self.runs.get(..self.place.0).unwrap_or_default();
             let end = before.last().map_or(0, |run| run.commands.len());
             let written = &mut self.written;
             if !guards.iter().all(|Guard { db, key, .. }| written.spared(before, end, *db, key)) {
-                return false;
+                self.unsure = true;
+                return;
             }
         }
         self.plan.run(run.db, run.proto);
@@ -223,8 +265,8 @@ impl<'a, S: Stage> Sealer<'a, S> {
             self.commands(parser, run);
             let within = core::mem::replace(&mut self.body, outside);
             self.body.transaction(&within);
+            self.wake();
         }
-        true
     }
 
     /// Why a transaction is refused whole: because one of its writes would be.
@@ -245,6 +287,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
     fn commands(&mut self, parser: &mut Parser, run: &Run) {
         let limits = Limits::stored();
         let (mut stretch, mut db, mut at) = (Stretch::default(), run.db, 0);
+        let is_alone = S::SHOWS && matches!(run.kind, RunKind::Commands);
         for done in 0..run.count {
             let rest = run.commands.get(at..).unwrap_or(&[]);
             let Ok(Parsed::Command { len, canonical: true }) = parser.parse(rest, &limits) else {
@@ -265,7 +308,11 @@ impl<'a, S: Stage> Sealer<'a, S> {
                 continue;
             }
             let command = run.commands.get(start..end).unwrap_or(&[]);
-            let Some(form) = self.judge(db, args) else {
+            let form = self.judge(db, args);
+            if self.unsure {
+                return;
+            }
+            let Some(form) = form else {
                 self.plan.read(run.commands.slice(start..end));
                 continue;
             };
@@ -294,9 +341,14 @@ impl<'a, S: Stage> Sealer<'a, S> {
                         self.body.seed(seed);
                         self.inexact = true;
                     }
+                    let is_flat = matches!(form, LogForm::Flat(_));
                     self.write(db, form, (command, args));
-                    self.plan.logged();
+                    if is_flat { self.plan.flat() } else { self.plan.logged() }
                 }
+            }
+            if is_alone && !self.stage.waiting().is_empty() {
+                self.copy(run, db, &mut stretch);
+                self.wake();
             }
         }
         self.copy(run, db, &mut stretch);
@@ -312,7 +364,9 @@ impl<'a, S: Stage> Sealer<'a, S> {
         match form {
             LogForm::Refused(_) => return Ran::Unseen,
             LogForm::Plain | LogForm::Hidden => return rehearse_one(&mut self.stage, db, args),
-            LogForm::Rewritten(words) => write_command(scratch, words.iter().map(Vec::as_slice)),
+            LogForm::Rewritten(words) | LogForm::Flat(words) => {
+                write_command(scratch, words.iter().map(Vec::as_slice));
+            }
             LogForm::Replaced(at, by) => write_replaced(scratch, args, *at, by),
         }
         let mut parser = Parser::default();
@@ -325,7 +379,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
     fn write(&mut self, db: Db, form: LogForm, (command, args): (&[u8], Args<'_>)) {
         match form {
             LogForm::Plain => self.body.plain(db, command, 1),
-            LogForm::Rewritten(args) => self.body.command(db, &args),
+            LogForm::Rewritten(words) | LogForm::Flat(words) => self.body.command(db, &words),
             LogForm::Replaced(at, by) => self.body.replaced(db, args, at, &by),
             LogForm::Hidden => self.body.hidden(db, command, args),
             LogForm::Refused(_) => {}
@@ -361,7 +415,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
             return Some(LogForm::Refused(cmd::wrong_arity(spec.meta.name)));
         }
         let run = spec.run.of(args);
-        if let Handler::Write(_) = run
+        if run.is_write()
             && let Some(refusal) = self.refusal(spec.meta.flags)
         {
             return Some(LogForm::Refused(refusal.reply()));
@@ -373,7 +427,13 @@ impl<'a, S: Stage> Sealer<'a, S> {
         if let Handler::Read(_) = run {
             return None;
         }
-        let form = self.form(spec, db, args);
+        let form = match run {
+            Handler::Wait(wait) => self.at_once(wait, db, args),
+            _ => self.form(spec, db, args),
+        };
+        if !S::SHOWS && self.is_awaited(spec, db, args) {
+            self.unsure = true;
+        }
         // The server's own commands change no key: without them the data is still exact.
         let is_data = !spec.meta.flags.has(Flags::INTERNAL);
         self.inexact |= is_data && matches!(form, LogForm::Hidden);
@@ -420,8 +480,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
     /// invisible once time is told. Where something is due, what was rehearsed says nothing of the
     /// digest: it had the removals one by one.
     fn finish(self, rehearsed: Option<(u64, u64)>) -> Sealed {
-        let Self { stage, mut due, limits, mut cost_ns, .. } = self;
-        let (mut body, mut plan) = (self.body, self.plan);
+        let Self { stage, mut due, limits, mut cost_ns, mut body, mut plan, .. } = self;
         plan.sealed_in(stage.keyspace());
         plan.expect(rehearsed.filter(|_| !due.any));
         if due.any
@@ -437,6 +496,9 @@ impl<'a, S: Stage> Sealer<'a, S> {
             payload: body.freeze(),
             plan,
             taken: self.taken,
+            parked: self.parked,
+            served: self.served,
+            relayed: self.relayed,
             inexact: self.inexact || due.inexact,
             cost_ns,
         }

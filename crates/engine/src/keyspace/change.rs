@@ -298,6 +298,9 @@ impl Keyspace {
         }
         let database = core::mem::take(self.database_mut(db));
         self.revisions.flush(db, index);
+        if let Some(changed) = &mut self.changed {
+            changed.all_of(db);
+        }
         self.note(Op::Flush, db, &[], [count, 0, index]);
         if let Some(journal) = &mut self.journal {
             journal.emptied(db, Box::new(database));
@@ -323,6 +326,10 @@ impl Keyspace {
         if self.level() < LEVEL_TRANSACTIONS || !is_empty(one) || !is_empty(other) {
             self.revisions.exchange(one, index);
             self.revisions.exchange(other, index);
+        }
+        if let Some(changed) = &mut self.changed {
+            changed.all_of(one);
+            changed.all_of(other);
         }
         self.note(Op::Exchange, one, &[], [other.number() as u64, 0, index]);
     }
@@ -364,6 +371,9 @@ impl Keyspace {
                 journal.bucket(bucket, revision);
             }
             self.revisions.delete(site.db, site.at, site.index);
+        }
+        if let Some(changed) = &mut self.changed {
+            changed.key(site.db, site.key);
         }
         let deadline = after.and_then(|indexed| indexed.deadline);
         let deadline = deadline.map_or(0, |deadline| deadline.wrapping_add(1));

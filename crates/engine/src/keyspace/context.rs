@@ -4,7 +4,7 @@
 //! a handler calls nobody.
 
 use super::ahead::Known;
-use super::{Garbage, Keyspace};
+use super::{Changed, Garbage, Keyspace};
 use crate::db::Db;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -54,6 +54,10 @@ pub struct Effects {
     pub list: Vec<Effect>,
     /// Large values that left the keyspace; whoever receives this drops it elsewhere.
     pub garbage: Vec<Garbage>,
+    /// Keys that changed, if somebody wants to know ([`Keyspace::note_changes`]).
+    ///
+    /// [`Keyspace::note_changes`]: crate::Keyspace::note_changes
+    pub changed: Changed,
 }
 
 /// The view of one read. An expired key is invisible.

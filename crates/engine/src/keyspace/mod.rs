@@ -8,6 +8,7 @@
 mod access;
 mod ahead;
 mod change;
+mod changed;
 mod content;
 pub(crate) mod context;
 mod database;
@@ -25,6 +26,7 @@ pub(crate) mod tests;
 
 pub use access::StrRef;
 pub use ahead::Ahead;
+pub use changed::Changed;
 pub use content::{Content, ContentPoint};
 pub use context::{Effect, Effects, Reader, Stamp, Writer};
 pub use freeze::{FreezeStep, Frozen};
@@ -71,6 +73,8 @@ pub struct Keyspace {
     freeze: Option<Box<Freeze>>,
     /// How to undo what is rehearsed.
     journal: Option<Box<Journal>>,
+    /// Which keys change, while somebody wants to know.
+    changed: Option<Box<Changed>>,
     /// Changes since this keyspace was made or read. Not part of the state either.
     changes: u64,
     /// Keys removed because their deadline was past, since then. Not part of the state.
@@ -103,6 +107,7 @@ impl Keyspace {
             epoch: false,
             freeze: None,
             journal: None,
+            changed: None,
             changes: 0,
             expired: 0,
         }

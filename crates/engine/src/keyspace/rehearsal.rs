@@ -10,7 +10,7 @@
 use super::change::Site;
 use super::record::Record;
 use super::revisions::Floors;
-use super::{Database, Effects, Garbage, Keyspace, Waste};
+use super::{Changed, Database, Effects, Garbage, Keyspace, Waste};
 use crate::db::Db;
 use crate::digest::Digest;
 use crate::side::Side;
@@ -111,6 +111,8 @@ impl Journal {
 pub(crate) struct Rehearsal<'k> {
     keyspace: &'k mut Keyspace,
     effects: Effects,
+    /// What was noted of changes before: nobody hears of these.
+    noted: Option<Box<Changed>>,
 }
 
 impl<'k> Rehearsal<'k> {
@@ -118,7 +120,13 @@ impl<'k> Rehearsal<'k> {
     pub(crate) fn begin(keyspace: &'k mut Keyspace, index: u64, now_ms: u64) -> Self {
         keyspace.journal = Some(Box::new(Journal::of(keyspace)));
         keyspace.begin_entry(index, now_ms);
-        Self { keyspace, effects: Effects::default() }
+        let noted = keyspace.changed_mut().replace(Box::default());
+        Self { keyspace, effects: Effects::default(), noted }
+    }
+
+    /// Which keys changed since this was asked last.
+    pub(crate) fn changed(&mut self) -> Changed {
+        self.keyspace.take_changed()
     }
 
     /// The state as it would be; as it is, once that is undone.
@@ -145,7 +153,10 @@ impl<'k> Rehearsal<'k> {
 
     /// Undoes everything.
     pub(crate) fn undo(&mut self) {
-        self.keyspace.undo(&mut self.effects.garbage);
+        if self.keyspace.journal.is_some() {
+            self.keyspace.undo(&mut self.effects.garbage);
+            *self.keyspace.changed_mut() = self.noted.take();
+        }
     }
 
     /// What takes long to free.

@@ -16,6 +16,8 @@ pub enum LogForm {
     Plain,
     /// These words instead.
     Rewritten(Vec<Vec<u8>>),
+    /// The same, and the reply is told without arrays within it.
+    Flat(Vec<Vec<u8>>),
     /// As it came, but for the argument at this position.
     Replaced(usize, Vec<u8>),
     /// As it came, armoured in `#` lines: Redis 7.0 does not know it, or would make something else

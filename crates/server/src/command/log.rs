@@ -6,7 +6,7 @@ use super::bulk;
 use crate::backend::Backend;
 use bytes::BytesMut;
 use quorate_consensus::Answer;
-use quorate_engine::Run;
+use quorate_engine::{Run, RunKind};
 use quorate_resp::{Proto, Reply};
 
 /// Sends an internal command through the log.
@@ -18,7 +18,7 @@ pub(super) async fn through_log<B: Backend>(node: &B, args: &[Vec<u8>]) -> Reply
         proto: Proto::Resp2,
         commands: commands.freeze(),
         count: 1,
-        exec: None,
+        kind: RunKind::Commands,
     };
     match node.submit(run).await {
         Answer::Replies(bytes, _) => {

@@ -11,7 +11,7 @@ use crate::refusal::{self, UNCERTAIN, UNCERTAIN_READ, no_read, not_applied};
 use crate::registry::{Entry, Target};
 use crate::slowlog::{Slow, shown};
 use quorate_consensus::Answer;
-use quorate_engine::{Flags, Handler, Keyspace, Reader, Run, cmd};
+use quorate_engine::{Flags, Handler, Keyspace, Reader, Run, RunKind, cmd};
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
 use std::time::Instant;
 
@@ -268,7 +268,7 @@ impl<B: Backend> Session<B> {
             proto: self.client.proto,
             commands: collected.commands,
             count: collected.ids.len() as u32,
-            exec: None,
+            kind: RunKind::Commands,
         };
         let started = Instant::now();
         self.show_sizes(commands.len());

@@ -14,7 +14,9 @@ use crate::registry::{Entry, Registry, Target};
 use crate::transaction::Queue;
 use bytes::{Bytes, BytesMut};
 use quorate_consensus::Answer;
-use quorate_engine::{Db, Flags, Guard, Keyspace, LEVEL_TRANSACTIONS, Reader, Refusal, Run, read};
+use quorate_engine::{
+    Db, Flags, Guard, Keyspace, LEVEL_TRANSACTIONS, Reader, Refusal, Run, RunKind, read,
+};
 use quorate_resp::{Args, Limits, Parsed, Parser, Proto, Reply, parse_int, write_command};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -322,7 +324,8 @@ impl<'q> Program<'q> {
             }
             count += 1;
         }
-        Run { db, proto, commands: commands.freeze(), count, exec: Some(guards.into()) }
+        let kind = RunKind::Transaction(guards.into());
+        Run { db, proto, commands: commands.freeze(), count, kind }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Streams by example: ids, what the log says, edges of numbers, and what other servers fell over.
 
-use crate::{Applied, Db, Keyspace, Reader, Run, SealLimits, SnapshotFacts, Stamp, apply, seal};
+use crate::{
+    Applied, Db, Keyspace, Reader, Run, RunKind, SealLimits, SnapshotFacts, Stamp, apply, seal,
+};
 use bytes::{Bytes, BytesMut};
 use quorate_resp::{Proto, Value, decode_reply, write_command};
 use std::format;
@@ -55,8 +57,13 @@ impl World {
             write_command(&mut bytes, words.iter().copied());
         }
         let count = commands.len() as u32;
-        let run =
-            Run { db: Db(0), proto: Proto::Resp2, commands: bytes.freeze(), count, exec: None };
+        let run = Run {
+            db: Db(0),
+            proto: Proto::Resp2,
+            commands: bytes.freeze(),
+            count,
+            kind: RunKind::Commands,
+        };
         let stamp = Stamp { now_ms: self.now_ms, seed: 7 };
         let sealed = seal(&self.leader, &[run], &stamp, &SealLimits::default());
         self.log = String::from_utf8_lossy(&sealed.payload).replace("\r\n", " ");

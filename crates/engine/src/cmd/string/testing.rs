@@ -145,7 +145,9 @@ fn run_on(
             let mut cx = Writer::new(keyspace, crate::Db(0), stamp, index, effects);
             show(&write(&mut cx, args).unwrap_or_else(|error| error))
         }
-        Handler::Either { .. } => panic!("neither a read nor a write"),
+        Handler::Either { .. } | Handler::Wait(_) | Handler::WaitsIf { .. } => {
+            panic!("neither a read nor a write")
+        }
     })
 }
 

@@ -1,6 +1,6 @@
 //! What is told of each command that Redis 7.0 does not know, or would carry out otherwise.
 
-use crate::{Applied, Db, Keyspace, Run, SealLimits, Stamp, apply_told, decode, seal};
+use crate::{Applied, Db, Keyspace, Run, RunKind, SealLimits, Stamp, apply_told, decode, seal};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bytes::BytesMut;
@@ -32,7 +32,7 @@ impl World {
             proto: Proto::Resp2,
             commands: commands.freeze(),
             count: 1,
-            exec: None,
+            kind: RunKind::Commands,
         };
         self.entry(&[run])
     }

@@ -5,7 +5,7 @@
 
 use crate::entry::replies::mix;
 use crate::keyspace::rehearsal::Rehearsal;
-use crate::{Db, Effect, Keyspace, Stamp, WriteFn, Writer};
+use crate::{Changed, Db, Effect, Keyspace, Stamp, Waiting, WriteFn, Writer};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
@@ -33,12 +33,21 @@ pub(super) trait Stage {
     /// Fields of a hash go there.
     fn expire_fields(&mut self, db: Db, key: &[u8], fields: &[Vec<u8>]);
 
+    /// Who waits.
+    fn waiting(&self) -> &Waiting;
+
+    /// The same, to be changed; `None` where nothing runs.
+    fn desk(&mut self) -> Option<&mut Waiting>;
+
+    /// Which keys changed since this was asked last.
+    fn changed(&mut self) -> Changed;
+
     /// A command goes into the payload in these words.
     fn run(&mut self, db: Db, write: WriteFn, args: Args<'_>) -> Ran;
 }
 
 /// Nothing runs: whoever depends on what the batch did before has to look for it.
-pub(super) struct Still<'a>(pub(super) &'a Keyspace);
+pub(super) struct Still<'a>(pub(super) &'a Keyspace, pub(super) &'a Waiting);
 
 impl Stage for Still<'_> {
     const SHOWS: bool = false;
@@ -51,6 +60,18 @@ impl Stage for Still<'_> {
 
     fn expire_fields(&mut self, _: Db, _: &[u8], _: &[Vec<u8>]) {}
 
+    fn waiting(&self) -> &Waiting {
+        self.1
+    }
+
+    fn desk(&mut self) -> Option<&mut Waiting> {
+        None
+    }
+
+    fn changed(&mut self) -> Changed {
+        Changed::default()
+    }
+
     fn run(&mut self, _: Db, _: WriteFn, _: Args<'_>) -> Ran {
         Ran::Unseen
     }
@@ -59,16 +80,21 @@ impl Stage for Still<'_> {
 /// Everything runs, and will be undone.
 pub(super) struct Rehearsed<'k> {
     pub(super) state: Rehearsal<'k>,
+    waiting: &'k mut Waiting,
     /// Of the last command. Its seed belongs to no command of an entry.
     stamp: Stamp,
 }
 
 impl<'k> Rehearsed<'k> {
     /// Begins. The entry will be the next one, with this stamp.
-    pub(super) fn begin(keyspace: &'k mut Keyspace, stamp: Stamp) -> Self {
+    pub(super) fn begin(
+        keyspace: &'k mut Keyspace,
+        waiting: &'k mut Waiting,
+        stamp: Stamp,
+    ) -> Self {
         let index = keyspace.applied_index() + 1;
         let state = Rehearsal::begin(keyspace, index, stamp.now_ms);
-        Self { state, stamp: Stamp { seed: !stamp.seed, ..stamp } }
+        Self { state, waiting, stamp: Stamp { seed: !stamp.seed, ..stamp } }
     }
 
     fn writer(&mut self, db: Db) -> Writer<'_> {
@@ -91,6 +117,18 @@ impl Stage for Rehearsed<'_> {
 
     fn expire_fields(&mut self, db: Db, key: &[u8], fields: &[Vec<u8>]) {
         self.writer(db).expire_fields(key, fields.iter().map(Vec::as_slice));
+    }
+
+    fn waiting(&self) -> &Waiting {
+        self.waiting
+    }
+
+    fn desk(&mut self) -> Option<&mut Waiting> {
+        Some(self.waiting)
+    }
+
+    fn changed(&mut self) -> Changed {
+        self.state.changed()
     }
 
     fn run(&mut self, db: Db, write: WriteFn, args: Args<'_>) -> Ran {

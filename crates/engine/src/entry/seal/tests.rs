@@ -3,7 +3,9 @@
 mod fields;
 
 use super::{Refusal, SealLimits, Sealed, seal};
-use crate::{Applied, Db, Deadline, Decoded, Effects, Keyspace, Run, Stamp, Writer, apply, decode};
+use crate::{
+    Applied, Db, Deadline, Decoded, Effects, Keyspace, Run, RunKind, Stamp, Writer, apply, decode,
+};
 use bytes::{Bytes, BytesMut};
 use quorate_resp::{Limits, Parser, Proto, write_command};
 use std::string::String;
@@ -21,7 +23,13 @@ fn command(line: &str) -> Vec<u8> {
 
 fn run(db: u8, lines: &[&str]) -> Run {
     let commands: Bytes = lines.iter().flat_map(|line| command(line)).collect();
-    Run { db: Db(db), proto: Proto::Resp2, commands, count: lines.len() as u32, exec: None }
+    Run {
+        db: Db(db),
+        proto: Proto::Resp2,
+        commands,
+        count: lines.len() as u32,
+        kind: RunKind::Commands,
+    }
 }
 
 /// A state with keys set at `NOW`: (database, key, milliseconds left).
@@ -138,7 +146,13 @@ fn a_payload_is_judged_before_it_is_logged() {
         let words = [&b"RESTORE"[..], b"b", ttl.as_bytes(), payload];
         let options = options.iter().map(|option| option.as_bytes());
         write_command(&mut out, words.into_iter().chain(options).collect::<Vec<_>>().into_iter());
-        Run { db: Db(0), proto: Proto::Resp2, commands: out.freeze(), count: 1, exec: None }
+        Run {
+            db: Db(0),
+            proto: Proto::Resp2,
+            commands: out.freeze(),
+            count: 1,
+            kind: RunKind::Commands,
+        }
     };
     let shown = String::from_utf8_lossy(good);
     let check = |run: Run, expect: String, inexact: bool| {

@@ -2,7 +2,8 @@
 
 use super::{LIMITS, NOW, lines, run, stamp, state};
 use crate::{
-    Applied, Db, Guard, Keyspace, Refusal, Run, SealLimits, Sealed, Stamp, apply, rehearse, seal,
+    Applied, Db, Guard, Keyspace, Refusal, Run, RunKind, SealLimits, Sealed, Stamp, Waiting, apply,
+    rehearse, seal,
 };
 use std::string::String;
 use std::vec::Vec;
@@ -13,7 +14,7 @@ fn transaction(keyspace: &Keyspace, watched: &[(u8, &str)], lines: &[&str]) -> R
         key: key.as_bytes().into(),
         revision: keyspace.revision(Db(*db), key.as_bytes()),
     };
-    Run { exec: Some(watched.iter().map(guard).collect()), ..run(0, lines) }
+    Run { kind: RunKind::Transaction(watched.iter().map(guard).collect()), ..run(0, lines) }
 }
 
 /// The replies of each run, as they are sent.
@@ -99,7 +100,8 @@ fn a_watched_key_that_the_batch_names_waits_for_the_next_entry() {
         let mut keyspace = state(&[(0, "a", None)]);
         let watching = transaction(&keyspace, &[(0, "a")], &["SET done 1"]);
         let runs = [run(0, &[before]), watching, run(0, &["SET behind 1"])];
-        let (rehearsed, _) = rehearse(&mut keyspace, &runs, &stamp(0), &LIMITS);
+        let (rehearsed, _) =
+            rehearse(&mut keyspace, &mut Waiting::default(), &runs, &stamp(0), &LIMITS);
         assert_eq!(rehearsed.taken, 3);
         let holds = !waits || before == "SWAPDB 3 4";
         let done = lines(&rehearsed).contains(&"0 SET done 1".into());
@@ -152,7 +154,7 @@ fn a_rehearsal_logs_what_changed_and_knows_the_other_replies() {
         transaction(&keyspace, &[(0, "nothing")], &["SADD s 1 2 3", "SPOP s"]),
     ];
     let digest = keyspace.digest();
-    let (sealed, _) = rehearse(&mut keyspace, &runs, &stamp(6), &LIMITS);
+    let (sealed, _) = rehearse(&mut keyspace, &mut Waiting::default(), &runs, &stamp(6), &LIMITS);
     assert_eq!(keyspace.digest(), digest);
     assert_eq!(
         lines(&sealed),
@@ -172,7 +174,7 @@ fn a_rehearsal_logs_what_changed_and_knows_the_other_replies() {
 fn what_happens_otherwise_than_rehearsed_is_noticed() {
     let mut keyspace = state(&[(0, "a", None)]);
     let runs = [run(0, &["SET b 1"])];
-    let (sealed, _) = rehearse(&mut keyspace, &runs, &stamp(0), &LIMITS);
+    let (sealed, _) = rehearse(&mut keyspace, &mut Waiting::default(), &runs, &stamp(0), &LIMITS);
     let mut other = state(&[(0, "a", None), (0, "more", None)]);
     let at = Applied { index: 2, stamp: stamp(0) };
     assert!(apply(&mut other, at, &sealed.payload, Some(&sealed.plan)).is_err());
@@ -183,7 +185,8 @@ fn what_happens_otherwise_than_rehearsed_is_noticed() {
 fn a_plan_is_of_the_state_it_was_made_in() {
     let mut keyspace = state(&[(0, "a", None)]);
     let watching = transaction(&keyspace, &[(0, "a")], &["SETNX a 2", "GET a"]);
-    let (sealed, _) = rehearse(&mut keyspace, &[watching], &stamp(0), &LIMITS);
+    let (sealed, _) =
+        rehearse(&mut keyspace, &mut Waiting::default(), &[watching], &stamp(0), &LIMITS);
     assert!(sealed.payload.is_empty());
     assert!(sealed.plan.is_of(&keyspace));
     let other = seal(&keyspace, &[run(0, &["DEL a"])], &stamp(0), &LIMITS);
@@ -199,7 +202,8 @@ fn a_guard_sees_what_is_due_before_it_is_removed() {
     answers(&mut keyspace, &sealed, stamp(0));
     for key in ["a", "h"] {
         let watching = transaction(&keyspace, &[(0, key)], &[]);
-        let guard = &watching.exec.as_ref().unwrap()[0];
+        let RunKind::Transaction(guards) = &watching.kind else { panic!("{watching:?}") };
+        let guard = &guards[0];
         assert!(guard.holds(&keyspace, NOW + 10), "{key}");
         assert!(!guard.holds(&keyspace, NOW + 11), "{key}");
     }
