@@ -41,7 +41,7 @@ pub use bus::interest::Interest;
 pub use bus::message::{Kind, Message};
 pub use leadership::hand_over::HandOverError;
 pub use membership::peers::PeersError;
-pub use node::{KeyspaceGuard, Node};
+pub use node::{KeyspaceGuard, Node, Waits};
 pub use snapshot::backup::Backup;
 pub use snapshot::error::NoSnapshot;
 pub use snapshot::feed::{Feed, FeedEnd};

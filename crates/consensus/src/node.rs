@@ -25,6 +25,7 @@ use crate::snapshot::backup::Backup;
 use crate::snapshot::error::NoSnapshot;
 use crate::snapshot::feed::Feed;
 use crate::snapshot::load::Progress;
+use crate::write::blocked::Blocked;
 use futures::future::BoxFuture;
 use quorate_engine::{Db, Keyspace, Run};
 use quorate_store::{
@@ -45,6 +46,33 @@ impl Deref for KeyspaceGuard<'_> {
     type Target = Keyspace;
     fn deref(&self) -> &Keyspace {
         &self.0
+    }
+}
+
+/// A session that waits. Dropped, it waits no longer, and what comes for it nevertheless is given
+/// back.
+pub struct Waits(Option<Blocked<RealEnv>>);
+
+impl std::fmt::Debug for Waits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waits").finish_non_exhaustive()
+    }
+}
+
+impl Waits {
+    /// What it is answered, whichever leader serves it: with what there is for it, or with an
+    /// error. May be dropped and asked again.
+    pub async fn answer(&mut self) -> Answer {
+        match &mut self.0 {
+            Some(blocked) => blocked.answer().await,
+            None => Answer::NotApplied(NotApplied::Loading),
+        }
+    }
+
+    /// It waits no longer: what came before that, if anything did. The leader has the last word; if
+    /// it says nothing for two seconds, nothing came.
+    pub async fn give_up(self) -> Option<Answer> {
+        self.0?.give_up().await
     }
 }
 
@@ -215,6 +243,11 @@ impl Node {
         let why = if loading { NotApplied::Loading } else { NotApplied::NoLeader };
         let _ = told.send(Answer::NotApplied(why));
         answer
+    }
+
+    /// A session begins to wait with this run, which is one command that waits.
+    pub fn wait(&self, run: Run) -> Waits {
+        Waits(self.replica().map(|replica| Blocked::begin(&replica.group, run)))
     }
 
     /// Whether the log may hold what a feature level brings, or may soon: waits as long as for a

@@ -235,6 +235,25 @@ pub struct ForwardRun {
     pub transaction: bool,
     #[prost(message, repeated, tag = "7")]
     pub guards: ::prost::alloc::vec::Vec<ForwardGuard>,
+    /// one command of a session that waits until there is something for it. From feature level 2 on
+    #[prost(message, optional, tag = "8")]
+    pub wait: ::core::option::Option<ForwardWait>,
+    /// no commands: the session with this number waits no longer
+    #[prost(uint64, tag = "9")]
+    pub give_up: u64,
+}
+/// A session of the sender's that waits. It is answered by what serves it in the log (`#p`), wherever the leader is by then.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForwardWait {
+    /// unique in this start of the sender
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// since when, by the leader's clock; 0: from now on
+    #[prost(uint64, tag = "2")]
+    pub since_ms: u64,
+    /// what the sender had applied, and nothing up to there had served it
+    #[prost(uint64, tag = "3")]
+    pub applied: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ForwardGuard {
@@ -257,7 +276,7 @@ pub struct ForwardAnswer {
     /// log index of the entry, for read-your-writes
     #[prost(uint64, tag = "5")]
     pub index: u64,
-    #[prost(oneof = "forward_answer::Result", tags = "2, 3, 4")]
+    #[prost(oneof = "forward_answer::Result", tags = "2, 3, 4, 6")]
     pub result: ::core::option::Option<forward_answer::Result>,
 }
 /// Nested message and enum types in `ForwardAnswer`.
@@ -273,6 +292,9 @@ pub mod forward_answer {
         /// appended, outcome unknown
         #[prost(bool, tag = "4")]
         Uncertain(bool),
+        /// it waits, since then by the leader's clock; another answer follows
+        #[prost(uint64, tag = "6")]
+        Parked(u64),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -112,6 +112,12 @@ pub(crate) enum Check {
     Comparison,
     /// Whether what was rehearsed is undone.
     RollBack,
+    /// Whether who waits hears of what was served before it registers again.
+    WaitBarrier,
+    /// Whether the leader remembers whom it has served.
+    Served,
+    /// Whether what comes for a session that is gone is given back.
+    GiveBack,
 }
 
 /// Drives [`Log::flush`].

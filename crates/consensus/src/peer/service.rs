@@ -224,10 +224,14 @@ impl<E: Env> PeerService<E> {
         };
         let from = self.trust.check(first.envelope.as_ref()).await?;
         let fenced = self.group.process.fence(from, first.stream)?;
+        let incarnation = first.envelope.as_ref().map_or(0, |envelope| envelope.incarnation);
         let (answers, given) = mpsc::unbounded_channel();
         let this = self.clone();
         let requests = stream::once(futures::future::ready(Ok(first))).chain(input);
-        E::spawn(async move { this.take_forwarded(requests.boxed(), &answers, &fenced).await });
+        let from = (from, incarnation);
+        E::spawn(async move {
+            this.take_forwarded(from, requests.boxed(), &answers, &fenced).await;
+        });
         let responses = stream::unfold(given, |mut given| async move {
             let mut answers = Vec::new();
             if given.recv_many(&mut answers, ANSWERS_MAX).await == 0 {
@@ -240,6 +244,7 @@ impl<E: Env> PeerService<E> {
 
     async fn take_forwarded(
         &self,
+        from: (u64, u64),
         mut input: Incoming<pb::ForwardRequest>,
         answers: &mpsc::UnboundedSender<pb::ForwardAnswer>,
         fenced: &Arc<AtomicBool>,
@@ -255,7 +260,7 @@ impl<E: Env> PeerService<E> {
             for run in request.runs {
                 let remote =
                     Remote { id: run.id, answers: answers.clone(), fenced: fenced.clone() };
-                match work_from(run, Slot::Remote(remote)) {
+                match work_from(from, run, Slot::Remote(remote)) {
                     Ok((work, slot)) if self.group.leadership.leads() => {
                         self.group.writes.queue.push(work, slot, self.group.process.env.elapsed());
                     }

@@ -6,7 +6,7 @@
 //! volatile: after a restart it is snapshot plus log, folded in by the same [`fold`].
 
 use crate::bus::carry::Bus;
-use crate::env::Env;
+use crate::env::{Check, Env};
 use crate::group::Group;
 use crate::live::Live;
 use crate::lock::lock;
@@ -20,13 +20,13 @@ use crate::snapshot::facts::{self, Unreadable};
 use crate::snapshot::feed::FeedEnd;
 use crate::snapshot::take::{Saved, Snapshotter};
 use crate::write::Writes;
-use crate::write::queue::{End, answer};
+use crate::write::queue::{End, Slot, Work, answer};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use openraft::EntryPayload;
 use openraft::alias::SnapshotOf;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
-use quorate_engine::{Keyspace, Outcome, Plan};
+use quorate_engine::{Keyspace, Outcome, Plan, Served};
 use std::io;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -104,8 +104,8 @@ impl<E: Env> StateMachine<E> {
         let marked = fold::mark(&self.log.entries, &entry);
         marked.map_err(|error| io::Error::other(error.to_string()))?;
         self.live.backlog.room().await;
-        let Folded { outcome: Outcome { replies, effects, .. }, told } =
-            self.fold(entry, plan).await?;
+        let Folded { outcome, told } = self.fold(entry, plan).await?;
+        let Outcome { replies, served, effects } = outcome;
         if let Some(told) = told {
             self.live.feeds.tell(index, &told);
         }
@@ -113,9 +113,31 @@ impl<E: Env> StateMachine<E> {
         // dropped by the server, off this path.
         self.bus.hasten(&effects, &self.log.tail);
         self.process.carry_out(effects);
+        // Before the index shows it: who registers again says how much is applied.
+        self.serve(&served, index);
         self.live.applied.set(term, index);
         answer(items, index, replies);
         Ok(())
+    }
+
+    /// Answers those of this process who waited, and has the others' nodes apply this at once.
+    fn serve(&self, served: &[Served], index: u64) {
+        if served.is_empty() {
+            return;
+        }
+        let (me, incarnation) = (self.process.me.node, self.process.guard.start().incarnation);
+        for Served { waiter, reply } in served {
+            if waiter.node != me {
+                self.log.tail.gate(waiter.node).open();
+            } else if waiter.incarnation == incarnation
+                && let Some(back) = self.writes.waiters.serve(waiter.id, reply, index)
+                && !self.process.env.skips(Check::GiveBack)
+            {
+                tracing::info!(index, "what came for a client that is gone is given back");
+                let nobody = Slot::Local(oneshot::channel().0);
+                self.writes.queue.push(Work::Run(back), nobody, self.process.env.elapsed());
+            }
+        }
     }
 
     /// Folds an entry into the state that is served: long work beside the event loop.
@@ -126,15 +148,15 @@ impl<E: Env> StateMachine<E> {
             let mut keyspace = self.live.write_owned().await;
             let (live, process) = (self.live.clone(), self.process.clone());
             let work = move || {
-                let served = Served { keyspace: &mut keyspace, live: &live, process: &process };
-                served.fold(&entry, Listening { plan: plan.as_ref(), tells })
+                let shown = Shown { keyspace: &mut keyspace, live: &live, process: &process };
+                shown.fold(&entry, Listening { plan: plan.as_ref(), tells })
             };
             self.process.env.heavy(work).await
         } else {
             let mut keyspace = self.live.write().await;
             let (live, process) = (&*self.live, &*self.process);
-            let served = Served { keyspace: &mut keyspace, live, process };
-            served.fold(&entry, Listening { plan: plan.as_ref(), tells })
+            let shown = Shown { keyspace: &mut keyspace, live, process };
+            shown.fold(&entry, Listening { plan: plan.as_ref(), tells })
         };
         folded.map_err(|error| {
             self.process.failure.set(error.to_string());
@@ -152,13 +174,13 @@ impl<E: Env> StateMachine<E> {
 }
 
 /// The state that is served, with the keyspace held.
-struct Served<'a, E: Env> {
+struct Shown<'a, E: Env> {
     keyspace: &'a mut Keyspace,
     live: &'a Live,
     process: &'a Process<E>,
 }
 
-impl<E: Env> Served<'_, E> {
+impl<E: Env> Shown<'_, E> {
     fn fold(mut self, entry: &Entry, listening: Listening<'_>) -> Result<Folded, ApplyError> {
         let folded = fold::apply_entry(&mut self, entry, listening);
         self.live.see(self.keyspace);
@@ -166,7 +188,7 @@ impl<E: Env> Served<'_, E> {
     }
 }
 
-impl<E: Env> Parts for Served<'_, E> {
+impl<E: Env> Parts for Shown<'_, E> {
     fn keyspace(&mut self) -> &mut Keyspace {
         self.keyspace
     }

@@ -69,6 +69,9 @@ impl Env for SimEnv {
             Check::Contradiction => self.faults.skip_contradiction,
             Check::Comparison => self.faults.skip_comparison,
             Check::RollBack => self.faults.keep_rehearsal,
+            Check::WaitBarrier => self.faults.skip_wait_barrier,
+            Check::Served => self.faults.forget_served,
+            Check::GiveBack => self.faults.keep_for_nobody,
         }
     }
 

@@ -58,6 +58,12 @@ pub struct Faults {
     pub keep_rehearsal: bool,
     /// What was watched is compared by the replica that received EXEC, with what it has applied.
     pub watch_here: bool,
+    /// Who waits registers with the next leader before it has heard of what the last one served.
+    pub skip_wait_barrier: bool,
+    /// The leader does not remember whom it has served.
+    pub forget_served: bool,
+    /// What comes for a session that is gone is lost.
+    pub keep_for_nobody: bool,
 }
 
 /// What a run did.

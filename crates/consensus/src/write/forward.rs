@@ -2,8 +2,9 @@
 //!
 //! Runs carry ids; an answer names its run, so replies cannot cross. A run that the leader did not
 //! append comes back and is routed again; when the stream breaks, what was on its way is uncertain
-//! (the leader may have appended it), and what never left is routed again. Nothing leaves before
-//! the leader has accepted the stream. There is one stream at a time: before runs go elsewhere,
+//! (the leader may have appended it), and what never left is routed again. Sessions that wait at the
+//! leader are told, and register again by themselves. Nothing leaves before the leader has accepted
+//! the stream. There is one stream at a time: before runs go elsewhere,
 //! those on the old stream are waited for a moment, so that the runs of one session stay in order
 //! across a change of leader.
 
@@ -18,7 +19,7 @@ use crate::write::in_flight::InFlight;
 use crate::write::queue::{End, Slot, Work};
 use futures::future::{Either, select};
 use futures::stream::{self, StreamExt};
-use quorate_engine::{Db, Guard, Run, RunKind};
+use quorate_engine::{Db, Guard, Registration, Run, RunKind, Waiter};
 use quorate_resp::Proto;
 use std::pin::pin;
 use std::sync::Arc;
@@ -120,6 +121,14 @@ fn forward_run(id: u64, work: &Work) -> Option<pb::ForwardRun> {
     match work {
         Work::Run(run) => Some(pb::ForwardRun {
             id,
+            wait: match &run.kind {
+                RunKind::Wait(Registration { waiter, since_ms, applied }) => {
+                    let (since_ms, applied) = (*since_ms, *applied);
+                    Some(pb::ForwardWait { id: waiter.id, since_ms, applied })
+                }
+                RunKind::Commands | RunKind::Transaction(_) => None,
+            },
+            give_up: 0,
             db: u32::from(run.db.0),
             proto: match run.proto {
                 Proto::Resp2 => 2,
@@ -134,6 +143,9 @@ fn forward_run(id: u64, work: &Work) -> Option<pb::ForwardRun> {
             },
         }),
         Work::Cut => Some(pb::ForwardRun { id, count: 0, ..Default::default() }),
+        Work::GiveUp(waiter) => {
+            Some(pb::ForwardRun { id, give_up: waiter.id, ..Default::default() })
+        }
         Work::Tick | Work::Fact(_) => None,
     }
 }
@@ -198,8 +210,19 @@ async fn exchange<E: Env>(
 
 fn take_answer(writes: &Writes, way: &InFlight, answer: pb::ForwardAnswer) {
     use pb::forward_answer::Result as Pb;
-    let Some(item) = lock(&way.items).remove(&answer.id) else { return };
+    let item = lock(&way.items).remove(&answer.id);
+    let Some(item) = item.or_else(|| lock(&way.parked).remove(&answer.id)) else { return };
     match answer.result {
+        Some(Pb::Parked(since_ms)) => {
+            if let Some(registration) = item.work.waits() {
+                writes.waiters.registered(registration.waiter.id, since_ms);
+                lock(&way.parked).insert(answer.id, item);
+            }
+        }
+        Some(Pb::NotLeader(_)) if item.work.waits().is_some() => {
+            way.sent_back.store(true, Ordering::Release);
+            item.slot.answer(End::NotApplied(NotApplied::NoLeader));
+        }
         Some(Pb::Replies(replies)) => item.slot.answer(End::Applied(answer.index, replies)),
         Some(Pb::NotLeader(_)) => {
             way.sent_back.store(true, Ordering::Release);
@@ -222,14 +245,25 @@ fn finish(writes: &Writes, way: &InFlight) {
             item.slot.answer(End::Uncertain);
         }
     }
+    for item in std::mem::take(&mut *lock(&way.parked)).into_values() {
+        item.slot.answer(End::NotApplied(NotApplied::NoLeader));
+    }
     way.ended.store(true, Ordering::Release);
     writes.queue.wake();
 }
 
-/// What arrived from a follower, as work of this replica.
-pub(crate) fn work_from(run: pb::ForwardRun, slot: Slot) -> Result<(Work, Slot), Slot> {
-    if run.count == 0 {
-        return Ok((Work::Cut, slot));
+/// What arrived from a follower, as work of this replica. `from` is the follower and its
+/// incarnation.
+pub(crate) fn work_from(
+    from: (u64, u64),
+    run: pb::ForwardRun,
+    slot: Slot,
+) -> Result<(Work, Slot), Slot> {
+    let waiter = |id| Waiter { node: from.0, incarnation: from.1, id };
+    match (run.count, run.give_up) {
+        (0, 0) => return Ok((Work::Cut, slot)),
+        (0, id) => return Ok((Work::GiveUp(waiter(id)), slot)),
+        (1.., _) => {}
     }
     let proto = match run.proto {
         2 => Proto::Resp2,
@@ -238,8 +272,16 @@ pub(crate) fn work_from(run: pb::ForwardRun, slot: Slot) -> Result<(Work, Slot),
     };
     let Some(db) = database(run.db) else { return Err(slot) };
     let kind = match guards_from(run.guards) {
+        Some(guards) if run.wait.is_some() && (run.transaction || !guards.is_empty()) => {
+            return Err(slot);
+        }
         Some(guards) if run.transaction => RunKind::Transaction(guards),
-        Some(guards) if guards.is_empty() => RunKind::Commands,
+        Some(guards) if guards.is_empty() => match run.wait {
+            Some(pb::ForwardWait { id, since_ms, applied }) => {
+                RunKind::Wait(Registration { waiter: waiter(id), since_ms, applied })
+            }
+            None => RunKind::Commands,
+        },
         _ => return Err(slot),
     };
     Ok((Work::Run(Run { db, proto, commands: run.commands, count: run.count, kind }), slot))

@@ -17,6 +17,9 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     pub(super) items: Mutex<BTreeMap<u64, Item>>,
+    /// Sessions that wait at the leader: it answers them when it has something to say, and nothing
+    /// else waits for that.
+    pub(super) parked: Mutex<BTreeMap<u64, Item>>,
     /// Greatest id given to the transport. What is above it never left. Written under the lock of
     /// `items`, so that a run that is given up either left before or never will.
     pub(super) left: AtomicU64,

@@ -2,15 +2,19 @@
 //! proposes it, on a follower the forwarder sends it to the leader. Whoever waits for a write is
 //! answered exactly once, wherever the write was.
 
+pub(crate) mod blocked;
+mod desk;
 pub(crate) mod forward;
 pub(crate) mod in_flight;
 pub(crate) mod proposer;
 pub(crate) mod queue;
+mod waiters;
 
 use crate::lock::lock;
 use crate::write::in_flight::InFlight;
 use crate::write::queue::{Proposed, Queue};
-use std::sync::atomic::AtomicU64;
+use crate::write::waiters::Waiters;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 /// The writes of a group that are not answered yet, wherever they are.
@@ -20,6 +24,8 @@ pub(crate) struct Writes {
     pub(crate) queue: Queue,
     /// What was proposed and is not applied.
     pub(crate) proposed: Proposed,
+    /// Sessions of this process that wait until there is something for them.
+    pub(crate) waiters: Waiters,
     /// What is on its way to the leader. Written by the forwarder.
     in_flight: Mutex<Option<Arc<InFlight>>>,
     pub(crate) figures: Figures,
@@ -34,6 +40,8 @@ pub(crate) struct Figures {
     pub(crate) commands: AtomicU64,
     /// Batches sealed; makes seeds unique.
     pub(crate) batches: AtomicU64,
+    /// Sessions of any node that wait here, where this replica leads.
+    pub(crate) parked: AtomicUsize,
     /// Forward streams opened.
     pub(crate) streams: AtomicU64,
 }

@@ -16,16 +16,18 @@ use crate::peer::links::grace;
 use crate::process::Process;
 use crate::raft::Raft;
 use crate::raft::log::RaftLog;
+use crate::raft::metrics::{metrics, silence};
 use crate::raft::types::{Data, DataKind, Outcome, TermId};
 use crate::write::Writes;
+use crate::write::desk::{Desk, Entry};
 use crate::write::forward::Forwarder;
-use crate::write::queue::{Batch, End, Item, Work, answer};
+use crate::write::queue::{Batch, End, Item, Slot, Work, answer};
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::ClientWriteError;
 use openraft::{ReadPolicy, ServerState};
 use prost::Message;
-use quorate_engine::{Applied, Plan, Refusal, Run, SealLimits, Sealed, Stamp};
+use quorate_engine::{Applied, Plan, Refusal, Run, RunKind, SealLimits, Sealed, Stamp, Waiter};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,6 +44,8 @@ const SEAL_BYTES_MAX: usize = 2 << 20;
 const HEAVY_NS: u64 = 2_000_000;
 /// Pause before something is tried again.
 const RETRY: Duration = Duration::from_millis(10);
+/// How often it is looked who among those who wait is gone.
+const SWEEP: Duration = Duration::from_millis(100);
 
 /// See the module.
 pub(crate) struct Proposer<E: Env> {
@@ -53,19 +57,39 @@ pub(crate) struct Proposer<E: Env> {
     leadership: Arc<Leadership>,
     hand_over: Arc<HandOver<E>>,
     raft: Raft<E>,
+    heartbeat: Duration,
+    desk: Desk,
+    /// When those were looked for last whose node is silent.
+    swept: Duration,
 }
 
 impl<E: Env> Proposer<E> {
     pub(crate) fn new(group: &Group<E>, raft: &Raft<E>, hand_over: Arc<HandOver<E>>) -> Self {
-        let Group { process, clock, log, keyspace: live, writes, leadership, .. } = group.clone();
-        Self { process, clock, log, live, writes, leadership, hand_over, raft: raft.clone() }
+        let Group { process, clock, log, keyspace: live, writes, leadership, options, .. } =
+            group.clone();
+        Self {
+            process,
+            clock,
+            log,
+            live,
+            writes,
+            leadership,
+            hand_over,
+            raft: raft.clone(),
+            heartbeat: options.heartbeat,
+            desk: Desk::default(),
+            swept: Duration::ZERO,
+        }
     }
 
     /// Runs until the queue is closed.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let mut forwarder = Forwarder::new(self.process.clone(), self.writes.clone());
         while !self.writes.queue.is_closed() {
             let route = self.leadership.route();
+            if !self.leadership.leads() && !self.desk.is_empty() {
+                self.desk.lose();
+            }
             if self.writes.queue.len() == 0 {
                 // What is on its way to one that no longer leads need not wait for that stream to
                 // break.
@@ -96,6 +120,7 @@ impl<E: Env> Proposer<E> {
                 }
             }
         }
+        self.desk.lose();
         forwarder.settle(None).await;
     }
 
@@ -108,12 +133,51 @@ impl<E: Env> Proposer<E> {
     }
 
     /// One batch, from the queue to its outcome.
-    async fn propose(&self, term: u64) {
+    async fn propose(&mut self, term: u64) {
         self.patience().await;
-        let mut items = self.writes.queue.take(BATCH_BYTES_MAX, BATCH_COMMANDS_MAX);
-        if items.is_empty() {
-            return;
+        self.desk.lead(term);
+        let taken = self.writes.queue.take(BATCH_BYTES_MAX, BATCH_COMMANDS_MAX);
+        let Took { items, leaving } = self.enter(taken);
+        if !items.is_empty() {
+            self.propose_batch(term, items).await;
         }
+        for (waiter, slot) in leaving {
+            self.desk.leave(waiter, slot);
+        }
+        self.writes.figures.parked.store(self.desk.len(), Ordering::Relaxed);
+    }
+
+    /// Looks at who begins to wait and who waits no longer. Those leave when the batch has its
+    /// outcome: what stands before them in it may serve them.
+    fn enter(&mut self, taken: Vec<Item>) -> Took {
+        let mut took = Took::default();
+        let clock = self.clock.leader(&self.process.env);
+        if self.process.env.skips(Check::Served) {
+            self.desk.forget();
+        }
+        for mut item in taken {
+            if let Work::GiveUp(waiter) = item.work {
+                took.leaving.push((waiter, item.slot));
+                continue;
+            }
+            if let Work::Run(Run { kind: RunKind::Wait(registration), .. }) = &mut item.work {
+                if registration.since_ms == 0 {
+                    registration.since_ms = clock;
+                    if let Slot::Local(_) = item.slot {
+                        self.writes.waiters.registered(registration.waiter.id, clock);
+                    }
+                }
+                match self.desk.enter(*registration, item.slot) {
+                    Entry::New(slot) => item.slot = slot,
+                    Entry::Answered => continue,
+                }
+            }
+            took.items.push(item);
+        }
+        took
+    }
+
+    async fn propose_batch(&mut self, term: u64, mut items: Vec<Item>) {
         let alone = match items.first().map(|item| &item.work) {
             Some(Work::Cut) => Some((DataKind::Cut, Bytes::new())),
             Some(Work::Fact(fact)) => Some((DataKind::Fact, fact.encode_to_vec().into())),
@@ -126,18 +190,37 @@ impl<E: Env> Proposer<E> {
         if refusal == Some(Refusal::DiskFull) && self.hand_over.leaves_for_space() {
             return self.put_back(items).await;
         }
-        let Batched { data, plan, taken, cost_ns, commands } =
+        let Batched { data, plan, taken, waits, cost_ns, commands } =
             self.seal(term, &items, refusal).await;
         for item in items.split_off(taken) {
             self.writes.queue.put_back(item);
         }
+        let items = self.park(items, &waits.parked);
         if data.payload.is_empty() {
             return self.answer_unlogged(term, plan, items).await;
         }
         self.writes.figures.commands.fetch_add(u64::from(commands), Ordering::Relaxed);
         let carried = grace(data.payload.len() as u64);
         let limit = PROPOSAL_MAX + carried + Duration::from_nanos(cost_ns.saturating_mul(4));
-        self.commit(term, data, Batch { plan, items }, limit).await;
+        match self.commit(term, data, Batch { plan, items }, limit).await {
+            Some(index) => self.desk.settle(waits.served, waits.relayed, index),
+            // What they were judged by has not happened, or nobody knows.
+            None => self.desk.lose(),
+        }
+    }
+
+    /// Has those wait who have to; the others are left.
+    fn park(&mut self, items: Vec<Item>, parked: &[usize]) -> Vec<Item> {
+        let (mut number, mut left) = (0, Vec::with_capacity(items.len()));
+        for item in items {
+            let is_run = matches!(item.work, Work::Run(_));
+            match item.work.waits().filter(|_| parked.contains(&number)) {
+                Some(registration) => self.desk.park(registration, item.slot),
+                None => left.push(item),
+            }
+            number += usize::from(is_run);
+        }
+        left
     }
 
     /// Lets a batch grow while it grows.
@@ -160,7 +243,7 @@ impl<E: Env> Proposer<E> {
         }
         let bytes = items.iter().map(|item| match &item.work {
             Work::Run(run) => run.commands.len() as u64,
-            Work::Tick | Work::Cut | Work::Fact(_) => 0,
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) => 0,
         });
         self.log.entries.is_full(bytes.sum()).then_some(Refusal::DiskFull)
     }
@@ -173,11 +256,12 @@ impl<E: Env> Proposer<E> {
         E::sleep(RETRY).await;
     }
 
-    async fn seal(&self, term: u64, items: &[Item], refusal: Option<Refusal>) -> Batched {
+    async fn seal(&mut self, term: u64, items: &[Item], refusal: Option<Refusal>) -> Batched {
         let run = |item: &Item| match &item.work {
             Work::Run(run) => Some(run.clone()),
-            Work::Tick | Work::Cut | Work::Fact(_) => None,
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) => None,
         };
+        self.sweep();
         let runs: Vec<Run> = items.iter().filter_map(run).collect();
         let limits = SealLimits { refuse_writes: refusal, expire_max: EXPIRE_MAX };
         let mut seed = self.seed(term);
@@ -185,10 +269,15 @@ impl<E: Env> Proposer<E> {
         let keyspace = self.live.read_owned().await;
         let now_ms = self.leader_clock().max(keyspace.now_ms());
         let stamp = Stamp { now_ms, seed };
-        let work = move || (quorate_engine::seal(&keyspace, &runs, &stamp, &limits), runs);
+        let waiting = std::mem::take(&mut self.desk.waiting);
+        let work = move || {
+            let sealed = quorate_engine::seal_beside(&waiting, &keyspace, &runs, &stamp, &limits);
+            (sealed, runs, waiting)
+        };
         let env = &self.process.env;
-        let (mut sealed, runs) =
+        let (mut sealed, runs, waiting) =
             if bytes > SEAL_BYTES_MAX { env.heavy(work).await } else { work() };
+        self.desk.waiting = waiting;
         if sealed.taken < runs.len() {
             sealed = self.rehearse(runs, stamp, limits).await;
         }
@@ -202,29 +291,46 @@ impl<E: Env> Proposer<E> {
             data: Data { kind: DataKind::Commands, now_ms, seed, payload: sealed.payload },
             plan: sealed.plan,
             taken: items_of(items, sealed.taken),
+            waits: Waits { parked: sealed.parked, served: sealed.served, relayed: sealed.relayed },
             cost_ns: sealed.cost_ns,
             commands: sealed.commands,
         }
     }
 
-    /// Seals a batch of which one run depends on what another does. Reads wait meanwhile, here and
-    /// not on other replicas, and nothing else does.
-    async fn rehearse(&self, runs: Vec<Run>, stamp: Stamp, limits: SealLimits) -> Sealed {
+    /// Seals a batch of which one run depends on what another does, or for which somebody waits.
+    /// Reads wait meanwhile, here and not on other replicas, and nothing else does.
+    async fn rehearse(&mut self, runs: Vec<Run>, stamp: Stamp, limits: SealLimits) -> Sealed {
         let mut keyspace = self.live.write_owned().await;
         let keeps = self.process.env.skips(Check::RollBack);
+        let mut waiting = std::mem::take(&mut self.desk.waiting);
         let work = move || {
-            let mut waiting = quorate_engine::Waiting::default();
             let (sealed, garbage) =
                 quorate_engine::rehearse(&mut keyspace, &mut waiting, &runs, &stamp, &limits);
             if keeps {
                 let at = Applied { index: keyspace.applied_index() + 1, stamp };
                 let _ = quorate_engine::apply(&mut keyspace, at, &sealed.payload, None);
             }
-            (sealed, garbage)
+            (sealed, garbage, waiting)
         };
-        let (sealed, garbage) = self.process.env.heavy(work).await;
+        let (sealed, garbage, waiting) = self.process.env.heavy(work).await;
+        self.desk.waiting = waiting;
         self.process.free(garbage);
         sealed
+    }
+
+    /// Those whose node is silent, or whose stream is broken, wait no longer. Looked for now and
+    /// then: it costs a look at everybody.
+    fn sweep(&mut self) {
+        let now = self.process.env.elapsed();
+        if self.desk.is_empty() || now < self.swept + SWEEP {
+            return;
+        }
+        self.swept = now;
+        let (metrics, me) = (metrics(&self.raft), self.process.me.node);
+        let limit = self.heartbeat * 2 + self.process.links.round_trip();
+        let is_silent =
+            |node| node != me && silence::<E>(&metrics, node).is_none_or(|silence| silence > limit);
+        self.desk.sweep(is_silent);
     }
 
     fn leader_clock(&self) -> u64 {
@@ -244,19 +350,21 @@ impl<E: Env> Proposer<E> {
         mix62(number.wrapping_add(base)) << 2
     }
 
-    /// Proposes one entry and sees to it that everybody in the batch hears an end.
-    async fn commit(&self, term: u64, data: Data, batch: Batch, limit: Duration) {
+    /// Proposes one entry and sees to it that everybody in the batch hears an end; its index, if it
+    /// is known to be applied.
+    async fn commit(&self, term: u64, data: Data, batch: Batch, limit: Duration) -> Option<u64> {
         let seed = data.seed;
         self.writes.figures.entries.fetch_add(1, Ordering::Relaxed);
         self.writes.proposed.insert(term, seed, batch);
         let (told, mut outcome) = oneshot::channel();
         let write = self.raft.write(data).responder(Outcome(told)).with_leader(TermId::new(term));
         if write.await.is_err() {
-            return self.end((term, seed), &End::NotApplied(NotApplied::Stopping));
+            self.end((term, seed), &End::NotApplied(NotApplied::Stopping));
+            return None;
         }
         match E::within(limit, &mut outcome).await {
             // Apply has taken the batch and answered.
-            Some(Ok(Ok(_))) => {}
+            Some(Ok(Ok(written))) => return Some(written.log_id.index),
             Some(Ok(Err(ClientWriteError::ForwardToLeader(_)))) => {
                 // Definitely not appended: this replica no longer leads, or cannot reach a quorum
                 // now.
@@ -271,6 +379,7 @@ impl<E: Env> Proposer<E> {
                 while self.leads_in(term) && E::within(RETRY, &mut outcome).await.is_none() {}
             }
         }
+        None
     }
 
     /// Whether Raft still leads in this term, with or without a quorum that answers.
@@ -291,13 +400,13 @@ impl<E: Env> Proposer<E> {
     /// An entry that holds no commands.
     async fn propose_alone(&self, term: u64, (kind, payload): (DataKind, Bytes), items: Vec<Item>) {
         let data = Data { kind, now_ms: self.leader_clock(), seed: self.seed(term), payload };
-        self.commit(term, data, Batch { plan: Plan::default(), items }, PROPOSAL_MAX).await;
+        let _ = self.commit(term, data, Batch { plan: Plan::default(), items }, PROPOSAL_MAX).await;
     }
 
     /// Nothing has to be logged: every write was refused, or nothing was due. Reads that rode along
     /// are answered after a barrier, here and in order, so that no later batch of the same session
     /// overtakes them.
-    async fn answer_unlogged(&self, term: u64, plan: Plan, items: Vec<Item>) {
+    async fn answer_unlogged(&mut self, term: u64, plan: Plan, items: Vec<Item>) {
         let has_runs = items.iter().any(|item| matches!(item.work, Work::Run(_)));
         if has_runs && !self.barrier(term).await {
             return self.put_back(items).await;
@@ -313,7 +422,7 @@ impl<E: Env> Proposer<E> {
 
     /// A read barrier from within the proposer, which cannot wait for itself to commit a tick
     /// through the queue.
-    async fn barrier(&self, term: u64) -> bool {
+    async fn barrier(&mut self, term: u64) -> bool {
         let Ok(linearizer) = self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await else {
             return false;
         };
@@ -325,7 +434,7 @@ impl<E: Env> Proposer<E> {
             let Batched { data, plan, .. } = self.seal(term, &[], self.refusal(&[])).await;
             if !data.payload.is_empty() {
                 let batch = Batch { plan, items: Vec::new() };
-                self.commit(term, data, batch, PROPOSAL_MAX).await;
+                let _ = self.commit(term, data, batch, PROPOSAL_MAX).await;
                 return !self.is_due().await;
             }
         }
@@ -339,8 +448,23 @@ struct Batched {
     plan: Plan,
     /// How many items of the batch are in it; the others wait for what these do.
     taken: usize,
+    waits: Waits,
     cost_ns: u64,
     commands: u32,
+}
+
+/// Who waits, and for whom a batch has something.
+struct Waits {
+    parked: Vec<usize>,
+    served: Vec<Waiter>,
+    relayed: Vec<(Waiter, Bytes)>,
+}
+
+/// A batch, and who waits no longer.
+#[derive(Default)]
+struct Took {
+    items: Vec<Item>,
+    leaving: Vec<(Waiter, Slot)>,
 }
 
 /// How many items hold the first so many runs, and what stands between them.

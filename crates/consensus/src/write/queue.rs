@@ -7,7 +7,7 @@
 
 use crate::api::{Answer, NotApplied};
 use crate::proto as pb;
-use quorate_engine::{Plan, Run};
+use quorate_engine::{Plan, Registration, Run, RunKind, Waiter};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,12 +30,22 @@ pub(crate) enum Work {
     Cut,
     /// A member's fact is to be logged.
     Fact(pb::MemberFact),
+    /// A session waits no longer. The answer: the index of what served it, or 0.
+    GiveUp(Waiter),
 }
 
 impl Work {
     /// Whether it is an entry of its own.
     pub(crate) fn stands_alone(&self) -> bool {
         matches!(self, Self::Cut | Self::Fact(_))
+    }
+
+    /// The registration of a session that waits, if it is one.
+    pub(crate) fn waits(&self) -> Option<Registration> {
+        match self {
+            Self::Run(Run { kind: RunKind::Wait(registration), .. }) => Some(*registration),
+            _ => None,
+        }
     }
 }
 
@@ -104,6 +114,15 @@ impl Slot {
         }
     }
 
+    /// Tells a follower that its session waits here, since this time. A session of this process
+    /// needs not be told.
+    pub(crate) fn parked(&self, since_ms: u64) {
+        if let Self::Remote(Remote { id, answers, .. }) = self {
+            let result = Some(pb::forward_answer::Result::Parked(since_ms));
+            let _ = answers.send(pb::ForwardAnswer { id: *id, result, index: 0 });
+        }
+    }
+
     /// Whether it came from a stream that no longer counts.
     pub(crate) fn is_fenced(&self) -> bool {
         matches!(self, Self::Remote(remote) if remote.fenced.load(Ordering::Acquire))
@@ -133,14 +152,14 @@ impl Item {
     pub(crate) fn bytes(&self) -> usize {
         match &self.work {
             Work::Run(run) => run.bytes() + ITEM_BYTES,
-            Work::Tick | Work::Cut | Work::Fact(_) => ITEM_BYTES,
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) => ITEM_BYTES,
         }
     }
 
     fn count(&self) -> usize {
         match &self.work {
             Work::Run(run) => run.count as usize,
-            Work::Tick | Work::Cut | Work::Fact(_) => 0,
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) => 0,
         }
     }
 }
@@ -292,7 +311,7 @@ pub(crate) fn answer(items: Vec<Item>, index: u64, replies: Vec<bytes::Bytes>) {
     for item in items {
         let reply = match item.work {
             Work::Run(_) => replies.next().unwrap_or_default(),
-            Work::Tick | Work::Cut | Work::Fact(_) => bytes::Bytes::new(),
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) => bytes::Bytes::new(),
         };
         item.slot.answer(End::Applied(index, reply));
     }
