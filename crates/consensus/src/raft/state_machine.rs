@@ -160,6 +160,8 @@ struct Served<'a, E: Env> {
 
 impl<E: Env> Served<'_, E> {
     fn fold(mut self, entry: &Entry, listening: Listening<'_>) -> Result<Folded, ApplyError> {
+        // With the state held: whoever has read it has said by now what it wants to hear.
+        self.keyspace.note_changes(self.process.audience.wanted.any());
         let folded = fold::apply_entry(&mut self, entry, listening);
         self.live.see(self.keyspace);
         folded
@@ -277,6 +279,7 @@ impl<E: Env> RaftStateMachine<Config<E>> for StateMachine<E> {
             std::mem::replace(&mut *place, keyspace)
         };
         let index = meta.last_log_id.map_or(0, |id| id.index);
+        self.process.audience.listener.replaced();
         self.live.feeds.end(FeedEnd::Replaced(index));
         self.snapshots.saving.loaded(self.process.env.wall_ms() / 1000);
         self.last = meta.last_log_id;
