@@ -36,7 +36,7 @@ pub use api::{
     Answer, Failed, LastSnapshot, Loading, MemberStatus, NotApplied, Options, RaftFailure,
     ReadError, ReplicaOptions, Role, SavingStatus, Status,
 };
-pub use bus::audience::{Audience, Listener};
+pub use bus::audience::{Audience, Listener, Wanted};
 pub use bus::interest::Interest;
 pub use bus::message::{Kind, Message};
 pub use leadership::hand_over::HandOverError;

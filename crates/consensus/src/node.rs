@@ -280,7 +280,7 @@ impl Node {
         if let Some(replica) = self.replica() {
             return replica.publish(message).await;
         }
-        let Audience { listener, interest } = &self.inner.audience;
+        let Audience { listener, interest, .. } = &self.inner.audience;
         listener.deliver(&message);
         interest.receivers(&message)
     }

@@ -116,7 +116,8 @@ impl<E: Env> Process<E> {
 
     /// Gives the server what it has to carry out.
     pub(crate) fn carry_out(&self, effects: Effects) {
-        if !effects.list.is_empty() || !effects.garbage.is_empty() {
+        let Effects { list, garbage, changed } = &effects;
+        if !list.is_empty() || !garbage.is_empty() || !changed.is_empty() {
             self.audience.listener.carry_out(effects);
         }
     }

@@ -30,6 +30,10 @@ impl Listener for Hearing {
     fn deliver(&self, message: &Message) {
         self.hub.deliver(message);
     }
+
+    fn sees_leader(&self, _: bool) {}
+
+    fn replaced(&self) {}
 }
 
 /// The audience of a replica whose clients listen at this hub.
@@ -39,7 +43,8 @@ pub(crate) fn audience(hub: &Arc<Hub>) -> Audience {
     if let Err(why) = freer.spawn(move || free(&garbage)) {
         tracing::warn!(%why, "no thread for freeing memory: it is freed in line");
     }
-    Audience { listener: Arc::new(Hearing { hub: Arc::clone(hub), bin }), interest: hub.told() }
+    let listener = Arc::new(Hearing { hub: Arc::clone(hub), bin });
+    Audience { listener, interest: hub.told(), wanted: Arc::default() }
 }
 
 /// Frees what comes, at the least priority: whoever serves goes first where processors are few. The

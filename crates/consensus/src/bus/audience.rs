@@ -1,12 +1,14 @@
 //! Who listens to a replica: the server, which hands on to its clients what the replica tells.
 //!
 //! The replica knows neither clients nor sockets. It tells what happens in the order in which it
-//! does, and reads in the interest who listens on which node.
+//! does, and reads in the interest who listens on which node. Which keys change it tells while
+//! somebody wants to know ([`Wanted`]).
 
 use crate::bus::interest::Interest;
 use crate::bus::message::Message;
 use quorate_engine::Effects;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Who is told what happens on this node, in the order in which it does. Called on the way of every
 /// entry: it must not wait.
@@ -16,6 +18,39 @@ pub trait Listener: Send + Sync + 'static {
 
     /// A message is for whoever listens here.
     fn deliver(&self, message: &Message);
+
+    /// A leader is heard, or has not been heard for so long that there may be another, which
+    /// changes keys that this node does not hear of. Told when it turns, first when there is one.
+    fn sees_leader(&self, seen: bool);
+
+    /// Another state has taken the place of the one that was here: any key may have changed.
+    fn replaced(&self);
+}
+
+/// Whether anybody on this node wants to know which keys change: how many parties do. While it is
+/// nobody, changes are not noted and cost nothing.
+///
+/// Whoever reads a key and wants to hear of its next change says so while it still holds the state
+/// that it has read: apply looks when it has the state for itself, so it sees every wish that was
+/// uttered by a reader of what it is about to change.
+#[derive(Debug, Default)]
+pub struct Wanted(AtomicUsize);
+
+impl Wanted {
+    /// One more party wants to know.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// One that wanted to know does no longer.
+    pub fn remove(&self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether anybody wants to know. One load.
+    pub fn any(&self) -> bool {
+        self.0.load(Ordering::Acquire) > 0
+    }
 }
 
 /// Somebody who does nothing.
@@ -25,6 +60,10 @@ impl Listener for Nobody {
     fn carry_out(&self, _: Effects) {}
 
     fn deliver(&self, _: &Message) {}
+
+    fn sees_leader(&self, _: bool) {}
+
+    fn replaced(&self) {}
 }
 
 /// Who is told, and what is known of those who listen on all nodes.
@@ -34,11 +73,13 @@ pub struct Audience {
     pub listener: Arc<dyn Listener>,
     /// Who listens to what.
     pub interest: Arc<Interest>,
+    /// Whether anybody here wants to know which keys change.
+    pub wanted: Arc<Wanted>,
 }
 
 impl Default for Audience {
     /// Nobody.
     fn default() -> Self {
-        Self { listener: Arc::new(Nobody), interest: Arc::default() }
+        Self { listener: Arc::new(Nobody), interest: Arc::default(), wanted: Arc::default() }
     }
 }

@@ -74,6 +74,9 @@ pub(crate) async fn run<E: Env>(group: Group<E>, raft: Raft<E>) {
             let leader = now.leader.as_ref().map_or("none", |leader| leader.name.as_str());
             tracing::info!(term = now.term, role = ?now.role, leader, "office");
         }
+        if before.leader.is_some() != now.leader.is_some() {
+            group.process.audience.listener.sees_leader(now.leader.is_some());
+        }
         group.writes.queue.wake();
         let others = metrics.membership_config.voter_ids().count() > 1;
         group.log.writer.lead(metrics.state == ServerState::Leader && others);

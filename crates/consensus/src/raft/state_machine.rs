@@ -182,6 +182,8 @@ struct Shown<'a, E: Env> {
 
 impl<E: Env> Shown<'_, E> {
     fn fold(mut self, entry: &Entry, listening: Listening<'_>) -> Result<Folded, ApplyError> {
+        // With the state held: whoever has read it has said by now what it wants to hear.
+        self.keyspace.note_changes(self.process.audience.wanted.any());
         let folded = fold::apply_entry(&mut self, entry, listening);
         self.live.see(self.keyspace);
         folded
@@ -299,6 +301,7 @@ impl<E: Env> RaftStateMachine<Config<E>> for StateMachine<E> {
             std::mem::replace(&mut *place, keyspace)
         };
         let index = meta.last_log_id.map_or(0, |id| id.index);
+        self.process.audience.listener.replaced();
         self.live.feeds.end(FeedEnd::Replaced(index));
         self.snapshots.saving.loaded(self.process.env.wall_ms() / 1000);
         self.last = meta.last_log_id;

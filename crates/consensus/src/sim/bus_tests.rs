@@ -53,7 +53,7 @@ async fn publish(
 fn got(cluster: &Cluster, at: usize) -> Vec<Bytes> {
     let message = |told| match told {
         Told::Message(message) => Some(message.payload),
-        Told::Event(_) => None,
+        _ => None,
     };
     cluster.heard(at).all().into_iter().filter_map(message).collect()
 }
@@ -127,6 +127,7 @@ fn a_message_never_overtakes_what_its_publisher_wrote() {
                         assert!(written.contains(&message.payload.to_vec()), "{message:?}");
                     }
                     Told::Event(Effect::Publish { .. }) => panic!("nobody sent a transaction"),
+                    other => assert!(matches!(other, Told::Leader(_)), "{other:?}"),
                 }
             }
             assert_eq!(written.len(), 60);

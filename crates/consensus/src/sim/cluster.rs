@@ -59,6 +59,10 @@ pub(crate) struct Heard(Mutex<Vec<Told>>);
 pub(crate) enum Told {
     Event(Effect),
     Message(Message),
+    /// A key changed.
+    Changed(Box<[u8]>),
+    Leader(bool),
+    Replaced,
 }
 
 impl Heard {
@@ -70,11 +74,21 @@ impl Heard {
 
 impl Listener for Heard {
     fn carry_out(&self, effects: Effects) {
-        crate::lock::lock(&self.0).extend(effects.list.into_iter().map(Told::Event));
+        let mut told = crate::lock::lock(&self.0);
+        told.extend(effects.list.into_iter().map(Told::Event));
+        told.extend(effects.changed.keys.into_iter().map(|(_, key)| Told::Changed(key)));
     }
 
     fn deliver(&self, message: &Message) {
         crate::lock::lock(&self.0).push(Told::Message(message.clone()));
+    }
+
+    fn sees_leader(&self, seen: bool) {
+        crate::lock::lock(&self.0).push(Told::Leader(seen));
+    }
+
+    fn replaced(&self) {
+        crate::lock::lock(&self.0).push(Told::Replaced);
     }
 }
 
@@ -125,7 +139,7 @@ impl Cluster {
 
     fn audience(&self, at: usize) -> Audience {
         let heard = self.lock().get(at).map(|host| host.heard.clone()).unwrap_or_default();
-        Audience { listener: heard, interest: Arc::default() }
+        Audience { listener: heard, ..Audience::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Host>> {
