@@ -19,8 +19,13 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     where
         Self: 'a;
 
+    /// A session that waits.
+    type Waits: Waits;
+
     /// Hands over a run with at least one write.
     fn submit(&self, run: Run) -> impl Future<Output = Answer> + Send;
+    /// A session begins to wait with this run, which is one command that waits.
+    fn wait(&self, run: Run) -> Self::Waits;
     /// Whether the log may hold what a feature level brings, or may in a moment.
     fn allows(&self, level: u32) -> impl Future<Output = bool> + Send;
     /// Whether the data set is larger than `maxmemory`, as far as is known here.
@@ -60,12 +65,36 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     -> impl Future<Output = Result<(), HandOverError>> + Send;
 }
 
+/// A session that waits until there is something for it. Dropped, it waits no longer, and what
+/// comes for it nevertheless is given back.
+pub(crate) trait Waits: Send {
+    /// What it is answered. May be dropped and asked again.
+    fn answer(&mut self) -> impl Future<Output = Answer> + Send;
+    /// It waits no longer: what came before that, if anything did.
+    fn give_up(self) -> impl Future<Output = Option<Answer>> + Send;
+}
+
+impl Waits for quorate_consensus::Waits {
+    fn answer(&mut self) -> impl Future<Output = Answer> + Send {
+        Self::answer(self)
+    }
+
+    fn give_up(self) -> impl Future<Output = Option<Answer>> + Send {
+        Self::give_up(self)
+    }
+}
+
 impl Backend for Node {
     type Guard<'a> = KeyspaceGuard<'a>;
+    type Waits = quorate_consensus::Waits;
 
     async fn submit(&self, run: Run) -> Answer {
         // A dropped sender means that the outcome was lost on the way, not that nothing happened.
         Self::submit(self, run).await.unwrap_or(Answer::Uncertain)
+    }
+
+    fn wait(&self, run: Run) -> quorate_consensus::Waits {
+        Self::wait(self, run)
     }
 
     fn allows(&self, level: u32) -> impl Future<Output = bool> + Send {

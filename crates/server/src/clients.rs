@@ -27,6 +27,10 @@ pub(crate) const PUSH: u8 = 1 << 2;
 pub(crate) const FINISH: u8 = 1 << 3;
 /// Close it as one that does not take what is pushed to it.
 pub(crate) const OVERFLOW: u8 = 1 << 4;
+/// It waits no longer, as if its time were over,
+pub(crate) const UNBLOCK: u8 = 1 << 5;
+/// or with an error.
+pub(crate) const UNBLOCK_ERROR: u8 = 1 << 6;
 
 /// Bytes that may wait for a client to which something is pushed before its session has looked at
 /// the limits of its class; beyond it the client is closed.
@@ -83,6 +87,8 @@ pub(crate) struct Peer {
     pub(crate) no_touch: AtomicBool,
     pub(crate) resp3: AtomicBool,
     pub(crate) readonly: AtomicBool,
+    /// It waits, until there is something for it or its time is over.
+    pub(crate) blocked: AtomicBool,
     /// How many channels, patterns and channels of shards it listens to.
     pub(crate) subscriptions: [AtomicUsize; 3],
     pub(crate) db: AtomicU8,
@@ -130,6 +136,7 @@ impl Peer {
             no_touch: AtomicBool::new(false),
             resp3: AtomicBool::new(false),
             readonly: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
             subscriptions: Default::default(),
             db: AtomicU8::new(0),
             queued: AtomicI64::new(-1),
@@ -273,14 +280,15 @@ impl Peer {
         self.subscriptions.iter().any(|count| count.load(Relaxed) > 0)
     }
 
-    /// `N`ormal, `S` a replica, m`O`nitor, `P` a subscriber, `x` within MULTI, `e` no-evict, `T`
-    /// no-touch, `r`eadonly.
+    /// `N`ormal, `S` a replica, m`O`nitor, `P` a subscriber, `x` within MULTI, `b`locked, `e`
+    /// no-evict, `T` no-touch, `r`eadonly.
     fn flags(&self) -> String {
         let bits = [
             (self.replica.load(Relaxed), 'S'),
             (self.monitor.load(Relaxed), 'O'),
             (self.is_subscriber(), 'P'),
             (self.queued.load(Relaxed) >= 0, 'x'),
+            (self.blocked.load(Relaxed), 'b'),
             (self.no_evict.load(Relaxed), 'e'),
             (self.no_touch.load(Relaxed), 'T'),
             (self.readonly.load(Relaxed), 'r'),

@@ -3,15 +3,21 @@
 //! Every run is sealed and applied at once, so that what a client sees differs from a cluster only
 //! in time. Tests can also have it answer as a cluster in trouble would.
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Waits};
 use crate::pubsub::Hub;
+use bytes::BytesMut;
 use quorate_consensus::{
     Answer, Backup, Feed, HandOverError, MemberStatus, Message, NoSnapshot, ReadError, Role, Status,
 };
-use quorate_engine::{Applied, Db, Keyspace, Run, SealLimits, Stamp, apply, seal};
+use quorate_engine::{
+    Applied, Db, Keyspace, Registration, Run, RunKind, SealLimits, Served, Stamp, Waiter, Waiting,
+    apply, rehearse, seal_beside,
+};
+use quorate_resp::Reply;
+use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{RwLock, RwLockReadGuard, oneshot};
 
 /// What the backend answers instead of working.
 #[derive(Debug, Default)]
@@ -36,6 +42,63 @@ pub(crate) struct TestBackend {
     keyspace: Arc<RwLock<Keyspace>>,
     hub: Arc<Hub>,
     pub(crate) trouble: Arc<Mutex<Trouble>>,
+    desk: Arc<Mutex<Desk>>,
+}
+
+/// Who waits.
+#[derive(Debug, Default)]
+struct Desk {
+    waiting: Waiting,
+    last: u64,
+    told: BTreeMap<u64, (Run, oneshot::Sender<Answer>)>,
+}
+
+impl Desk {
+    fn tell(&mut self, id: u64, answer: Answer) {
+        if let Some((_, told)) = self.told.remove(&id) {
+            let _ = told.send(answer);
+        }
+    }
+
+    fn serve(&mut self, id: u64, reply: &Reply<'_>, index: u64) {
+        let Some((run, _)) = self.told.get(&id) else { return };
+        let mut out = BytesMut::new();
+        reply.encode(run.proto, &mut out);
+        self.tell(id, Answer::Replies(out.freeze(), index));
+    }
+}
+
+/// A session that waits.
+pub(crate) struct TestWaits {
+    backend: TestBackend,
+    waiter: Waiter,
+    run: Option<Run>,
+    told: oneshot::Receiver<Answer>,
+}
+
+impl Waits for TestWaits {
+    async fn answer(&mut self) -> Answer {
+        if let Some(run) = self.run.take() {
+            let answer = self.backend.work(std::slice::from_ref(&run)).await;
+            if let Answer::Replies(reply, _) = &answer
+                && !reply.is_empty()
+            {
+                return answer;
+            }
+        }
+        (&mut self.told).await.unwrap_or(Answer::Uncertain)
+    }
+
+    async fn give_up(mut self) -> Option<Answer> {
+        self.backend.desk().waiting.remove(self.waiter);
+        self.told.try_recv().ok()
+    }
+}
+
+impl Drop for TestWaits {
+    fn drop(&mut self) {
+        self.backend.desk().waiting.remove(self.waiter);
+    }
 }
 
 /// A view.
@@ -52,7 +115,11 @@ impl TestBackend {
     /// An empty engine, whose clients listen at this hub.
     pub(crate) fn new(hub: &Arc<Hub>) -> Self {
         let keyspace = Arc::new(RwLock::new(Keyspace::new([1, 2])));
-        Self { keyspace, hub: Arc::clone(hub), trouble: Arc::default() }
+        Self { keyspace, hub: Arc::clone(hub), trouble: Arc::default(), desk: Arc::default() }
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now_ms() -> u64 {
@@ -64,13 +131,24 @@ impl TestBackend {
         let mut keyspace = self.keyspace.write().await;
         let stamp = Stamp { now_ms: Self::now_ms().max(keyspace.now_ms()), seed: 7 };
         let limits = SealLimits { expire_max: 100, ..SealLimits::default() };
-        let sealed = seal(&keyspace, runs, &stamp, &limits);
+        let mut desk = self.desk();
+        let desk = &mut *desk;
+        let mut sealed = seal_beside(&desk.waiting, &keyspace, runs, &stamp, &limits);
+        if sealed.taken < runs.len() {
+            sealed = rehearse(&mut keyspace, &mut desk.waiting, runs, &stamp, &limits).0;
+        }
+        for (waiter, reply) in std::mem::take(&mut sealed.relayed) {
+            desk.tell(waiter.id, Answer::Replies(reply, 0));
+        }
         let replies = if sealed.payload.is_empty() {
             sealed.plan.answer(&keyspace, stamp.seed)
         } else {
             let at = Applied { index: keyspace.applied_index() + 1, stamp };
             apply(&mut keyspace, at, &sealed.payload, Some(&sealed.plan)).map(|it| {
                 self.hub.tell(&it.effects.list);
+                for Served { waiter, reply } in it.served {
+                    desk.serve(waiter.id, &reply, at.index);
+                }
                 it.replies
             })
         };
@@ -86,6 +164,18 @@ impl TestBackend {
 
 impl Backend for TestBackend {
     type Guard<'a> = Guard<'a>;
+    type Waits = TestWaits;
+
+    fn wait(&self, run: Run) -> TestWaits {
+        let (tell, told) = oneshot::channel();
+        let mut desk = self.desk();
+        desk.last += 1;
+        let waiter = Waiter { node: 1, incarnation: 1, id: desk.last };
+        desk.told.insert(waiter.id, (run.clone(), tell));
+        let registration = Registration { waiter, since_ms: Self::now_ms(), applied: 0 };
+        let run = Some(Run { kind: RunKind::Wait(registration), ..run });
+        TestWaits { backend: self.clone(), waiter, run, told }
+    }
 
     async fn submit(&self, run: Run) -> Answer {
         let (stuck, answer) = {

@@ -35,6 +35,8 @@ pub type ServeFn = fn(&mut Sealing<'_>, Args<'_>, again: bool) -> Serving;
 pub struct Wait {
     /// Looks for what serves it.
     pub serve: ServeFn,
+    /// What it is told when its time is over.
+    pub nothing: fn() -> Reply<'static>,
     /// How long it waits, in milliseconds; 0: for ever. Or what is wrong with the argument that
     /// says so.
     pub timeout_ms: fn(Args<'_>) -> Result<u64, Reply<'static>>,

@@ -6,7 +6,7 @@
 use super::{
     Call, NODE, ReplyMode, Row, Run, bulk, error, int, is, kill, not_an_integer, syntax_error, text,
 };
-use crate::clients::Peer;
+use crate::clients::{Peer, UNBLOCK, UNBLOCK_ERROR};
 use crate::shared::Pause;
 use quorate_engine::{Flags, Group, Keys, exactly, least};
 use quorate_resp::{Args, Reply, up_to_zero};
@@ -268,15 +268,18 @@ fn caching(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
 }
 
 fn unblock(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
-    let sound = match args.get(3) {
-        None => true,
-        Some(word) => args.len() == 4 && (is(word, "TIMEOUT") || is(word, "ERROR")),
+    let how = match args.get(3) {
+        None => UNBLOCK,
+        Some(word) if args.len() == 4 && is(word, "TIMEOUT") => UNBLOCK,
+        Some(word) if args.len() == 4 && is(word, "ERROR") => UNBLOCK_ERROR,
+        Some(_) => return Reply::error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"),
     };
-    if !sound {
-        return Reply::error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
-    }
     let Some(id) = int(args.at(2)) else { return not_an_integer() };
-    // No command blocks in this version, so nobody is ever woken; the id is still checked.
-    let _ = call.shared.clients.get(id as u64);
-    Reply::Int(0)
+    let peer = call.shared.clients.get(id as u64);
+    // Once: whoever is woken twice was woken by the first.
+    let blocked = peer.filter(|peer| peer.blocked.swap(false, Relaxed));
+    if let Some(peer) = &blocked {
+        peer.signal(how);
+    }
+    Reply::Int(i64::from(blocked.is_some()))
 }

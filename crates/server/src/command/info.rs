@@ -117,7 +117,8 @@ fn clients(text: &mut String, facts: &Facts<'_>) {
     field(text, "maxclients", shared.tuned().maxclients);
     field(text, "client_recent_max_input_buffer", most(|peer| peer.held().input));
     field(text, "client_recent_max_output_buffer", most(|peer| peer.output.load(Relaxed)));
-    field(text, "blocked_clients", 0);
+    let blocked = peers.iter().filter(|peer| peer.blocked.load(Relaxed));
+    field(text, "blocked_clients", blocked.count());
     field(text, "tracking_clients", 0);
     let subscribers = peers.iter().filter(|peer| peer.is_subscriber());
     field(text, "pubsub_clients", subscribers.count());

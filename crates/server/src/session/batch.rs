@@ -11,7 +11,7 @@ use crate::refusal::{self, UNCERTAIN, UNCERTAIN_READ, no_read, not_applied};
 use crate::registry::{Entry, Target};
 use crate::slowlog::{Slow, shown};
 use quorate_consensus::Answer;
-use quorate_engine::{Flags, Handler, Keyspace, Reader, Run, RunKind, cmd};
+use quorate_engine::{Flags, Handler, Keyspace, Reader, Run, RunKind, Wait, cmd};
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
 use std::time::Instant;
 
@@ -19,6 +19,7 @@ use std::time::Instant;
 enum Piece {
     Reads,
     Run,
+    Wait(&'static Entry, Wait),
     Server(&'static Entry, &'static Row),
     Nothing,
 }
@@ -30,6 +31,7 @@ impl<B: Backend> Session<B> {
             match self.next_piece() {
                 Piece::Reads => self.serve_reads().await,
                 Piece::Run => self.serve_run().await,
+                Piece::Wait(entry, wait) => self.serve_wait(entry, wait).await,
                 Piece::Server(entry, row) => self.serve_server(entry, row).await,
                 Piece::Nothing => return,
             }
@@ -80,6 +82,9 @@ impl<B: Backend> Session<B> {
                 // A parent without a subcommand has not passed the arity check.
                 Target::Parent => self.intake.consume(),
                 Target::Data(spec) => {
+                    if let Handler::Wait(wait) = spec.run.of(self.intake.args()) {
+                        return if run_waits { Piece::Run } else { Piece::Wait(entry, wait) };
+                    }
                     if !run_waits && !spec.run.of(self.intake.args()).is_write() {
                         return Piece::Reads;
                     }
@@ -301,7 +306,7 @@ impl<B: Backend> Session<B> {
     }
 
     /// Passes a run's replies on. A command's time is its share of the run's.
-    fn take_replies(&mut self, bytes: &[u8], ids: &[u16], nanos: u64) {
+    pub(super) fn take_replies(&mut self, bytes: &[u8], ids: &[u16], nanos: u64) {
         if self.client.reply_mode == ReplyMode::On {
             self.output.extend_from_slice(bytes);
         } else if self.client.reply_mode == ReplyMode::Skip {
@@ -333,7 +338,7 @@ impl<B: Backend> Session<B> {
     }
 
     #[cold]
-    fn refuse_run(&mut self, ids: &[u16], line: impl Fn(bool) -> &'static str) {
+    pub(super) fn refuse_run(&mut self, ids: &[u16], line: impl Fn(bool) -> &'static str) {
         for id in ids {
             let entry = self.shared.registry.get(*id);
             let is_write = entry.is_none_or(|entry| entry.is_write() == Some(true));

@@ -14,6 +14,7 @@ mod replies;
 mod server;
 mod socket;
 mod sync;
+mod wait;
 
 use crate::backend::Backend;
 use crate::clients::{Held, Peer};

@@ -76,7 +76,7 @@ impl<B: Backend> Session<B> {
     }
 
     /// Acts on what others signalled; false to end.
-    fn heed(&mut self, signals: u8) -> bool {
+    pub(super) fn heed(&mut self, signals: u8) -> bool {
         if signals & SHRINK != 0 {
             self.intake.shrink(self.client.peer.idle_s() >= IDLE_S);
             if self.output.is_empty() && self.output.capacity() > OUTPUT_KEEP_BYTES {
@@ -94,7 +94,7 @@ impl<B: Backend> Session<B> {
     }
 
     /// Sends what the socket takes; false to end.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> bool {
         self.take_pushes();
         if self.is_sent() {
             return true;
@@ -150,7 +150,7 @@ impl<B: Backend> Session<B> {
 
     /// Reads what has come; ready with true when there is something to serve, with false at the
     /// end.
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let (waiting, _) = self.intake.sizes();
         let tuned = &self.client.tuned;
         let max =
