@@ -12,17 +12,20 @@
 //! 1) "message"
 //! 2) "news"
 //! 3) "hello"
+//! c! BLPOP queue 0
 //! @ +100
 //! ```
 //!
 //! Each command is sent and its first answer is waited for; further answers are what a line with
-//! `<` waits for; behind `@` time passes, in milliseconds. As with [`script`](crate::script), a run
+//! `<` waits for. Behind `!` stands a command that waits for others: what is waited for is that the
+//! server says so. Behind `@` time passes, in milliseconds. `a-` hangs up. As with [`script`](crate::script), a run
 //! gives the transcript anew and `UPDATE=1` writes it.
 
-use crate::client::Client;
+use crate::client::{Client, text};
 use crate::script::{difference, show};
-use crate::wait::pause;
-use quorate_resp::split_line;
+use crate::wait::{pause, until};
+use bytes::BytesMut;
+use quorate_resp::{split_line, write_command};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -58,12 +61,21 @@ fn run(script: &str, connect: &mut dyn FnMut() -> Client) -> Result<String, Stri
             }
             continue;
         };
+        let args = split_line(rest.as_bytes()).ok_or_else(|| fail(&"unbalanced quotes"))?;
         let client = clients.entry(name).or_insert_with(&mut *connect);
-        let answer = if does == '>' {
-            let args = split_line(rest.as_bytes()).ok_or_else(|| fail(&"unbalanced quotes"))?;
-            client.call_bytes(&args)
-        } else {
-            client.receive()
+        let answer = match does {
+            '>' => client.call_bytes(&args),
+            '<' => client.receive(),
+            '-' => {
+                clients.remove(&name);
+                let _ = writeln!(out, "{line}");
+                continue;
+            }
+            _ => {
+                block(client, &args, &mut connect()).map_err(|error| fail(&error))?;
+                let _ = writeln!(out, "{line}");
+                continue;
+            }
         };
         let answer = answer.map_err(|error| fail(&error))?;
         let _ = write!(out, "{line}\n{}", show(&answer));
@@ -71,10 +83,24 @@ fn run(script: &str, connect: &mut dyn FnMut() -> Client) -> Result<String, Stri
     Ok(out)
 }
 
+/// Sends a command and waits until another client sees that this one waits.
+fn block(client: &mut Client, args: &[Vec<u8>], other: &mut Client) -> std::io::Result<()> {
+    let id = text(&client.call(&["CLIENT", "ID"])?).unwrap_or_default();
+    let mut bytes = BytesMut::new();
+    write_command(&mut bytes, args.iter().map(Vec::as_slice));
+    client.send_bytes(&bytes)?;
+    until("a client waits", || {
+        let line = text(&other.call(&["CLIENT", "LIST", "ID", &id]).ok()?)?;
+        let flags = line.split(' ').find_map(|word| word.strip_prefix("flags="))?;
+        flags.contains('b').then_some(())
+    });
+    Ok(())
+}
+
 /// Whose line it is, whether it sends or waits, and the command.
 fn parts(line: &str) -> Option<(char, char, &str)> {
     let mut letters = line.chars();
     let (name, does) = (letters.next()?, letters.next()?);
-    let is_one = name.is_ascii_lowercase() && (does == '>' || does == '<');
+    let is_one = name.is_ascii_lowercase() && matches!(does, '>' | '<' | '!' | '-');
     is_one.then(|| (name, does, letters.as_str().trim()))
 }

@@ -2,6 +2,7 @@
 
 use super::Report;
 use super::env::now;
+use super::queue::Seen;
 use crate::replica::error::StartError;
 use crate::snapshot::load::LoadError;
 use quorate_engine::{Db, Keyspace, Reader};
@@ -58,6 +59,7 @@ struct State {
     locked_since: Option<Duration>,
     leaders: BTreeMap<u64, String>,
     digests: BTreeMap<u64, (u64, String)>,
+    queue: Seen,
 }
 
 /// What a client knew when it asked.
@@ -222,6 +224,34 @@ impl Checks {
             }
             state.locked_since = Some(asked.at);
         });
+    }
+
+    pub(crate) fn pushed(&self, element: &str, who: &str) {
+        self.with(|state| {
+            state.report.operations.0 += 1;
+            state.note(&format!("{who} RPUSH {element}"));
+            state.queue.pushed(element);
+        });
+    }
+
+    pub(crate) fn popped(&self, element: &str, who: &str) {
+        self.with(|state| {
+            state.report.operations.0 += 1;
+            state.note(&format!("{who} BLPOP -> {element}"));
+            if !state.queue.popped(element) {
+                state.fail(format!("{who}: BLPOP gave {element} a second time"));
+            }
+        });
+    }
+
+    /// A replica died, and so many elements that it may have held for its clients.
+    pub(crate) fn died_with(&self, held: usize) {
+        self.with(|state| state.queue.died_with(held));
+    }
+
+    /// What is wrong with the queue, if it holds this in the end.
+    pub(crate) fn judge_queue(&self, left: &BTreeSet<String>) -> Result<(), String> {
+        self.with(|state| state.queue.judge(left))
     }
 
     pub(crate) fn uncertain(&self, who: &str) {

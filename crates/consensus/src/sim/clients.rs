@@ -4,6 +4,7 @@
 use super::check::{COUNTER, LOCK_MS, counter, number};
 use super::cluster::{Cluster, HOSTS, Running};
 use super::net::Random;
+use super::queue::{QUEUE, pop};
 use super::rt::SimRt;
 use crate::api::Answer;
 use bytes::Bytes;
@@ -81,8 +82,10 @@ impl Client {
             SimRt::sleep(Duration::from_micros(self.random.below(pause))).await;
             let at = usize::try_from(self.random.below(HOSTS as u64)).unwrap_or(0);
             let Some(running) = self.cluster.running(at) else { continue };
-            match self.random.below(16) {
-                13.. => self.transact(&running).await,
+            match self.random.below(20) {
+                18.. => self.pop(&running).await,
+                16..18 => self.push(&running).await,
+                13..16 => self.transact(&running).await,
                 0..4 => self.increment(&running).await,
                 4..7 => self.read(&running).await,
                 7..9 => self.set(&running).await,
@@ -184,6 +187,22 @@ impl Client {
         } else {
             checks.fail(format!("{}: EXEC of {next} was answered {reply:?}", self.who(running)));
         }
+    }
+
+    async fn push(&mut self, running: &Running) {
+        self.sets += 1;
+        let element = format!("{}:{}", self.name, self.sets);
+        match self.submit(running, &["RPUSH", QUEUE, &element]).await.as_deref() {
+            Some([b':', ..]) => self.cluster.checks.pushed(&element, &self.who(running)),
+            Some(other) => self.cluster.checks.fail(format!("RPUSH was answered {other:?}")),
+            None => {}
+        }
+    }
+
+    async fn pop(&mut self, running: &Running) {
+        let limit = Duration::from_micros(self.random.below(600_000));
+        let hangs_up = self.random.one_in(3);
+        pop(&self.cluster.checks, running, (&self.who(running), limit, hangs_up)).await;
     }
 
     async fn take_lock(&self, running: &Running) {

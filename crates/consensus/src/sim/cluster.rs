@@ -4,6 +4,7 @@ use super::Faults;
 use super::check::{Checks, Wrong, counter};
 use super::env::SimEnv;
 use super::net::{Net, Random, SimTransport};
+use super::queue;
 use super::rt::{Process, SimRt};
 use crate::api::{Failed, GROUP, Joined, ReplicaOptions, Role};
 use crate::bus::audience::{Audience, Listener};
@@ -287,6 +288,8 @@ impl Cluster {
             if power_cut { ", power cut" } else { "" }
         ));
         self.checks.crashed();
+        let writes = &running.replica.group.writes;
+        self.checks.died_with(writes.waiters.len() + writes.queue.len());
         self.net.detach(&running.name);
         running.process.kill();
         if let Some(disk) = self.disk(at) {
@@ -469,7 +472,25 @@ impl Cluster {
         }
         self.look();
         self.compare_logs()?;
+        self.judge_queue().await?;
         self.checks.verdict()
+    }
+
+    /// What is pushed is popped or left, once what came for clients that are gone is given back.
+    async fn judge_queue(&self) -> Result<(), Wrong> {
+        let running = self.running(0).ok_or("the first host does not run")?;
+        let mut found = Ok(());
+        for _ in 0..100 {
+            let keyspace = running.replica.read().await;
+            let keyspace = keyspace.map_err(|error| format!("n0 does not read: {error:?}"))?;
+            found = self.checks.judge_queue(&queue::left(&keyspace));
+            if found.is_ok() {
+                break;
+            }
+            drop(keyspace);
+            SimRt::sleep(LOOK * 5).await;
+        }
+        Ok(found?)
     }
 
     fn compare_logs(&self) -> Result<(), Wrong> {

@@ -22,6 +22,7 @@ mod leadership_tests;
 #[cfg(test)]
 mod link_tests;
 mod net;
+mod queue;
 pub(crate) mod rt;
 #[cfg(test)]
 mod snapshot_tests;

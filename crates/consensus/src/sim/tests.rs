@@ -77,6 +77,24 @@ fn a_watch_that_is_compared_with_an_old_state_is_found() {
 }
 
 #[test]
+fn a_waiter_that_registers_too_early_is_found() {
+    let found = found_within(400, Faults { skip_wait_barrier: true, ..Faults::default() });
+    assert!(found.is_some());
+}
+
+#[test]
+fn a_waiter_that_is_served_twice_is_found() {
+    let found = found_within(400, Faults { forget_served: true, ..Faults::default() });
+    assert!(found.is_some());
+}
+
+#[test]
+fn an_element_that_is_kept_for_nobody_is_found() {
+    let found = found_within(400, Faults { keep_for_nobody: true, ..Faults::default() });
+    assert!(found.is_some());
+}
+
+#[test]
 fn a_vote_that_is_not_synced_is_found() {
     let found = found_within(200, Faults { skip_vote_sync: true, ..Faults::default() });
     assert!(found.is_some());

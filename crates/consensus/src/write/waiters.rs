@@ -65,6 +65,12 @@ impl Waiters {
         lock(&self.table).remove(&id);
     }
 
+    /// How many sessions something may come for.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.table).len()
+    }
+
     /// Something was for it, in the entry with this index. If nobody takes it: the run that gives it
     /// back.
     pub(crate) fn serve(&self, id: u64, reply: &Reply<'_>, index: u64) -> Option<Run> {
