@@ -5,7 +5,7 @@
 //! yet; it changes nothing itself. Who waits, and in which order, is the business of
 //! [`Waiting`](crate::Waiting).
 
-use super::Sealing;
+use super::{Keys, Sealing};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
@@ -35,8 +35,10 @@ pub type ServeFn = fn(&mut Sealing<'_>, Args<'_>, again: bool) -> Serving;
 pub struct Wait {
     /// Looks for what serves it.
     pub serve: ServeFn,
-    /// How long it waits, in milliseconds; 0: for ever. Or what is wrong with the argument that
-    /// says so.
+    /// Which of its keys it waits for (not for the one that BLMOVE moves to).
+    pub keys: Keys,
+    /// How long it waits, in milliseconds; 0: for ever. Or what is wrong with the arguments: all
+    /// that Redis finds before it looks at a key.
     pub timeout_ms: fn(Args<'_>) -> Result<u64, Reply<'static>>,
     /// Where one waits in vain at a key, so does everybody who gave the same command with the same
     /// of this (the group of XREADGROUP).
