@@ -25,6 +25,7 @@ mod snapshot;
 mod spec;
 mod types;
 
+pub use cmd::xread_from;
 pub use db::{Db, Deadline, WrongType};
 pub use entry::{
     Applied, Decoded, Guard, Outcome, Plan, Refusal, Registration, Run, RunKind, SealLimits,

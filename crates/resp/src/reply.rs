@@ -3,7 +3,7 @@
 //! A handler builds one of these and returns it; it says what is meant, in RESP3's terms, and
 //! never how it looks. Only `encode.rs` knows the wire, where RESP2 has less to say it with.
 
-use crate::{ErrorText, Strings};
+use crate::{ErrorText, Strings, double_text, int_text};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -82,14 +82,14 @@ impl<'a> Reply<'a> {
             match reply {
                 Reply::Array(replies) => replies.into_iter().for_each(|reply| spill(reply, out)),
                 Reply::Pairs(pairs) => {
-                    pairs.into_iter().for_each(|(one, other)| out.extend([one, other]));
+                    out.extend(pairs.into_iter().flat_map(|(one, other)| [one, other]));
                 }
                 other => out.push(other),
             }
         }
         let Reply::Array(replies) = self else { return self };
         let mut out = Vec::with_capacity(replies.len());
-        replies.into_iter().for_each(|reply| spill(reply, &mut out));
+        spill(Reply::Array(replies), &mut out);
         Reply::Array(out)
     }
 
@@ -118,6 +118,17 @@ impl<'a> Reply<'a> {
     /// A string that lies elsewhere.
     pub fn bulk(bytes: &'a [u8]) -> Reply<'a> {
         Reply::Bulk(Cow::Borrowed(bytes))
+    }
+
+    /// The bytes of a string, however it is kept; of a double, its text. `None`: it is neither.
+    pub fn text(&self) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Reply::Bulk(bytes) => Some(Cow::Borrowed(bytes)),
+            Reply::Decimal(number) => Some(Cow::Owned(int_text(*number).as_bytes().to_vec())),
+            Reply::Chunks(pieces) => Some(Cow::Owned(pieces.concat())),
+            Reply::Double(value) => Some(Cow::Owned(double_text(*value).as_bytes().to_vec())),
+            _ => None,
+        }
     }
 
     /// Whether this is an error.

@@ -12,7 +12,8 @@ Generated from the command table by `cargo xtask gen`: do not edit.
 
 *Arity* counts the name; a minus means \"or more\". *Log* says how a write stands in the
 append-only file: *plain* and *rewritten* commands replay in Redis 7.0 as they stand, *armoured*
-ones lie in comment lines that Redis skips.
+ones lie in comment lines that Redis skips. A command that waits stands there *as* the one that
+serves it, once there is something.
 ";
 
 /// The whole document.

@@ -18,10 +18,12 @@ mod set;
 mod stream;
 mod string;
 mod unknown;
+mod wait;
 mod zset;
 
 pub(crate) use collection::tell_if_gone;
 pub use docs::docs_markdown;
+pub use stream::xread_from;
 pub use unknown::{unknown_command, unknown_subcommand, wrong_arity};
 
 use crate::{Flags, Spec};

@@ -185,18 +185,8 @@ impl Teller {
             Reply::Set(members) => members.as_slice(),
             one => core::slice::from_ref(one),
         };
-        let numbers: Vec<_> = members.iter().map(member).collect();
-        self.with_names(cx.db, &[b"SREM", key], numbers.iter().map(Vec::as_slice));
-    }
-}
-
-/// A string of a reply.
-fn member(reply: &Reply<'_>) -> Vec<u8> {
-    match reply {
-        Reply::Bulk(bytes) => bytes.to_vec(),
-        Reply::Decimal(number) => int_text(*number).as_bytes().to_vec(),
-        Reply::Chunks(pieces) => pieces.concat(),
-        _ => Vec::new(),
+        let members: Vec<_> = members.iter().filter_map(Reply::text).collect();
+        self.with_names(cx.db, &[b"SREM", key], members.iter().map(|member| &member[..]));
     }
 }
 

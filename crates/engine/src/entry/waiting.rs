@@ -40,6 +40,9 @@ pub(super) type Place = (u64, u64);
 /// Those who wait in vain together: the command's row, and [`Wait::alike`].
 pub(super) type Kind = (u16, Box<[u8]>);
 
+/// Those who wait for one key.
+type Queues = BTreeMap<Kind, BTreeSet<Place>>;
+
 /// A run that waits.
 #[derive(Debug)]
 struct Parked {
@@ -53,7 +56,7 @@ struct Parked {
 pub struct Waiting {
     parked: BTreeMap<Place, Parked>,
     places: BTreeMap<Waiter, Place>,
-    keys: BTreeMap<Db, BTreeMap<Box<[u8]>, BTreeMap<Kind, BTreeSet<Place>>>>,
+    keys: BTreeMap<Db, BTreeMap<Box<[u8]>, Queues>>,
     next: u64,
     bytes: usize,
 }
@@ -95,7 +98,7 @@ impl Waiting {
         let kind = (spec.meta.number, (wait.alike)(args).into());
         self.next += 1;
         let place = (since_ms, self.next);
-        for key in keys_of(args) {
+        for key in keys_of(wait, args) {
             let at = self.keys.entry(run.db).or_default().entry(key.into()).or_default();
             at.entry(Kind::clone(&kind)).or_default().insert(place);
         }
@@ -120,8 +123,8 @@ impl Waiting {
         self.places.remove(&waiter);
         self.bytes -= run.bytes();
         let mut parser = Parser::default();
-        let _ = waits(&mut parser, &run);
-        for key in keys_of(parser.args(&run.commands)) {
+        let (_, wait) = waits(&mut parser, &run)?;
+        for key in keys_of(wait, parser.args(&run.commands)) {
             let Some(keys) = self.keys.get_mut(&run.db) else { continue };
             let Some(at) = keys.get_mut(key) else { continue };
             if let Some(places) = at.get_mut(&kind) {
@@ -157,7 +160,7 @@ impl Waiting {
     }
 
     /// Which keys that somebody waits for may have changed, in the order of the changes.
-    pub(super) fn touched(&self, changed: Changed) -> Vec<(Db, Box<[u8]>)> {
+    pub(super) fn touched(&self, changed: &Changed) -> Vec<(Db, Box<[u8]>)> {
         let mut keys: Vec<_> =
             changed.keys.iter().filter(|(db, key)| self.awaits(*db, key)).cloned().collect();
         for (db, all) in self.keys.iter().filter(|(db, _)| changed.is_all_of(**db)) {
@@ -194,8 +197,7 @@ pub fn give_back(run: &Run, reply: &Reply<'_>) -> Option<Run> {
     Some(Run { db: run.db, proto: run.proto, commands: commands.freeze(), count: 1, kind })
 }
 
-fn keys_of(args: Args<'_>) -> impl Iterator<Item = &[u8]> {
-    let spec = cmd::resolve(args);
-    let at = spec.into_iter().flat_map(move |spec| spec.meta.keys.positions(args));
-    at.filter_map(move |at| args.get(at))
+/// The keys that a command waits for.
+fn keys_of(wait: Wait, args: Args<'_>) -> impl Iterator<Item = &[u8]> {
+    wait.keys.positions(args).filter_map(move |at| args.get(at))
 }

@@ -142,6 +142,27 @@ impl Extended {
         }
     }
 
+    /// A thousand times it as an x87 computes that, and from there up to the next whole number
+    /// (seconds become milliseconds). What 64 bits do not hold becomes the end of their range.
+    pub fn thousandfold_up(self) -> i64 {
+        let (Value::Finite { negative, .. } | Value::Infinite { negative }) = self.0;
+        let end = if negative { i64::MIN } else { i64::MAX };
+        let Value::Finite { mantissa, exponent, .. } = self.0 else { return end };
+        let product = round(negative, u128::from(mantissa) * 1000, false, i64::from(exponent));
+        let Some(Self(Value::Finite { mantissa, exponent, .. })) = product else { return end };
+        let mantissa = i128::from(mantissa);
+        let whole = match exponent {
+            63.. => return end,
+            0.. => mantissa << exponent,
+            _ => {
+                let kept = mantissa.checked_shr(exponent.unsigned_abs()).unwrap_or(0);
+                let has_rest = kept.checked_shl(exponent.unsigned_abs()) != Some(mantissa);
+                kept + i128::from(has_rest && !negative)
+            }
+        };
+        i64::try_from(if negative { -whole } else { whole }).unwrap_or(end)
+    }
+
     /// With the mantissa's top bit set, whatever the exponent. `None` for zero and infinity.
     fn scaled(self) -> Option<Scaled> {
         match self.0 {

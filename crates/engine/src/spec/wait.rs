@@ -5,7 +5,7 @@
 //! yet; it changes nothing itself. Who waits, and in which order, is the business of
 //! [`Waiting`](crate::Waiting).
 
-use super::Sealing;
+use super::{Keys, Sealing};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
 
@@ -37,8 +37,10 @@ pub struct Wait {
     pub serve: ServeFn,
     /// What it is told when its time is over.
     pub nothing: fn() -> Reply<'static>,
-    /// How long it waits, in milliseconds; 0: for ever. Or what is wrong with the argument that
-    /// says so.
+    /// Which of its keys it waits for (not for the one that BLMOVE moves to).
+    pub keys: Keys,
+    /// How long it waits, in milliseconds; 0: for ever. Or what is wrong with the arguments: all
+    /// that Redis finds before it looks at a key.
     pub timeout_ms: fn(Args<'_>) -> Result<u64, Reply<'static>>,
     /// Where one waits in vain at a key, so does everybody who gave the same command with the same
     /// of this (the group of XREADGROUP).

@@ -11,7 +11,7 @@ use alloc::vec;
 use quorate_resp::{Args, Reply, parse_int};
 
 /// Source and destination.
-const PAIR: Keys = Keys::Range { first: 1, last: 2, step: 1 };
+pub(super) const PAIR: Keys = Keys::Range { first: 1, last: 2, step: 1 };
 
 /// The rows.
 pub(in crate::cmd) const ROWS: &[Spec] = &Group::List.rows([
@@ -39,7 +39,7 @@ fn lmove(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
 }
 
 /// The end that a word names.
-fn end(word: &[u8]) -> Option<End> {
+pub(super) fn end(word: &[u8]) -> Option<End> {
     match word {
         word if word.eq_ignore_ascii_case(b"LEFT") => Some(End::Front),
         word if word.eq_ignore_ascii_case(b"RIGHT") => Some(End::Back),
@@ -88,28 +88,47 @@ fn shifted(
 }
 
 fn lmpop(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
-    let keys = positive(args.at(1), "ERR numkeys should be greater than 0")?;
-    let place = keys.saturating_add(2);
-    let end = args.get(place).and_then(end).ok_or(Reply::error(SYNTAX))?;
-    let options = args.from(place + 1);
-    let count = match (options.len(), options.get(0)) {
-        (0, _) => 1,
-        (1, _) => return Err(Reply::error(SYNTAX)),
-        (many, Some(word)) if word.eq_ignore_ascii_case(b"COUNT") => {
-            let count = positive(options.at(1), "ERR count should be greater than 0")?;
-            if many > 2 {
-                return Err(Reply::error(SYNTAX));
-            }
-            count
-        }
-        _ => return Err(Reply::error(SYNTAX)),
-    };
+    let Popping { keys, end, count } = Popping::parse(args)?;
     for key in args.from(2).iter().take(keys) {
         if let Some(elements) = take(cx, key, end, count)? {
             return Ok(Reply::Array(vec![Reply::owned(key.to_vec()), Reply::Array(elements)]));
         }
     }
     Ok(Reply::NullArray)
+}
+
+/// What LMPOP is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Popping {
+    /// How many keys there are, from the third argument on.
+    pub(super) keys: usize,
+    /// At which end,
+    pub(super) end: End,
+    /// and so many elements.
+    pub(super) count: usize,
+}
+
+impl Popping {
+    /// Reads the arguments of LMPOP, or of BLMPOP without the first.
+    pub(super) fn parse(args: Args<'_>) -> Result<Self, Reply<'static>> {
+        let keys = positive(args.at(1), "ERR numkeys should be greater than 0")?;
+        let place = keys.saturating_add(2);
+        let end = args.get(place).and_then(end).ok_or(Reply::error(SYNTAX))?;
+        let options = args.from(place + 1);
+        let count = match (options.len(), options.get(0)) {
+            (0, _) => 1,
+            (1, _) => return Err(Reply::error(SYNTAX)),
+            (many, Some(word)) if word.eq_ignore_ascii_case(b"COUNT") => {
+                let count = positive(options.at(1), "ERR count should be greater than 0")?;
+                if many > 2 {
+                    return Err(Reply::error(SYNTAX));
+                }
+                count
+            }
+            _ => return Err(Reply::error(SYNTAX)),
+        };
+        Ok(Self { keys, end, count })
+    }
 }
 
 /// A number from 1 on; otherwise this error.

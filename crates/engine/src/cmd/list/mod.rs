@@ -6,13 +6,15 @@ mod between;
 mod change;
 mod ends;
 mod read;
+mod wait;
 
 use crate::types::list::ListTree;
 use crate::{Reader, Spec};
 use quorate_resp::Args;
 
 /// The files of the family.
-pub(super) const FILES: &[&[Spec]] = &[between::ROWS, change::ROWS, ends::ROWS, read::ROWS];
+pub(super) const FILES: &[&[Spec]] =
+    &[between::ROWS, change::ROWS, ends::ROWS, read::ROWS, wait::ROWS];
 
 /// Position `at` of `len`, negative ones from the end; `None` if it is before the first.
 fn position(at: i64, len: usize) -> Option<usize> {

@@ -16,6 +16,8 @@ mod refs;
 mod tests;
 pub(crate) mod told;
 
+pub use read::xread_from;
+
 use crate::types::stream::{Entry, Id};
 use crate::{LogForm, Reader, Sealing, Spec, Writer};
 use alloc::vec::Vec;

@@ -1,15 +1,17 @@
 //! Reading on: XREAD, XREADGROUP.
 //!
-//! Nobody waits here: what there is is answered at once, and without anything the answer is that of
-//! a wait whose time is over.
+//! What there is is answered at once. XREADGROUP waits as other writes do: for what serves it then.
+//! XREAD is a read and not logged, so whoever asked reads again when a key changes, from where the
+//! ids stood at first ([`xread_from`]).
 
 use super::{INVALID_ID, Result, id, inexact, now_ms, shown, shown_owned};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::Open;
 use crate::types::stream::{Id, Pending, Stream};
-use crate::{Flags, Group, Keys, Reader, Spec, Writer, least};
+use crate::{Flags, Group, Handler, Keys, Reader, Sealing, Serving, Spec, Wait, Writer, least};
 use alloc::format;
 use alloc::vec::Vec;
+use core::ops::Range;
 use quorate_resp::{Args, Reply, parse_int, up_to_zero};
 
 /// What a change is called in the digest.
@@ -19,6 +21,9 @@ mod what {
     pub(super) const AGAIN: u64 = 34;
 }
 
+/// Where the keys are.
+const STREAMS: Keys = Keys::Streams { options: 1 };
+
 /// The rows.
 pub(in crate::cmd) const ROWS: &[Spec] = &Group::Stream.rows([
     Spec::read(
@@ -26,16 +31,16 @@ pub(in crate::cmd) const ROWS: &[Spec] = &Group::Stream.rows([
         "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]",
         xread,
     )
-    .facts(least(4), Keys::Streams { options: 1 }, Flags::BLOCKING)
+    .facts(least(4), STREAMS, Flags::BLOCKING)
     .doc("5.0.0", "Returns the entries of streams behind given ids.")
     .costing(cost_ns),
-    Spec::write(
+    Spec::new(
         "XREADGROUP",
         "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS \
          key [key ...] id [id ...]",
-        xreadgroup,
+        Handler::WaitsIf { waits: blocks, wait: WAIT, write: xreadgroup },
     )
-    .facts(least(7), Keys::Streams { options: 1 }, Flags::BLOCKING)
+    .facts(least(7), STREAMS, Flags::BLOCKING)
     .doc("5.0.0", "Delivers new entries of streams to a consumer, or what it has pending.")
     .access(&["RO access"])
     // Redis delivers the same entries to the same consumer, but at the time at which it loads them.
@@ -43,9 +48,25 @@ pub(in crate::cmd) const ROWS: &[Spec] = &Group::Stream.rows([
     .costing(cost_ns),
 ]);
 
+/// How XREADGROUP waits.
+const WAIT: Wait = Wait {
+    serve,
+    keys: STREAMS,
+    timeout_ms: |args| Ok(Request::parse(args, true)?.block_ms.unwrap_or(0)),
+    nothing: || Reply::NullArray,
+    alike: |args| match Request::parse(args, true) {
+        Ok(Request { group: Some((group, _)), .. }) => group,
+        _ => b"",
+    },
+    // What was delivered is pending.
+    give_back: |_, _| None,
+};
+
 /// What is asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
+    /// How long to wait where there is nothing, in milliseconds.
+    block_ms: Option<u64>,
     /// Most entries of a stream.
     most: usize,
     /// The group and the consumer.
@@ -58,15 +79,20 @@ pub(super) struct Request<'a> {
 
 impl<'a> Request<'a> {
     pub(super) fn parse(args: Args<'a>, groups: bool) -> Result<Self> {
-        let mut found =
-            Self { most: usize::MAX, group: None, noack: false, streams: args.from(args.len()) };
+        let mut found = Self {
+            block_ms: None,
+            most: usize::MAX,
+            group: None,
+            noack: false,
+            streams: args.from(args.len()),
+        };
         let mut at = 1;
         while let Some(option) = args.get(at) {
             let is = |name: &[u8]| option.eq_ignore_ascii_case(name);
             let more = args.len() - at - 1;
             at += 1;
             if is(b"BLOCK") && more > 0 {
-                timeout(args.at(at))?;
+                found.block_ms = Some(timeout(args.at(at))?);
                 at += 1;
             } else if is(b"COUNT") && more > 0 {
                 let count = parse_int(args.at(at)).ok_or(Reply::error(NOT_AN_INTEGER))?;
@@ -126,34 +152,102 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Checks how long BLOCK would wait.
-fn timeout(text: &[u8]) -> Result<()> {
-    match parse_int(text) {
-        None => Err(Reply::error("ERR timeout is not an integer or out of range")),
-        Some(..0) => Err(Reply::error("ERR timeout is negative")),
-        Some(_) => Ok(()),
+/// How long BLOCK waits, in milliseconds.
+fn timeout(text: &[u8]) -> Result<u64> {
+    let number =
+        parse_int(text).ok_or(Reply::error("ERR timeout is not an integer or out of range"))?;
+    u64::try_from(number).map_err(|_| Reply::error("ERR timeout is negative"))
+}
+
+/// Whether the arguments have BLOCK.
+fn blocks(args: Args<'_>) -> bool {
+    options(args).any(|option| args.at(option.start).eq_ignore_ascii_case(b"BLOCK"))
+}
+
+/// Where each option in front of STREAMS stands, with its own arguments.
+fn options(args: Args<'_>) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 1;
+    core::iter::from_fn(move || {
+        let option = args.get(at)?;
+        let is = |name: &[u8]| option.eq_ignore_ascii_case(name);
+        let len = match () {
+            () if is(b"STREAMS") => return None,
+            () if is(b"GROUP") => 3,
+            () if is(b"BLOCK") || is(b"COUNT") => 2,
+            () => 1,
+        };
+        at += len;
+        Some(at - len..at)
+    })
+}
+
+/// The words of the same command without BLOCK.
+fn at_once(args: Args<'_>) -> Vec<Vec<u8>> {
+    let mut words: Vec<Vec<u8>> = args.iter().map(<[u8]>::to_vec).collect();
+    let options: Vec<Range<usize>> = options(args).collect();
+    for option in options.into_iter().rev() {
+        if args.at(option.start).eq_ignore_ascii_case(b"BLOCK") {
+            words.drain(option.start..option.end.min(words.len()));
+        }
     }
+    words
+}
+
+/// What XREAD wants of a key: the stream, if there is one, and what is behind this id.
+fn wanted<'a>(cx: &Reader<'a>, key: &[u8], after: &[u8]) -> Result<(Option<&'a Stream>, Id)> {
+    let stream = super::range::stream(cx, key)?;
+    let after = match after {
+        b"$" => stream.map_or(Id::MIN, |stream| stream.facts().last),
+        b">" => {
+            return Err(Reply::error(
+                "ERR The > ID can be specified only when calling XREADGROUP using the GROUP \
+                 <group> <consumer> option.",
+            ));
+        }
+        text => id(text)?,
+    };
+    Ok((stream, after))
+}
+
+/// Whether a stream has entries behind an id.
+fn has_behind(stream: &Stream, after: Id) -> bool {
+    after.next().is_some_and(|start| stream.from(start).next().is_some())
+}
+
+/// How an XREAD goes on that has BLOCK and finds nothing: how long it may wait, in milliseconds (0:
+/// for ever), and its words without BLOCK, with the id that each `$` means now (an absent stream's
+/// is `0-0`). Whoever asked for it reads with these words once a key has changed; there, a key of
+/// another type means that there is still nothing. `None`: it is no such command, or its reply is
+/// another than nil.
+pub fn xread_from(reader: &Reader<'_>, args: Args<'_>) -> Option<(u64, Vec<Vec<u8>>)> {
+    if !args.at(0).eq_ignore_ascii_case(b"XREAD") {
+        return None;
+    }
+    let request = Request::parse(args, false).ok()?;
+    let timeout_ms = request.block_ms?;
+    let mut words = at_once(args);
+    let ids = words.len().checked_sub(request.streams.len() / 2)?;
+    for ((key, text), word) in request.each().zip(words.get_mut(ids..)?) {
+        let (stream, after) = wanted(reader, key, text).ok()?;
+        if stream.is_some_and(|stream| has_behind(stream, after)) {
+            return None;
+        }
+        if text == b"$" {
+            *word = after.text();
+        }
+    }
+    Some((timeout_ms, words))
 }
 
 fn xread<'a>(cx: &Reader<'a>, args: Args<'a>) -> Result<Reply<'a>> {
     let request = Request::parse(args, false)?;
-    let mut wanted = Vec::new();
+    let mut found = Vec::new();
     for (key, after) in request.each() {
-        let stream = super::range::stream(cx, key)?;
-        let after = match after {
-            b"$" => stream.map_or(Id::MIN, |stream| stream.facts().last),
-            b">" => {
-                return Err(Reply::error(
-                    "ERR The > ID can be specified only when calling XREADGROUP using the GROUP \
-                     <group> <consumer> option.",
-                ));
-            }
-            text => id(text)?,
-        };
-        wanted.extend(stream.map(|stream| (key, stream, after)));
+        let (stream, after) = wanted(cx, key, after)?;
+        found.extend(stream.map(|stream| (key, stream, after)));
     }
     let mut streams = Vec::new();
-    for (key, stream, after) in wanted {
+    for (key, stream, after) in found {
         let Some(start) = after.next() else { continue };
         let entries: Vec<_> = stream.from(start).take(request.most).map(shown).collect();
         if !entries.is_empty() {
@@ -173,6 +267,46 @@ fn no_group(key: &[u8], group: &[u8]) -> Reply<'static> {
         b"' in XREADGROUP with GROUP option",
     ])
 }
+
+/// Serves XREADGROUP: at once if an id is not `>`, else once a group has something new in its
+/// stream.
+fn serve(cx: &mut Sealing<'_>, args: Args<'_>, again: bool) -> Serving {
+    match has_news(&cx.reader, args, again) {
+        Ok(true) => {
+            // As without BLOCK.
+            cx.inexact = true;
+            Serving::By { words: at_once(args), flat: false }
+        }
+        Ok(false) => Serving::Nothing(Reply::NullArray),
+        Err(refusal) => Serving::Refused(refusal),
+    }
+}
+
+/// Whether there is anything to be delivered, or to be told again. A group that goes, with its
+/// stream or by itself, does not come back for who waits.
+fn has_news(cx: &Reader<'_>, args: Args<'_>, again: bool) -> Result<bool> {
+    let request = Request::parse(args, true)?;
+    let (name, _) = request.group.unwrap_or_default();
+    let mut found = false;
+    for (key, after) in request.each() {
+        let stream = match super::range::stream(cx, key) {
+            Ok(None) | Err(_) if again => {
+                return Err(Reply::error("UNBLOCKED the stream key no longer exists"));
+            }
+            stream => stream?,
+        };
+        let group = match stream.and_then(|stream| Some((stream, stream.group(name)?))) {
+            None if again => return Err(Reply::error(GROUP_GONE)),
+            None => return Err(no_group(key, name)),
+            Some((stream, group)) => (stream, group.last),
+        };
+        found |= after_of(after)?.is_some() || has_behind(group.0, group.1);
+    }
+    Ok(found)
+}
+
+/// The error for who waits for a group that is gone.
+const GROUP_GONE: &str = "NOGROUP the consumer group this client was blocked on no longer exists";
 
 fn xreadgroup(cx: &mut Writer<'_>, args: Args<'_>) -> Result<Reply<'static>> {
     let request = Request::parse(args, true)?;

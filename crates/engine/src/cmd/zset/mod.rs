@@ -11,6 +11,7 @@ mod ranges;
 mod read;
 mod remove;
 mod scan;
+mod wait;
 
 pub(super) use add::{CH, NX, Options, XX, put_all};
 
@@ -23,8 +24,16 @@ use alloc::vec::Vec;
 use quorate_resp::Reply;
 
 /// The files of the family.
-pub(super) const FILES: &[&[Spec]] =
-    &[add::ROWS, combine::ROWS, pop::ROWS, range::ROWS, read::ROWS, remove::ROWS, scan::ROWS];
+pub(super) const FILES: &[&[Spec]] = &[
+    add::ROWS,
+    combine::ROWS,
+    pop::ROWS,
+    range::ROWS,
+    read::ROWS,
+    remove::ROWS,
+    scan::ROWS,
+    wait::ROWS,
+];
 
 /// A sorted set for reading.
 pub(super) type Zset<'a> = View<'a, ZsetTree>;

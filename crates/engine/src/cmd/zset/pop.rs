@@ -11,7 +11,7 @@ use quorate_resp::{Args, Reply, parse_int};
 
 /// Either end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Min,
     Max,
 }
@@ -92,8 +92,9 @@ fn zmpop(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     Ok(Reply::NullArray)
 }
 
-/// How many keys, which end, and how many members.
-fn options(args: Args<'_>) -> Result<(usize, End, usize), Reply<'static>> {
+/// How many keys, from the third argument on, which end, and how many members. Of BZMPOP the
+/// arguments without the first.
+pub(super) fn options(args: Args<'_>) -> Result<(usize, End, usize), Reply<'static>> {
     let positive = |text: &[u8]| {
         parse_int(text).and_then(|number| usize::try_from(number).ok()).filter(|&number| number > 0)
     };

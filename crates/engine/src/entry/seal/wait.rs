@@ -70,15 +70,13 @@ impl<S: Stage> Sealer<'_, S> {
             return self.malformed(run, 1);
         };
         let args = parser.args(&run.commands);
-        let refusal = self.refusal(spec.meta.flags);
-        let serving = match refusal {
-            Some(refusal) => Serving::Refused(refusal.reply()),
-            None => {
-                if self.due.any {
-                    self.due.note(&mut self.stage, spec, run.db, args);
-                }
-                self.serving(wait, (run.db, args), false)
+        let serving = if let Some(refusal) = self.refusal(spec.meta.flags) {
+            Serving::Refused(refusal.reply())
+        } else {
+            if self.due.any {
+                self.due.note(&mut self.stage, spec, run.db, args);
             }
+            self.serving(wait, (run.db, args), false)
         };
         match serving {
             Serving::Refused(reply) => {
@@ -104,7 +102,7 @@ impl<S: Stage> Sealer<'_, S> {
         if changed.is_empty() || self.stage.waiting().is_empty() {
             return;
         }
-        let mut keys = VecDeque::from(self.stage.waiting().touched(changed));
+        let mut keys = VecDeque::from(self.stage.waiting().touched(&changed));
         while let Some((db, key)) = keys.pop_front() {
             let (mut behind, mut vain) = (None, BTreeSet::new());
             while let Some(place) = self.stage.waiting().next((db, &key), behind, &vain) {
@@ -114,7 +112,7 @@ impl<S: Stage> Sealer<'_, S> {
                     vain.extend(kind);
                 }
                 let more = self.stage.changed();
-                keys.extend(self.stage.waiting().touched(more));
+                keys.extend(self.stage.waiting().touched(&more));
             }
         }
     }
