@@ -6,6 +6,7 @@
 //! garbage has taken its memory already.
 
 use crate::pubsub::Hub;
+use crate::watched::Watched;
 use quorate_consensus::{Audience, Listener, Message};
 use quorate_engine::{Effects, Garbage};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 /// Who hears what the replica tells.
 struct Hearing {
     hub: Arc<Hub>,
+    watched: Arc<Watched>,
     /// To the thread that frees.
     bin: Sender<Vec<Garbage>>,
 }
@@ -21,6 +23,7 @@ struct Hearing {
 impl Listener for Hearing {
     fn carry_out(&self, effects: Effects) {
         self.hub.tell(&effects.list);
+        self.watched.changed(&effects.changed);
         if !effects.garbage.is_empty() {
             // Without the thread the send fails and hands the garbage back, to be dropped here.
             drop(self.bin.send(effects.garbage));
@@ -33,18 +36,20 @@ impl Listener for Hearing {
 
     fn sees_leader(&self, _: bool) {}
 
-    fn replaced(&self) {}
+    fn replaced(&self) {
+        self.watched.replaced();
+    }
 }
 
 /// The audience of a replica whose clients listen at this hub.
-pub(crate) fn audience(hub: &Arc<Hub>) -> Audience {
+pub(crate) fn audience(hub: &Arc<Hub>, watched: &Arc<Watched>) -> Audience {
     let (bin, garbage) = channel();
     let freer = std::thread::Builder::new().name("free".to_owned());
     if let Err(why) = freer.spawn(move || free(&garbage)) {
         tracing::warn!(%why, "no thread for freeing memory: it is freed in line");
     }
-    let listener = Arc::new(Hearing { hub: Arc::clone(hub), bin });
-    Audience { listener, interest: hub.told(), wanted: Arc::default() }
+    let listener = Arc::new(Hearing { hub: Arc::clone(hub), watched: Arc::clone(watched), bin });
+    Audience { listener, interest: hub.told(), wanted: watched.wanted() }
 }
 
 /// Frees what comes, at the least priority: whoever serves goes first where processors are few. The

@@ -39,6 +39,7 @@ mod stats;
 mod test_backend;
 mod tools;
 mod transaction;
+mod watched;
 
 use std::process::ExitCode;
 

@@ -11,6 +11,7 @@ use crate::registry::{Entry, Registry};
 use crate::settings::{Scope, Settings, Tuned, shown};
 use crate::slowlog::Slowlog;
 use crate::stats::Stats;
+use crate::watched::Watched;
 use quorate_consensus::LastSnapshot;
 use quorate_engine::Settings as ClusterSettings;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -88,6 +89,8 @@ pub(crate) struct Shared {
     pub(crate) followers: Followers,
     /// Who listens to which channel.
     pub(crate) pubsub: Arc<Hub>,
+    /// Who waits to read which key.
+    pub(crate) watched: Arc<Watched>,
 }
 
 /// A wish to listen elsewhere.
@@ -132,6 +135,7 @@ impl Shared {
             sending_snapshot: AtomicBool::new(false),
             followers: Followers::default(),
             pubsub: Arc::default(),
+            watched: Arc::new(Watched::new(Arc::default())),
         }
     }
 

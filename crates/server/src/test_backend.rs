@@ -5,6 +5,7 @@
 
 use crate::backend::{Backend, Waits};
 use crate::pubsub::Hub;
+use crate::watched::Watched;
 use bytes::BytesMut;
 use quorate_consensus::{
     Answer, Backup, Feed, HandOverError, MemberStatus, Message, NoSnapshot, ReadError, Role, Status,
@@ -41,6 +42,7 @@ pub(crate) struct Trouble {
 pub(crate) struct TestBackend {
     keyspace: Arc<RwLock<Keyspace>>,
     hub: Arc<Hub>,
+    watched: Arc<Watched>,
     pub(crate) trouble: Arc<Mutex<Trouble>>,
     desk: Arc<Mutex<Desk>>,
 }
@@ -113,9 +115,16 @@ impl Deref for Guard<'_> {
 
 impl TestBackend {
     /// An empty engine, whose clients listen at this hub.
-    pub(crate) fn new(hub: &Arc<Hub>) -> Self {
+    pub(crate) fn new(hub: &Arc<Hub>, watched: &Arc<Watched>) -> Self {
         let keyspace = Arc::new(RwLock::new(Keyspace::new([1, 2])));
-        Self { keyspace, hub: Arc::clone(hub), trouble: Arc::default(), desk: Arc::default() }
+        let watched = Arc::clone(watched);
+        Self {
+            keyspace,
+            hub: Arc::clone(hub),
+            watched,
+            trouble: Arc::default(),
+            desk: Arc::default(),
+        }
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -131,6 +140,7 @@ impl TestBackend {
         let mut keyspace = self.keyspace.write().await;
         let stamp = Stamp { now_ms: Self::now_ms().max(keyspace.now_ms()), seed: 7 };
         let limits = SealLimits { expire_max: 100, ..SealLimits::default() };
+        keyspace.note_changes(self.watched.wanted().any());
         let mut desk = self.desk();
         let desk = &mut *desk;
         let mut sealed = seal_beside(&desk.waiting, &keyspace, runs, &stamp, &limits);
@@ -146,6 +156,7 @@ impl TestBackend {
             let at = Applied { index: keyspace.applied_index() + 1, stamp };
             apply(&mut keyspace, at, &sealed.payload, Some(&sealed.plan)).map(|it| {
                 self.hub.tell(&it.effects.list);
+                self.watched.changed(&it.effects.changed);
                 for Served { waiter, reply } in it.served {
                     desk.serve(waiter.id, &reply, at.index);
                 }

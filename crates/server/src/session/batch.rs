@@ -11,7 +11,7 @@ use crate::refusal::{self, UNCERTAIN, UNCERTAIN_READ, no_read, not_applied};
 use crate::registry::{Entry, Target};
 use crate::slowlog::{Slow, shown};
 use quorate_consensus::Answer;
-use quorate_engine::{Flags, Handler, Keyspace, Reader, Run, RunKind, Wait, cmd};
+use quorate_engine::{Flags, Handler, Keyspace, ReadFn, Reader, Run, RunKind, Wait, cmd};
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
 use std::time::Instant;
 
@@ -20,6 +20,7 @@ enum Piece {
     Reads,
     Run,
     Wait(&'static Entry, Wait),
+    Await(&'static Entry, ReadFn),
     Server(&'static Entry, &'static Row),
     Nothing,
 }
@@ -32,6 +33,7 @@ impl<B: Backend> Session<B> {
                 Piece::Reads => self.serve_reads().await,
                 Piece::Run => self.serve_run().await,
                 Piece::Wait(entry, wait) => self.serve_wait(entry, wait).await,
+                Piece::Await(entry, read) => self.serve_await(entry, read).await,
                 Piece::Server(entry, row) => self.serve_server(entry, row).await,
                 Piece::Nothing => return,
             }
@@ -82,8 +84,15 @@ impl<B: Backend> Session<B> {
                 // A parent without a subcommand has not passed the arity check.
                 Target::Parent => self.intake.consume(),
                 Target::Data(spec) => {
-                    if let Handler::Wait(wait) = spec.run.of(self.intake.args()) {
-                        return if run_waits { Piece::Run } else { Piece::Wait(entry, wait) };
+                    let waits = match spec.run.of(self.intake.args()) {
+                        Handler::Wait(wait) => Some(Piece::Wait(entry, wait)),
+                        Handler::Read(read) if entry.meta.flags.has(Flags::BLOCKING) => {
+                            Some(Piece::Await(entry, read))
+                        }
+                        _ => None,
+                    };
+                    if let Some(piece) = waits {
+                        return if run_waits { Piece::Run } else { piece };
                     }
                     if !run_waits && !spec.run.of(self.intake.args()).is_write() {
                         return Piece::Reads;
@@ -249,7 +258,7 @@ impl<B: Backend> Session<B> {
         let Target::Data(spec) = entry.target else { return None };
         let args = self.intake.args();
         let Handler::Read(run) = spec.run.of(args) else { return None };
-        let fits = entry.takes(args.len());
+        let fits = entry.takes(args.len()) && !entry.meta.flags.has(Flags::BLOCKING);
         (fits && self.output.len() < OUTPUT_HOLD_BYTES).then_some((entry, run))
     }
 

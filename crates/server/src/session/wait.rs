@@ -7,11 +7,16 @@
 use super::Session;
 use crate::backend::{Backend, Waits as _};
 use crate::clients::{PUSH, UNBLOCK, UNBLOCK_ERROR};
-use crate::refusal::{UNCERTAIN, not_applied};
+use crate::command::Mode;
+use crate::refusal::{UNCERTAIN, no_read, not_applied};
 use crate::registry::Entry;
+use crate::watched::Watch;
+use bytes::BytesMut;
 use quorate_consensus::Answer;
-use quorate_engine::{LEVEL_TRANSACTIONS, Run, RunKind, Wait};
-use quorate_resp::Reply;
+use quorate_engine::{
+    Keyspace, LEVEL_TRANSACTIONS, ReadFn, Reader, Run, RunKind, Wait, xread_from,
+};
+use quorate_resp::{Limits, Parser, Reply, write_command};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
@@ -36,6 +41,15 @@ pub(super) enum Ended<T> {
     Unblocked(bool),
     /// The client is gone.
     Gone,
+}
+
+/// What a read comes to that may wait.
+enum Look {
+    /// This is its reply.
+    Found(BytesMut),
+    Refused(Reply<'static>),
+    /// There is nothing yet: it waits, so many milliseconds, and then reads with these words.
+    Nothing(Watch, u64, Vec<Vec<u8>>),
 }
 
 impl<B: Backend> Session<B> {
@@ -87,6 +101,95 @@ impl<B: Backend> Session<B> {
             Some(Some(answer)) => self.tell(entry, answer, started),
             Some(None) => self.conclude(entry, &over),
         }
+    }
+
+    /// Serves the read at the front of the intake, which waits if it finds nothing and is to.
+    pub(super) async fn serve_await(&mut self, entry: &'static Entry, read: ReadFn) {
+        let paused = self.shared.pause().is_some_and(|pause| pause.all);
+        if paused && !self.wait_for_resume().await {
+            return;
+        }
+        let (node, started) = (self.node.clone(), Instant::now());
+        let found = {
+            let view = match self.client.mode {
+                Mode::Exact => self.attend(node.read()).await,
+                Mode::Stale => Some(Ok(node.peek().await)),
+            };
+            self.monitor(entry, self.intake.args());
+            self.client.peer.command.store(entry.id, Relaxed);
+            match view {
+                None => return,
+                Some(Ok(keyspace)) => self.look(&keyspace, entry, read),
+                Some(Err(why)) => Look::Refused(Reply::error(no_read(&why))),
+            }
+        };
+        if let Look::Found(_) = found {
+            self.note(entry, started.elapsed().as_nanos() as u64, self.intake.args());
+        }
+        self.intake.consume();
+        match found {
+            Look::Found(reply) => self.take_replies(&reply, &[], 0),
+            Look::Refused(refusal) => self.conclude(entry, &refusal),
+            Look::Nothing(watch, timeout_ms, words) => {
+                let deadline = deadline(started, timeout_ms);
+                self.wait_to_read(entry, (read, &words), (watch, deadline)).await;
+            }
+        }
+    }
+
+    /// Runs the read at the front of the intake. If it is to wait, it waits from this state on.
+    fn look(&self, keyspace: &Keyspace, entry: &Entry, read: ReadFn) -> Look {
+        let (reader, args) = (Reader::at(keyspace, self.client.db), self.intake.args());
+        if let Some((timeout_ms, words)) = xread_from(&reader, args) {
+            let keys = entry.meta.keys.positions(args).filter_map(|at| args.get(at));
+            let watch = self.shared.watched.watch(reader.db, keys);
+            return Look::Nothing(watch, timeout_ms, words);
+        }
+        let reply = read(&reader, args).unwrap_or_else(|error| error);
+        if let Reply::Error(line) = &reply {
+            self.shared.stats.failed(entry.id, line.as_bytes());
+        }
+        let mut out = BytesMut::new();
+        reply.encode(self.client.proto, &mut out);
+        Look::Found(out)
+    }
+
+    /// Reads again whenever a key has changed, until there is something.
+    async fn wait_to_read(
+        &mut self,
+        entry: &'static Entry,
+        (read, words): (ReadFn, &[Vec<u8>]),
+        (watch, deadline): (Watch, Option<Instant>),
+    ) {
+        self.intake.compact();
+        let mut command = BytesMut::new();
+        write_command(&mut command, words.iter().map(Vec::as_slice));
+        self.show_sizes(command.len());
+        let (node, db, mut parser) = (self.node.clone(), self.client.db, Parser::default());
+        // It was written here.
+        let _ = parser.parse(&command, &Limits::stored());
+        let over = loop {
+            match self.block(watch.woken(), deadline).await {
+                Ended::Told(()) => {}
+                Ended::Gone => return,
+                Ended::Over | Ended::Unblocked(false) => break Reply::NullArray,
+                Ended::Unblocked(true) => break Reply::error(UNBLOCKED),
+            }
+            let mut out = BytesMut::new();
+            {
+                let keyspace = node.peek().await;
+                let reader = Reader::at(&keyspace, db);
+                match read(&reader, parser.args(&command)) {
+                    // An error: a key is of another type just now.
+                    Ok(Reply::NullArray) | Err(_) => {}
+                    Ok(reply) => reply.encode(self.client.proto, &mut out),
+                }
+            }
+            if !out.is_empty() {
+                return self.take_replies(&out, &[entry.id], 0);
+            }
+        };
+        self.conclude(entry, &over);
     }
 
     fn tell(&mut self, entry: &'static Entry, answer: Answer, started: Instant) {
