@@ -25,7 +25,7 @@ use crate::client::{Client, text};
 use crate::script::{difference, show};
 use crate::wait::{pause, until};
 use bytes::BytesMut;
-use quorate_resp::{split_line, write_command};
+use quorate_resp::{Value, split_line, write_command};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -85,11 +85,15 @@ fn run(script: &str, connect: &mut dyn FnMut() -> Client) -> Result<String, Stri
 
 /// Sends a command and waits until another client sees that this one waits.
 fn block(client: &mut Client, args: &[Vec<u8>], other: &mut Client) -> std::io::Result<()> {
-    let id = text(&client.call(&["CLIENT", "ID"])?).unwrap_or_default();
+    let Value::Int(id) = client.call(&["CLIENT", "ID"])? else {
+        return Err(std::io::Error::other("CLIENT ID is no number"));
+    };
+    let id = id.to_string();
     let mut bytes = BytesMut::new();
     write_command(&mut bytes, args.iter().map(Vec::as_slice));
     client.send_bytes(&bytes)?;
-    until("a client waits", || {
+    let what = format!("waiting for {}", String::from_utf8_lossy(&args.join(&b' ')));
+    until(&what, || {
         let line = text(&other.call(&["CLIENT", "LIST", "ID", &id]).ok()?)?;
         let flags = line.split(' ').find_map(|word| word.strip_prefix("flags="))?;
         flags.contains('b').then_some(())

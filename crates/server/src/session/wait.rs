@@ -76,12 +76,18 @@ impl<B: Backend> Session<B> {
             kind: RunKind::Commands,
         };
         self.intake.consume();
-        self.intake.compact();
+        self.rest();
         self.client.peer.command.store(entry.id, Relaxed);
         match allowed {
             Ok(timeout_ms) => self.wait_for(entry, (wait, run), timeout_ms).await,
             Err(refusal) => self.conclude(entry, &refusal),
         }
+    }
+
+    /// Gives back what a session needs that does something.
+    fn rest(&mut self) {
+        self.intake.compact();
+        self.intake.shrink(true);
     }
 
     async fn wait_for(&mut self, entry: &'static Entry, (wait, run): (Wait, Run), timeout_ms: u64) {
@@ -161,7 +167,7 @@ impl<B: Backend> Session<B> {
         (read, words): (ReadFn, &[Vec<u8>]),
         (watch, deadline): (Watch, Option<Instant>),
     ) {
-        self.intake.compact();
+        self.rest();
         let mut command = BytesMut::new();
         write_command(&mut command, words.iter().map(Vec::as_slice));
         self.show_sizes(command.len());
