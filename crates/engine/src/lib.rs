@@ -41,6 +41,6 @@ pub use side::level::{LEVEL_MAX, LEVEL_TRANSACTIONS};
 pub use side::settings::{SettingError, Settings};
 pub use snapshot::{Foreign, NOTES_MAX, Note, Report, SnapshotReader};
 pub use spec::{
-    Arity, CostFn, Flags, Group, Handler, Keys, LogForm, LogFormFn, Logged, Meta, ReadFn, Replied,
-    Row, Sealing, ServeFn, Serving, Span, Spec, Wait, WriteFn, exactly, least,
+    Arity, Cause, CostFn, Flags, Group, Handler, Keys, LogForm, LogFormFn, Logged, Meta, ReadFn,
+    Replied, Row, Sealing, ServeFn, Serving, Span, Spec, Wait, WriteFn, exactly, least,
 };

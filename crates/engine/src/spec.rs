@@ -13,7 +13,7 @@ mod wait;
 pub use keys::{Keys, Span};
 pub(crate) use logged::hidden_if;
 pub use logged::{LogForm, LogFormFn, Logged, Sealing};
-pub use wait::{ServeFn, Serving, Wait};
+pub use wait::{Cause, ServeFn, Serving, Wait};
 
 use crate::{Reader, Writer};
 use quorate_resp::{Args, Reply};

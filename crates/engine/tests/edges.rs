@@ -20,7 +20,9 @@
 )]
 
 use bytes::{Bytes, BytesMut};
-use quorate_engine::{Applied, Db, Keyspace, Run, RunKind, SealLimits, Stamp, apply, seal};
+use quorate_engine::{
+    Applied, Db, Keyspace, Run, RunKind, SealLimits, Stamp, Waiting, apply, rehearse, seal,
+};
 use quorate_resp::{Proto, Value, decode_reply, write_command};
 
 /// One class of faults.
@@ -195,6 +197,15 @@ const CLASSES: &[Class] = &[
             ("LMPOP 9223372036854775807 l LEFT", "-ERR syntax error"),
             ("ZMPOP 9223372036854775807 z MIN", "-ERR syntax error"),
             ("LMPOP -9223372036854775808 l LEFT", "-ERR numkeys should be greater than 0"),
+            ("BLMPOP 0 1 l LEFT COUNT -9223372036854775808", COUNT_NOT_POSITIVE),
+            ("BLMPOP 0 9223372036854775807 l LEFT", "-ERR syntax error"),
+            ("BZMPOP 0 1 z MIN COUNT 9223372036854775808", COUNT_NOT_POSITIVE),
+            ("BLPOP l 9223372036854775807", "-ERR timeout is out of range"),
+            ("BLPOP l -9223372036854775808", "-ERR timeout is negative"),
+            ("BZMPOP 0 1 z MAX COUNT 9223372036854775807", "[z [[n 2] [m 1]]]"),
+            ("ZADD z 1 m 2 n", "2"),
+            ("BLMPOP 0 1 l RIGHT COUNT 9223372036854775807", "[l [c b a]]"),
+            ("RPUSH l a b c", "3"),
             ("LPOP l 9223372036854775807", "[a b c]"),
             ("ZPOPMAX z 9223372036854775807", "[n 2 m 1]"),
             ("EXISTS l z", "0"),
@@ -619,7 +630,12 @@ impl Pair {
             kind: RunKind::Commands,
         };
         let stamp = Stamp { now_ms: 1_900_000_000_000, seed: self.index };
-        let sealed = seal(&self.leader, &[run], &stamp, &SealLimits::default());
+        let (runs, limits) = ([run], SealLimits::default());
+        let mut sealed = seal(&self.leader, &runs, &stamp, &limits);
+        if sealed.taken == 0 {
+            let nobody = &mut Waiting::default();
+            sealed = rehearse(&mut self.leader, nobody, &runs, &stamp, &limits).0;
+        }
         let replies: Vec<Bytes> = if sealed.payload.is_empty() {
             sealed.plan.answer(&self.leader, 5).unwrap()
         } else {

@@ -12,13 +12,15 @@
 
 #[path = "soup/told.rs"]
 mod told;
+#[path = "soup/waiting.rs"]
+mod waiting;
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use quorate_engine::{
-    Applied, Content, ContentPoint, Db, Decoded, Flags, Guard, Keyspace, Reader, Run, RunKind,
-    SealLimits, Sealed, SnapshotFacts, Stamp, Waiting, apply, apply_told, cmd, decode, read,
-    rehearse, seal,
+    Applied, Content, ContentPoint, Db, Decoded, Flags, Guard, Keyspace, Reader, Registration, Run,
+    RunKind, SealLimits, Sealed, SnapshotFacts, Stamp, Waiting, apply, apply_told, cmd, decode,
+    read, rehearse, seal, seal_beside,
 };
 use quorate_resp::{Limits, Parser, Proto, decode_reply, write_command};
 
@@ -306,9 +308,14 @@ fn soup() -> impl Strategy<Value = Command> {
 
 /// A command that is probably right.
 fn sensible() -> impl Strategy<Value = Command> {
+    prop_oneof![12 => filled(&TEMPLATES), 1 => filled(&waiting::TEMPLATES)]
+}
+
+/// A command of one of these forms.
+fn filled(templates: &'static [&'static str]) -> impl Strategy<Value = Command> {
     let slots = prop::collection::vec(any::<u16>(), 8);
-    (prop::sample::select(&TEMPLATES[..]), slots, prop::collection::vec(any::<u8>(), 0..70))
-        .prop_map(|(template, slots, value)| {
+    (prop::sample::select(templates), slots, prop::collection::vec(any::<u8>(), 0..70)).prop_map(
+        |(template, slots, value)| {
             let mut slots = slots.into_iter().map(usize::from);
             let fill = |word: &str| {
                 let slot = slots.next().unwrap_or(0);
@@ -324,7 +331,8 @@ fn sensible() -> impl Strategy<Value = Command> {
                 }
             };
             template.split(' ').map(fill).collect()
-        })
+        },
+    )
 }
 
 #[derive(Clone, Debug)]
@@ -335,23 +343,37 @@ struct Batch {
     runs: Vec<Sent>,
     /// Whether it is rehearsed before it is logged.
     rehearsed: bool,
+    /// Which one of those who wait leaves before it.
+    leaves: Option<usize>,
 }
 
-fn batches(command: impl Strategy<Value = Command>) -> impl Strategy<Value = Vec<Batch>> {
-    let sent = (0..DBS.len() as u8, any::<bool>(), prop::collection::vec(command, 0..6));
+fn batches(command: impl Strategy<Value = Command> + 'static) -> impl Strategy<Value = Vec<Batch>> {
+    let command = command.boxed();
+    let sent = (0..DBS.len() as u8, any::<bool>());
+    let sent = (sent, prop::collection::vec(command.clone(), 0..6));
+    let sent = sent.prop_map(|((db, is_resp3), commands)| (db, is_resp3, commands));
     let watched = (0..DBS.len() as u8, 0..KEYS.len(), prop::bool::weighted(0.8));
     let watched = prop::collection::vec(watched, 0..3);
     let exec = (watched, (0..6_usize, 0..DBS.len()));
-    let exec = exec.prop_map(|(watched, select)| Exec { watched, select });
-    let run = (sent, prop::option::weighted(0.3, exec));
-    let run = run.prop_map(|(sent, exec)| Sent { sent, exec });
-    let runs = prop::collection::vec(run, 0..4);
-    let batch = (0..40_u64, 0..3_usize, runs, prop::bool::weighted(0.4));
-    let batch = batch.prop_map(|(later_ms, expire_max, runs, rehearsed)| Batch {
+    let exec = exec.prop_map(|(watched, select)| Kind::Exec(Exec { watched, select }));
+    let kind = prop_oneof![7 => Just(Kind::Each), 3 => exec];
+    let run = (sent, kind).prop_map(|(sent, kind)| Sent { sent, kind });
+    // Rarely something else than a command that waits.
+    let waits = prop_oneof![20 => filled(&waiting::TEMPLATES), 1 => command];
+    let waits = (0..DBS.len() as u8, any::<bool>(), waits, prop::bool::weighted(0.1));
+    let waits = waits.prop_map(|(db, is_resp3, command, again)| Sent {
+        sent: (db, is_resp3, vec![command]),
+        kind: Kind::Wait { again },
+    });
+    let runs = prop::collection::vec(prop_oneof![4 => run, 1 => waits], 0..5);
+    let leaves = prop::option::weighted(0.1, any::<usize>());
+    let batch = (0..40_u64, 0..3_usize, runs, prop::bool::weighted(0.4), leaves);
+    let batch = batch.prop_map(|(later_ms, expire_max, runs, rehearsed, leaves)| Batch {
         later_ms,
         expire_max,
         runs,
         rehearsed,
+        leaves,
     });
     prop::collection::vec(batch, 1..14)
 }
@@ -361,7 +383,18 @@ fn batches(command: impl Strategy<Value = Command>) -> impl Strategy<Value = Vec
 struct Sent {
     /// Database, whether it speaks RESP3, and the commands.
     sent: (u8, bool, Vec<Command>),
-    exec: Option<Exec>,
+    kind: Kind,
+}
+
+/// What its commands are to each other.
+#[derive(Clone, Debug)]
+enum Kind {
+    /// Each is by itself.
+    Each,
+    /// One transaction.
+    Exec(Exec),
+    /// It is one, which may wait; perhaps it did before, elsewhere.
+    Wait { again: bool },
 }
 
 /// A transaction.
@@ -374,12 +407,13 @@ struct Exec {
 }
 
 impl Sent {
-    fn run(&self, keyspace: &Keyspace) -> Run {
+    /// As a run; whoever waits has this number.
+    fn run(&self, keyspace: &Keyspace, id: u64) -> Run {
         let (db, is_resp3, commands) = &self.sent;
         let mut bytes = BytesMut::new();
         let (mut count, mut kind) = (commands.len() as u32, RunKind::Commands);
         for (place, command) in commands.iter().enumerate() {
-            if let Some(Exec { select: (at, db), .. }) = &self.exec
+            if let Kind::Exec(Exec { select: (at, db), .. }) = &self.kind
                 && *at == place
             {
                 write_command(&mut bytes, [b"SELECT", DBS[*db].as_bytes()].into_iter());
@@ -387,7 +421,11 @@ impl Sent {
             }
             write_command(&mut bytes, command.iter().map(Vec::as_slice));
         }
-        if let Some(Exec { watched, .. }) = &self.exec {
+        if let Kind::Wait { again } = self.kind {
+            let waiter = waiting::waiter(id);
+            kind = RunKind::Wait(Registration { waiter, since_ms: NOW, applied: 0, again });
+        }
+        if let Kind::Exec(Exec { watched, .. }) = &self.kind {
             let guard = |&(db, key, holds): &(u8, usize, bool)| {
                 let (db, key) = (Db(db), KEYS[key].as_bytes());
                 let revision = keyspace.revision(db, key) + u64::from(!holds);
@@ -401,11 +439,9 @@ impl Sent {
 
     /// One reply for each command, or one for all.
     fn check_replies(&self, replies: &[u8]) {
-        match &self.exec {
-            None => check_replies(replies, self.sent.2.len() as u32),
-            Some(_) => check_replies(replies, 1),
-        }
-        if replies.first() == Some(&b'*') && replies.get(1) != Some(&b'-') && self.exec.is_some() {
+        let is_exec = matches!(self.kind, Kind::Exec(_));
+        check_replies(replies, if is_exec { 1 } else { self.sent.2.len() as u32 });
+        if replies.first() == Some(&b'*') && replies.get(1) != Some(&b'-') && is_exec {
             let header = format!("*{}\r\n", self.sent.2.len());
             assert!(replies.starts_with(header.as_bytes()));
         }
@@ -432,33 +468,59 @@ struct World {
     index: u64,
     /// Whether the log alone still says everything.
     exact: bool,
+    /// Who waits, as the leader and as their nodes know it.
+    waiting: Waiting,
+    asked: waiting::Asked,
+    /// How many have.
+    waiters: u64,
 }
 
 impl World {
     fn new() -> Self {
         let [leader, follower, replay, replica] = [(); 4].map(|()| empty());
-        Self { leader, follower, replay, replica, now_ms: NOW, index: 0, exact: true }
+        let (waiting, asked) = (Waiting::default(), waiting::Asked::default());
+        Self {
+            leader,
+            follower,
+            replay,
+            replica,
+            now_ms: NOW,
+            index: 0,
+            exact: true,
+            waiting,
+            asked,
+            waiters: 0,
+        }
     }
 
     fn step(&mut self, batch: &Batch) {
         self.now_ms += batch.later_ms;
         let stamp = Stamp { now_ms: self.now_ms, seed: self.index };
-        let runs: Vec<Run> = batch.runs.iter().map(|sent| sent.run(&self.leader)).collect();
+        if let Some(number) = batch.leaves {
+            self.asked.leave(number, &mut self.waiting);
+        }
+        let numbered = batch.runs.iter().zip(self.waiters..);
+        let runs: Vec<Run> = numbered.map(|(sent, id)| sent.run(&self.leader, id)).collect();
+        self.waiters += runs.len() as u64;
         let limits = SealLimits { refuse_writes: None, expire_max: batch.expire_max };
-        let mut sealed = seal(&self.leader, &runs, &stamp, &limits);
+        let mut sealed = seal_beside(&self.waiting, &self.leader, &runs, &stamp, &limits);
         if batch.rehearsed || sealed.taken < runs.len() {
             sealed = self.rehearse(&runs, &stamp, &limits);
         }
+        self.asked.sealed(&runs, &sealed, &self.waiting);
         let replies = if sealed.payload.is_empty() {
+            assert!(sealed.served.is_empty());
             sealed.plan.answer(&self.leader, 1).unwrap()
         } else {
             self.log(&sealed, stamp)
         };
-        assert_eq!(replies.len(), runs.len());
-        for (sent, replies) in batch.runs.iter().zip(&replies) {
+        assert_eq!(replies.len() + sealed.parked.len(), runs.len());
+        let answered = (0..).zip(&batch.runs).filter(|(run, _)| !sealed.parked.contains(run));
+        for ((_, sent), replies) in answered.zip(&replies) {
             sent.check_replies(replies);
         }
         self.check_expiry();
+        self.asked.check(&self.leader);
     }
 
     /// Seals after a rehearsal, which must leave nothing behind. That it comes to what then happens
@@ -469,7 +531,7 @@ impl World {
             (keyspace.digest(), keyspace.now_ms(), keyspace.applied_index(), used)
         };
         let before = (file(&self.leader), figures(&self.leader));
-        let (sealed, _) = rehearse(&mut self.leader, &mut Waiting::default(), runs, stamp, limits);
+        let (sealed, _) = rehearse(&mut self.leader, &mut self.waiting, runs, stamp, limits);
         assert_eq!(figures(&self.leader), before.1);
         assert!(file(&self.leader) == before.0);
         assert_eq!(sealed.taken, runs.len());
@@ -487,6 +549,7 @@ impl World {
         let silent = apply(&mut self.follower, at, &sealed.payload, None).unwrap();
         assert!(silent.replies.is_empty());
         assert_eq!(silent.effects.list, outcome.effects.list);
+        waiting::check_served(sealed, &outcome.served, &silent.served);
         assert_eq!(self.leader.digest(), self.follower.digest());
         let at = Applied { index: self.index, stamp: Stamp { now_ms: 0, ..stamp } };
         apply(&mut self.replay, at, &without_marks(&sealed.payload), None).unwrap();
@@ -644,7 +707,7 @@ proptest! {
         let mut leader = empty();
         for (number, batch) in batches.iter().enumerate() {
             let stamp = Stamp { now_ms: NOW + number as u64 * 20, seed: 0 };
-            let runs: Vec<Run> = batch.runs.iter().map(|sent| sent.run(&leader)).collect();
+            let runs: Vec<Run> = batch.runs.iter().map(|sent| sent.run(&leader, 0)).collect();
             let limits = SealLimits { refuse_writes: None, expire_max: 2 };
             let sealed = seal(&leader, &runs, &stamp, &limits);
             if sealed.payload.is_empty() || sealed.taken < runs.len() {
@@ -665,15 +728,21 @@ proptest! {
     #[test]
     fn any_bytes_as_a_run_are_answered(
         commands in prop::collection::vec(any::<u8>(), 0..200), count in 0..9_u32,
-        is_exec in any::<bool>(),
+        kind in 0..3,
     ) {
-        let (db, proto, mut kind) = (Db(0), Proto::Resp2, RunKind::Commands);
-        if is_exec {
-            kind = RunKind::Transaction(Box::default());
-        }
+        let (db, proto) = (Db(0), Proto::Resp2);
+        let waiter = waiting::waiter(0);
+        let (kind, is_rehearsed) = match kind {
+            0 => (RunKind::Commands, false),
+            1 => (RunKind::Transaction(Box::default()), true),
+            _ => {
+                let registration = Registration { waiter, since_ms: 0, applied: 0, again: false };
+                (RunKind::Wait(registration), true)
+            }
+        };
         let runs = [Run { db, proto, commands: Bytes::from(commands), count, kind }];
         let stamp = Stamp { now_ms: NOW, seed: 0 };
-        let sealed = if is_exec {
+        let sealed = if is_rehearsed {
             rehearse(&mut empty(), &mut Waiting::default(), &runs, &stamp, &SealLimits::default()).0
         } else {
             seal(&empty(), &runs, &stamp, &SealLimits::default())
@@ -686,7 +755,7 @@ proptest! {
 /// The soup must not be so wrong that it is all refused.
 #[test]
 fn the_templates_are_commands() {
-    for template in TEMPLATES {
+    for template in TEMPLATES.iter().chain(&waiting::TEMPLATES) {
         let words: Vec<&[u8]> = template.split(' ').map(str::as_bytes).collect();
         let mut bytes = BytesMut::new();
         write_command(&mut bytes, words.into_iter());

@@ -136,3 +136,48 @@ impl<'a> Reply<'a> {
         matches!(self, Reply::Error(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn what_arrays_hold_takes_their_place() {
+        let [key, one, other] = [&b"key"[..], b"one", b"other"].map(Reply::bulk);
+        let score = Reply::Double(1.5);
+        let array =
+            |items: &[&Reply<'static>]| Reply::Array(items.iter().copied().cloned().collect());
+        let check = |nested: Reply<'static>, flat: &[&Reply<'static>]| {
+            assert_eq!(nested.flattened(), array(flat));
+        };
+        check(array(&[&key, &array(&[&one])]), &[&key, &one]);
+        check(array(&[&key, &array(&[&one, &other])]), &[&key, &one, &other]);
+        let pair = array(&[&one, &score]);
+        check(array(&[&key, &array(&[&pair])]), &[&key, &one, &score]);
+        let pairs = Reply::Pairs(vec![(one.clone(), score.clone())]);
+        check(array(&[&key, &pairs]), &[&key, &one, &score]);
+        check(array(&[]), &[]);
+        for other in [Reply::NullArray, Reply::Null, Reply::WRONG_TYPE, key] {
+            assert_eq!(other.clone().flattened(), other);
+        }
+    }
+
+    #[test]
+    fn strings_have_a_text() {
+        for (reply, text) in [
+            (Reply::bulk(b"a\r\n"), Some(&b"a\r\n"[..])),
+            (Reply::owned(b"".to_vec()), Some(b"")),
+            (Reply::Decimal(i64::MIN), Some(b"-9223372036854775808")),
+            (Reply::Chunks(vec![b"one", b"", b"two"]), Some(b"onetwo")),
+            (Reply::Double(0.1), Some(b"0.1")),
+            (Reply::Double(f64::NEG_INFINITY), Some(b"-inf")),
+            (Reply::Int(1), None),
+            (Reply::OK, None),
+            (Reply::Null, None),
+            (Reply::Array(vec![Reply::bulk(b"a")]), None),
+        ] {
+            assert_eq!(reply.text().as_deref(), text, "{reply:?}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::engine::{names, run as run_of, settings};
 use crate::shrink::shrink;
 use quorate_engine::{
     Applied, Checksum, Decoded, Keyspace, Run, SealLimits, SnapshotFacts, SnapshotReader, Stamp,
-    apply, cmd, decode, seal,
+    Waiting, apply, cmd, decode, rehearse, seal,
 };
 use quorate_resp::{Limits, Parser, Proto};
 use quorate_tests::generate::{Command, Maker};
@@ -112,7 +112,12 @@ impl World {
         }
         let stamp = Stamp { now_ms: self.now_ms, seed: self.random.number() };
         let limits = SealLimits { refuse_writes: None, expire_max: 1 };
-        let sealed = seal(&self.leader, &[run], &stamp, &limits);
+        let runs = [run];
+        let mut sealed = seal(&self.leader, &runs, &stamp, &limits);
+        if sealed.taken == 0 {
+            let nobody = &mut Waiting::default();
+            sealed = rehearse(&mut self.leader, nobody, &runs, &stamp, &limits).0;
+        }
         if sealed.payload.is_empty() {
             return Ok(());
         }

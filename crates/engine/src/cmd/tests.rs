@@ -137,6 +137,9 @@ fn keys_are_where_the_row_says() {
     assert_eq!(of(Keys::Counted { count: 1 }, "X 9 a"), [2]);
     assert_eq!(of(Keys::Counted { count: 1 }, "X -1 a"), [] as [usize; 0]);
     assert_eq!(of(Keys::Counted { count: 2 }, "EVAL x 0 a"), [] as [usize; 0]);
+    assert_eq!(keys("BLPOP a b 0"), [1, 2]);
+    assert_eq!(keys("BLMOVE a b LEFT LEFT 0"), [1, 2]);
+    assert_eq!(keys("BZMPOP 0 2 a b MIN"), [3, 4]);
     assert_eq!(of(Keys::CountedPairs { count: 1 }, "MSETEX 2 a 1 b 2 NX"), [2, 4]);
     let none: [usize; 0] = [];
     for (line, found) in [

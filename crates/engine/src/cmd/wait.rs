@@ -1,8 +1,11 @@
 //! What commands that wait have in common: how long they wait, and which key serves them.
+//!
+//! They only look ([`ServeFn`](crate::ServeFn)): the command that they name is logged and run in
+//! their place. Who waits, and in which order, nobody here knows.
 
 use crate::number::Extended;
 use crate::types::value::Large;
-use crate::{Reader, Serving};
+use crate::{Cause, Reader, Serving};
 use alloc::vec::Vec;
 use quorate_resp::Reply;
 
@@ -26,16 +29,16 @@ pub(super) fn timeout_ms(seconds: &[u8]) -> Result<u64, Reply<'static>> {
 pub(super) fn from_first<'k, T: Large>(
     cx: &Reader<'_>,
     keys: impl Iterator<Item = &'k [u8]>,
-    again: bool,
+    cause: Cause<'_>,
     words: impl FnOnce(&'k [u8]) -> (Vec<Vec<u8>>, bool),
 ) -> Serving {
-    for key in keys {
+    for key in keys.filter(|key| cause.concerns(key)) {
         match cx.view::<T>(key) {
             Ok(Some(_)) => {
                 let (words, flat) = words(key);
                 return Serving::By { words, flat };
             }
-            Err(wrong) if !again => return Serving::Refused(wrong.into()),
+            Err(wrong) if cause.is_new() => return Serving::Refused(wrong.into()),
             Ok(None) | Err(_) => {}
         }
     }

@@ -6,7 +6,7 @@
 use super::payload::{Decoded, Walker};
 use super::replies::{Answers, mix};
 use super::retell::{Applying, Listener, Teller};
-use super::waiting::Waiter;
+use super::waiter::Waiter;
 use crate::cmd::tell_if_gone;
 use crate::keyspace::Ahead;
 use crate::{Effects, Handler, Keyspace, LEVEL_MAX, Plan, Spec, Stamp, WriteFn, Writer, cmd};
@@ -84,13 +84,9 @@ fn run<L: Listener>(
     let mut seed = at.stamp.seed;
     let (mut ahead, mut last) = (Ahead::default(), None);
     while let Some(found) = walker.next()? {
-        let (db, expiry) = match &found {
-            Decoded::Command(db, _, expiry) => (*db, *expiry),
-            Decoded::Hidden(db, _) | Decoded::Words(db, _) => (*db, false),
-            Decoded::Multi | Decoded::Exec => {
-                listener.frame(matches!(found, Decoded::Multi));
-                continue;
-            }
+        let Some((db, expiry)) = found.command() else {
+            listener.frame(matches!(found, Decoded::Multi));
+            continue;
         };
         let (known, given) = (ahead.take(), walker.take_seed());
         let serves = walker.take_served();

@@ -4,6 +4,8 @@
 //! the replies that stays in its memory. Every replica *applies* the payload ([`apply()`]), and the
 //! one that has the plan makes the replies. `payload` is the text in the log, `hidden` the form of
 //! commands that stock Redis must not see, `retell` what a replica of Redis 7.0 is told instead.
+//! Whoever waits for somebody else's write stands in `waiting` on the leader, and is served by what
+//! sealing logs.
 //!
 //! Nothing here knows how an entry reaches the log, or the peers.
 
@@ -14,6 +16,7 @@ mod payload;
 mod replies;
 mod retell;
 mod seal;
+mod waiter;
 mod waiting;
 
 pub use apply::{Applied, Outcome, Served, apply, apply_told};
@@ -21,4 +24,5 @@ pub use payload::{Decoded, Guard, Run, RunKind, decode};
 pub use replies::{Plan, read};
 pub(crate) use retell::{Applying, Teller};
 pub use seal::{Refusal, SealLimits, Sealed, rehearse, seal, seal_beside};
-pub use waiting::{Registration, Waiter, Waiting, give_back};
+pub use waiter::{Registration, Waiter};
+pub use waiting::{Waiting, give_back};

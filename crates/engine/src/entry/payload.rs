@@ -16,7 +16,7 @@
 //! A payload is written once, by `seal`, and read on every replica, by `apply`.
 
 use super::hidden::{self, Armour};
-use super::waiting::{Registration, Waiter};
+use super::waiter::{Registration, Waiter};
 use crate::{Db, Keyspace};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -122,6 +122,17 @@ pub enum Decoded<'a> {
     Multi,
     /// and ends.
     Exec,
+}
+
+impl Decoded<'_> {
+    /// The database of a command, and whether it is an expiry. `None`: it is none.
+    pub(super) fn command(&self) -> Option<(Db, bool)> {
+        match self {
+            Decoded::Command(db, _, expiry) => Some((*db, *expiry)),
+            Decoded::Hidden(db, _) | Decoded::Words(db, _) => Some((*db, false)),
+            Decoded::Multi | Decoded::Exec => None,
+        }
+    }
 }
 
 /// Walks a payload; used by `quorate log print` and by the tests. An undecodable payload ends in an

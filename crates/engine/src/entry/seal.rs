@@ -16,7 +16,8 @@ mod stage;
 mod wait;
 
 use super::payload::{Guard, Payload};
-use super::waiting::{Waiter, Waiting};
+use super::waiter::Waiter;
+use super::waiting::Waiting;
 use crate::{
     Db, Flags, Garbage, Handler, Keyspace, LogForm, Plan, Reader, Run, RunKind, Sealing, Spec,
     Stamp, cmd,
@@ -155,6 +156,8 @@ pub fn rehearse(
         }
         sealer.run(&mut parser, run);
     }
+    // What was due may have gone behind the last change.
+    sealer.wake();
     let rehearsed = sealer.stage.state.expected();
     sealer.stage.state.undo();
     let garbage = sealer.stage.state.garbage();
@@ -237,7 +240,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
                 self.commands(parser, run);
             }
             RunKind::Transaction(guards) => self.transaction(parser, run, guards),
-            RunKind::Wait(registration) => self.wait(run, registration.waiter),
+            RunKind::Wait(registration) => self.wait(run, registration),
         }
         !self.unsure
     }

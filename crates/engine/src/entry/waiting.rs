@@ -5,34 +5,13 @@
 //! time of the first registration, then by arrival.
 
 use super::payload::{Run, RunKind};
+use super::waiter::{Registration, Waiter};
 use crate::{Changed, Db, Handler, Spec, Wait, cmd};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::BytesMut;
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply, write_command};
-
-/// A session that waits, by the node that it is connected to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Waiter {
-    /// The node that answers it,
-    pub node: u64,
-    /// in this start of it.
-    pub incarnation: u64,
-    /// A number that the node gave it.
-    pub id: u64,
-}
-
-/// What a session says when it begins to wait, or goes on at another leader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Registration {
-    /// Who.
-    pub waiter: Waiter,
-    /// Since when, by the leader's clock, Unix milliseconds.
-    pub since_ms: u64,
-    /// Its node had applied so much, and nothing up to there had served it.
-    pub applied: u64,
-}
 
 /// A place in the order: since when, and a number of the leader's.
 pub(super) type Place = (u64, u64);
@@ -87,17 +66,18 @@ impl Waiting {
         self.keys.get(&db).is_some_and(|keys| keys.contains_key(key))
     }
 
-    /// A session begins to wait; where. Once: whoever registers again takes the earlier place.
-    /// `None`: the run holds no command that waits.
+    /// A session begins to wait; where. Once: whoever registers again, with the same time, keeps
+    /// the earlier place. `None`: the run holds no command that waits.
     pub(super) fn park(&mut self, run: &Run) -> Option<Place> {
         let RunKind::Wait(Registration { waiter, since_ms, .. }) = run.kind else { return None };
+        let earlier = self.places.get(&waiter).copied().filter(|place| place.0 == since_ms);
         self.remove(waiter);
         let mut parser = Parser::default();
         let (spec, wait) = waits(&mut parser, run)?;
         let args = parser.args(&run.commands);
         let kind = (spec.meta.number, (wait.alike)(args).into());
         self.next += 1;
-        let place = (since_ms, self.next);
+        let place = earlier.unwrap_or((since_ms, self.next));
         for key in keys_of(wait, args) {
             let at = self.keys.entry(run.db).or_default().entry(key.into()).or_default();
             at.entry(Kind::clone(&kind)).or_default().insert(place);
@@ -159,13 +139,15 @@ impl Waiting {
         asked.filter_map(|(_, places)| places.range((from, Unbounded)).next().copied()).min()
     }
 
-    /// Which keys that somebody waits for may have changed, in the order of the changes.
+    /// Which keys that somebody waits for may have changed, in the order of their first changes.
     pub(super) fn touched(&self, changed: &Changed) -> Vec<(Db, Box<[u8]>)> {
         let mut keys: Vec<_> =
             changed.keys.iter().filter(|(db, key)| self.awaits(*db, key)).cloned().collect();
         for (db, all) in self.keys.iter().filter(|(db, _)| changed.is_all_of(**db)) {
             keys.extend(all.keys().map(|key| (*db, key.clone())));
         }
+        let mut seen = BTreeSet::new();
+        keys.retain(|key| seen.insert(key.clone()));
         keys
     }
 }

@@ -155,8 +155,9 @@ impl Extended {
             63.. => return end,
             0.. => mantissa << exponent,
             _ => {
-                let kept = mantissa.checked_shr(exponent.unsigned_abs()).unwrap_or(0);
-                let has_rest = kept.checked_shl(exponent.unsigned_abs()) != Some(mantissa);
+                let drop = exponent.unsigned_abs();
+                let kept = mantissa.checked_shr(drop).unwrap_or(0);
+                let has_rest = kept.checked_shl(drop).unwrap_or(0) != mantissa;
                 kept + i128::from(has_rest && !negative)
             }
         };

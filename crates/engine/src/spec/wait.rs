@@ -26,9 +26,32 @@ pub enum Serving {
     Refused(Reply<'static>),
 }
 
-/// Looks for what serves a command. `again`: it has waited, and a key that it names has changed. A
-/// key of another type is an error at first, and is passed over again.
-pub type ServeFn = fn(&mut Sealing<'_>, Args<'_>, again: bool) -> Serving;
+/// Why somebody who may have to wait is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause<'k> {
+    /// The command has just come. A key of another type is an error.
+    New,
+    /// It waited already, at another leader: a key of another type is passed over from now on.
+    Back,
+    /// It waits, and this key has changed. No other is looked at: each serves those who wait for it
+    /// in the order in which they came, whatever else they wait for.
+    Changed(&'k [u8]),
+}
+
+impl Cause<'_> {
+    /// Whether a key of another type is an error.
+    pub fn is_new(self) -> bool {
+        self == Cause::New
+    }
+
+    /// Whether this key counts.
+    pub fn concerns(self, key: &[u8]) -> bool {
+        !matches!(self, Cause::Changed(changed) if changed != key)
+    }
+}
+
+/// Looks for what serves a command.
+pub type ServeFn = fn(&mut Sealing<'_>, Args<'_>, Cause<'_>) -> Serving;
 
 /// How a command waits.
 #[derive(Clone, Copy)]

@@ -9,6 +9,7 @@
 //! [`Meta::syntax`]: quorate_engine::Meta::syntax
 
 use super::bulk;
+use quorate_engine::{Flags, Meta};
 use quorate_resp::Reply;
 
 /// One argument, or several that belong together.
@@ -22,6 +23,8 @@ pub(super) struct Argument {
     multiple: bool,
     /// each time with its token.
     multiple_token: bool,
+    /// Seconds, with a fraction or without.
+    is_seconds: bool,
     shape: Shape,
     parts: Vec<Argument>,
 }
@@ -40,8 +43,19 @@ enum Shape {
     Block,
 }
 
+/// The arguments of a command. How long one waits that may have to is in seconds.
+pub(super) fn of(meta: &Meta) -> Vec<Argument> {
+    let mut arguments = parse(meta.syntax);
+    if meta.flags.has(Flags::BLOCKING) {
+        for argument in &mut arguments {
+            argument.is_seconds = argument.name == "timeout";
+        }
+    }
+    arguments
+}
+
 /// Reads a syntax.
-pub(super) fn parse(syntax: &str) -> Vec<Argument> {
+fn parse(syntax: &str) -> Vec<Argument> {
     let mut spaced = String::with_capacity(syntax.len() * 2);
     for letter in syntax.chars() {
         match letter {
@@ -177,6 +191,7 @@ impl Argument {
             Shape::Value => {}
         }
         match self.name.as_str() {
+            _ if self.is_seconds => "double",
             "key" | "key1" | "key2" | "source" | "destination" | "newkey" | "destkey"
             | "sourcekey" | "dst" | "src" => "key",
             "pattern" => "pattern",

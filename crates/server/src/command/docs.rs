@@ -108,7 +108,7 @@ fn document(registry: &Registry, entry: &Entry) -> Reply<'static> {
         (bulk("since"), bulk(entry.meta.since)),
         (bulk("group"), bulk(group_name(entry.meta.group))),
     ];
-    let arguments = arguments::parse(entry.meta.syntax);
+    let arguments = arguments::of(&entry.meta);
     if !arguments.is_empty() {
         facts.push((bulk("arguments"), arguments::shown(&arguments)));
     }

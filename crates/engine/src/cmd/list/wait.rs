@@ -7,7 +7,7 @@ use super::between::{PAIR, Popping, end};
 use crate::cmd::generic::SYNTAX;
 use crate::cmd::wait::{from_first, timeout_ms, words};
 use crate::types::list::{End, ListTree};
-use crate::{Flags, Group, Keys, Sealing, ServeFn, Serving, Spec, Wait, exactly, least};
+use crate::{Cause, Flags, Group, Keys, Sealing, ServeFn, Serving, Spec, Wait, exactly, least};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, int_text};
@@ -24,7 +24,7 @@ pub(in crate::cmd) const ROWS: &[Spec] = &Group::List.rows([
         "key [key ...] timeout",
         "as `LMPOP`",
         popping(
-            |cx, args, again| pop(cx, args, End::Front, again),
+            |cx, args, cause| pop(cx, args, End::Front, cause),
             |_, reply| put_back(End::Front, reply),
         ),
     )
@@ -36,7 +36,7 @@ pub(in crate::cmd) const ROWS: &[Spec] = &Group::List.rows([
         "key [key ...] timeout",
         "as `LMPOP`",
         popping(
-            |cx, args, again| pop(cx, args, End::Back, again),
+            |cx, args, cause| pop(cx, args, End::Back, cause),
             |_, reply| put_back(End::Back, reply),
         ),
     )
@@ -64,9 +64,9 @@ pub(in crate::cmd) const ROWS: &[Spec] = &Group::List.rows([
         "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout",
         "as `LMOVE`",
         moving(
-            |cx, args, again| {
+            |cx, args, cause| {
                 let moved: [&[u8]; 5] = [b"LMOVE", args.at(1), args.at(2), args.at(3), args.at(4)];
-                shift(cx, &moved, again)
+                shift(cx, &moved, cause)
             },
             |args| match (end(args.at(3)), end(args.at(4))) {
                 (Some(_), Some(_)) => timeout_ms(args.at(5)),
@@ -82,7 +82,7 @@ pub(in crate::cmd) const ROWS: &[Spec] = &Group::List.rows([
         "source destination timeout",
         "as `RPOPLPUSH`",
         moving(
-            |cx, args, again| shift(cx, &[b"RPOPLPUSH", args.at(1), args.at(2)], again),
+            |cx, args, cause| shift(cx, &[b"RPOPLPUSH", args.at(1), args.at(2)], cause),
             |args| timeout_ms(args.at(3)),
         ),
     )
@@ -117,19 +117,19 @@ const fn moving(serve: ServeFn, timeout_ms: fn(Args<'_>) -> Result<u64, Reply<'s
     }
 }
 
-fn pop(cx: &mut Sealing<'_>, args: Args<'_>, end: End, again: bool) -> Serving {
+fn pop(cx: &mut Sealing<'_>, args: Args<'_>, end: End, cause: Cause<'_>) -> Serving {
     let keys = args.len().saturating_sub(2);
-    from_first::<ListTree>(&cx.reader, args.from(1).iter().take(keys), again, |key| {
+    from_first::<ListTree>(&cx.reader, args.from(1).iter().take(keys), cause, |key| {
         (words(&[b"LMPOP", b"1", key, name(end)]), true)
     })
 }
 
-fn blmpop(cx: &mut Sealing<'_>, args: Args<'_>, again: bool) -> Serving {
+fn blmpop(cx: &mut Sealing<'_>, args: Args<'_>, cause: Cause<'_>) -> Serving {
     let Popping { keys, end, count } = match Popping::parse(args.from(1)) {
         Ok(popping) => popping,
         Err(refusal) => return Serving::Refused(refusal),
     };
-    from_first::<ListTree>(&cx.reader, args.from(3).iter().take(keys), again, |key| {
+    from_first::<ListTree>(&cx.reader, args.from(3).iter().take(keys), cause, |key| {
         let count = int_text(i64::try_from(count).unwrap_or(i64::MAX));
         let all: [&[u8]; 6] = [b"LMPOP", b"1", key, name(end), b"COUNT", count.as_bytes()];
         (words(&all), false)
@@ -138,10 +138,10 @@ fn blmpop(cx: &mut Sealing<'_>, args: Args<'_>, again: bool) -> Serving {
 
 /// Moves an element. A destination of another type is an error as soon as there is something to be
 /// moved, however long that takes.
-fn shift(cx: &mut Sealing<'_>, moved: &[&[u8]], again: bool) -> Serving {
+fn shift(cx: &mut Sealing<'_>, moved: &[&[u8]], cause: Cause<'_>) -> Serving {
     let [_, source, destination, ..] = moved else { return Serving::Nothing(Reply::Null) };
     match cx.reader.view::<ListTree>(source) {
-        Err(wrong) if !again => Serving::Refused(wrong.into()),
+        Err(wrong) if cause.is_new() => Serving::Refused(wrong.into()),
         Ok(None) | Err(_) => Serving::Nothing(Reply::Null),
         Ok(Some(_)) => match cx.reader.view::<ListTree>(destination) {
             Err(wrong) => Serving::Refused(wrong.into()),

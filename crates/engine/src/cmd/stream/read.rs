@@ -8,7 +8,9 @@ use super::{INVALID_ID, Result, id, inexact, now_ms, shown, shown_owned};
 use crate::cmd::generic::{NOT_AN_INTEGER, SYNTAX};
 use crate::types::Open;
 use crate::types::stream::{Id, Pending, Stream};
-use crate::{Flags, Group, Handler, Keys, Reader, Sealing, Serving, Spec, Wait, Writer, least};
+use crate::{
+    Cause, Flags, Group, Handler, Keys, Reader, Sealing, Serving, Spec, Wait, Writer, least,
+};
 use alloc::format;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -269,13 +271,18 @@ fn no_group(key: &[u8], group: &[u8]) -> Reply<'static> {
 }
 
 /// Serves XREADGROUP: at once if an id is not `>`, else once a group has something new in its
-/// stream.
-fn serve(cx: &mut Sealing<'_>, args: Args<'_>, again: bool) -> Serving {
-    match has_news(&cx.reader, args, again) {
+/// stream. Whoever waited is given the entries of one stream, as by Redis 7.0.
+fn serve(cx: &mut Sealing<'_>, args: Args<'_>, cause: Cause<'_>) -> Serving {
+    match has_news(&cx.reader, args, cause) {
         Ok(true) => {
             // As without BLOCK.
             cx.inexact = true;
-            Serving::By { words: at_once(args), flat: false }
+            let mut words = at_once(args);
+            if let (Cause::Changed(key), Ok(request)) = (cause, Request::parse(args, true)) {
+                words.truncate(words.len().saturating_sub(request.streams.len()));
+                words.extend([key.to_vec(), b">".to_vec()]);
+            }
+            Serving::By { words, flat: false }
         }
         Ok(false) => Serving::Nothing(Reply::NullArray),
         Err(refusal) => Serving::Refused(refusal),
@@ -284,23 +291,23 @@ fn serve(cx: &mut Sealing<'_>, args: Args<'_>, again: bool) -> Serving {
 
 /// Whether there is anything to be delivered, or to be told again. A group that goes, with its
 /// stream or by itself, does not come back for who waits.
-fn has_news(cx: &Reader<'_>, args: Args<'_>, again: bool) -> Result<bool> {
+fn has_news(cx: &Reader<'_>, args: Args<'_>, cause: Cause<'_>) -> Result<bool> {
     let request = Request::parse(args, true)?;
     let (name, _) = request.group.unwrap_or_default();
     let mut found = false;
-    for (key, after) in request.each() {
+    for (key, after) in request.each().filter(|(key, _)| cause.concerns(key)) {
         let stream = match super::range::stream(cx, key) {
-            Ok(None) | Err(_) if again => {
+            Ok(None) | Err(_) if !cause.is_new() => {
                 return Err(Reply::error("UNBLOCKED the stream key no longer exists"));
             }
             stream => stream?,
         };
-        let group = match stream.and_then(|stream| Some((stream, stream.group(name)?))) {
-            None if again => return Err(Reply::error(GROUP_GONE)),
-            None => return Err(no_group(key, name)),
-            Some((stream, group)) => (stream, group.last),
+        let group = stream.and_then(|stream| Some((stream, stream.group(name)?.last)));
+        let Some((stream, last)) = group else {
+            let is_new = cause.is_new();
+            return Err(if is_new { no_group(key, name) } else { Reply::error(GROUP_GONE) });
         };
-        found |= after_of(after)?.is_some() || has_behind(group.0, group.1);
+        found |= after_of(after)?.is_some() || has_behind(stream, last);
     }
     Ok(found)
 }

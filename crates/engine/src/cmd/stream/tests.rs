@@ -4,7 +4,7 @@ use crate::{
     Applied, Db, Keyspace, Reader, Run, RunKind, SealLimits, SnapshotFacts, Stamp, apply, seal,
 };
 use bytes::{Bytes, BytesMut};
-use quorate_resp::{Proto, Value, decode_reply, write_command};
+use quorate_resp::{Limits, Parser, Proto, Value, decode_reply, write_command};
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -491,4 +491,59 @@ fn producers_are_in_a_snapshot() {
     assert!(world.run("XINFO STREAM l").contains("idmp-duration 5 idmp-maxsize 7 pids-tracked 0"));
     assert_eq!(world.run(&format!("XADD k IDMP {long} {long} * a 1")), last);
     assert_eq!(world.run("XLEN k"), "3001");
+}
+
+/// What an XREAD would wait with, as one line; `None`: it does not.
+fn from(world: &World, line: &str) -> Option<(u64, String)> {
+    let mut bytes = BytesMut::new();
+    let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+    write_command(&mut bytes, words.into_iter());
+    let mut parser = Parser::default();
+    parser.parse(&bytes, &Limits::stored()).unwrap();
+    let reader = Reader::at(&world.leader, Db(0));
+    let (timeout_ms, words) = crate::xread_from(&reader, parser.args(&bytes))?;
+    Some((timeout_ms, words.join(&b' ').iter().copied().map(char::from).collect()))
+}
+
+#[test]
+fn a_read_goes_on_from_where_it_stood() {
+    let mut world = World::new();
+    world.run("XADD k 5-1 a 1");
+    world.run("SET text x");
+    for (line, from_there) in [
+        ("XREAD BLOCK 0 STREAMS k $", Some((0, "XREAD STREAMS k 5-1"))),
+        ("xread count 3 block 70 streams none $", Some((70, "xread count 3 streams none 0-0"))),
+        (
+            "XREAD BLOCK 1 COUNT 3 BLOCK 9 STREAMS k none BLOCK k 5-1 $ 7 $",
+            Some((9, "XREAD COUNT 3 STREAMS k none BLOCK k 5-1 0-0 7 5-1")),
+        ),
+        (
+            "XREAD BLOCK 9223372036854775807 STREAMS k 18446744073709551615-18446744073709551615",
+            Some((
+                9_223_372_036_854_775_807,
+                "XREAD STREAMS k 18446744073709551615-18446744073709551615",
+            )),
+        ),
+        // There is something, an error, or nobody waits.
+        ("XREAD BLOCK 0 STREAMS k 5-0", None),
+        ("XREAD BLOCK 0 STREAMS none k $ 0", None),
+        ("XREAD BLOCK 0 STREAMS text $", None),
+        ("XREAD BLOCK 0 STREAMS k >", None),
+        ("XREAD BLOCK 0 STREAMS k x", None),
+        ("XREAD BLOCK x STREAMS k $", None),
+        ("XREAD BLOCK -1 STREAMS k $", None),
+        ("XREAD BLOCK 0 STREAMS k", None),
+        ("XREAD BLOCK 0", None),
+        ("XREAD STREAMS k $", None),
+        ("XREADGROUP GROUP g c BLOCK 0 STREAMS k >", None),
+        ("BLPOP k 0", None),
+    ] {
+        let expected = from_there.map(|(ms, line)| (ms, line.to_string()));
+        assert_eq!(from(&world, line), expected, "{line}");
+    }
+    // Whatever comes afterwards is behind it.
+    let (_, line) = from(&world, "XREAD BLOCK 0 STREAMS k $").unwrap();
+    world.run("XADD k 5-2 a 2");
+    assert_eq!(world.run(&line), "[[k [[5-2 [a 2]]]]]");
+    assert_eq!(world.run("XREAD BLOCK 0 STREAMS k $"), "none");
 }

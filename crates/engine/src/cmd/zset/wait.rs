@@ -5,7 +5,7 @@
 use super::pop::{End, options};
 use crate::cmd::wait::{from_first, timeout_ms, words};
 use crate::types::zset::ZsetTree;
-use crate::{Flags, Group, Keys, Sealing, ServeFn, Serving, Spec, Wait, least};
+use crate::{Cause, Flags, Group, Keys, Sealing, ServeFn, Serving, Spec, Wait, least};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, int_text};
 
@@ -20,7 +20,7 @@ pub(in crate::cmd) const ROWS: &[Spec] = &Group::SortedSet.rows([
         "BZPOPMIN",
         "key [key ...] timeout",
         "as `ZMPOP`",
-        popping(|cx, args, again| pop(cx, args, End::Min, again)),
+        popping(|cx, args, cause| pop(cx, args, End::Min, cause)),
     )
     .facts(least(3), KEYS, Flags::BLOCKING.and(Flags::FAST))
     .doc("5.0.0", "Removes the member with the lowest score, or waits for one.")
@@ -29,7 +29,7 @@ pub(in crate::cmd) const ROWS: &[Spec] = &Group::SortedSet.rows([
         "BZPOPMAX",
         "key [key ...] timeout",
         "as `ZMPOP`",
-        popping(|cx, args, again| pop(cx, args, End::Max, again)),
+        popping(|cx, args, cause| pop(cx, args, End::Max, cause)),
     )
     .facts(least(3), KEYS, Flags::BLOCKING.and(Flags::FAST))
     .doc("5.0.0", "Removes the member with the highest score, or waits for one.")
@@ -64,19 +64,19 @@ const fn popping(serve: ServeFn) -> Wait {
     }
 }
 
-fn pop(cx: &mut Sealing<'_>, args: Args<'_>, end: End, again: bool) -> Serving {
+fn pop(cx: &mut Sealing<'_>, args: Args<'_>, end: End, cause: Cause<'_>) -> Serving {
     let keys = args.len().saturating_sub(2);
-    from_first::<ZsetTree>(&cx.reader, args.from(1).iter().take(keys), again, |key| {
+    from_first::<ZsetTree>(&cx.reader, args.from(1).iter().take(keys), cause, |key| {
         (words(&[b"ZMPOP", b"1", key, name(end)]), true)
     })
 }
 
-fn bzmpop(cx: &mut Sealing<'_>, args: Args<'_>, again: bool) -> Serving {
+fn bzmpop(cx: &mut Sealing<'_>, args: Args<'_>, cause: Cause<'_>) -> Serving {
     let (keys, end, count) = match options(args.from(1)) {
         Ok(options) => options,
         Err(refusal) => return Serving::Refused(refusal),
     };
-    from_first::<ZsetTree>(&cx.reader, args.from(3).iter().take(keys), again, |key| {
+    from_first::<ZsetTree>(&cx.reader, args.from(3).iter().take(keys), cause, |key| {
         let count = int_text(i64::try_from(count).unwrap_or(i64::MAX));
         let all: [&[u8]; 6] = [b"ZMPOP", b"1", key, name(end), b"COUNT", count.as_bytes()];
         (words(&all), false)
@@ -90,7 +90,7 @@ const fn name(end: End) -> &'static [u8] {
     }
 }
 
-/// Puts members back that have not come again in the meantime: `key, member, score` was told, or
+/// Puts members back that have not come cause in the meantime: `key, member, score` was told, or
 /// `key` and pairs.
 fn put_back(reply: &Reply<'_>) -> Option<Vec<Vec<u8>>> {
     let Reply::Array(told) = reply.clone().flattened() else { return None };

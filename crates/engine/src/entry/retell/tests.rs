@@ -1,6 +1,9 @@
 //! What is told of each command that Redis 7.0 does not know, or would carry out otherwise.
 
-use crate::{Applied, Db, Keyspace, Run, RunKind, SealLimits, Stamp, apply_told, decode, seal};
+use crate::{
+    Applied, Db, Keyspace, Registration, Run, RunKind, SealLimits, Stamp, Waiter, Waiting,
+    apply_told, decode, rehearse, seal_beside,
+};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bytes::BytesMut;
@@ -10,42 +13,50 @@ const NOW: u64 = 1_900_000_000_000;
 
 struct World {
     keyspace: Keyspace,
+    waiting: Waiting,
     index: u64,
     now_ms: u64,
 }
 
 impl World {
     fn new() -> Self {
-        Self { keyspace: Keyspace::new([1, 2]), index: 0, now_ms: NOW }
+        let (keyspace, waiting) = (Keyspace::new([1, 2]), Waiting::default());
+        Self { keyspace, waiting, index: 0, now_ms: NOW }
     }
 
     /// Seals and applies a command as an entry of its own; what is told, line by line, bytes that
     /// are not text as `?`.
     fn run(&mut self, line: &str) -> Vec<String> {
-        let mut commands = BytesMut::new();
-        write_command(
-            &mut commands,
-            line.split(' ').map(str::as_bytes).collect::<Vec<_>>().into_iter(),
-        );
-        let run = Run {
-            db: Db(0),
-            proto: Proto::Resp2,
-            commands: commands.freeze(),
-            count: 1,
-            kind: RunKind::Commands,
-        };
-        self.entry(&[run])
+        self.entry(&[run(line)])
     }
 
     fn entry(&mut self, runs: &[Run]) -> Vec<String> {
         self.index += 1;
         let stamp = Stamp { now_ms: self.now_ms, seed: self.index };
         let limits = SealLimits { expire_max: 10, ..SealLimits::default() };
-        let sealed = seal(&self.keyspace, runs, &stamp, &limits);
+        let mut sealed = seal_beside(&self.waiting, &self.keyspace, runs, &stamp, &limits);
+        if sealed.taken < runs.len() {
+            sealed = rehearse(&mut self.keyspace, &mut self.waiting, runs, &stamp, &limits).0;
+        }
         let at = Applied { index: self.index, stamp };
         let applied = apply_told(&mut self.keyspace, at, &sealed.payload, Some(&sealed.plan));
         let (_, told) = applied.expect("what was sealed is applied");
         lines(&told)
+    }
+}
+
+fn run(line: &str) -> Run {
+    let mut commands = BytesMut::new();
+    write_command(
+        &mut commands,
+        line.split(' ').map(str::as_bytes).collect::<Vec<_>>().into_iter(),
+    );
+    Run {
+        db: Db(0),
+        proto: Proto::Resp2,
+        commands: commands.freeze(),
+        count: 1,
+        kind: RunKind::Commands,
     }
 }
 
@@ -223,4 +234,27 @@ fn anything_else_goes_whole() {
     check(&places, search, &["RESTORE d 0 ? REPLACE ABSTTL"]);
     // The source, which is not there either, is named too.
     check(&["SET d 1"], search, &["UNLINK d", "UNLINK g"]);
+}
+
+#[test]
+fn what_serves_somebody_goes_as_it_is_logged() {
+    let waits = |id, line| {
+        let waiter = Waiter { node: 1, incarnation: 2, id };
+        let registration = Registration { waiter, since_ms: NOW, applied: 0, again: false };
+        Run { kind: RunKind::Wait(registration), ..run(line) }
+    };
+    let mut world = World::new();
+    assert_eq!(world.entry(&[waits(1, "BLPOP l 0"), waits(2, "BLMOVE l m LEFT LEFT 0")]), [""; 0]);
+    assert_eq!(world.run("RPUSH l a b"), ["RPUSH l a b", "LMPOP 1 l LEFT", "LMOVE l m LEFT LEFT"]);
+    world.run("XGROUP CREATE s g $ MKSTREAM");
+    world.entry(&[waits(1, "XREADGROUP GROUP g c BLOCK 0 STREAMS s >")]);
+    assert_eq!(
+        world.run("XADD s 1-1 f v"),
+        [
+            "XADD s 1-1 f v",
+            "XGROUP CREATECONSUMER s g c",
+            "XCLAIM s g c 0 1-1 TIME 1900000000000 RETRYCOUNT 1 FORCE JUSTID",
+            "XGROUP SETID s g 1-1 ENTRIESREAD 1",
+        ]
+    );
 }

@@ -317,3 +317,4 @@ fn what_sealing_never_writes_is_an_error() {
 }
 
 mod exec;
+mod wait;

@@ -5,8 +5,9 @@
 
 use super::stage::{Ran, Stage};
 use super::{Sealer, rehearse_one};
-use crate::entry::waiting::{Place, Waiter, waits};
-use crate::{Db, Flags, LogForm, Reader, Run, Sealing, Serving, Spec, Wait};
+use crate::entry::waiter::{Registration, Waiter};
+use crate::entry::waiting::{Place, waits};
+use crate::{Cause, Db, Flags, LogForm, Reader, Run, Sealing, Serving, Spec, Wait, cmd};
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use bytes::BytesMut;
@@ -41,25 +42,26 @@ impl<S: Stage> Sealer<'_, S> {
             self.unsure = true;
             return LogForm::Plain;
         }
-        match self.serving(wait, (db, args), false) {
+        match self.serving(wait, (db, args), Cause::New) {
             Serving::By { words, flat: true } => LogForm::Flat(words),
             Serving::By { words, flat: false } => LogForm::Rewritten(words),
             Serving::Nothing(reply) | Serving::Refused(reply) => LogForm::Refused(reply),
         }
     }
 
-    fn serving(&mut self, wait: Wait, (db, args): (Db, Args<'_>), again: bool) -> Serving {
+    fn serving(&mut self, wait: Wait, (db, args): (Db, Args<'_>), cause: Cause<'_>) -> Serving {
         if let Err(refusal) = (wait.timeout_ms)(args) {
             return Serving::Refused(refusal);
         }
         let mut sealing = Sealing::new(Reader::at(self.stage.keyspace(), db), self.stamp);
-        let serving = (wait.serve)(&mut sealing, args, again);
+        let serving = (wait.serve)(&mut sealing, args, cause);
         self.inexact |= sealing.inexact && matches!(serving, Serving::By { .. });
         serving
     }
 
     /// Takes a run that waits: it is refused, served, or parked.
-    pub(super) fn wait(&mut self, run: &Run, waiter: Waiter) {
+    pub(super) fn wait(&mut self, run: &Run, registration: &Registration) {
+        let waiter = registration.waiter;
         if !S::SHOWS {
             self.unsure = true;
             return;
@@ -76,7 +78,8 @@ impl<S: Stage> Sealer<'_, S> {
             if self.due.any {
                 self.due.note(&mut self.stage, spec, run.db, args);
             }
-            self.serving(wait, (run.db, args), false)
+            let cause = if registration.again { Cause::Back } else { Cause::New };
+            self.serving(wait, (run.db, args), cause)
         };
         match serving {
             Serving::Refused(reply) => {
@@ -103,28 +106,37 @@ impl<S: Stage> Sealer<'_, S> {
             return;
         }
         let mut keys = VecDeque::from(self.stage.waiting().touched(&changed));
-        while let Some((db, key)) = keys.pop_front() {
+        // Each of them once.
+        let mut queued: BTreeSet<_> = keys.iter().cloned().collect();
+        while let Some(at) = keys.pop_front() {
             let (mut behind, mut vain) = (None, BTreeSet::new());
-            while let Some(place) = self.stage.waiting().next((db, &key), behind, &vain) {
+            while let Some(place) = self.stage.waiting().next((at.0, &at.1), behind, &vain) {
                 behind = Some(place);
                 let kind = self.stage.waiting().at(place).map(|(_, kind)| kind.clone());
-                if let Looked::InVain = self.look_again(place) {
+                if let Looked::InVain = self.look_again(place, &at.1) {
                     vain.extend(kind);
                 }
+                // What is taken from this key gives nobody anything who waits for it in vain.
                 let more = self.stage.changed();
-                keys.extend(self.stage.waiting().touched(&more));
+                let more = self.stage.waiting().touched(&more);
+                keys.extend(more.into_iter().filter(|key| queued.insert(key.clone())));
             }
+            queued.remove(&at);
         }
     }
 
-    /// Looks at one who waits.
-    fn look_again(&mut self, place: Place) -> Looked {
+    /// Looks at one who waits for a key that has changed.
+    fn look_again(&mut self, place: Place, key: &[u8]) -> Looked {
         let Some((run, _)) = self.stage.waiting().at(place) else { return Looked::Done };
         let run = run.clone();
         let mut parser = Parser::default();
-        let Some((_, wait)) = waits(&mut parser, &run) else { return Looked::Done };
+        let Some((spec, wait)) = waits(&mut parser, &run) else { return Looked::Done };
         let args = parser.args(&run.commands);
-        match self.serving(wait, (run.db, args), true) {
+        // Since it came, a key that it names may have become due: it goes first, as for anybody.
+        if self.due.any {
+            self.due.note(&mut self.stage, spec, run.db, args);
+        }
+        match self.serving(wait, (run.db, args), Cause::Changed(key)) {
             Serving::Nothing(_) => Looked::InVain,
             Serving::By { words, flat } => {
                 let Some(waiter) = self.stage.desk().and_then(|desk| desk.take(place)) else {
@@ -156,9 +168,12 @@ impl<S: Stage> Sealer<'_, S> {
         let mut parser = Parser::default();
         // It was written here.
         let _ = parser.parse(&command, &Limits::stored());
-        let Ran::Changed(seed) = rehearse_one(&mut self.stage, db, parser.args(&command)) else {
+        let args = parser.args(&command);
+        let cost_ns = cmd::resolve(args).map_or(0, |spec| self.cost(spec, db, args));
+        let Ran::Changed(seed) = rehearse_one(&mut self.stage, db, args) else {
             return false;
         };
+        self.cost_ns = self.cost_ns.saturating_add(cost_ns);
         if let Some(seed) = seed {
             self.body.seed(seed);
             self.inexact = true;

@@ -224,3 +224,27 @@ fn numbers_have_an_order() {
     assert_eq!(Extended::MAX.plus(number("1e4930")), None);
     assert_eq!(Extended::MAX.plus(number("1")), Some(Extended::MAX));
 }
+
+/// The numbers are what an x87 gives for `ceill(x * 1000.0)`.
+#[test]
+fn seconds_become_milliseconds() {
+    let rising = [("-0.0011", -1), ("-0.001", 0), ("-0.0001", 0), ("-0", 0), ("0", 0)];
+    let small = [("1e-4940", 1), ("1e-9", 1), ("0.001", 1), ("0.0011", 2), ("0.002", 2)];
+    let more = [("0.003", 3), ("0.005", 5), ("0.007", 7), ("0.07", 70), ("0.57", 570)];
+    let large = [("1.003", 1003), ("4.35", 4350), ("123456.789", 123_456_789), ("0x10", 16_000)];
+    let largest = [
+        ("9000000000000000", 9_000_000_000_000_000_000),
+        ("9223372036854775.807", i64::MAX),
+        ("9223372036854775808", i64::MAX),
+        ("1e4932", i64::MAX),
+        ("inf", i64::MAX),
+        ("-9000000000000000.5", -9_000_000_000_000_000_500),
+        ("-1e4932", i64::MIN),
+        ("-inf", i64::MIN),
+    ];
+    let all = [&rising[..], &small, &more, &large, &largest].concat();
+    for (text, ms) in all {
+        assert_eq!(Extended::parse(text.as_bytes()).unwrap().thousandfold_up(), ms, "{text}");
+    }
+    assert_eq!(Extended::MAX.thousandfold_up(), i64::MAX);
+}

@@ -28,7 +28,7 @@ fn text(arguments: &[Argument]) -> String {
 fn check(name: &str, expected: &str) {
     let registry = crate::command::registry();
     let entry = registry.find(name.as_bytes()).unwrap();
-    assert_eq!(text(&parse(entry.meta.syntax)), expected, "{name}");
+    assert_eq!(text(&of(&entry.meta)), expected, "{name}");
 }
 
 #[test]
@@ -79,6 +79,18 @@ fn arguments_of_collections_are_those_of_redis() {
         "numkeys:integer key:key* left:oneof(left:pure-token=LEFT right:pure-token=RIGHT) \
            count:integer=COUNT?",
     );
+    check("BLPOP", "key:key* timeout:double");
+    check(
+        "BLMOVE",
+        "source:key destination:key left:oneof(left:pure-token=LEFT right:pure-token=RIGHT) \
+           left:oneof(left:pure-token=LEFT right:pure-token=RIGHT) timeout:double",
+    );
+    check(
+        "BZMPOP",
+        "timeout:double numkeys:integer key:key* \
+           min:oneof(min:pure-token=MIN max:pure-token=MAX) count:integer=COUNT?",
+    );
+    check("WAIT", "numreplicas:integer timeout:integer");
     check(
         "ZADD",
         "key:key nx:oneof?(nx:pure-token=NX xx:pure-token=XX) \
@@ -147,7 +159,7 @@ fn is_fixed(arguments: &[Argument]) -> bool {
 fn arities_fit_the_syntax() {
     let registry = crate::command::registry();
     for entry in registry.entries().filter(|entry| entry.subs.is_empty()) {
-        let (name, arguments) = (&entry.name, parse(entry.meta.syntax));
+        let (name, arguments) = (&entry.name, of(&entry.meta));
         let words = name.split('|').count() + fewest(&arguments);
         let least = entry.meta.arity.number().unsigned_abs();
         assert_eq!(words as u64, least, "{name}: {}", entry.meta.syntax);
