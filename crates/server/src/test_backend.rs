@@ -183,7 +183,8 @@ impl Backend for TestBackend {
         desk.last += 1;
         let waiter = Waiter { node: 1, incarnation: 1, id: desk.last };
         desk.told.insert(waiter.id, (run.clone(), tell));
-        let registration = Registration { waiter, since_ms: Self::now_ms(), applied: 0 };
+        let registration =
+            Registration { waiter, since_ms: Self::now_ms(), applied: 0, again: false };
         let run = Some(Run { kind: RunKind::Wait(registration), ..run });
         TestWaits { backend: self.clone(), waiter, run, told }
     }

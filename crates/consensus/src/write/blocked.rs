@@ -55,7 +55,8 @@ impl<E: Env> Blocked<E> {
                 return self.over(answer);
             }
             let since_ms = self.group.writes.waiters.since_ms(self.waiter.id);
-            let registration = Registration { waiter: self.waiter, since_ms, applied };
+            let (waiter, again) = (self.waiter, since_ms > 0);
+            let registration = Registration { waiter, since_ms, applied, again };
             let run = Run { kind: RunKind::Wait(registration), ..self.run.clone() };
             let asked = ask(&self.group, Work::Run(run));
             let told = match self.first(asked).await {

@@ -122,7 +122,7 @@ fn forward_run(id: u64, work: &Work) -> Option<pb::ForwardRun> {
         Work::Run(run) => Some(pb::ForwardRun {
             id,
             wait: match &run.kind {
-                RunKind::Wait(Registration { waiter, since_ms, applied }) => {
+                RunKind::Wait(Registration { waiter, since_ms, applied, .. }) => {
                     let (since_ms, applied) = (*since_ms, *applied);
                     Some(pb::ForwardWait { id: waiter.id, since_ms, applied })
                 }
@@ -278,7 +278,8 @@ pub(crate) fn work_from(
         Some(guards) if run.transaction => RunKind::Transaction(guards),
         Some(guards) if guards.is_empty() => match run.wait {
             Some(pb::ForwardWait { id, since_ms, applied }) => {
-                RunKind::Wait(Registration { waiter: waiter(id), since_ms, applied })
+                let again = since_ms > 0;
+                RunKind::Wait(Registration { waiter: waiter(id), since_ms, applied, again })
             }
             None => RunKind::Commands,
         },
