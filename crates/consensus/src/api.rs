@@ -239,6 +239,8 @@ pub struct Status {
     pub cluster_time_ms: u64,
     /// Entries proposed here, and commands in them.
     pub proposed: (u64, u64),
+    /// On the leader: clients of all nodes that wait until there is something for them.
+    pub waiting_clients: usize,
     /// Rounds of the read gate, and reads they released.
     pub read_rounds: (u64, u64),
     /// Greatest lateness of a heartbeat sent by this leader, milliseconds.

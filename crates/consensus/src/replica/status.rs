@@ -40,6 +40,7 @@ impl<E: Env> Replica<E> {
             divided: group.keyspace.comparing.is_divided(),
             cluster_time_ms: load(&seen.now_ms),
             proposed: (load(&writes.entries), load(&writes.commands)),
+            waiting_clients: writes.parked.load(Ordering::Relaxed),
             read_rounds: group.reads.figures(),
             heartbeat_late_ms_max: group.process.links.late_ms_max(),
             log_bytes: log.bytes,

@@ -82,7 +82,8 @@ impl Client {
             SimRt::sleep(Duration::from_micros(self.random.below(pause))).await;
             let at = usize::try_from(self.random.below(HOSTS as u64)).unwrap_or(0);
             let Some(running) = self.cluster.running(at) else { continue };
-            match self.random.below(20) {
+            let first = if self.cluster.faults.is_of_waiting() { 16 } else { 0 };
+            match first + self.random.below(20 - first) {
                 18.. => self.pop(&running).await,
                 16..18 => self.push(&running).await,
                 13..16 => self.transact(&running).await,

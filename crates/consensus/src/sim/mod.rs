@@ -67,6 +67,13 @@ pub struct Faults {
     pub keep_for_nobody: bool,
 }
 
+impl Faults {
+    /// Whether only those who wait can show what is broken: then nothing else is done.
+    fn is_of_waiting(self) -> bool {
+        self.skip_wait_barrier || self.forget_served || self.keep_for_nobody
+    }
+}
+
 /// What a run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {

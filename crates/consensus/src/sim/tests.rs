@@ -55,7 +55,9 @@ fn the_log_passes_openrafts_suite() {
 
 /// The first seed at which a planted fault is found.
 fn found_within(seeds: u64, faults: Faults) -> Option<u64> {
-    (0..seeds).find(|seed| run(*seed, faults).is_err())
+    let found = (0..seeds).find(|seed| run(*seed, faults).is_err());
+    eprintln!("found by seed {found:?}");
+    found
 }
 
 #[test]

@@ -89,6 +89,7 @@ impl<E: Env> Proposer<E> {
             let route = self.leadership.route();
             if !self.leadership.leads() && !self.desk.is_empty() {
                 self.desk.lose();
+                self.writes.figures.parked.store(0, Ordering::Relaxed);
             }
             if self.writes.queue.len() == 0 {
                 // What is on its way to one that no longer leads need not wait for that stream to

@@ -466,6 +466,7 @@ fn quorate(text: &mut String, facts: &Facts<'_>) {
     field(text, "cluster_time_ms", status.cluster_time_ms);
     field(text, "proposed_entries", status.proposed.0);
     field(text, "proposed_commands", status.proposed.1);
+    field(text, "waiting_clients", status.waiting_clients);
     field(text, "read_rounds", status.read_rounds.0);
     field(text, "read_rounds_served", status.read_rounds.1);
     field(text, "heartbeat_late_ms_max", status.heartbeat_late_ms_max);
