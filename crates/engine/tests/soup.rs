@@ -694,6 +694,13 @@ proptest! {
     }
 
     #[test]
+    fn those_who_wait_are_served(
+        batches in batches(prop_oneof![3 => filled(&waiting::BUSY), 1 => filled(&waiting::TEMPLATES)])
+    ) {
+        live(&batches);
+    }
+
+    #[test]
     fn any_soup_is_served(batches in batches(prop_oneof![soup(), sensible()])) {
         live(&batches);
     }
@@ -755,7 +762,7 @@ proptest! {
 /// The soup must not be so wrong that it is all refused.
 #[test]
 fn the_templates_are_commands() {
-    for template in TEMPLATES.iter().chain(&waiting::TEMPLATES) {
+    for template in TEMPLATES.iter().chain(&waiting::TEMPLATES).chain(&waiting::BUSY) {
         let words: Vec<&[u8]> = template.split(' ').map(str::as_bytes).collect();
         let mut bytes = BytesMut::new();
         write_command(&mut bytes, words.into_iter());

@@ -183,7 +183,9 @@ fn is_safe(command: &Command) -> bool {
         b"SORT" | b"SORT_RO" if has("BY") && has("ALPHA") => is(1, "texts") && !has("LIMIT"),
         // 7.2 makes a large sorted set at once, 7.0 packs its first members, where -0 becomes 0.
         b"ZADD" => !has("-0") || command.len() == 4,
-        b"XREAD" | b"XREADGROUP" => !has("BLOCK"),
+        b"XREAD" | b"XREADGROUP" => (1..command.len())
+            .filter(|at| is(*at, "BLOCK"))
+            .all(|at| text(at + 1).is_none_or(|text| ["1", "2", "-1", "x"].contains(&text))),
         b"BLPOP" | b"BRPOP" | b"BZPOPMIN" | b"BZPOPMAX" => does_not_wait(text(command.len() - 1)),
         b"BLMPOP" | b"BZMPOP" => does_not_wait(text(1)),
         b"BLMOVE" => does_not_wait(text(5)),
@@ -194,9 +196,11 @@ fn is_safe(command: &Command) -> bool {
     }
 }
 
-/// Whether a timeout is as short as those of the templates, or wrong.
+/// Whether a timeout is as short as those of the templates, or wrong. A negative one that is small
+/// enough is rounded up to none.
 fn does_not_wait(timeout: Option<&str>) -> bool {
-    timeout.is_none_or(|text| text == "0.01" || text.parse::<f64>().is_ok_and(|wait| wait < 0.0))
+    let is_negative = |text: &str| text.parse::<f64>().is_ok_and(|wait| wait < -0.01);
+    timeout.is_none_or(|text| text == "0.01" || text == "x" || is_negative(text))
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ pub(super) const FAMILY: Family = Family {
         "XREADGROUP GROUP <group> <consumer> {COUNT <count>;NOACK} STREAMS <key> >",
         "XREADGROUP GROUP <group> <consumer> {COUNT <count>;NOACK} STREAMS <key> <key> > <after>",
         "XREADGROUP GROUP <group> <consumer> {COUNT <count>} STREAMS <key> <id>",
+        "XREAD {COUNT <count>;BLOCK <block>} STREAMS <key> <after>",
+        "XREADGROUP GROUP <group> <consumer> {COUNT <count>;BLOCK <block>;NOACK} STREAMS <key> >",
+        "XREADGROUP GROUP <group> <consumer> BLOCK <block> STREAMS <key> <key> > <after>",
         "XGROUP CREATE <key> <group> <after> {MKSTREAM;ENTRIESREAD <index>}",
         "XGROUP CREATE <key> <group> 0 MKSTREAM",
         "XGROUP SETID <key> <group> <after> {ENTRIESREAD <index>}",
@@ -96,6 +99,7 @@ pub(super) const FAMILY: Family = Family {
                 from(random, &["+", "+", "(20-1", "(5", "(18446744073709551615"])
             }
             "id" | "after" | "from" | "to" => Some(small(random).into_bytes()),
+            "block" => from(random, &["1", "1", "2", "-1", "x"]),
             "group" => from(random, &["g1", "g1", "g2", ""]),
             "consumer" => from(random, &["c1", "c2", "c3", ""]),
             // Either all that is pending is idle for so long, or nothing.

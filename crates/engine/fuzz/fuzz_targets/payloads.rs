@@ -1,5 +1,5 @@
 //! RESTORE: whatever the payload, it is refused before it is logged, or makes a key that DUMP gives
-//! back.
+//! back, and that whoever waits for it gets something of.
 //!
 //! The input is type and value; version and checksum are put behind them, so that mutations reach
 //! the decoder.
@@ -8,18 +8,48 @@
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 use quorate_engine::{
-    Applied, Checksum, Db, Keyspace, Run, RunKind, SealLimits, Sealed, Stamp, apply, seal,
+    Applied, Checksum, Db, Keyspace, Registration, Run, RunKind, SealLimits, Sealed, Stamp, Waiter,
+    Waiting, apply, rehearse, seal,
 };
 use quorate_resp::{Proto, Value, decode_reply, write_command};
 
 const STAMP: Stamp = Stamp { now_ms: 1_900_000_000_000, seed: 1 };
 
-fn sealed(keyspace: &Keyspace, command: &[&[u8]]) -> Sealed {
+fn run(command: &[&[u8]]) -> Run {
     let mut commands = BytesMut::new();
     write_command(&mut commands, command.iter().copied());
     let (db, proto, commands) = (Db(0), Proto::Resp2, commands.freeze());
-    let run = Run { db, proto, commands, count: 1, kind: RunKind::Commands };
-    seal(keyspace, &[run], &STAMP, &SealLimits::default())
+    Run { db, proto, commands, count: 1, kind: RunKind::Commands }
+}
+
+fn sealed(keyspace: &Keyspace, command: &[&[u8]]) -> Sealed {
+    seal(keyspace, &[run(command)], &STAMP, &SealLimits::default())
+}
+
+/// What is restored while two wait for it, and how it is called: the one whose command fits is
+/// served by the same entry.
+fn serves(payload: &[u8], kind: &Value) {
+    let (mut keyspace, mut waiting) = (Keyspace::new([1, 2]), Waiting::default());
+    let waits = |id, name: &[u8]| {
+        let waiter = Waiter { node: 1, incarnation: 1, id };
+        let registration = Registration { waiter, since_ms: 0, applied: 0, again: false };
+        Run { kind: RunKind::Wait(registration), ..run(&[name, b"k", b"0"]) }
+    };
+    let restore = run(&[b"RESTORE", b"k", b"0", payload]);
+    let runs = [waits(1, b"BLPOP"), waits(2, b"BZPOPMIN"), restore];
+    let limits = SealLimits::default();
+    let (sealed, _) = rehearse(&mut keyspace, &mut waiting, &runs, &STAMP, &limits);
+    let at = Applied { index: 1, stamp: STAMP };
+    let applied = apply(&mut keyspace, at, &sealed.payload, Some(&sealed.plan));
+    let served = applied.expect("a payload of ours").served;
+    let served: Vec<u64> = served.iter().map(|served| served.waiter.id).collect();
+    let expected: &[u64] = match kind {
+        Value::Simple(kind) if kind == "list" => &[1],
+        Value::Simple(kind) if kind == "zset" => &[2],
+        _ => &[],
+    };
+    assert_eq!(served, expected);
+    assert_eq!(waiting.len(), 2 - served.len());
 }
 
 fn call(keyspace: &mut Keyspace, command: &[&[u8]]) -> Value {
@@ -59,6 +89,7 @@ fuzz_target!(|body: &[u8]| {
             // Every field was due.
             continue;
         }
+        serves(&payload, &call(&mut keyspace, &[b"TYPE", b"k"]));
         let value = call(&mut keyspace, &[b"GET", b"k"]);
         let Value::Bulk(dumped) = call(&mut keyspace, &[b"DUMP", b"k"]) else { panic!("no dump") };
         call(&mut keyspace, &[b"RESTORE", b"other", b"0", &dumped]);

@@ -23,6 +23,36 @@ pub(super) const TEMPLATES: [&str; 14] = [
     "XREADGROUP GROUP g c NOACK BLOCK 1 STREAMS K N",
 ];
 
+/// What those who wait for lists, sorted sets and streams hear of, one way or another.
+pub(super) const BUSY: [&str; 26] = [
+    "RPUSH K V N",
+    "RPUSH K N",
+    "LPUSH K V",
+    "LPUSH K V N V",
+    "LMOVE K K LEFT RIGHT",
+    "LPOP K",
+    "LRANGE K 0 -1",
+    "ZADD K 1 V 2 b",
+    "ZADD K 3 c",
+    "ZUNIONSTORE K 1 K",
+    "XADD K * f V",
+    "XADD K * f N",
+    "XGROUP CREATE K g $ MKSTREAM",
+    "XGROUP CREATE K h 0 MKSTREAM",
+    "XGROUP DESTROY K g",
+    "XREADGROUP GROUP g c STREAMS K >",
+    "SORT K BY nosort STORE K",
+    "SET K V",
+    "DEL K",
+    "RENAME K K",
+    "COPY K K REPLACE",
+    "MOVE K D",
+    "SWAPDB D D",
+    "PEXPIRE K M",
+    "PEXPIRE K M",
+    "TYPE K",
+];
+
 /// Those who wait, as their nodes know it.
 #[derive(Default)]
 pub(super) struct Asked(BTreeMap<Waiter, Run>);
