@@ -81,8 +81,7 @@ fn run<L: Listener>(
     let (mut effects, mut served) = (Effects::default(), Vec::new());
     let mut answers = plan.map(|plan| Answers::new(plan, !at.stamp.seed));
     let mut walker = Walker::new(payload);
-    let mut seed = at.stamp.seed;
-    let (mut ahead, mut last) = (Ahead::default(), None);
+    let (mut seed, mut ahead, mut last) = (at.stamp.seed, Ahead::default(), None);
     while let Some(found) = walker.next()? {
         let (db, expiry) = match &found {
             Decoded::Command(db, _, expiry) => (*db, *expiry),
@@ -106,6 +105,7 @@ fn run<L: Listener>(
         }
         seed = mix(seed);
         let stamp = Stamp { now_ms, seed: given.unwrap_or(seed) };
+        keyspace.begin_command(!expiry && serves.is_none());
         let mut cx = Writer::new(keyspace, db, stamp, at.index, &mut effects);
         cx.known = known;
         if expiry {
