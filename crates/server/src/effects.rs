@@ -6,7 +6,7 @@
 //! garbage has taken its memory already.
 
 use crate::pubsub::Hub;
-use quorate_consensus::{Audience, Listener, Message};
+use quorate_consensus::{Audience, Listener, Message, Wanted};
 use quorate_engine::{Effects, Garbage};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -31,7 +31,7 @@ impl Listener for Hearing {
         self.hub.deliver(message);
     }
 
-    fn sees_leader(&self, _: bool) {}
+    fn keeps_up(&self, _: bool) {}
 
     fn replaced(&self) {}
 }
@@ -44,7 +44,7 @@ pub(crate) fn audience(hub: &Arc<Hub>) -> Audience {
         tracing::warn!(%why, "no thread for freeing memory: it is freed in line");
     }
     let listener = Arc::new(Hearing { hub: Arc::clone(hub), bin });
-    Audience { listener, interest: hub.told(), wanted: Arc::default() }
+    Audience::new(listener, &Arc::new(Wanted::new(&hub.told())))
 }
 
 /// Frees what comes, at the least priority: whoever serves goes first where processors are few. The

@@ -6,7 +6,8 @@
 use crate::backend::Backend;
 use crate::pubsub::Hub;
 use quorate_consensus::{
-    Answer, Backup, Feed, HandOverError, MemberStatus, Message, NoSnapshot, ReadError, Role, Status,
+    Answer, Backup, Feed, HandOverError, MemberStatus, Message, NoSnapshot, ReadError, Role, Shown,
+    Status,
 };
 use quorate_engine::{Applied, Db, Keyspace, Run, SealLimits, Stamp, apply, seal};
 use std::ops::Deref;
@@ -77,7 +78,7 @@ impl TestBackend {
         match replies {
             Ok(replies) => {
                 let replies = replies.into_iter().next().unwrap_or_default();
-                Answer::Replies(replies, keyspace.applied_index())
+                Answer::Replies(replies, Shown::up_to(keyspace.applied_index()))
             }
             Err(why) => panic!("the test backend cannot apply what it sealed: {why}"),
         }

@@ -5,6 +5,7 @@
 //! the replies, which go straight to the sessions. Long work runs off the event loop. Memory is
 //! volatile: after a restart it is snapshot plus log, folded in by the same [`fold`].
 
+use crate::api::Shown;
 use crate::bus::carry::Bus;
 use crate::env::Env;
 use crate::group::Group;
@@ -101,6 +102,7 @@ impl<E: Env> StateMachine<E> {
             Some(batch) => (Some(batch.plan), batch.items),
             None => (None, Vec::new()),
         };
+        let places = plan.as_ref().map(Plan::places).unwrap_or_default();
         let marked = fold::mark(&self.log.entries, &entry);
         marked.map_err(|error| io::Error::other(error.to_string()))?;
         self.live.backlog.room().await;
@@ -114,7 +116,7 @@ impl<E: Env> StateMachine<E> {
         self.bus.hasten(&effects, &self.log.tail);
         self.process.carry_out(effects);
         self.live.applied.set(term, index);
-        answer(items, index, replies);
+        answer(items, index, replies, &places);
         Ok(())
     }
 
@@ -146,7 +148,7 @@ impl<E: Env> StateMachine<E> {
     fn conclude(&self, (term, index): (u64, u64), seed: u64) {
         self.live.applied.set(term, index);
         for item in self.writes.proposed.take(term, seed).into_iter().flat_map(|b| b.items) {
-            item.slot.answer(End::Applied(index, Bytes::new()));
+            item.slot.answer(End::Applied(Shown::up_to(index), Bytes::new()));
         }
     }
 }

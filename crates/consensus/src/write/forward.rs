@@ -7,7 +7,7 @@
 //! those on the old stream are waited for a moment, so that the runs of one session stay in order
 //! across a change of leader.
 
-use crate::api::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, NotApplied, OPEN_MAX};
+use crate::api::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, NotApplied, OPEN_MAX, Shown};
 use crate::env::Env;
 use crate::lock::lock;
 use crate::peer::transport::{PeerId, Transport, TransportError};
@@ -200,7 +200,10 @@ fn take_answer(writes: &Writes, way: &InFlight, answer: pb::ForwardAnswer) {
     use pb::forward_answer::Result as Pb;
     let Some(item) = lock(&way.items).remove(&answer.id) else { return };
     match answer.result {
-        Some(Pb::Replies(replies)) => item.slot.answer(End::Applied(answer.index, replies)),
+        Some(Pb::Replies(replies)) => {
+            let shown = Shown { index: answer.index, commands: (answer.first, answer.count) };
+            item.slot.answer(End::Applied(shown, replies));
+        }
         Some(Pb::NotLeader(_)) => {
             way.sent_back.store(true, Ordering::Release);
             writes.queue.put_back(item);

@@ -10,7 +10,7 @@ use crate::command::{Mode, ReplyMode, Row, debug_allowed, error, help, row};
 use crate::refusal::{self, UNCERTAIN, UNCERTAIN_READ, no_read, not_applied};
 use crate::registry::{Entry, Target};
 use crate::slowlog::{Slow, shown};
-use quorate_consensus::Answer;
+use quorate_consensus::{Answer, Shown};
 use quorate_engine::{Flags, Handler, Keyspace, Reader, Run, RunKind, cmd};
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
 use std::time::Instant;
@@ -279,7 +279,7 @@ impl<B: Backend> Session<B> {
             self.client.peer.command.store(*id, std::sync::atomic::Ordering::Relaxed);
         }
         match answer {
-            Answer::Replies(bytes, index) => {
+            Answer::Replies(bytes, Shown { index, .. }) => {
                 self.client.written = index;
                 self.shared.writes_answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 self.take_replies(&bytes, &collected.ids, nanos);

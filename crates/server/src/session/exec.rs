@@ -13,7 +13,7 @@ use crate::refusal::{UNCERTAIN, no_read, not_applied};
 use crate::registry::{Entry, Registry, Target};
 use crate::transaction::Queue;
 use bytes::{Bytes, BytesMut};
-use quorate_consensus::Answer;
+use quorate_consensus::{Answer, Shown};
 use quorate_engine::{
     Db, Flags, Guard, Keyspace, LEVEL_TRANSACTIONS, Reader, Refusal, Run, RunKind, read,
 };
@@ -106,7 +106,7 @@ impl<B: Backend> Session<B> {
         self.show_sizes(run.commands.len());
         let Some(answer) = self.attend(node.submit(run)).await else { return Outcome::Gone };
         match answer {
-            Answer::Replies(bytes, index) => {
+            Answer::Replies(bytes, Shown { index, .. }) => {
                 self.client.written = index;
                 self.shared.writes_answered.fetch_add(1, Relaxed);
                 match bytes.get(..2) {
