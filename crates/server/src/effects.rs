@@ -1,12 +1,14 @@
 //! What the replica tells this process while it applies: events and messages go to subscribers at
-//! once, and what has to be freed to a thread of its own.
+//! once, which keys changed to those who keep copies, and what has to be freed to a thread of its
+//! own.
 //!
 //! All of it happens on the way of an entry, before whoever waits for it is answered. So nothing
 //! here waits or queues: a subscriber that takes nothing is bounded in its session's outbox, and
 //! garbage has taken its memory already.
 
 use crate::pubsub::Hub;
-use quorate_consensus::{Audience, Listener, Message, Wanted};
+use crate::tracking::Tracking;
+use quorate_consensus::{Audience, Listener, Message};
 use quorate_engine::{Effects, Garbage};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,6 +16,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 /// Who hears what the replica tells.
 struct Hearing {
     hub: Arc<Hub>,
+    tracking: Arc<Tracking>,
     /// To the thread that frees.
     bin: Sender<Vec<Garbage>>,
 }
@@ -21,6 +24,7 @@ struct Hearing {
 impl Listener for Hearing {
     fn carry_out(&self, effects: Effects) {
         self.hub.tell(&effects.list);
+        self.tracking.changed(&effects.changed);
         if !effects.garbage.is_empty() {
             // Without the thread the send fails and hands the garbage back, to be dropped here.
             drop(self.bin.send(effects.garbage));
@@ -31,20 +35,24 @@ impl Listener for Hearing {
         self.hub.deliver(message);
     }
 
-    fn keeps_up(&self, _: bool) {}
+    fn keeps_up(&self, keeps_up: bool) {
+        self.tracking.keeps_up(keeps_up);
+    }
 
-    fn replaced(&self) {}
+    fn replaced(&self) {
+        self.tracking.replaced();
+    }
 }
 
-/// The audience of a replica whose clients listen at this hub.
-pub(crate) fn audience(hub: &Arc<Hub>) -> Audience {
+/// The audience of a replica whose clients listen at this hub, and keep copies of its keys.
+pub(crate) fn audience(hub: &Arc<Hub>, tracking: &Arc<Tracking>) -> Audience {
     let (bin, garbage) = channel();
     let freer = std::thread::Builder::new().name("free".to_owned());
     if let Err(why) = freer.spawn(move || free(&garbage)) {
         tracing::warn!(%why, "no thread for freeing memory: it is freed in line");
     }
-    let listener = Arc::new(Hearing { hub: Arc::clone(hub), bin });
-    Audience::new(listener, &Arc::new(Wanted::new(&hub.told())))
+    let (hub, hears) = (Arc::clone(hub), Arc::clone(tracking));
+    Audience::new(Arc::new(Hearing { hub, tracking: hears, bin }), tracking.wanted())
 }
 
 /// Frees what comes, at the least priority: whoever serves goes first where processors are few. The

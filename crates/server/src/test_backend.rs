@@ -5,6 +5,7 @@
 
 use crate::backend::Backend;
 use crate::pubsub::Hub;
+use crate::tracking::Tracking;
 use quorate_consensus::{
     Answer, Backup, Feed, HandOverError, MemberStatus, Message, NoSnapshot, ReadError, Role, Shown,
     Status,
@@ -36,6 +37,7 @@ pub(crate) struct Trouble {
 pub(crate) struct TestBackend {
     keyspace: Arc<RwLock<Keyspace>>,
     hub: Arc<Hub>,
+    tracking: Arc<Tracking>,
     pub(crate) trouble: Arc<Mutex<Trouble>>,
 }
 
@@ -50,10 +52,12 @@ impl Deref for Guard<'_> {
 }
 
 impl TestBackend {
-    /// An empty engine, whose clients listen at this hub.
-    pub(crate) fn new(hub: &Arc<Hub>) -> Self {
+    /// An empty engine, whose clients listen at this hub and keep copies of its keys.
+    pub(crate) fn new(hub: &Arc<Hub>, tracking: &Arc<Tracking>) -> Self {
         let keyspace = Arc::new(RwLock::new(Keyspace::new([1, 2])));
-        Self { keyspace, hub: Arc::clone(hub), trouble: Arc::default() }
+        let (hub, tracking) = (Arc::clone(hub), Arc::clone(tracking));
+        tracking.keeps_up(true);
+        Self { keyspace, hub, tracking, trouble: Arc::default() }
     }
 
     fn now_ms() -> u64 {
@@ -70,15 +74,19 @@ impl TestBackend {
             sealed.plan.answer(&keyspace, stamp.seed)
         } else {
             let at = Applied { index: keyspace.applied_index() + 1, stamp };
+            keyspace.note_changes(self.tracking.wanted().any());
             apply(&mut keyspace, at, &sealed.payload, Some(&sealed.plan)).map(|it| {
                 self.hub.tell(&it.effects.list);
+                self.tracking.changed(&it.effects.changed);
                 it.replies
             })
         };
         match replies {
             Ok(replies) => {
                 let replies = replies.into_iter().next().unwrap_or_default();
-                Answer::Replies(replies, Shown::up_to(keyspace.applied_index()))
+                let commands = sealed.plan.places().first().copied().unwrap_or_default();
+                let shown = Shown { index: keyspace.applied_index(), commands };
+                Answer::Replies(replies, shown)
             }
             Err(why) => panic!("the test backend cannot apply what it sealed: {why}"),
         }
@@ -115,6 +123,8 @@ impl Backend for TestBackend {
     }
 
     async fn announced(&self) {}
+
+    async fn applied(&self, _: u64) {}
 
     async fn read(&self) -> Result<Guard<'_>, ReadError> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).read.clone();

@@ -91,8 +91,7 @@ fn run<L: Listener>(
                 continue;
             }
         };
-        let (known, given) = (ahead.take(), walker.take_seed());
-        let serves = walker.take_served();
+        let (known, given, serves) = (ahead.take(), walker.take_seed(), walker.take_served());
         if ahead.is_over() {
             ahead = keyspace.warm(db, walker.rest());
         }

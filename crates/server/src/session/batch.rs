@@ -84,6 +84,7 @@ impl<B: Backend> Session<B> {
                         return Piece::Reads;
                     }
                     self.monitor(entry, self.intake.args());
+                    self.client.tracker.gather(entry, self.intake.args());
                     self.intake.gather();
                     if self.intake.is_full_run() || self.client.reply_mode != ReplyMode::On {
                         return Piece::Run;
@@ -140,6 +141,7 @@ impl<B: Backend> Session<B> {
             return;
         }
         self.client.transaction.spoil();
+        self.client.done(found.entry);
         if let Reply::Error(line) = refusal {
             self.shared.stats.rejected(found.entry.map(|entry| entry.id), line.as_bytes());
         }
@@ -229,6 +231,7 @@ impl<B: Backend> Session<B> {
             } else if self.client.reply_mode == ReplyMode::Skip {
                 self.client.reply_mode = ReplyMode::On;
             }
+            self.client.tracker.read(entry, args);
             let now = Instant::now();
             let nanos = (now - clock).as_nanos() as u64;
             clock = now;
@@ -272,16 +275,16 @@ impl<B: Backend> Session<B> {
         };
         let started = Instant::now();
         self.show_sizes(commands.len());
-        let node = self.node.clone();
-        let Some(answer) = self.attend(node.submit(run)).await else { return };
+        self.client.tracker.depart();
+        let Some(answer) = self.submit(run).await else { return };
         let nanos = started.elapsed().as_nanos() as u64;
         if let Some(id) = collected.ids.last() {
             self.client.peer.command.store(*id, std::sync::atomic::Ordering::Relaxed);
         }
+        let mut shows = None;
         match answer {
-            Answer::Replies(bytes, Shown { index, .. }) => {
-                self.client.written = index;
-                self.shared.writes_answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Answer::Replies(bytes, shown) => {
+                shows = Some(shown);
                 self.take_replies(&bytes, &collected.ids, nanos);
             }
             Answer::NotApplied(why) => self.refuse_run(&collected.ids, |_| not_applied(&why)),
@@ -296,8 +299,24 @@ impl<B: Backend> Session<B> {
                 );
             }
         }
+        self.client.tracker.arrive(shows);
         self.note_slow_run(&commands, &collected.ids, nanos);
         self.intake.recycle(collected.ids);
+    }
+
+    /// Hands a run over and waits for its answer; `None` if the client is gone before. Clients of
+    /// this node that keep copies hear of what was written before the writer does.
+    pub(super) async fn submit(&mut self, run: Run) -> Option<Answer> {
+        let node = self.node.clone();
+        let answer = self.attend(node.submit(run)).await?;
+        if let Answer::Replies(_, Shown { index, .. }) = answer {
+            self.client.written = index;
+            self.shared.writes_answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if self.shared.tracking.has_any() {
+                self.attend(node.applied(index)).await?;
+            }
+        }
+        Some(answer)
     }
 
     /// Passes a run's replies on. A command's time is its share of the run's.
