@@ -13,17 +13,20 @@
 //! 2) "news"
 //! 3) "hello"
 //! @ +100
+//! c= 3
 //! ```
 //!
 //! Each command is sent and its first answer is waited for; further answers are what a line with
-//! `<` waits for; behind `@` time passes, in milliseconds. As with [`script`](crate::script), a run
-//! gives the transcript anew and `UPDATE=1` writes it.
+//! `<` waits for; behind `@` time passes, in milliseconds; behind `=` a client chooses its
+//! protocol. The word `$b` is the id of client b's connection. As with [`script`](crate::script), a
+//! run gives the transcript anew and `UPDATE=1` writes it.
 
 use crate::client::Client;
 use crate::script::{difference, show};
 use crate::wait::pause;
-use quorate_resp::split_line;
+use quorate_resp::{Value, split_line};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -42,8 +45,40 @@ pub fn check(path: &Path, connect: &mut dyn FnMut() -> Client) -> Result<(), Str
     Err(at(&difference(&expected, &found)))
 }
 
+/// The clients, and the ids of their connections.
+struct Clients<'c> {
+    connect: &'c mut dyn FnMut() -> Client,
+    known: BTreeMap<char, (Client, String)>,
+}
+
+impl Clients<'_> {
+    fn get(&mut self, name: char) -> std::io::Result<&mut (Client, String)> {
+        match self.known.entry(name) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => {
+                let mut client = (self.connect)();
+                let id = match client.call(&["CLIENT", "ID"])? {
+                    Value::Int(id) => id.to_string(),
+                    other => return Err(std::io::Error::other(format!("{other:?}"))),
+                };
+                Ok(place.insert((client, id)))
+            }
+        }
+    }
+
+    /// The words with the ids that they stand for.
+    fn with_ids(&mut self, mut words: Vec<Vec<u8>>) -> std::io::Result<Vec<Vec<u8>>> {
+        for word in &mut words {
+            if let [b'$', name @ b'a'..=b'z'] = word[..] {
+                *word = self.get(char::from(name))?.1.clone().into_bytes();
+            }
+        }
+        Ok(words)
+    }
+}
+
 fn run(script: &str, connect: &mut dyn FnMut() -> Client) -> Result<String, String> {
-    let mut clients: BTreeMap<char, Client> = BTreeMap::new();
+    let mut clients = Clients { connect, known: BTreeMap::new() };
     let mut out = String::new();
     for (number, line) in script.lines().enumerate() {
         let fail = |what: &dyn std::fmt::Display| format!("line {}: {what}", number + 1);
@@ -58,23 +93,26 @@ fn run(script: &str, connect: &mut dyn FnMut() -> Client) -> Result<String, Stri
             }
             continue;
         };
-        let client = clients.entry(name).or_insert_with(&mut *connect);
-        let answer = if does == '>' {
-            let args = split_line(rest.as_bytes()).ok_or_else(|| fail(&"unbalanced quotes"))?;
-            client.call_bytes(&args)
-        } else {
-            client.receive()
+        let args = split_line(rest.as_bytes()).ok_or_else(|| fail(&"unbalanced quotes"))?;
+        let args = clients.with_ids(args).map_err(|error| fail(&error))?;
+        let (client, _) = clients.get(name).map_err(|error| fail(&error))?;
+        let answer = match does {
+            '>' => client.call_bytes(&args),
+            '=' => client.call(&["HELLO", rest]),
+            _ => client.receive(),
         };
         let answer = answer.map_err(|error| fail(&error))?;
-        let _ = write!(out, "{line}\n{}", show(&answer));
+        // What HELLO answers differs from server to server.
+        let shown = if does == '=' { String::new() } else { show(&answer) };
+        let _ = write!(out, "{line}\n{shown}");
     }
     Ok(out)
 }
 
-/// Whose line it is, whether it sends or waits, and the command.
+/// Whose line it is, what it does, and the command.
 fn parts(line: &str) -> Option<(char, char, &str)> {
     let mut letters = line.chars();
     let (name, does) = (letters.next()?, letters.next()?);
-    let is_one = name.is_ascii_lowercase() && (does == '>' || does == '<');
+    let is_one = name.is_ascii_lowercase() && matches!(does, '>' | '<' | '=');
     is_one.then(|| (name, does, letters.as_str().trim()))
 }
