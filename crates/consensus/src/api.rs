@@ -85,12 +85,35 @@ impl Default for ReplicaOptions {
     }
 }
 
+/// What the replies of a run show of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// The last entry.
+    pub index: u64,
+    /// Of the commands in it that clients sent, the run's own: the number of the first, and how
+    /// many. None if the run changed nothing, or the leader is of a version that does not say.
+    pub commands: (u32, u32),
+}
+
+impl Shown {
+    /// Up to this entry, in which nothing is the run's own.
+    pub const fn up_to(index: u64) -> Self {
+        Self { index, commands: (0, 0) }
+    }
+
+    /// Whether this command of this entry is the run's own.
+    pub fn is_own(&self, index: u64, command: u32) -> bool {
+        let (first, count) = self.commands;
+        index == self.index && command.checked_sub(first).is_some_and(|at| at < count)
+    }
+}
+
 /// What became of a run.
 #[derive(Debug)]
 pub enum Answer {
     /// Applied (or refused command by command): the replies of all its commands, encoded, in order,
-    /// and the index of the last entry that they show.
-    Replies(Bytes, u64),
+    /// and what they show.
+    Replies(Bytes, Shown),
     /// Definitely not appended; nothing happened.
     NotApplied(NotApplied),
     /// Appended or on its way to the leader, and then the leadership, the time or this process ran

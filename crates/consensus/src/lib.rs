@@ -34,7 +34,7 @@ mod write;
 
 pub use api::{
     Answer, Failed, LastSnapshot, Loading, MemberStatus, NotApplied, Options, RaftFailure,
-    ReadError, ReplicaOptions, Role, SavingStatus, Status,
+    ReadError, ReplicaOptions, Role, SavingStatus, Shown, Status,
 };
 pub use bus::audience::{Audience, Listener, Wanted};
 pub use bus::interest::Interest;

@@ -293,6 +293,13 @@ impl Node {
         }
     }
 
+    /// Resolves when an entry is applied here, or after a second.
+    pub async fn applied(&self, index: u64) {
+        if let Some(replica) = self.replica() {
+            replica.applied(index).await;
+        }
+    }
+
     /// A linearizable view: what it shows includes every write that was acknowledged before this
     /// call.
     pub async fn read(&self) -> Result<KeyspaceGuard<'_>, ReadError> {

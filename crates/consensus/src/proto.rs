@@ -276,7 +276,13 @@ pub struct ForwardAnswer {
     /// log index of the entry, for read-your-writes
     #[prost(uint64, tag = "5")]
     pub index: u64,
-    #[prost(oneof = "forward_answer::Result", tags = "2, 3, 4, 6")]
+    /// of the commands in it that clients sent, the run's own: the first,
+    #[prost(uint32, tag = "6")]
+    pub first: u32,
+    /// and how many; 0: none, or the leader does not say
+    #[prost(uint32, tag = "7")]
+    pub count: u32,
+    #[prost(oneof = "forward_answer::Result", tags = "2, 3, 4, 8")]
     pub result: ::core::option::Option<forward_answer::Result>,
 }
 /// Nested message and enum types in `ForwardAnswer`.
@@ -293,7 +299,7 @@ pub mod forward_answer {
         #[prost(bool, tag = "4")]
         Uncertain(bool),
         /// it waits, since then by the leader's clock; another answer follows
-        #[prost(uint64, tag = "6")]
+        #[prost(uint64, tag = "8")]
         Parked(u64),
     }
 }
@@ -568,11 +574,14 @@ pub struct BusInterest {
     /// whether anybody listens at all: if not, no messages are sent
     #[prost(bool, tag = "2")]
     pub anybody: bool,
-    /// rises when `anybody` turns
+    /// rises when `anybody` or `changes` turns
     #[prost(uint64, tag = "3")]
     pub turn: u64,
     #[prost(message, repeated, tag = "4")]
     pub counts: ::prost::alloc::vec::Vec<BusCount>,
+    /// whether anybody wants to hear which keys change: commits are told at once
+    #[prost(bool, tag = "5")]
+    pub changes: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BusResponse {

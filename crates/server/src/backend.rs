@@ -35,6 +35,8 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     fn publish(&self, message: Message) -> impl Future<Output = u64> + Send;
     /// Resolves when what is published on other nodes comes to those who listen here.
     fn announced(&self) -> impl Future<Output = ()> + Send;
+    /// Resolves when an entry is applied here, or after a second.
+    fn applied(&self, index: u64) -> impl Future<Output = ()> + Send;
     /// A linearizable view.
     fn read(&self) -> impl Future<Output = Result<Self::Guard<'_>, ReadError>> + Send;
     /// Whatever is applied here now.
@@ -111,6 +113,10 @@ impl Backend for Node {
 
     fn announced(&self) -> impl Future<Output = ()> + Send {
         Self::announced(self)
+    }
+
+    async fn applied(&self, index: u64) {
+        Self::applied(self, index).await;
     }
 
     fn read(&self) -> impl Future<Output = Result<Self::Guard<'_>, ReadError>> + Send {

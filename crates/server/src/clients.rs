@@ -32,6 +32,13 @@ pub(crate) const UNBLOCK: u8 = 1 << 5;
 /// or with an error.
 pub(crate) const UNBLOCK_ERROR: u8 = 1 << 6;
 
+/// It keeps copies of keys.
+pub(crate) const TRACKS: u8 = 1;
+/// Whoever is to be told of them in its place is gone.
+pub(crate) const BROKEN: u8 = 1 << 1;
+/// It is told of all keys with certain prefixes.
+pub(crate) const BROADCASTS: u8 = 1 << 2;
+
 /// Bytes that may wait for a client to which something is pushed before its session has looked at
 /// the limits of its class; beyond it the client is closed.
 const PUSHED_BYTES_MAX: usize = 32 << 20;
@@ -91,6 +98,12 @@ pub(crate) struct Peer {
     pub(crate) blocked: AtomicBool,
     /// How many channels, patterns and channels of shards it listens to.
     pub(crate) subscriptions: [AtomicUsize; 3],
+    /// How it keeps copies of keys: `TRACKS` and what goes with it.
+    pub(crate) tracking: AtomicU8,
+    /// The client that is told of them in its place; 0: itself.
+    pub(crate) redirect: AtomicU64,
+    /// It has said that it goes.
+    pub(crate) leaving: AtomicBool,
     pub(crate) db: AtomicU8,
     /// Commands queued since MULTI; -1 without it.
     pub(crate) queued: AtomicI64,
@@ -138,6 +151,9 @@ impl Peer {
             readonly: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             subscriptions: Default::default(),
+            tracking: AtomicU8::new(0),
+            redirect: AtomicU64::new(0),
+            leaving: AtomicBool::new(false),
             db: AtomicU8::new(0),
             queued: AtomicI64::new(-1),
             command: AtomicU16::new(u16::MAX),
@@ -263,6 +279,11 @@ impl Peer {
         self.gone.send_replace(true);
     }
 
+    /// Whether its socket is closed, or will be as soon as its replies are sent.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Relaxed) || *self.gone.borrow()
+    }
+
     /// Waits until its socket is closed.
     pub(crate) async fn wait_gone(&self) {
         // The sender is a part of this.
@@ -280,21 +301,31 @@ impl Peer {
         self.subscriptions.iter().any(|count| count.load(Relaxed) > 0)
     }
 
-    /// `N`ormal, `S` a replica, m`O`nitor, `P` a subscriber, `x` within MULTI, `b`locked, `e`
-    /// no-evict, `T` no-touch, `r`eadonly.
+    /// `N`ormal, `S` a replica, m`O`nitor, `P` a subscriber, `x` within MULTI, `b`locked, `t`racks
+    /// keys, `R` for somebody who is gone, `B`y prefixes, `e` no-evict, `T` no-touch, `r`eadonly.
     fn flags(&self) -> String {
+        let tracking = self.tracking.load(Relaxed);
         let bits = [
             (self.replica.load(Relaxed), 'S'),
             (self.monitor.load(Relaxed), 'O'),
             (self.is_subscriber(), 'P'),
             (self.queued.load(Relaxed) >= 0, 'x'),
             (self.blocked.load(Relaxed), 'b'),
+            (tracking & TRACKS != 0, 't'),
+            (tracking & BROKEN != 0, 'R'),
+            (tracking & BROADCASTS != 0, 'B'),
             (self.no_evict.load(Relaxed), 'e'),
             (self.no_touch.load(Relaxed), 'T'),
             (self.readonly.load(Relaxed), 'r'),
         ];
         let text: String = bits.iter().filter_map(|(bit, letter)| bit.then_some(*letter)).collect();
         if text.is_empty() { "N".to_owned() } else { text }
+    }
+
+    /// Who is told of keys in its place; 0: nobody, -1: it keeps no copies.
+    pub(crate) fn redirected(&self) -> i64 {
+        let tracks = self.tracking.load(Relaxed) & TRACKS != 0;
+        if tracks { self.redirect.load(Relaxed) as i64 } else { -1 }
     }
 
     /// The line of CLIENT LIST, in Redis's form.
@@ -311,7 +342,7 @@ impl Peer {
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={sub} \
              psub={psub} ssub={ssub} multi={} qbuf={input} qbuf-free={} argv-mem={} \
              multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem={output} tot-mem={} events=r cmd={} \
-             user=default redir=-1 resp={} lib-name={} lib-ver={}",
+             user=default redir={} resp={} lib-name={} lib-ver={}",
             self.id,
             self.address,
             self.local,
@@ -326,6 +357,7 @@ impl Peer {
             held.run,
             self.bytes(),
             if command.is_empty() { "NULL" } else { command },
+            self.redirected(),
             if self.resp3.load(Relaxed) { 3 } else { 2 },
             names.library,
             names.version,

@@ -1,11 +1,13 @@
 //! What the replica tells this process while it applies: events and messages go to subscribers at
-//! once, and what has to be freed to a thread of its own.
+//! once, which keys changed to those who keep copies, and what has to be freed to a thread of its
+//! own.
 //!
 //! All of it happens on the way of an entry, before whoever waits for it is answered. So nothing
 //! here waits or queues: a subscriber that takes nothing is bounded in its session's outbox, and
 //! garbage has taken its memory already.
 
 use crate::pubsub::Hub;
+use crate::tracking::Tracking;
 use crate::watched::Watched;
 use quorate_consensus::{Audience, Listener, Message};
 use quorate_engine::{Effects, Garbage};
@@ -16,6 +18,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 struct Hearing {
     hub: Arc<Hub>,
     watched: Arc<Watched>,
+    tracking: Arc<Tracking>,
     /// To the thread that frees.
     bin: Sender<Vec<Garbage>>,
 }
@@ -24,6 +27,7 @@ impl Listener for Hearing {
     fn carry_out(&self, effects: Effects) {
         self.hub.tell(&effects.list);
         self.watched.changed(&effects.changed);
+        self.tracking.changed(&effects.changed);
         if !effects.garbage.is_empty() {
             // Without the thread the send fails and hands the garbage back, to be dropped here.
             drop(self.bin.send(effects.garbage));
@@ -34,22 +38,35 @@ impl Listener for Hearing {
         self.hub.deliver(message);
     }
 
-    fn sees_leader(&self, _: bool) {}
+    fn keeps_up(&self, keeps_up: bool) {
+        self.tracking.keeps_up(keeps_up);
+    }
 
     fn replaced(&self) {
         self.watched.replaced();
+        self.tracking.replaced();
     }
 }
 
-/// The audience of a replica whose clients listen at this hub.
-pub(crate) fn audience(hub: &Arc<Hub>, watched: &Arc<Watched>) -> Audience {
+/// The audience of a replica whose clients listen at this hub, wait for keys, and keep copies of
+/// them.
+pub(crate) fn audience(
+    hub: &Arc<Hub>,
+    watched: &Arc<Watched>,
+    tracking: &Arc<Tracking>,
+) -> Audience {
     let (bin, garbage) = channel();
     let freer = std::thread::Builder::new().name("free".to_owned());
     if let Err(why) = freer.spawn(move || free(&garbage)) {
         tracing::warn!(%why, "no thread for freeing memory: it is freed in line");
     }
-    let listener = Arc::new(Hearing { hub: Arc::clone(hub), watched: Arc::clone(watched), bin });
-    Audience { listener, interest: hub.told(), wanted: watched.wanted() }
+    let hearing = Hearing {
+        hub: Arc::clone(hub),
+        watched: Arc::clone(watched),
+        tracking: Arc::clone(tracking),
+        bin,
+    };
+    Audience::new(Arc::new(hearing), tracking.wanted())
 }
 
 /// Frees what comes, at the least priority: whoever serves goes first where processors are few. The

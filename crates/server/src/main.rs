@@ -38,6 +38,7 @@ mod stats;
 #[cfg(test)]
 mod test_backend;
 mod tools;
+mod tracking;
 mod transaction;
 mod watched;
 

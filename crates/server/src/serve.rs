@@ -145,7 +145,7 @@ async fn serve(settings: Settings, outside: Outside) -> Result<(), ServeError> {
     tracing::info!(dir = %options.dir.display(), peers = ?options.peers, "starting");
     let (rebind, rebinds) = mpsc::channel(1);
     let shared = Arc::new(Shared::new(settings, crate::command::registry(), rebind, outside));
-    let node = Node::start(options, audience(&shared.pubsub, &shared.watched))
+    let node = Node::start(options, audience(&shared.pubsub, &shared.watched, &shared.tracking))
         .map_err(ServeError::Peers)?;
     shared.see_cluster(node.peek().await.settings());
     tokio::spawn(cron::run(node.clone(), Arc::clone(&shared)));

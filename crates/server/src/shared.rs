@@ -11,8 +11,9 @@ use crate::registry::{Entry, Registry};
 use crate::settings::{Scope, Settings, Tuned, shown};
 use crate::slowlog::Slowlog;
 use crate::stats::Stats;
+use crate::tracking::Tracking;
 use crate::watched::Watched;
-use quorate_consensus::LastSnapshot;
+use quorate_consensus::{LastSnapshot, Wanted};
 use quorate_engine::Settings as ClusterSettings;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,6 +92,8 @@ pub(crate) struct Shared {
     pub(crate) pubsub: Arc<Hub>,
     /// Who waits to read which key.
     pub(crate) watched: Arc<Watched>,
+    /// Who keeps copies of which keys.
+    pub(crate) tracking: Arc<Tracking>,
 }
 
 /// A wish to listen elsewhere.
@@ -108,6 +111,9 @@ impl Shared {
         let port = settings.get("port").parse().unwrap_or(0);
         let clients = Clients::default();
         clients.set_bytes_max(settings.tuned().clients_bytes_max);
+        let pubsub = Arc::new(Hub::default());
+        let tracking = Tracking::new(Arc::new(Wanted::new(&pubsub.told())));
+        tracking.set_keys_max(settings.tuned().tracking_keys_max);
         Self {
             settings,
             outside,
@@ -134,8 +140,9 @@ impl Shared {
             started_unix_s,
             sending_snapshot: AtomicBool::new(false),
             followers: Followers::default(),
-            pubsub: Arc::default(),
-            watched: Arc::new(Watched::new(Arc::default())),
+            pubsub,
+            watched: Arc::new(Watched::new(Arc::clone(tracking.wanted()))),
+            tracking: Arc::new(tracking),
         }
     }
 
@@ -147,6 +154,7 @@ impl Shared {
     /// Tells sessions to look at the settings again.
     pub(crate) fn settings_changed(&self) {
         self.clients.set_bytes_max(self.tuned().clients_bytes_max);
+        self.tracking.set_keys_max(self.tuned().tracking_keys_max);
         self.generation.fetch_add(1, Relaxed);
     }
 

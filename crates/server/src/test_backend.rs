@@ -5,10 +5,12 @@
 
 use crate::backend::{Backend, Waits};
 use crate::pubsub::Hub;
+use crate::tracking::Tracking;
 use crate::watched::Watched;
 use bytes::BytesMut;
 use quorate_consensus::{
-    Answer, Backup, Feed, HandOverError, MemberStatus, Message, NoSnapshot, ReadError, Role, Status,
+    Answer, Backup, Feed, HandOverError, MemberStatus, Message, NoSnapshot, ReadError, Role, Shown,
+    Status,
 };
 use quorate_engine::{
     Applied, Db, Keyspace, Registration, Run, RunKind, SealLimits, Served, Stamp, Waiter, Waiting,
@@ -43,6 +45,7 @@ pub(crate) struct TestBackend {
     keyspace: Arc<RwLock<Keyspace>>,
     hub: Arc<Hub>,
     watched: Arc<Watched>,
+    tracking: Arc<Tracking>,
     pub(crate) trouble: Arc<Mutex<Trouble>>,
     desk: Arc<Mutex<Desk>>,
 }
@@ -66,7 +69,7 @@ impl Desk {
         let Some((run, _)) = self.told.get(&id) else { return };
         let mut out = BytesMut::new();
         reply.encode(run.proto, &mut out);
-        self.tell(id, Answer::Replies(out.freeze(), index));
+        self.tell(id, Answer::Replies(out.freeze(), Shown::up_to(index)));
     }
 }
 
@@ -114,14 +117,15 @@ impl Deref for Guard<'_> {
 }
 
 impl TestBackend {
-    /// An empty engine, whose clients listen at this hub.
-    pub(crate) fn new(hub: &Arc<Hub>, watched: &Arc<Watched>) -> Self {
+    /// An empty engine, whose clients listen at this hub, wait for keys, and keep copies of them.
+    pub(crate) fn new(hub: &Arc<Hub>, watched: &Arc<Watched>, tracking: &Arc<Tracking>) -> Self {
         let keyspace = Arc::new(RwLock::new(Keyspace::new([1, 2])));
-        let watched = Arc::clone(watched);
+        tracking.keeps_up(true);
         Self {
             keyspace,
             hub: Arc::clone(hub),
-            watched,
+            watched: Arc::clone(watched),
+            tracking: Arc::clone(tracking),
             trouble: Arc::default(),
             desk: Arc::default(),
         }
@@ -140,7 +144,6 @@ impl TestBackend {
         let mut keyspace = self.keyspace.write().await;
         let stamp = Stamp { now_ms: Self::now_ms().max(keyspace.now_ms()), seed: 7 };
         let limits = SealLimits { expire_max: 100, ..SealLimits::default() };
-        keyspace.note_changes(self.watched.wanted().any());
         let mut desk = self.desk();
         let desk = &mut *desk;
         let mut sealed = seal_beside(&desk.waiting, &keyspace, runs, &stamp, &limits);
@@ -148,15 +151,17 @@ impl TestBackend {
             sealed = rehearse(&mut keyspace, &mut desk.waiting, runs, &stamp, &limits).0;
         }
         for (waiter, reply) in std::mem::take(&mut sealed.relayed) {
-            desk.tell(waiter.id, Answer::Replies(reply, 0));
+            desk.tell(waiter.id, Answer::Replies(reply, Shown::default()));
         }
         let replies = if sealed.payload.is_empty() {
             sealed.plan.answer(&keyspace, stamp.seed)
         } else {
             let at = Applied { index: keyspace.applied_index() + 1, stamp };
+            keyspace.note_changes(self.tracking.wanted().any());
             apply(&mut keyspace, at, &sealed.payload, Some(&sealed.plan)).map(|it| {
                 self.hub.tell(&it.effects.list);
                 self.watched.changed(&it.effects.changed);
+                self.tracking.changed(&it.effects.changed);
                 for Served { waiter, reply } in it.served {
                     desk.serve(waiter.id, &reply, at.index);
                 }
@@ -166,7 +171,9 @@ impl TestBackend {
         match replies {
             Ok(replies) => {
                 let replies = replies.into_iter().next().unwrap_or_default();
-                Answer::Replies(replies, keyspace.applied_index())
+                let commands = sealed.plan.places().first().copied().unwrap_or_default();
+                let shown = Shown { index: keyspace.applied_index(), commands };
+                Answer::Replies(replies, shown)
             }
             Err(why) => panic!("the test backend cannot apply what it sealed: {why}"),
         }
@@ -216,6 +223,8 @@ impl Backend for TestBackend {
     }
 
     async fn announced(&self) {}
+
+    async fn applied(&self, _: u64) {}
 
     async fn read(&self) -> Result<Guard<'_>, ReadError> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).read.clone();

@@ -32,11 +32,6 @@ impl Watched {
         Self { wanted, table: Mutex::default() }
     }
 
-    /// Whether changes are to be told.
-    pub(crate) fn wanted(&self) -> Arc<Wanted> {
-        Arc::clone(&self.wanted)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -126,12 +121,14 @@ mod tests {
     use std::task::{Context, Waker};
 
     fn changed(db: u8, key: &[u8]) -> Changed {
-        Changed { keys: vec![(Db(db), key.into())], dbs: 0 }
+        let mut changed = Changed::default();
+        changed.keys.push((Db(db), key.into()));
+        changed
     }
 
     #[test]
     fn a_reader_is_woken_by_its_keys_alone() {
-        let wanted = Arc::<Wanted>::default();
+        let wanted = Arc::new(Wanted::new(&Arc::default()));
         let watched = Arc::new(Watched::new(Arc::clone(&wanted)));
         let watch = watched.watch(Db(1), [&b"a"[..], b"b"].into_iter());
         let woken = || pin!(watch.woken()).poll(&mut Context::from_waker(Waker::noop())).is_ready();
@@ -140,7 +137,9 @@ mod tests {
             watched.changed(&changed(db, key));
             assert_eq!(woken(), wakes, "{db} {key:?}");
         }
-        watched.changed(&Changed { keys: Vec::new(), dbs: 1 << 1 });
+        let mut all = Changed::default();
+        all.dbs = 1 << 1;
+        watched.changed(&all);
         assert!(woken() && !woken());
         watched.replaced();
         assert!(woken());

@@ -49,6 +49,7 @@ const UNITS: &[&str] = &[
     "unit/introspection",
     "unit/multi",
     "unit/pubsub",
+    "unit/tracking",
     // Leaves hash-max-listpack-value at a gigabyte, so nothing may come after it that counts on it.
     "unit/violations",
 ];

@@ -19,9 +19,10 @@ pub trait Listener: Send + Sync + 'static {
     /// A message is for whoever listens here.
     fn deliver(&self, message: &Message);
 
-    /// A leader is heard, or has not been heard for so long that there may be another, which
-    /// changes keys that this node does not hear of. Told when it turns, first when there is one.
-    fn sees_leader(&self, seen: bool);
+    /// Whether this node hears a leader and has applied in time what that told. If not, keys may
+    /// have changed long ago of which nothing is heard here. Told when it turns, first when it is
+    /// so.
+    fn keeps_up(&self, keeps_up: bool);
 
     /// Another state has taken the place of the one that was here: any key may have changed.
     fn replaced(&self);
@@ -34,22 +35,35 @@ pub trait Listener: Send + Sync + 'static {
 /// that it has read: apply looks when it has the state for itself, so it sees every wish that was
 /// uttered by a reader of what it is about to change.
 #[derive(Debug, Default)]
-pub struct Wanted(AtomicUsize);
+pub struct Wanted {
+    parties: AtomicUsize,
+    /// Where other nodes hear of it: the leader then tells this one at once what is committed.
+    interest: Arc<Interest>,
+}
 
 impl Wanted {
+    /// Nobody yet.
+    pub fn new(interest: &Arc<Interest>) -> Self {
+        Self { parties: AtomicUsize::new(0), interest: Arc::clone(interest) }
+    }
+
     /// One more party wants to know.
     pub fn add(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        if self.parties.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.interest.set_changes(|| self.any());
+        }
     }
 
     /// One that wanted to know does no longer.
     pub fn remove(&self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        if self.parties.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.interest.set_changes(|| self.any());
+        }
     }
 
     /// Whether anybody wants to know. One load.
     pub fn any(&self) -> bool {
-        self.0.load(Ordering::Acquire) > 0
+        self.parties.load(Ordering::Acquire) > 0
     }
 }
 
@@ -61,7 +75,7 @@ impl Listener for Nobody {
 
     fn deliver(&self, _: &Message) {}
 
-    fn sees_leader(&self, _: bool) {}
+    fn keeps_up(&self, _: bool) {}
 
     fn replaced(&self) {}
 }
@@ -77,9 +91,16 @@ pub struct Audience {
     pub wanted: Arc<Wanted>,
 }
 
+impl Audience {
+    /// This listener, for whom changes are noted while `wanted` says so.
+    pub fn new(listener: Arc<dyn Listener>, wanted: &Arc<Wanted>) -> Self {
+        Self { listener, interest: Arc::clone(&wanted.interest), wanted: Arc::clone(wanted) }
+    }
+}
+
 impl Default for Audience {
     /// Nobody.
     fn default() -> Self {
-        Self { listener: Arc::new(Nobody), interest: Arc::default(), wanted: Arc::default() }
+        Self::new(Arc::new(Nobody), &Arc::default())
     }
 }

@@ -75,13 +75,15 @@ impl<E: Env> Bus<E> {
         self.members.notify_one();
     }
 
-    /// An entry was applied: followers where somebody listens to its events are to apply it at
-    /// once, and not only when the next one comes.
+    /// An entry was applied: followers where somebody listens to its events, or wants to hear which
+    /// keys change, are to apply it at once, and not only when the next one comes.
     pub(crate) fn hasten(&self, effects: &Effects, tail: &Tail) {
+        let mut nodes = self.interest().curious();
         if !effects.list.is_empty() {
-            for node in self.interest().listening() {
-                tail.gate(node).open();
-            }
+            nodes.extend(self.interest().listening());
+        }
+        for node in nodes {
+            tail.gate(node).open();
         }
     }
 
@@ -139,14 +141,28 @@ impl<E: Env> Bus<E> {
             return;
         }
         let left = (since + APPLY_MAX).saturating_sub(self.process.env.elapsed());
-        let asked = async {
-            // Whoever asks the leader for a read index learns at once what is committed.
-            drop(self.reads.barrier().await);
-            pending::<()>().await;
-        };
-        let (reached, asked) = (pin!(applied.reached(after)), pin!(asked));
-        if E::within(left, select(reached, asked)).await.is_none() {
+        if !self.reach(after, left).await {
             *given_up = after;
+        }
+    }
+
+    /// Waits until an entry is applied here, for so long; whether it is.
+    async fn reach(&self, index: u64, limit: Duration) -> bool {
+        let reached = async {
+            let asked = async {
+                // Whoever asks the leader for a read index learns at once what is committed.
+                drop(self.reads.barrier().await);
+                pending::<()>().await;
+            };
+            let _ = select(pin!(self.live.applied.reached(index)), pin!(asked)).await;
+        };
+        E::within(limit, reached).await.is_some()
+    }
+
+    /// Waits until an entry is applied here, for a second at most.
+    pub(crate) async fn applied(&self, index: u64) {
+        if self.live.applied.index() < index {
+            let _ = self.reach(index, APPLY_MAX).await;
         }
     }
 }

@@ -148,7 +148,7 @@ fn message_from_pb(message: pb::BusMessage) -> Message {
 }
 
 pub(super) fn interest_to_pb(told: Told) -> pb::BusInterest {
-    let Told { anew, anybody, turn, counts } = told;
+    let Told { anew, anybody, changes, turn, counts } = told;
     let count = |(kind, name, count)| {
         let kind = match kind {
             Kind::Channel => pb::BusKind::Channel,
@@ -157,7 +157,8 @@ pub(super) fn interest_to_pb(told: Told) -> pb::BusInterest {
         };
         pb::BusCount { kind: kind.into(), name, count }
     };
-    pb::BusInterest { anew, anybody, turn, counts: counts.into_iter().map(count).collect() }
+    let counts = counts.into_iter().map(count).collect();
+    pb::BusInterest { anew, anybody, changes, turn, counts }
 }
 
 fn interest_from_pb(told: pb::BusInterest) -> Result<Told, &'static str> {
@@ -171,9 +172,9 @@ fn interest_from_pb(told: pb::BusInterest) -> Result<Told, &'static str> {
         // A copy: the name stays, and what it came in should not.
         Ok((kind, Bytes::copy_from_slice(&count.name), count.count))
     };
-    let pb::BusInterest { anew, anybody, turn, counts } = told;
+    let pb::BusInterest { anew, anybody, changes, turn, counts } = told;
     let counts = counts.into_iter().map(count).collect::<Result<_, _>>()?;
-    Ok(Told { anew, anybody, turn, counts })
+    Ok(Told { anew, anybody, changes, turn, counts })
 }
 
 #[cfg(test)]
@@ -183,7 +184,7 @@ mod tests {
     #[test]
     fn what_is_told_is_what_is_heard() {
         let counts = Kind::ALL.map(|kind| (kind, Bytes::from_static(b"n"), 7)).to_vec();
-        let told = Told { anew: true, anybody: true, turn: 9, counts };
+        let told = Told { anew: true, anybody: true, changes: true, turn: 9, counts };
         assert_eq!(interest_from_pb(interest_to_pb(told.clone())), Ok(told.clone()));
         let mut odd = interest_to_pb(told);
         odd.counts[0].kind = 3;

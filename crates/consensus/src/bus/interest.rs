@@ -6,13 +6,15 @@
 //! waits for a slow peer is bounded by the names that there are, and a message that is lost with
 //! its stream is made good by the next one. Counts answer questions (`PUBLISH`, `PUBSUB`); where
 //! messages go is decided by one bit for each node, whether anybody listens there. When that bit
-//! turns, peers acknowledge it, and whoever turned it can wait for that.
+//! turns, peers acknowledge it, and whoever turned it can wait for that. Another bit says whether
+//! anybody wants to hear which keys change: only the leader heeds it.
 
 use crate::bus::message::{Kind, Message};
 use crate::lock::lock;
 use bytes::Bytes;
 use quorate_engine::glob;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
@@ -117,7 +119,9 @@ pub(crate) struct Told {
     pub(crate) anew: bool,
     /// Whether anybody listens at all.
     pub(crate) anybody: bool,
-    /// Number of the turn of that bit; acknowledged by it.
+    /// Whether anybody wants to hear which keys change.
+    pub(crate) changes: bool,
+    /// Number of the turn of those bits; acknowledged by it.
     pub(crate) turn: u64,
     /// How many listen now to these names; 0: nobody.
     pub(crate) counts: Vec<(Kind, Bytes, u64)>,
@@ -211,21 +215,40 @@ pub struct Interest {
     state: Mutex<State>,
     /// Rung when a peer has acknowledged something, or cannot be reached.
     heard: Notify,
+    /// Whether anybody on another node wants to hear which keys change.
+    others_want: AtomicBool,
+}
+
+/// What another node told.
+#[derive(Debug, Default)]
+struct Other {
+    anybody: bool,
+    changes: bool,
+    counts: Counts,
 }
 
 #[derive(Debug, Default)]
 struct State {
     own: Counts,
-    /// How often "somebody listens here" has turned.
+    /// Whether anybody here wants to hear which keys change.
+    changes: bool,
+    /// How often that, or "somebody listens here", has turned.
     turns: u64,
-    /// What other nodes told: whether anybody listens there, and to what.
-    others: BTreeMap<u64, (bool, Counts)>,
+    /// By nodes.
+    others: BTreeMap<u64, Other>,
     tellers: BTreeMap<u64, Teller>,
 }
 
 impl State {
     fn all(&self) -> impl Iterator<Item = &Counts> {
-        std::iter::once(&self.own).chain(self.others.values().map(|(_, counts)| counts))
+        std::iter::once(&self.own).chain(self.others.values().map(|other| &other.counts))
+    }
+}
+
+impl State {
+    fn turn(&mut self) {
+        self.turns += 1;
+        self.tellers.values().for_each(|teller| teller.wake.notify_one());
     }
 }
 
@@ -236,12 +259,20 @@ impl Interest {
         let was_empty = state.own.is_empty();
         state.own.set(kind, name, count);
         if was_empty != state.own.is_empty() {
-            state.turns += 1;
-            state.tellers.values().for_each(|teller| teller.wake.notify_one());
+            state.turn();
         }
         if name.len() <= NAME_BYTES_MAX {
             let place = Place { kind, name: name.clone() };
             state.tellers.values_mut().for_each(|teller| teller.note(&place));
+        }
+    }
+
+    /// Whether anybody here wants to hear which keys change has turned: `now` looks.
+    pub(crate) fn set_changes(&self, now: impl FnOnce() -> bool) {
+        let mut state = lock(&self.state);
+        let now = now();
+        if std::mem::replace(&mut state.changes, now) != now {
+            state.turn();
         }
     }
 
@@ -295,7 +326,7 @@ impl Interest {
     /// What is to be told next to a peer, with so many bytes of names at most and at least one.
     pub(crate) fn next(&self, node: u64, bytes_max: usize) -> Option<Told> {
         let mut state = lock(&self.state);
-        let State { own, turns, tellers, .. } = &mut *state;
+        let State { own, changes, turns, tellers, .. } = &mut *state;
         let teller = tellers.get_mut(&node).filter(|teller| teller.reach == Reach::Open)?;
         let mut counts = Vec::new();
         let mut bytes = 0;
@@ -327,7 +358,8 @@ impl Interest {
             return None;
         }
         teller.told = Some(*turns);
-        Some(Told { anew, anybody: !own.is_empty(), turn: *turns, counts })
+        let (anybody, changes) = (!own.is_empty(), *changes);
+        Some(Told { anew, anybody, changes, turn: *turns, counts })
     }
 
     /// A peer knows of this turn.
@@ -364,8 +396,8 @@ impl Interest {
     /// A peer has told this.
     pub(crate) fn hear(&self, node: u64, told: Told) {
         let mut state = lock(&self.state);
-        let (anybody, counts) = state.others.entry(node).or_default();
-        *anybody = told.anybody;
+        let Other { anybody, changes, counts } = state.others.entry(node).or_default();
+        (*anybody, *changes) = (told.anybody, told.changes);
         if told.anew {
             *counts = Counts::default();
         }
@@ -374,17 +406,33 @@ impl Interest {
                 counts.set(kind, &name, count);
             }
         }
+        self.see_others(&state);
     }
 
     /// Nothing is known of a node any more.
     pub(crate) fn forget(&self, node: u64) {
-        lock(&self.state).others.remove(&node);
+        let mut state = lock(&self.state);
+        state.others.remove(&node);
+        self.see_others(&state);
+    }
+
+    fn see_others(&self, state: &State) {
+        self.others_want.store(state.others.values().any(|other| other.changes), Relaxed);
     }
 
     /// Nodes on which somebody listens.
     pub(crate) fn listening(&self) -> Vec<u64> {
         let state = lock(&self.state);
-        state.others.iter().filter(|(_, (anybody, _))| *anybody).map(|(node, _)| *node).collect()
+        state.others.iter().filter(|(_, other)| other.anybody).map(|(node, _)| *node).collect()
+    }
+
+    /// Nodes on which somebody wants to hear which keys change. One load when there are none.
+    pub(crate) fn curious(&self) -> Vec<u64> {
+        if !self.others_want.load(Relaxed) {
+            return Vec::new();
+        }
+        let state = lock(&self.state);
+        state.others.iter().filter(|(_, other)| other.changes).map(|(node, _)| *node).collect()
     }
 }
 

@@ -5,6 +5,7 @@
 //! the replies, which go straight to the sessions. Long work runs off the event loop. Memory is
 //! volatile: after a restart it is snapshot plus log, folded in by the same [`fold`].
 
+use crate::api::Shown;
 use crate::bus::carry::Bus;
 use crate::env::{Check, Env};
 use crate::group::Group;
@@ -101,6 +102,7 @@ impl<E: Env> StateMachine<E> {
             Some(batch) => (Some(batch.plan), batch.items),
             None => (None, Vec::new()),
         };
+        let places = plan.as_ref().map(Plan::places).unwrap_or_default();
         let marked = fold::mark(&self.log.entries, &entry);
         marked.map_err(|error| io::Error::other(error.to_string()))?;
         self.live.backlog.room().await;
@@ -116,7 +118,7 @@ impl<E: Env> StateMachine<E> {
         // Before the index shows it: who registers again says how much is applied.
         self.serve(&served, index);
         self.live.applied.set(term, index);
-        answer(items, index, replies);
+        answer(items, index, replies, &places);
         Ok(())
     }
 
@@ -148,15 +150,15 @@ impl<E: Env> StateMachine<E> {
             let mut keyspace = self.live.write_owned().await;
             let (live, process) = (self.live.clone(), self.process.clone());
             let work = move || {
-                let shown = Shown { keyspace: &mut keyspace, live: &live, process: &process };
-                shown.fold(&entry, Listening { plan: plan.as_ref(), tells })
+                let held = Held { keyspace: &mut keyspace, live: &live, process: &process };
+                held.fold(&entry, Listening { plan: plan.as_ref(), tells })
             };
             self.process.env.heavy(work).await
         } else {
             let mut keyspace = self.live.write().await;
             let (live, process) = (&*self.live, &*self.process);
-            let shown = Shown { keyspace: &mut keyspace, live, process };
-            shown.fold(&entry, Listening { plan: plan.as_ref(), tells })
+            let held = Held { keyspace: &mut keyspace, live, process };
+            held.fold(&entry, Listening { plan: plan.as_ref(), tells })
         };
         folded.map_err(|error| {
             self.process.failure.set(error.to_string());
@@ -168,19 +170,19 @@ impl<E: Env> StateMachine<E> {
     fn conclude(&self, (term, index): (u64, u64), seed: u64) {
         self.live.applied.set(term, index);
         for item in self.writes.proposed.take(term, seed).into_iter().flat_map(|b| b.items) {
-            item.slot.answer(End::Applied(index, Bytes::new()));
+            item.slot.answer(End::Applied(Shown::up_to(index), Bytes::new()));
         }
     }
 }
 
 /// The state that is served, with the keyspace held.
-struct Shown<'a, E: Env> {
+struct Held<'a, E: Env> {
     keyspace: &'a mut Keyspace,
     live: &'a Live,
     process: &'a Process<E>,
 }
 
-impl<E: Env> Shown<'_, E> {
+impl<E: Env> Held<'_, E> {
     fn fold(mut self, entry: &Entry, listening: Listening<'_>) -> Result<Folded, ApplyError> {
         // With the state held: whoever has read it has said by now what it wants to hear.
         self.keyspace.note_changes(self.process.audience.wanted.any());
@@ -190,7 +192,7 @@ impl<E: Env> Shown<'_, E> {
     }
 }
 
-impl<E: Env> Parts for Shown<'_, E> {
+impl<E: Env> Parts for Held<'_, E> {
     fn keyspace(&mut self) -> &mut Keyspace {
         self.keyspace
     }

@@ -174,6 +174,11 @@ impl<E: Env> Replica<E> {
         self.group.bus.announced().await;
     }
 
+    /// Resolves when an entry is applied here, or after a second.
+    pub(crate) async fn applied(&self, index: u64) {
+        self.group.bus.applied(index).await;
+    }
+
     /// A linearizable view.
     pub(crate) async fn read(&self) -> Result<RwLockReadGuard<'_, Keyspace>, ReadError> {
         self.group.reads.barrier().await?;

@@ -104,7 +104,7 @@ fn a_message_never_overtakes_what_its_publisher_wrote() {
             .submit(command(0, words))
             .await
         {
-            Ok(Answer::Replies(reply, index)) if !reply.starts_with(b"-") => index,
+            Ok(Answer::Replies(reply, shown)) if !reply.starts_with(b"-") => shown.index,
             other => panic!("{other:?}"),
         };
         write(0, &events).await;
@@ -127,7 +127,7 @@ fn a_message_never_overtakes_what_its_publisher_wrote() {
                         assert!(written.contains(&message.payload.to_vec()), "{message:?}");
                     }
                     Told::Event(Effect::Publish { .. }) => panic!("nobody sent a transaction"),
-                    other => assert!(matches!(other, Told::Leader(_)), "{other:?}"),
+                    other => assert!(matches!(other, Told::KeepsUp(_)), "{other:?}"),
                 }
             }
             assert_eq!(written.len(), 60);

@@ -62,7 +62,7 @@ pub(crate) enum Told {
     Message(Message),
     /// A key changed.
     Changed(Box<[u8]>),
-    Leader(bool),
+    KeepsUp(bool),
     Replaced,
 }
 
@@ -84,8 +84,8 @@ impl Listener for Heard {
         crate::lock::lock(&self.0).push(Told::Message(message.clone()));
     }
 
-    fn sees_leader(&self, seen: bool) {
-        crate::lock::lock(&self.0).push(Told::Leader(seen));
+    fn keeps_up(&self, keeps_up: bool) {
+        crate::lock::lock(&self.0).push(Told::KeepsUp(keeps_up));
     }
 
     fn replaced(&self) {
@@ -140,7 +140,7 @@ impl Cluster {
 
     fn audience(&self, at: usize) -> Audience {
         let heard = self.lock().get(at).map(|host| host.heard.clone()).unwrap_or_default();
-        Audience { listener: heard, ..Audience::default() }
+        Audience::new(heard, &Arc::default())
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Host>> {

@@ -9,6 +9,8 @@
 
 #[cfg(test)]
 mod bus_tests;
+#[cfg(test)]
+mod changes_tests;
 pub(crate) mod check;
 pub(crate) mod clients;
 pub(crate) mod cluster;

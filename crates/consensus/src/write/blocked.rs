@@ -6,7 +6,7 @@
 //! it, or never will be. So the next registration asks for nothing that came already. There being
 //! no leader is no reason to stop.
 
-use crate::api::{Answer, NotApplied, ReadError};
+use crate::api::{Answer, NotApplied, ReadError, Shown};
 use crate::env::Env;
 use crate::group::Group;
 use crate::write::queue::{Slot, Work};
@@ -61,8 +61,8 @@ impl<E: Env> Blocked<E> {
             let asked = ask(&self.group, Work::Run(run));
             let told = match self.first(asked).await {
                 First::Served(answer) => Some(answer),
-                First::Told(Answer::Replies(reply, index)) if reply.is_empty() => {
-                    self.served_at(index).await
+                First::Told(Answer::Replies(reply, shown)) if reply.is_empty() => {
+                    self.served_at(shown.index).await
                 }
                 First::Told(Answer::Uncertain | Answer::NotApplied(NotApplied::NoLeader)) => None,
                 First::Told(answer) => Some(answer),
@@ -96,12 +96,12 @@ impl<E: Env> Blocked<E> {
             let asked = ask(&self.group, Work::GiveUp(self.waiter));
             let told = match self.first(asked).await {
                 First::Served(answer) => Some(answer),
-                First::Told(Answer::Replies(_, 0)) => {
+                First::Told(Answer::Replies(_, Shown { index: 0, .. })) => {
                     self.is_over = true;
                     self.group.writes.waiters.end(self.waiter.id);
                     return self.served.try_recv().ok();
                 }
-                First::Told(Answer::Replies(_, index)) => self.served_at(index).await,
+                First::Told(Answer::Replies(_, shown)) => self.served_at(shown.index).await,
                 First::Told(_) => self.barrier().await,
             };
             if told.is_some() {
@@ -165,8 +165,8 @@ impl<E: Env> Drop for Blocked<E> {
 /// Leaves the leader's desk for a session that is gone.
 async fn leave_behind<E: Env>(group: &Group<E>, waiter: Waiter) {
     while !group.is_closed() {
-        if let Ok(Answer::Replies(_, index)) = ask(group, Work::GiveUp(waiter)).await {
-            group.keyspace.applied.reached(index).await;
+        if let Ok(Answer::Replies(_, shown)) = ask(group, Work::GiveUp(waiter)).await {
+            group.keyspace.applied.reached(shown.index).await;
             return group.writes.waiters.end(waiter.id);
         }
         E::sleep(RETRY).await;

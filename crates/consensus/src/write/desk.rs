@@ -5,7 +5,7 @@
 //! this term has served: a registration says how much its node had applied, and if what served it
 //! lies behind that, it will hear of it when it applies it.
 
-use crate::api::NotApplied;
+use crate::api::{NotApplied, Shown};
 use crate::write::queue::{End, Slot};
 use bytes::Bytes;
 use quorate_engine::{Registration, Waiter, Waiting};
@@ -85,12 +85,12 @@ impl Desk {
         *known = applied.max(*known);
         if let Some(index) = self.served.get(&waiter) {
             // Its node will apply that, or has been given a snapshot in its place.
-            slot.answer(End::Applied(*index, Bytes::new()));
+            slot.answer(End::Applied(Shown::up_to(*index), Bytes::new()));
             return Entry::Answered;
         }
         if self.waiting.bytes() > BYTES_MAX {
             let refusal = b"-ERR too many clients wait\r\n";
-            slot.answer(End::Applied(0, Bytes::from_static(refusal)));
+            slot.answer(End::Applied(Shown::default(), Bytes::from_static(refusal)));
             return Entry::Answered;
         }
         Entry::New(slot)
@@ -112,12 +112,12 @@ impl Desk {
         for waiter in served {
             self.served.insert(waiter, index);
             if let Some(slot) = self.slots.remove(&waiter) {
-                slot.answer(End::Applied(index, Bytes::new()));
+                slot.answer(End::Applied(Shown::up_to(index), Bytes::new()));
             }
         }
         for (waiter, reply) in relayed {
             if let Some(slot) = self.slots.remove(&waiter) {
-                slot.answer(End::Applied(index, reply));
+                slot.answer(End::Applied(Shown::up_to(index), reply));
             }
         }
         if self.served.len() > self.served_max.max(SERVED_MIN) {
@@ -139,10 +139,10 @@ impl Desk {
         if self.waiting.remove(waiter)
             && let Some(parked) = self.slots.remove(&waiter)
         {
-            parked.answer(End::Applied(0, Bytes::new()));
+            parked.answer(End::Applied(Shown::default(), Bytes::new()));
         }
         let index = self.served.get(&waiter).copied().unwrap_or(0);
-        slot.answer(End::Applied(index, Bytes::new()));
+        slot.answer(End::Applied(Shown::up_to(index), Bytes::new()));
     }
 
     /// How many wait.

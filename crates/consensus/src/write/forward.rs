@@ -8,7 +8,7 @@
 //! those on the old stream are waited for a moment, so that the runs of one session stay in order
 //! across a change of leader.
 
-use crate::api::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, NotApplied, OPEN_MAX};
+use crate::api::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, NotApplied, OPEN_MAX, Shown};
 use crate::env::Env;
 use crate::lock::lock;
 use crate::peer::transport::{PeerId, Transport, TransportError};
@@ -223,7 +223,10 @@ fn take_answer(writes: &Writes, way: &InFlight, answer: pb::ForwardAnswer) {
             way.sent_back.store(true, Ordering::Release);
             item.slot.answer(End::NotApplied(NotApplied::NoLeader));
         }
-        Some(Pb::Replies(replies)) => item.slot.answer(End::Applied(answer.index, replies)),
+        Some(Pb::Replies(replies)) => {
+            let shown = Shown { index: answer.index, commands: (answer.first, answer.count) };
+            item.slot.answer(End::Applied(shown, replies));
+        }
         Some(Pb::NotLeader(_)) => {
             way.sent_back.store(true, Ordering::Release);
             writes.queue.put_back(item);

@@ -418,7 +418,7 @@ impl<E: Env> Proposer<E> {
         };
         // The barrier may have committed a tick: then what is known since the seal is old.
         let Some(Ok(replies)) = replies else { return self.put_back(items).await };
-        answer(items, self.live.applied.index(), replies);
+        answer(items, self.live.applied.index(), replies, &[]);
     }
 
     /// A read barrier from within the proposer, which cannot wait for itself to commit a tick

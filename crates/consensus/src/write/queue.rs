@@ -5,7 +5,7 @@
 //! appended), so that the runs of one session are never exchanged. Everything is bounded: beyond
 //! [`BYTES_MAX`] a run is refused.
 
-use crate::api::{Answer, NotApplied};
+use crate::api::{Answer, NotApplied, Shown};
 use crate::proto as pb;
 use quorate_engine::{Plan, Registration, Run, RunKind, Waiter};
 use std::collections::{BTreeMap, VecDeque};
@@ -74,8 +74,8 @@ pub(crate) struct Remote {
 /// How it ended.
 #[derive(Clone, Debug)]
 pub(crate) enum End {
-    /// Applied in the entry with this index; replies of the run.
-    Applied(u64, bytes::Bytes),
+    /// Applied: in which entry, and as which of its commands; replies of the run.
+    Applied(Shown, bytes::Bytes),
     /// Definitely not appended.
     NotApplied(NotApplied),
     /// Unknown.
@@ -88,28 +88,32 @@ impl Slot {
         match self {
             Self::Local(to) => {
                 let _ = to.send(match end {
-                    End::Applied(index, replies) => Answer::Replies(replies, index),
+                    End::Applied(shown, replies) => Answer::Replies(replies, shown),
                     End::NotApplied(why) => Answer::NotApplied(why),
                     End::Uncertain => Answer::Uncertain,
                 });
             }
             Self::Index(to) => {
                 let _ = to.send(match end {
-                    End::Applied(index, _) => Ok(index),
+                    End::Applied(shown, _) => Ok(shown.index),
                     End::NotApplied(why) => Err(why),
                     End::Uncertain => Err(NotApplied::NoLeader),
                 });
             }
             Self::Remote(Remote { id, answers, .. }) => {
                 use pb::forward_answer::Result as Pb;
-                let (result, index) = match end {
-                    End::Applied(index, replies) => (Pb::Replies(replies), index),
+                let (result, shown) = match end {
+                    End::Applied(shown, replies) => (Pb::Replies(replies), shown),
                     // Whatever the reason, the follower may hold and re-route it: nothing was
                     // appended.
-                    End::NotApplied(_) => (Pb::NotLeader(pb::NotLeader { leader: 0 }), 0),
-                    End::Uncertain => (Pb::Uncertain(true), 0),
+                    End::NotApplied(_) => {
+                        (Pb::NotLeader(pb::NotLeader { leader: 0 }), Shown::default())
+                    }
+                    End::Uncertain => (Pb::Uncertain(true), Shown::default()),
                 };
-                let _ = answers.send(pb::ForwardAnswer { id, result: Some(result), index });
+                let Shown { index, commands: (first, count) } = shown;
+                let result = Some(result);
+                let _ = answers.send(pb::ForwardAnswer { id, result, index, first, count });
             }
         }
     }
@@ -119,7 +123,8 @@ impl Slot {
     pub(crate) fn parked(&self, since_ms: u64) {
         if let Self::Remote(Remote { id, answers, .. }) = self {
             let result = Some(pb::forward_answer::Result::Parked(since_ms));
-            let _ = answers.send(pb::ForwardAnswer { id: *id, result, index: 0 });
+            let answer = pb::ForwardAnswer { id: *id, result, ..Default::default() };
+            let _ = answers.send(answer);
         }
     }
 
@@ -305,15 +310,22 @@ pub(crate) fn is_over<T>(pending: &mut Option<oneshot::Receiver<T>>) -> bool {
     }
 }
 
-/// Answers the items of a batch that was applied at this index: each run with its replies.
-pub(crate) fn answer(items: Vec<Item>, index: u64, replies: Vec<bytes::Bytes>) {
-    let mut replies = replies.into_iter();
+/// Answers the items of a batch that was applied at this index: each run with its replies, and with
+/// its place in the entry, if there is one.
+pub(crate) fn answer(
+    items: Vec<Item>,
+    index: u64,
+    replies: Vec<bytes::Bytes>,
+    places: &[(u32, u32)],
+) {
+    let (mut replies, mut places) = (replies.into_iter(), places.iter());
     for item in items {
-        let reply = match item.work {
-            Work::Run(_) => replies.next().unwrap_or_default(),
-            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) => bytes::Bytes::new(),
+        let (reply, commands) = match item.work {
+            Work::Run(_) => (replies.next(), places.next().copied()),
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) => (None, None),
         };
-        item.slot.answer(End::Applied(index, reply));
+        let shown = Shown { index, commands: commands.unwrap_or_default() };
+        item.slot.answer(End::Applied(shown, reply.unwrap_or_default()));
     }
 }
 

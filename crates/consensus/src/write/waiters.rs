@@ -4,7 +4,7 @@
 //! that: whichever leader served it, and whether or not that one lives. What comes for a session
 //! that is gone is given back.
 
-use crate::api::Answer;
+use crate::api::{Answer, Shown};
 use crate::lock::lock;
 use bytes::BytesMut;
 use quorate_engine::{Run, give_back};
@@ -78,7 +78,7 @@ impl Waiters {
         if let Some(told) = told {
             let mut out = BytesMut::new();
             reply.encode(run.proto, &mut out);
-            if told.send(Answer::Replies(out.freeze(), index)).is_ok() {
+            if told.send(Answer::Replies(out.freeze(), Shown::up_to(index))).is_ok() {
                 return None;
             }
         }

@@ -81,15 +81,13 @@ fn run<L: Listener>(
     let (mut effects, mut served) = (Effects::default(), Vec::new());
     let mut answers = plan.map(|plan| Answers::new(plan, !at.stamp.seed));
     let mut walker = Walker::new(payload);
-    let mut seed = at.stamp.seed;
-    let (mut ahead, mut last) = (Ahead::default(), None);
+    let (mut seed, mut ahead, mut last) = (at.stamp.seed, Ahead::default(), None);
     while let Some(found) = walker.next()? {
         let Some((db, expiry)) = found.command() else {
             listener.frame(matches!(found, Decoded::Multi));
             continue;
         };
-        let (known, given) = (ahead.take(), walker.take_seed());
-        let serves = walker.take_served();
+        let (known, given, serves) = (ahead.take(), walker.take_seed(), walker.take_served());
         if ahead.is_over() {
             ahead = keyspace.warm(db, walker.rest());
         }
@@ -102,6 +100,7 @@ fn run<L: Listener>(
         }
         seed = mix(seed);
         let stamp = Stamp { now_ms, seed: given.unwrap_or(seed) };
+        keyspace.begin_command(!expiry && serves.is_none());
         let mut cx = Writer::new(keyspace, db, stamp, at.index, &mut effects);
         cx.known = known;
         if expiry {

@@ -55,6 +55,28 @@ impl Plan {
         Answers::new(self, seed).finish(keyspace)
     }
 
+    /// For each run, which commands of the entry are its own: the number of the first among those
+    /// that clients sent, and how many.
+    pub fn places(&self) -> Vec<(u32, u32)> {
+        let (mut places, mut commands) = (Vec::new(), 0);
+        for step in &self.steps {
+            let more = match step {
+                Step::Run(..) => {
+                    places.push((commands, 0));
+                    continue;
+                }
+                Step::Logged(count) => *count,
+                Step::Flat => 1,
+                _ => continue,
+            };
+            commands += more;
+            if let Some((_, count)) = places.last_mut() {
+                *count += more;
+            }
+        }
+        places
+    }
+
     pub(crate) fn run(&mut self, db: Db, proto: Proto) {
         self.steps.push(Step::Run(db, proto));
     }

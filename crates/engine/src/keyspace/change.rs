@@ -292,15 +292,16 @@ impl Keyspace {
     /// Empties a database at once, however large: it leaves whole. A freeze that has not written
     /// all of it takes it.
     pub(super) fn empty(&mut self, db: Db, index: u64) -> (u64, Option<Garbage>) {
+        if let Some(changed) = &mut self.changed {
+            // Also when there is nothing: whoever keeps copies forgets that keys are absent.
+            changed.all_of(db);
+        }
         let count = self.database(db).table.len();
         if count == 0 {
             return (0, None);
         }
         let database = core::mem::take(self.database_mut(db));
         self.revisions.flush(db, index);
-        if let Some(changed) = &mut self.changed {
-            changed.all_of(db);
-        }
         self.note(Op::Flush, db, &[], [count, 0, index]);
         if let Some(journal) = &mut self.journal {
             journal.emptied(db, Box::new(database));

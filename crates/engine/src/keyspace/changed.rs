@@ -8,13 +8,24 @@ use crate::db::Db;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+/// Stands for a change that no client's command has made.
+const NOBODY: u32 = u32::MAX;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Changed {
+    /// The entry that changed them.
+    pub index: u64,
     /// Keys that changed, in order.
     pub keys: Vec<(Db, Box<[u8]>)>,
     /// Databases of which any key may have (a bit each): they were emptied, or changed places.
     pub dbs: u16,
+    /// For each of the keys, which command has changed it.
+    by: Vec<u32>,
+    /// The command that is applied now,
+    now: u32,
+    /// and how many of clients were before it.
+    commands: u32,
 }
 
 impl Changed {
@@ -28,8 +39,19 @@ impl Changed {
         self.dbs & (1 << db.0) != 0
     }
 
+    /// The keys, each with the command that changed it, by its number among the commands of the
+    /// entry that clients sent ([`Plan::places`]). None: its time was over, or somebody who waited
+    /// was served.
+    ///
+    /// [`Plan::places`]: crate::Plan::places
+    pub fn by_command(&self) -> impl Iterator<Item = (&[u8], Option<u32>)> {
+        let keys = self.keys.iter().map(|(_, key)| &key[..]);
+        keys.zip(self.by.iter().map(|by| (*by != NOBODY).then_some(*by)))
+    }
+
     pub(super) fn key(&mut self, db: Db, key: &[u8]) {
         self.keys.push((db, key.into()));
+        self.by.push(self.now);
     }
 
     pub(super) fn all_of(&mut self, db: Db) {
@@ -48,9 +70,19 @@ impl Keyspace {
         }
     }
 
+    /// The next command of an entry is applied: one that a client sent, or another.
+    pub(crate) fn begin_command(&mut self, of_client: bool) {
+        if let Some(changed) = &mut self.changed {
+            changed.now = if of_client { changed.commands } else { NOBODY };
+            changed.commands += u32::from(of_client);
+        }
+    }
+
     /// What has changed since this was asked last. Nothing, if nobody wants to know.
     pub(crate) fn take_changed(&mut self) -> Changed {
-        self.changed.as_deref_mut().map(core::mem::take).unwrap_or_default()
+        let index = self.applied_index;
+        let taken = self.changed.as_deref_mut().map(core::mem::take);
+        taken.map(|changed| Changed { index, ..changed }).unwrap_or_default()
     }
 
     /// Gives what is noted, and whether anything is, to be put back later.

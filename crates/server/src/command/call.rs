@@ -8,6 +8,7 @@ use crate::pubsub::Subscriptions;
 use crate::registry::Entry;
 use crate::settings::{OutputLimit, Tuned};
 use crate::shared::Shared;
+use crate::tracking::Tracker;
 use crate::transaction::Transaction;
 use bytes::BytesMut;
 use quorate_engine::Db;
@@ -53,6 +54,8 @@ pub(crate) struct Client {
     pub(crate) frames: BytesMut,
     /// What it listens to.
     pub(crate) subscriptions: Subscriptions,
+    /// What it keeps copies of.
+    pub(crate) tracker: Tracker,
     /// Index of the last entry of which its commands know.
     pub(crate) written: u64,
     /// Close once what was answered is sent.
@@ -71,6 +74,7 @@ impl Client {
         let tuned = shared.tuned();
         let mut client = Self {
             subscriptions: Subscriptions::new(&shared.pubsub, &peer),
+            tracker: Tracker::new(&shared.tracking, &peer),
             peer,
             db: Db(0),
             proto: Proto::Resp2,
@@ -112,6 +116,13 @@ impl Client {
     pub(crate) fn set_mode(&mut self, mode: Mode) {
         self.mode = mode;
         self.peer.readonly.store(mode == Mode::Stale, Relaxed);
+    }
+
+    /// A command of it, if it was one, is done with.
+    pub(crate) fn done(&mut self, entry: Option<&Entry>) {
+        if !self.transaction.is_open() {
+            self.tracker.done(entry);
+        }
     }
 
     /// Whether it may only change what it listens to: a subscriber whose protocol cannot tell a

@@ -4,7 +4,8 @@
 //! here waits for another session.
 
 use super::{
-    Call, NODE, ReplyMode, Row, Run, bulk, error, int, is, kill, not_an_integer, syntax_error, text,
+    Call, NODE, ReplyMode, Row, Run, bulk, error, int, is, kill, not_an_integer, syntax_error,
+    text, tracking,
 };
 use crate::clients::{Peer, UNBLOCK, UNBLOCK_ERROR};
 use crate::shared::Pause;
@@ -71,23 +72,23 @@ pub(super) const ROWS: &[Row] = &Group::Connection.rows([
     Row::new("CLIENT|NO-TOUCH", "<ON | OFF>", Run::Here(no_touch))
         .facts(exactly(3), Keys::None, NODE)
         .doc("1.0.0", "Notes a wish that has no effect here."),
-    Row::new("CLIENT|GETREDIR", "", Run::Here(get_redir))
+    Row::new("CLIENT|GETREDIR", "", Run::Here(tracking::redirect))
         .facts(exactly(2), Keys::None, NODE)
-        .doc("1.0.0", "Answers -1: no tracking."),
-    Row::new("CLIENT|TRACKINGINFO", "", Run::Here(tracking_info))
+        .doc("6.0.0", "Answers the id of the connection that is told of keys in this one's place."),
+    Row::new("CLIENT|TRACKINGINFO", "", Run::Here(tracking::info))
         .facts(exactly(2), Keys::None, NODE)
-        .doc("1.0.0", "Answers that tracking is off."),
+        .doc("6.2.0", "Describes which keys the connection keeps copies of."),
     Row::new(
         "CLIENT|TRACKING",
         "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] \
          [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
-        Run::Here(tracking),
+        Run::Look(tracking::tracking, false),
     )
     .facts(least(3), Keys::None, NODE)
-    .doc("1.0.0", "Turns client-side caching on or off."),
-    Row::new("CLIENT|CACHING", "<YES | NO>", Run::Here(caching))
+    .doc("6.0.0", "Has the connection told of changes of the keys that it reads."),
+    Row::new("CLIENT|CACHING", "<YES | NO>", Run::Here(tracking::caching))
         .facts(exactly(3), Keys::None, NODE)
-        .doc("1.0.0", "Is an error without tracking."),
+        .doc("6.0.0", "Says whether the connection keeps copies of what it reads next."),
     Row::new("CLIENT|UNBLOCK", "client-id [TIMEOUT | ERROR]", Run::Here(unblock))
         .facts(least(3), Keys::None, NODE.and(ADMIN))
         .doc("1.0.0", "Wakes a blocked client."),
@@ -237,34 +238,6 @@ fn no_touch(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     let Some(on) = switch(args.at(2)) else { return syntax_error() };
     call.client.peer.no_touch.store(on, Relaxed);
     Reply::OK
-}
-
-fn get_redir(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
-    Reply::Int(-1)
-}
-
-fn tracking_info(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
-    let word = |text: &'static str| Reply::bulk(text.as_bytes());
-    Reply::Map(vec![
-        (word("flags"), Reply::Set(vec![word("off")])),
-        (word("redirect"), Reply::Int(-1)),
-        (word("prefixes"), Reply::Array(Vec::new())),
-    ])
-}
-
-fn tracking(_: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
-    match switch(args.at(2)) {
-        Some(false) => Reply::OK,
-        Some(true) => Reply::error("ERR client-side caching is not supported by this version"),
-        None => syntax_error(),
-    }
-}
-
-fn caching(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
-    Reply::error(
-        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or \
-         OPTOUT mode enabled",
-    )
 }
 
 fn unblock(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {

@@ -194,6 +194,7 @@ fn select(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
 
 fn quit(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
     call.client.closing = true;
+    call.client.peer.leaving.store(true, Relaxed);
     Reply::OK
 }
 
@@ -201,6 +202,7 @@ fn reset(call: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
     let Call { shared, client, .. } = call;
     shared.clients.set_monitor(&client.peer, false);
     client.subscriptions.leave_all();
+    client.tracker.turn_off();
     client.limit_pushes();
     *client.peer.names() = crate::clients::Names::default();
     client.peer.no_evict.store(false, Relaxed);

@@ -54,6 +54,9 @@ pub(super) const ROWS: &[Row] = &Group::Server.rows([
     Row::new("DEBUG|SET-ACTIVE-EXPIRE", "<0 | 1>", Run::Here(accept))
         .facts(exactly(3), Keys::None, NODE.and(DEBUG))
         .doc("1.0.0", "Is accepted: expired keys are invisible at once."),
+    Row::new("DEBUG|PAUSE-CRON", "<0 | 1>", Run::Here(accept))
+        .facts(exactly(3), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Is accepted without effect."),
     Row::new("DEBUG|QUICKLIST-PACKED-THRESHOLD", "bytes", Run::Here(accept))
         .facts(exactly(3), Keys::None, NODE.and(DEBUG))
         .doc("1.0.0", "Is accepted without effect."),

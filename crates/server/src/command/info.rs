@@ -119,7 +119,7 @@ fn clients(text: &mut String, facts: &Facts<'_>) {
     field(text, "client_recent_max_output_buffer", most(|peer| peer.output.load(Relaxed)));
     let blocked = peers.iter().filter(|peer| peer.blocked.load(Relaxed));
     field(text, "blocked_clients", blocked.count());
-    field(text, "tracking_clients", 0);
+    field(text, "tracking_clients", shared.tracking.figures().clients);
     let subscribers = peers.iter().filter(|peer| peer.is_subscriber());
     field(text, "pubsub_clients", subscribers.count());
     field(text, "clients_in_timeout_table", 0);
@@ -302,9 +302,10 @@ fn stats(text: &mut String, facts: &Facts<'_>) {
     }
     field(text, "total_active_defrag_time", 0);
     field(text, "current_active_defrag_time", 0);
-    for name in ["keys", "items", "prefixes"] {
-        field(text, &format!("tracking_total_{name}"), 0);
-    }
+    let tracked = facts.call.shared.tracking.figures();
+    field(text, "tracking_total_keys", tracked.keys);
+    field(text, "tracking_total_items", tracked.items);
+    field(text, "tracking_total_prefixes", tracked.prefixes);
     field(text, "unexpected_error_replies", 0);
     field(text, "dump_payload_sanitizations", restored(facts));
     field(text, "io_threaded_reads_processed", 0);

@@ -28,6 +28,7 @@ mod row;
 mod server;
 mod slowlog;
 mod sync;
+mod tracking;
 mod transaction;
 mod words;
 mod work;

@@ -10,7 +10,7 @@ use crate::command::{Mode, ReplyMode, Row, debug_allowed, error, help, row};
 use crate::refusal::{self, UNCERTAIN, UNCERTAIN_READ, no_read, not_applied};
 use crate::registry::{Entry, Target};
 use crate::slowlog::{Slow, shown};
-use quorate_consensus::Answer;
+use quorate_consensus::{Answer, Shown};
 use quorate_engine::{Flags, Handler, Keyspace, ReadFn, Reader, Run, RunKind, Wait, cmd};
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
 use std::time::Instant;
@@ -98,6 +98,7 @@ impl<B: Backend> Session<B> {
                         return Piece::Reads;
                     }
                     self.monitor(entry, self.intake.args());
+                    self.client.tracker.gather(entry, self.intake.args());
                     self.intake.gather();
                     if self.intake.is_full_run() || self.client.reply_mode != ReplyMode::On {
                         return Piece::Run;
@@ -154,6 +155,7 @@ impl<B: Backend> Session<B> {
             return;
         }
         self.client.transaction.spoil();
+        self.client.done(found.entry);
         if let Reply::Error(line) = refusal {
             self.shared.stats.rejected(found.entry.map(|entry| entry.id), line.as_bytes());
         }
@@ -243,6 +245,7 @@ impl<B: Backend> Session<B> {
             } else if self.client.reply_mode == ReplyMode::Skip {
                 self.client.reply_mode = ReplyMode::On;
             }
+            self.client.tracker.read(entry, args);
             let now = Instant::now();
             let nanos = (now - clock).as_nanos() as u64;
             clock = now;
@@ -286,16 +289,16 @@ impl<B: Backend> Session<B> {
         };
         let started = Instant::now();
         self.show_sizes(commands.len());
-        let node = self.node.clone();
-        let Some(answer) = self.attend(node.submit(run)).await else { return };
+        self.client.tracker.depart();
+        let Some(answer) = self.submit(run).await else { return };
         let nanos = started.elapsed().as_nanos() as u64;
         if let Some(id) = collected.ids.last() {
             self.client.peer.command.store(*id, std::sync::atomic::Ordering::Relaxed);
         }
+        let mut shows = None;
         match answer {
-            Answer::Replies(bytes, index) => {
-                self.client.written = index;
-                self.shared.writes_answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Answer::Replies(bytes, shown) => {
+                shows = Some(shown);
                 self.take_replies(&bytes, &collected.ids, nanos);
             }
             Answer::NotApplied(why) => self.refuse_run(&collected.ids, |_| not_applied(&why)),
@@ -310,8 +313,24 @@ impl<B: Backend> Session<B> {
                 );
             }
         }
+        self.client.tracker.arrive(shows);
         self.note_slow_run(&commands, &collected.ids, nanos);
         self.intake.recycle(collected.ids);
+    }
+
+    /// Hands a run over and waits for its answer; `None` if the client is gone before. Clients of
+    /// this node that keep copies hear of what was written before the writer does.
+    pub(super) async fn submit(&mut self, run: Run) -> Option<Answer> {
+        let node = self.node.clone();
+        let answer = self.attend(node.submit(run)).await?;
+        if let Answer::Replies(_, Shown { index, .. }) = answer {
+            self.client.written = index;
+            self.shared.writes_answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if self.shared.tracking.has_any() {
+                self.attend(node.applied(index)).await?;
+            }
+        }
+        Some(answer)
     }
 
     /// Passes a run's replies on. A command's time is its share of the run's.

@@ -11,14 +11,14 @@ use crate::backend::Backend;
 use crate::command::{ReplyMode, error, message, row};
 use crate::refusal::{UNCERTAIN, no_read, not_applied};
 use crate::registry::{Entry, Registry, Target};
+use crate::tracking::Tracker;
 use crate::transaction::Queue;
 use bytes::{Bytes, BytesMut};
-use quorate_consensus::Answer;
+use quorate_consensus::{Answer, Shown};
 use quorate_engine::{
     Db, Flags, Guard, Keyspace, LEVEL_TRANSACTIONS, Reader, Refusal, Run, RunKind, read,
 };
 use quorate_resp::{Args, Limits, Parsed, Parser, Proto, Reply, parse_int, write_command};
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 /// A member is of a version without transactions, or there was no leader to find out.
@@ -30,8 +30,8 @@ const REPLIES_BYTES_MAX: usize = 256 << 20;
 
 /// What became of the data commands.
 enum Outcome {
-    /// They ran; their replies, in order.
-    Ran(Vec<Bytes>),
+    /// They ran; their replies, in order, and what those show.
+    Ran(Vec<Bytes>, Shown),
     /// None ran; this is the answer.
     Not(Reply<'static>),
     /// The client is gone.
@@ -64,27 +64,35 @@ impl<B: Backend> Session<B> {
     /// EXEC.
     pub(super) async fn exec(&mut self, queue: Queue, guards: Vec<Guard>) {
         let program = Program::new(&queue, self.shared.registry);
+        program.gather(&mut self.client.tracker);
         let started = Instant::now();
         let outcome = if program.writes {
             self.exec_logged(&program, guards).await
         } else {
             self.exec_here(&program, &guards).await
         };
+        let mut shows = None;
         match outcome {
-            Outcome::Gone => {}
+            Outcome::Gone => return,
             Outcome::Not(reply) => {
                 if let Reply::Error(line) = &reply {
                     self.shared.stats.rejected(None, line.as_bytes());
                 }
                 self.emit(&reply);
             }
-            Outcome::Ran(data) => {
+            Outcome::Ran(data, shown) => {
+                shows = Some(shown);
                 let share = started.elapsed().as_nanos() as u64 / (queue.ids.len() as u64).max(1);
                 // What is said of replies within it holds for what follows it.
                 let wanted = self.client.reply_mode;
                 let replies = self.fill(&program, data, share).await;
                 self.emit_array(wanted, &replies);
             }
+        }
+        self.client.tracker.arrive(shows);
+        if program.steps.iter().any(|step| step.entry.meta.name == "CLIENT|TRACKING") {
+            // What it read before and behind that was noted in the mode of before.
+            self.client.tracker.doubt();
         }
     }
 
@@ -104,20 +112,17 @@ impl<B: Backend> Session<B> {
             return Outcome::Not(too_large());
         }
         self.show_sizes(run.commands.len());
-        let Some(answer) = self.attend(node.submit(run)).await else { return Outcome::Gone };
+        self.client.tracker.depart();
+        let Some(answer) = self.submit(run).await else { return Outcome::Gone };
         match answer {
-            Answer::Replies(bytes, index) => {
-                self.client.written = index;
-                self.shared.writes_answered.fetch_add(1, Relaxed);
-                match bytes.get(..2) {
-                    Some(b"*-" | b"_\r") => Outcome::Not(Reply::NullArray),
-                    Some([b'*', _]) => Outcome::Ran(elements(&bytes)),
-                    _ => {
-                        let line = replies::error_line(&bytes).unwrap_or_default();
-                        Outcome::Not(Reply::error_of(&[line]))
-                    }
+            Answer::Replies(bytes, shown) => match bytes.get(..2) {
+                Some(b"*-" | b"_\r") => Outcome::Not(Reply::NullArray),
+                Some([b'*', _]) => Outcome::Ran(elements(&bytes), shown),
+                _ => {
+                    let line = replies::error_line(&bytes).unwrap_or_default();
+                    Outcome::Not(Reply::error_of(&[line]))
                 }
-            }
+            },
             Answer::NotApplied(why) => Outcome::Not(Reply::error(not_applied(&why))),
             Answer::Uncertain => {
                 self.shared.stats.uncertain(1);
@@ -129,7 +134,7 @@ impl<B: Backend> Session<B> {
     /// A transaction that only reads, if it does.
     async fn exec_here(&mut self, program: &Program<'_>, guards: &[Guard]) -> Outcome {
         if guards.is_empty() && !program.steps.iter().any(Step::is_data) {
-            return Outcome::Ran(Vec::new());
+            return Outcome::Ran(Vec::new(), Shown::default());
         }
         let paused = self.shared.pause().is_some_and(|pause| pause.all);
         if paused && !self.wait_for_resume().await {
@@ -144,8 +149,10 @@ impl<B: Backend> Session<B> {
         if !guards.iter().all(|guard| guard.holds(&keyspace, keyspace.now_ms())) {
             return Outcome::Not(Reply::NullArray);
         }
+        self.client.tracker.depart();
+        let shown = Shown::up_to(keyspace.applied_index());
         match self.run_queued(program, &keyspace, node.clock_ms()) {
-            Some(replies) => Outcome::Ran(replies),
+            Some(replies) => Outcome::Ran(replies, shown),
             None => Outcome::Not(error(format!(
                 "ERR the replies of the transaction take more than {} MiB",
                 REPLIES_BYTES_MAX >> 20
@@ -303,6 +310,22 @@ impl<'q> Program<'q> {
             rest = behind;
         }
         Self { steps, writes }
+    }
+
+    /// Tells which keys it names.
+    fn gather(&self, tracker: &mut Tracker) {
+        if !tracker.is_on() {
+            return;
+        }
+        let mut parser = Parser::default();
+        for step in &self.steps {
+            let args = step.args(&mut parser);
+            if step.is_data() {
+                tracker.gather_queued(step.entry, args);
+            } else if step.entry.meta.name == "CLIENT|CACHING" {
+                tracker.gather_caching(args);
+            }
+        }
     }
 
     /// The data commands as one run, with the `SELECT`s between them.

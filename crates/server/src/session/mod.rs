@@ -169,7 +169,7 @@ impl<B: Backend> Session<B> {
         let (waiting, capacity) = self.intake.sizes();
         let run = run + self.client.transaction.bytes();
         let output = self.output.capacity() + self.ahead.len();
-        let subscriptions = self.client.subscriptions.bytes();
+        let subscriptions = self.client.subscriptions.bytes() + self.client.tracker.bytes();
         let held = Held { input: capacity, run, output, subscriptions };
         let peer = &self.client.peer;
         peer.input.store(waiting, Relaxed);

@@ -106,6 +106,7 @@ impl<B: Backend> Session<B> {
             self.shared.stats.failed(entry.id, line.as_bytes());
         }
         // What a replica was sent until it went is no measure of anything.
+        self.client.done(Some(entry));
         let ended = self.client.closing;
         let nanos = if ended { 0 } else { started.elapsed().as_nanos() as u64 };
         self.note(entry, nanos, self.intake.args());

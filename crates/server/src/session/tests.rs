@@ -32,7 +32,7 @@ impl Server {
         let settings = Settings::from_pairs(&pairs, None).expect("settings that are accepted");
         let (rebind, rebinds) = tokio::sync::mpsc::channel(1);
         let shared = Arc::new(Shared::new(settings, registry(), rebind, Outside::default()));
-        let node = TestBackend::new(&shared.pubsub, &shared.watched);
+        let node = TestBackend::new(&shared.pubsub, &shared.watched, &shared.tracking);
         tokio::spawn(listen::accept_all(node.clone(), Arc::clone(&shared), listeners, rebinds));
         tokio::spawn(crate::cron::run(node.clone(), Arc::clone(&shared)));
         Self { port, node, shared }
@@ -547,3 +547,4 @@ async fn info_counts_reads_writes_and_rates() {
     }
 }
 mod pubsub;
+mod tracking;

@@ -12,7 +12,7 @@ use crate::refusal::{UNCERTAIN, no_read, not_applied};
 use crate::registry::Entry;
 use crate::watched::Watch;
 use bytes::BytesMut;
-use quorate_consensus::Answer;
+use quorate_consensus::{Answer, Shown};
 use quorate_engine::{
     Keyspace, LEVEL_TRANSACTIONS, ReadFn, Reader, Run, RunKind, Wait, xread_from,
 };
@@ -144,7 +144,8 @@ impl<B: Backend> Session<B> {
     }
 
     /// Runs the read at the front of the intake. If it is to wait, it waits from this state on.
-    fn look(&self, keyspace: &Keyspace, entry: &Entry, read: ReadFn) -> Look {
+    fn look(&mut self, keyspace: &Keyspace, entry: &'static Entry, read: ReadFn) -> Look {
+        self.client.tracker.read(entry, self.intake.args());
         let (reader, args) = (Reader::at(keyspace, self.client.db), self.intake.args());
         if let Some((timeout_ms, words)) = xread_from(&reader, args) {
             let keys = entry.meta.keys.positions(args).filter_map(|at| args.get(at));
@@ -185,6 +186,7 @@ impl<B: Backend> Session<B> {
             {
                 let keyspace = node.peek().await;
                 let reader = Reader::at(&keyspace, db);
+                self.client.tracker.read(entry, parser.args(&command));
                 match read(&reader, parser.args(&command)) {
                     // An error: a key is of another type just now.
                     Ok(Reply::NullArray) | Err(_) => {}
@@ -200,7 +202,7 @@ impl<B: Backend> Session<B> {
 
     fn tell(&mut self, entry: &'static Entry, answer: Answer, started: Instant) {
         match answer {
-            Answer::Replies(reply, index) => {
+            Answer::Replies(reply, Shown { index, .. }) => {
                 self.client.written = self.client.written.max(index);
                 self.shared.writes_answered.fetch_add(1, Relaxed);
                 self.take_replies(&reply, &[entry.id], started.elapsed().as_nanos() as u64);

@@ -48,7 +48,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     row("lfu-decay-time", Int(0, INT), "1"),
     row("busy-reply-threshold", Int(0, MAX), "5000").alias("lua-time-limit"),
     row("latency-monitor-threshold", Int(0, MAX), "0"),
-    row("tracking-table-max-keys", Int(0, MAX), "1000000"),
     row("acllog-max-len", Int(0, MAX), "128"),
     row("list-compress-depth", Int(0, INT), "0"),
     row("replicaof", Words, "").at_start().alias("slaveof"),

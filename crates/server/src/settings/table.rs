@@ -186,6 +186,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Microseconds above which a command enters SLOWLOG; -1 is never.",
     ),
     Setting::new("slowlog-max-len", Int(0, MAX), "128", "Entries that SLOWLOG keeps."),
+    Setting::new(
+        "tracking-table-max-keys",
+        Int(0, MAX),
+        "1000000",
+        "Keys of which it is remembered who keeps copies (CLIENT TRACKING); of more, whoever does is \
+         told to forget. 0 is no limit.",
+    ),
     Setting::new("latency-tracking", Bool, "yes", "Keep latency percentiles of each command."),
     Setting::new(
         "latency-tracking-info-percentiles",

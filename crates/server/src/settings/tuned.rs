@@ -34,6 +34,7 @@ pub(crate) struct Tuned {
     pub(crate) slowlog_slower_us: i64,
     pub(crate) slowlog_len_max: usize,
     pub(crate) latency_tracking: bool,
+    pub(crate) tracking_keys_max: usize,
     pub(crate) percentiles: Vec<f64>,
     pub(crate) protected: bool,
     pub(crate) password: Option<Secret>,
@@ -68,6 +69,7 @@ impl Tuned {
             replica_silence_s: size("repl-timeout") as u64,
             slowlog_slower_us: number("slowlog-log-slower-than"),
             slowlog_len_max: size("slowlog-max-len"),
+            tracking_keys_max: size("tracking-table-max-keys"),
             latency_tracking: get("latency-tracking") == "yes",
             percentiles: get("latency-tracking-info-percentiles")
                 .split_ascii_whitespace()

@@ -128,7 +128,7 @@ impl Service for Echo {
             let answer = |run: pb::ForwardRun| pb::ForwardAnswer {
                 id: run.id,
                 result: Some(pb::forward_answer::Result::Replies(run.commands)),
-                index: 0,
+                ..pb::ForwardAnswer::default()
             };
             pb::ForwardResponse { answers: request.runs.into_iter().map(answer).collect() }
         });
@@ -313,7 +313,8 @@ async fn a_forward_stream_carries_runs_and_replies() {
         for id in 0..STREAMED {
             let answer = answers.next().await.expect("an answer").expect("no error");
             let replies = pb::forward_answer::Result::Replies(id.to_string().into());
-            let expect = pb::ForwardAnswer { id, result: Some(replies), index: 0 };
+            let expect =
+                pb::ForwardAnswer { id, result: Some(replies), ..pb::ForwardAnswer::default() };
             assert_eq!(answer.answers, vec![expect]);
         }
     };

@@ -1,5 +1,6 @@
 //! Sealing and applying together: what is logged, what is answered, and that replicas agree.
 
+mod changes;
 mod fields;
 
 use super::{Refusal, SealLimits, Sealed, seal};
