@@ -695,7 +695,10 @@ proptest! {
 
     #[test]
     fn those_who_wait_are_served(
-        batches in batches(prop_oneof![3 => filled(&waiting::BUSY), 1 => filled(&waiting::TEMPLATES)])
+        batches in batches(prop_oneof![
+            3 => filled(&waiting::BUSY),
+            1 => filled(&waiting::TEMPLATES),
+        ])
     ) {
         live(&batches);
     }

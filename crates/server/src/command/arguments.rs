@@ -23,8 +23,6 @@ pub(super) struct Argument {
     multiple: bool,
     /// each time with its token.
     multiple_token: bool,
-    /// Seconds, with a fraction or without.
-    is_seconds: bool,
     shape: Shape,
     parts: Vec<Argument>,
 }
@@ -35,6 +33,8 @@ enum Shape {
     /// A value.
     #[default]
     Value,
+    /// A value: seconds, with a fraction or without.
+    Seconds,
     /// Its token alone.
     Token,
     /// One of its parts.
@@ -47,8 +47,8 @@ enum Shape {
 pub(super) fn of(meta: &Meta) -> Vec<Argument> {
     let mut arguments = parse(meta.syntax);
     if meta.flags.has(Flags::BLOCKING) {
-        for argument in &mut arguments {
-            argument.is_seconds = argument.name == "timeout";
+        for argument in arguments.iter_mut().filter(|argument| argument.name == "timeout") {
+            argument.shape = Shape::Seconds;
         }
     }
     arguments
@@ -185,13 +185,13 @@ impl Argument {
     /// Redis's name of what it is, which names of arguments tell.
     fn kind(&self) -> &'static str {
         match self.shape {
+            Shape::Seconds => return "double",
             Shape::Token => return "pure-token",
             Shape::OneOf => return "oneof",
             Shape::Block => return "block",
             Shape::Value => {}
         }
         match self.name.as_str() {
-            _ if self.is_seconds => "double",
             "key" | "key1" | "key2" | "source" | "destination" | "newkey" | "destkey"
             | "sourcekey" | "dst" | "src" => "key",
             "pattern" => "pattern",
@@ -213,7 +213,7 @@ impl Argument {
     fn shown(&self) -> Reply<'static> {
         let kind = self.kind();
         let mut facts = vec![(bulk("name"), bulk(self.name.clone())), (bulk("type"), bulk(kind))];
-        if matches!(self.shape, Shape::Value | Shape::Token) {
+        if matches!(self.shape, Shape::Value | Shape::Seconds | Shape::Token) {
             facts.push((bulk("display_text"), bulk(self.name.clone())));
         }
         if let Some(token) = &self.token {

@@ -135,7 +135,7 @@ fn fewest(arguments: &[Argument]) -> usize {
         let parts = parts.map(|part| fewest(std::slice::from_ref(part)));
         let token = usize::from(argument.token.is_some());
         match argument.shape {
-            Shape::Value => 1 + token,
+            Shape::Value | Shape::Seconds => 1 + token,
             Shape::Token => 1,
             Shape::OneOf => token + parts.min().unwrap_or(0),
             Shape::Block => token + parts.sum::<usize>(),
