@@ -58,8 +58,6 @@ pub type ServeFn = fn(&mut Sealing<'_>, Args<'_>, Cause<'_>) -> Serving;
 pub struct Wait {
     /// Looks for what serves it.
     pub serve: ServeFn,
-    /// What it is told when its time is over.
-    pub nothing: fn() -> Reply<'static>,
     /// Which of its keys it waits for (not for the one that BLMOVE moves to).
     pub keys: Keys,
     /// How long it waits, in milliseconds; 0: for ever. Or what is wrong with the arguments: all

@@ -79,7 +79,7 @@ impl<B: Backend> Session<B> {
         self.rest();
         self.client.peer.command.store(entry.id, Relaxed);
         match allowed {
-            Ok(timeout_ms) => self.wait_for(entry, (wait, run), timeout_ms).await,
+            Ok(timeout_ms) => self.wait_for(entry, run, timeout_ms).await,
             Err(refusal) => self.conclude(entry, &refusal),
         }
     }
@@ -90,7 +90,7 @@ impl<B: Backend> Session<B> {
         self.intake.shrink(true);
     }
 
-    async fn wait_for(&mut self, entry: &'static Entry, (wait, run): (Wait, Run), timeout_ms: u64) {
+    async fn wait_for(&mut self, entry: &'static Entry, run: Run, timeout_ms: u64) {
         self.show_sizes(run.commands.len());
         let started = Instant::now();
         let mut waits = self.node.wait(run);
@@ -98,9 +98,9 @@ impl<B: Backend> Session<B> {
         let over = match self.block(waits.answer(), deadline).await {
             Ended::Told(answer) => return self.tell(entry, answer, started),
             Ended::Gone => return,
-            Ended::Over => (wait.nothing)(),
+            // Whatever the command, as in Redis.
+            Ended::Over | Ended::Unblocked(false) => Reply::NullArray,
             Ended::Unblocked(true) => Reply::error(UNBLOCKED),
-            Ended::Unblocked(false) => (wait.nothing)(),
         };
         match self.attend(waits.give_up()).await {
             None => {}

@@ -51,7 +51,6 @@ pub(in crate::cmd) const ROWS: &[Spec] = &Group::List.rows([
             serve: blmpop,
             keys: COUNTED,
             timeout_ms: |args| Popping::parse(args.from(1)).and_then(|_| timeout_ms(args.at(1))),
-            nothing: || Reply::NullArray,
             alike: |_| b"",
             give_back: |args, reply| put_back(Popping::parse(args.from(1)).ok()?.end, reply),
         },
@@ -99,7 +98,6 @@ const fn popping(serve: ServeFn, give_back: GiveBackFn) -> Wait {
         serve,
         keys: KEYS,
         timeout_ms: |args| timeout_ms(args.at(args.len().saturating_sub(1))),
-        nothing: || Reply::NullArray,
         alike: |_| b"",
         give_back,
     }
@@ -107,14 +105,7 @@ const fn popping(serve: ServeFn, give_back: GiveBackFn) -> Wait {
 
 /// How BLMOVE and BRPOPLPUSH wait. What they moved stays where it went.
 const fn moving(serve: ServeFn, timeout_ms: fn(Args<'_>) -> Result<u64, Reply<'static>>) -> Wait {
-    Wait {
-        serve,
-        keys: Keys::At(1),
-        timeout_ms,
-        nothing: || Reply::Null,
-        alike: |_| b"",
-        give_back: |_, _| None,
-    }
+    Wait { serve, keys: Keys::At(1), timeout_ms, alike: |_| b"", give_back: |_, _| None }
 }
 
 fn pop(cx: &mut Sealing<'_>, args: Args<'_>, end: End, cause: Cause<'_>) -> Serving {

@@ -55,7 +55,6 @@ const WAIT: Wait = Wait {
     serve,
     keys: STREAMS,
     timeout_ms: |args| Ok(Request::parse(args, true)?.block_ms.unwrap_or(0)),
-    nothing: || Reply::NullArray,
     alike: |args| match Request::parse(args, true) {
         Ok(Request { group: Some((group, _)), .. }) => group,
         _ => b"",

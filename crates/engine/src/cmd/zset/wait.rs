@@ -42,7 +42,6 @@ pub(in crate::cmd) const ROWS: &[Spec] = &Group::SortedSet.rows([
             serve: bzmpop,
             keys: COUNTED,
             timeout_ms: |args| options(args.from(1)).and_then(|_| timeout_ms(args.at(1))),
-            nothing: || Reply::NullArray,
             alike: |_| b"",
             give_back: |_, reply| put_back(reply),
         },
@@ -58,7 +57,6 @@ const fn popping(serve: ServeFn) -> Wait {
         serve,
         keys: KEYS,
         timeout_ms: |args| timeout_ms(args.at(args.len().saturating_sub(1))),
-        nothing: || Reply::NullArray,
         alike: |_| b"",
         give_back: |_, reply| put_back(reply),
     }
