@@ -19,9 +19,9 @@ pub trait Listener: Send + Sync + 'static {
     /// A message is for whoever listens here.
     fn deliver(&self, message: &Message);
 
-    /// Whether this node hears a leader and has applied in time what that told. If not, keys may
-    /// have changed long ago of which nothing is heard here. Told when it turns, first when it is
-    /// so.
+    /// Whether everything that was acknowledged anywhere, up to a short time ago, is applied here.
+    /// If not, keys may have changed of which nothing was heard here. Told when it turns, first
+    /// when it is so; while nobody wants to hear which keys change, it may be late.
     fn keeps_up(&self, keeps_up: bool);
 
     /// Another state has taken the place of the one that was here: any key may have changed.

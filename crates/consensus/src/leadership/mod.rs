@@ -52,17 +52,11 @@ impl Leadership {
         lock(&self.office).role == Role::Leader
     }
 
-    /// Notes that a leader spoke, unless it is one of a term that is over, and what is committed by
-    /// its word.
-    pub(crate) fn hear(&self, term: u64, committed: u64, now: Duration) {
+    /// Notes that a leader spoke, unless it is one of a term that is over.
+    pub(crate) fn hear(&self, term: u64, now: Duration) {
         if term >= self.term() {
-            self.heard.note(now, committed, self.live.applied.index());
+            self.heard.note(now);
         }
-    }
-
-    /// For how long something has been committed, as is known here, that is not applied.
-    fn behind(&self, now: Duration) -> Option<Duration> {
-        self.heard.behind(now, self.live.applied.index())
     }
 
     /// Where writes and read barriers go now.
@@ -86,34 +80,17 @@ impl Leadership {
 
 /// When this replica heard a leader last. A vote on disk names one that may be long gone.
 #[derive(Debug, Default)]
-struct LeaderHeard(Mutex<Heard>);
-
-#[derive(Debug, Default)]
-struct Heard {
-    at: Option<Duration>,
-    /// An entry that a leader called committed before it was applied here, and when it did.
-    owed: Option<(u64, Duration)>,
-}
+struct LeaderHeard(Mutex<Option<Duration>>);
 
 impl LeaderHeard {
-    /// A leader was heard at this monotonic time, to whom so much is committed.
-    fn note(&self, now: Duration, committed: u64, applied: u64) {
-        let mut heard = lock(&self.0);
-        heard.at = Some(now);
-        if heard.owed.is_none_or(|(index, _)| index <= applied) {
-            heard.owed = (committed > applied).then_some((committed, now));
-        }
+    /// A leader was heard at this monotonic time.
+    fn note(&self, now: Duration) {
+        *lock(&self.0) = Some(now);
     }
 
     /// How long ago; `None`: not since this process began.
     fn age(&self, now: Duration) -> Option<Duration> {
-        lock(&self.0).at.map(|at| now.saturating_sub(at))
-    }
-
-    /// For how long an entry has been owed.
-    fn behind(&self, now: Duration, applied: u64) -> Option<Duration> {
-        let owed = lock(&self.0).owed.filter(|(index, _)| *index > applied);
-        owed.map(|(_, since)| now.saturating_sub(since))
+        lock(&self.0).map(|at| now.saturating_sub(at))
     }
 }
 
@@ -137,24 +114,4 @@ pub(crate) enum Route {
     Follow(PeerId),
     /// Nowhere yet.
     Wait,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_owed_counts_from_when_it_was_first_told() {
-        let (heard, second) = (LeaderHeard::default(), Duration::from_secs);
-        assert_eq!((heard.age(second(9)), heard.behind(second(9), 0)), (None, None));
-        heard.note(second(10), 5, 5);
-        assert_eq!(heard.behind(second(11), 5), None);
-        heard.note(second(12), 7, 5);
-        heard.note(second(13), 9, 6);
-        assert_eq!(heard.behind(second(14), 6), Some(second(2)), "of 7, whatever came since");
-        assert_eq!(heard.behind(second(14), 7), None, "9 is not asked for before it is told again");
-        heard.note(second(15), 9, 7);
-        assert_eq!(heard.behind(second(18), 8), Some(second(3)));
-        assert_eq!(heard.age(second(18)), Some(second(3)));
-    }
 }

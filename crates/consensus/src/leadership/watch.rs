@@ -1,7 +1,6 @@
 //! Who leads, kept up to date: what Raft says, corrected by what was heard. Raft names a leader
 //! that died until there is the next one, and lets one lead that reaches nobody; both count for
-//! nothing here. The server hears whether this replica keeps up with a leader: whoever keeps copies
-//! of keys on the strength of what is applied here must not do so for longer than the limit.
+//! nothing here.
 
 use crate::api::Role;
 use crate::env::Env;
@@ -60,39 +59,26 @@ fn silence<E: Env>(
     Some(acked.unwrap_or_else(|| now.saturating_sub(since)))
 }
 
-/// For how long a follower has not applied what it knows to be committed.
-fn behind<E: Env>(group: &Group<E>, metrics: &RaftServerMetrics<Config<E>>) -> Option<Duration> {
-    let leads = metrics.state == ServerState::Leader;
-    (!leads).then(|| group.leadership.behind(group.process.env.elapsed())).flatten()
-}
-
 /// Keeps the office up to date; when Raft ends, says why.
 pub(crate) async fn run<E: Env>(group: Group<E>, raft: Raft<E>) {
     let mut changes = raft.server_metrics();
-    let (mut elected, mut kept_up) = (None, false);
+    let mut elected = None;
     let limit = group.options.election_max * SILENCE;
     loop {
         let metrics = changes.borrow_and_update().clone();
         let silence = silence(&group, &raft, &metrics, &mut elected);
-        let left = |age| limit.checked_sub(age).filter(|left| !left.is_zero());
-        let late = behind(&group, &metrics).map(left);
-        let left = silence.and_then(left);
+        let left = silence.and_then(|age| limit.checked_sub(age)).filter(|left| !left.is_zero());
         let now = office::<E>(&metrics, left.is_some());
         let before = std::mem::replace(&mut *lock(&group.leadership.office), now.clone());
         if before != now {
             let leader = now.leader.as_ref().map_or("none", |leader| leader.name.as_str());
             tracing::info!(term = now.term, role = ?now.role, leader, "office");
         }
-        let keeps_up = now.leader.is_some() && late != Some(None);
-        if std::mem::replace(&mut kept_up, keeps_up) != keeps_up {
-            group.process.audience.listener.keeps_up(keeps_up);
-        }
         group.writes.queue.wake();
         let others = metrics.membership_config.voter_ids().count() > 1;
         group.log.writer.lead(metrics.state == ServerState::Leader && others);
         // Whoever is heard again is seen no later than at the next heartbeat.
-        let next = |left: Option<Duration>| left.unwrap_or(group.options.heartbeat);
-        let look = late.map_or(limit, next).min(next(left));
+        let look = left.unwrap_or(group.options.heartbeat);
         if let Some(Err(_)) = E::within(look, changes.changed()).await {
             break;
         }

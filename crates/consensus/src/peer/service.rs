@@ -74,10 +74,8 @@ impl<E: Env> PeerService<E> {
         Self { group: group.clone(), raft: raft.clone(), trust, receiver }
     }
 
-    fn hear_leader(&self, request: &AppendEntriesRequest<Config<E>>) {
-        let committed = request.leader_commit.map_or(0, |id| id.index);
-        let now = self.group.process.env.elapsed();
-        self.group.leadership.hear(request.vote.leader_id.term, committed, now);
+    fn hear_leader(&self, term: u64) {
+        self.group.leadership.hear(term, self.group.process.env.elapsed());
     }
 
     fn hear_clock(&self, clock_ms: u64) {
@@ -118,7 +116,7 @@ impl<E: Env> PeerService<E> {
         self.trust.check_leader(&request).await?;
         let (clock_ms, round_trip_ms) = (request.clock_ms, request.round_trip_ms);
         let request = convert::append_from_pb::<E::Rt>(request)?;
-        self.hear_leader(&request);
+        self.hear_leader(request.vote.leader_id.term);
         let one = stream::once(futures::future::ready(request));
         let mut answers = Box::pin(self.raft.stream_append(one));
         let answer = answers.next().await.ok_or(Unanswered::NoAnswer)??;
@@ -203,7 +201,7 @@ impl<E: Env> PeerService<E> {
                 match convert::append_from_pb::<E::Rt>(request) {
                     Ok(request) => {
                         self.hear_clock(clock_ms);
-                        self.hear_leader(&request);
+                        self.hear_leader(request.vote.leader_id.term);
                         Some(request)
                     }
                     Err(what) => {

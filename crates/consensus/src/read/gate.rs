@@ -4,6 +4,7 @@
 
 use crate::api::ReadError;
 use crate::lock::lock;
+use crate::read::fresh::Proof;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Notify, oneshot};
@@ -19,6 +20,7 @@ pub(super) type Reader = oneshot::Sender<Result<u64, ReadError>>;
 pub(crate) struct Gate {
     waiting: Mutex<Waiting>,
     wake: Notify,
+    pub(super) proof: Proof,
     rounds: AtomicU64,
     released: AtomicU64,
 }

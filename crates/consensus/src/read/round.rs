@@ -13,6 +13,7 @@ use crate::leadership::Route;
 use crate::peer::transport::{PeerId, Request, Response};
 use crate::proto as pb;
 use crate::raft::Raft;
+use crate::read::fresh;
 use crate::write::queue::Work;
 use openraft::ReadPolicy;
 use std::time::Duration;
@@ -27,7 +28,10 @@ pub(crate) async fn run<E: Env>(group: Group<E>, raft: Raft<E>) {
     while let Some(readers) = group.reads.next().await {
         let limit = BARRIER_MAX + group.process.links.round_trip() * 8;
         let round = E::within(limit, round(&group, &raft)).await;
-        let result = round.ok_or(ReadError::NoQuorum);
+        if let Some((_, began)) = round {
+            fresh::prove(&group, began);
+        }
+        let result = round.map(|(index, _)| index).ok_or(ReadError::NoQuorum);
         for reader in readers {
             // A reader that was given up is gone.
             let _ = reader.send(result.clone());
@@ -35,16 +39,17 @@ pub(crate) async fn run<E: Env>(group: Group<E>, raft: Raft<E>) {
     }
 }
 
-/// Tries until it succeeds; the caller limits the time.
-async fn round<E: Env>(group: &Group<E>, raft: &Raft<E>) -> u64 {
+/// Tries until it succeeds; the caller limits the time. Gives also when the try began that did.
+async fn round<E: Env>(group: &Group<E>, raft: &Raft<E>) -> (u64, Duration) {
     loop {
+        let began = group.process.env.elapsed();
         let done = match group.leadership.route() {
             Route::Lead(_) => lead(group, raft).await,
             Route::Follow(leader) => ask(group, &leader).await,
             Route::Wait => None,
         };
         match done {
-            Some(index) => return index,
+            Some(index) => return (index, began),
             None => E::sleep(RETRY).await,
         }
     }

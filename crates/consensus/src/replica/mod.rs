@@ -28,7 +28,7 @@ use crate::proto as pb;
 use crate::raft::config::raft_config;
 use crate::raft::metrics::{metrics, seats};
 use crate::raft::{Raft, convert};
-use crate::read::round;
+use crate::read::{fresh, round};
 use crate::replica::assembly::{Parts, Storage, Who, assemble};
 use crate::replica::error::StartError;
 use crate::snapshot::transfer::receive::Receiver;
@@ -121,6 +121,7 @@ impl<E: Env> Replica<E> {
         E::spawn(self.peers.receiver.clone().find_incoming());
         E::spawn(scrub::run(group()));
         E::spawn(round::run(group(), raft()));
+        E::spawn(fresh::run(group()));
         E::spawn(link::run(group()));
         E::spawn(Proposer::new(&self.group, &self.raft, self.hand_over.clone()).run());
         E::spawn(self.clone().replace_lost());

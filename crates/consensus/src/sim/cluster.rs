@@ -51,9 +51,9 @@ struct Host {
     heard: Arc<Heard>,
 }
 
-/// What a replica told its server, in order.
+/// What a replica told its server, in order, and when.
 #[derive(Debug, Default)]
-pub(crate) struct Heard(Mutex<Vec<Told>>);
+pub(crate) struct Heard(Mutex<Vec<(Duration, Told)>>);
 
 /// One thing of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,27 +69,36 @@ pub(crate) enum Told {
 impl Heard {
     #[cfg(test)]
     pub(crate) fn all(&self) -> Vec<Told> {
+        self.timed().into_iter().map(|(_, told)| told).collect()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn timed(&self) -> Vec<(Duration, Told)> {
         crate::lock::lock(&self.0).clone()
+    }
+
+    fn note(&self, told: impl Iterator<Item = Told>) {
+        let now = super::env::now();
+        crate::lock::lock(&self.0).extend(told.map(|told| (now, told)));
     }
 }
 
 impl Listener for Heard {
     fn carry_out(&self, effects: Effects) {
-        let mut told = crate::lock::lock(&self.0);
-        told.extend(effects.list.into_iter().map(Told::Event));
-        told.extend(effects.changed.keys.into_iter().map(|(_, key)| Told::Changed(key)));
+        self.note(effects.list.into_iter().map(Told::Event));
+        self.note(effects.changed.keys.into_iter().map(|(_, key)| Told::Changed(key)));
     }
 
     fn deliver(&self, message: &Message) {
-        crate::lock::lock(&self.0).push(Told::Message(message.clone()));
+        self.note([Told::Message(message.clone())].into_iter());
     }
 
     fn keeps_up(&self, keeps_up: bool) {
-        crate::lock::lock(&self.0).push(Told::KeepsUp(keeps_up));
+        self.note([Told::KeepsUp(keeps_up)].into_iter());
     }
 
     fn replaced(&self) {
-        crate::lock::lock(&self.0).push(Told::Replaced);
+        self.note([Told::Replaced].into_iter());
     }
 }
 

@@ -190,8 +190,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "tracking-table-max-keys",
         Int(0, MAX),
         "1000000",
-        "Keys of which it is remembered who keeps copies (CLIENT TRACKING); of more, whoever does is \
-         told to forget. 0 is no limit.",
+        "Keys of which it is remembered who keeps copies (CLIENT TRACKING); of more, whoever does \
+         is told to forget. 0 is no limit.",
     ),
     Setting::new("latency-tracking", Bool, "yes", "Keep latency percentiles of each command."),
     Setting::new(
