@@ -1,8 +1,8 @@
 //! Keys that readers on this node wait for (XREAD with BLOCK).
 //!
-//! A reader says what it waits for while it still holds the state in which it found nothing, so that
-//! it cannot miss what is applied next. It is woken when this node applies a change of one of its
-//! keys, whatever the change, and looks again by itself.
+//! A reader says what it waits for while it still holds the state in which it found nothing, so
+//! that it cannot miss what is applied next. It is woken when this node applies a change of one of
+//! its keys, whatever the change, and looks again by itself.
 
 use quorate_consensus::Wanted;
 use quorate_engine::{Changed, Db};

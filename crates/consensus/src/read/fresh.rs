@@ -9,44 +9,22 @@
 use crate::env::Env;
 use crate::group::Group;
 use crate::leadership::SILENCE;
-use crate::lock::lock;
-use std::sync::Mutex;
 use std::time::Duration;
 
 /// Pause after a round that failed.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// What is proved. Changed by rounds and by [`run`].
-#[derive(Debug, Default)]
-pub(super) struct Proof(Mutex<Proved>);
-
-#[derive(Debug, Default)]
-struct Proved {
-    /// Up to this monotonic time.
-    until: Option<Duration>,
-    /// Whether that was recent when the server was told last.
-    told: bool,
-}
-
-/// Everything acknowledged before this moment is applied here. Called before readers go on, who
-/// then read what is known to be fresh.
+/// A round that began at this moment has succeeded. Called before its readers go on, who then read
+/// what is known to be fresh.
 pub(super) fn prove<E: Env>(group: &Group<E>, began: Duration) {
-    let mut proved = lock(&group.reads.proof.0);
-    proved.until = proved.until.max(Some(began));
-    if !std::mem::replace(&mut proved.told, true) {
-        group.process.audience.listener.keeps_up(true);
-    }
+    group.reads.proof.prove(began, || group.process.audience.listener.keeps_up(true));
 }
 
-/// How long ago that was; beyond the limit the server is told.
-fn look<E: Env>(group: &Group<E>, limit: Duration) -> Option<Duration> {
+/// How long ago the last one began; beyond the limit the server is told.
+fn age<E: Env>(group: &Group<E>, limit: Duration) -> Option<Duration> {
     let now = group.process.env.elapsed();
-    let mut proved = lock(&group.reads.proof.0);
-    let age = proved.until.map(|until| now.saturating_sub(until));
-    if age.is_none_or(|age| age >= limit) && std::mem::take(&mut proved.told) {
-        group.process.audience.listener.keeps_up(false);
-    }
-    age
+    let late = || group.process.audience.listener.keeps_up(false);
+    group.reads.proof.age(now, limit, late)
 }
 
 /// Sees to it while somebody wants to hear which keys change, until the gate is closed.
@@ -58,7 +36,7 @@ pub(crate) async fn run<E: Env>(group: Group<E>) {
             continue;
         }
         let limit = group.options.election_max * SILENCE + group.process.links.round_trip() * 4;
-        let age = look(&group, limit).unwrap_or(limit);
+        let age = age(&group, limit).unwrap_or(limit);
         if let Some(left) = every.checked_sub(age).filter(|left| !left.is_zero()) {
             E::sleep(left).await;
             continue;

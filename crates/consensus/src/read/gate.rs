@@ -4,7 +4,7 @@
 
 use crate::api::ReadError;
 use crate::lock::lock;
-use crate::read::fresh::Proof;
+use crate::read::proof::Proof;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Notify, oneshot};

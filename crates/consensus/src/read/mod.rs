@@ -5,4 +5,5 @@
 
 pub(crate) mod fresh;
 pub(crate) mod gate;
+pub(crate) mod proof;
 pub(crate) mod round;

@@ -1,12 +1,13 @@
 //! The clients of a simulated cluster: they count, set and lock at random replicas, and have every
 //! answer checked.
 
-use super::check::{COUNTER, LOCK_MS, counter, number};
+use super::check::{COUNTER, Checks, LOCK_MS, counter, number};
 use super::cluster::{Cluster, HOSTS, Running};
 use super::net::Random;
-use super::queue::{QUEUE, pop};
+use super::queue::QUEUE;
 use super::rt::SimRt;
 use crate::api::Answer;
+use crate::write::blocked::Blocked;
 use bytes::Bytes;
 use openraft::AsyncRuntime;
 use quorate_engine::{Db, Guard, Run, RunKind};
@@ -15,6 +16,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How many there are.
 const CLIENTS: u64 = 5;
@@ -52,6 +54,40 @@ pub(crate) fn start(cluster: &Cluster, seed: u64) -> Clients {
         SimRt::spawn(client.work(stop.clone()))
     });
     Clients { tasks: tasks.collect(), stop }
+}
+
+/// A client connects to a replica, waits for an element, and hangs up or gives up after a while.
+async fn wait_for_element(
+    checks: &Checks,
+    running: &Running,
+    (who, limit, hangs_up): (&str, Duration, bool),
+) {
+    let (tell, told) = oneshot::channel();
+    let group = running.replica.group.clone();
+    // In the replica's process: a session dies with it.
+    running.process.enter(|| {
+        drop(SimRt::spawn(async move {
+            let mut blocked = Blocked::begin(&group, command(0, &["BLPOP", QUEUE, "0"]));
+            let answer = match SimRt::timeout(limit, blocked.answer()).await {
+                Ok(answer) => Some(answer),
+                Err(_) if hangs_up => None,
+                Err(_) => blocked.give_up().await,
+            };
+            let _ = tell.send(answer);
+        }));
+    });
+    match told.await {
+        Ok(Some(Answer::Replies(reply, _))) => {
+            let text = String::from_utf8_lossy(&reply);
+            match text.lines().nth(4) {
+                Some(element) if text.starts_with("*2\r\n") => checks.popped(element, who),
+                _ if text.starts_with("-MISCONF") => {}
+                _ => checks.fail(format!("{who}: BLPOP was answered {text:?}")),
+            }
+        }
+        Ok(Some(Answer::Uncertain)) => checks.died_with(1),
+        Ok(Some(Answer::NotApplied(_)) | None) | Err(_) => {}
+    }
 }
 
 pub(crate) fn command(db: u8, words: &[&str]) -> Run {
@@ -203,7 +239,8 @@ impl Client {
     async fn pop(&mut self, running: &Running) {
         let limit = Duration::from_micros(self.random.below(600_000));
         let hangs_up = self.random.one_in(3);
-        pop(&self.cluster.checks, running, (&self.who(running), limit, hangs_up)).await;
+        wait_for_element(&self.cluster.checks, running, (&self.who(running), limit, hangs_up))
+            .await;
     }
 
     async fn take_lock(&self, running: &Running) {

@@ -60,12 +60,11 @@ impl<E: Env> Blocked<E> {
             let run = Run { kind: RunKind::Wait(registration), ..self.run.clone() };
             let asked = ask(&self.group, Work::Run(run));
             let told = match self.first(asked).await {
-                First::Served(answer) => Some(answer),
                 First::Told(Answer::Replies(reply, shown)) if reply.is_empty() => {
                     self.served_at(shown.index).await
                 }
                 First::Told(Answer::Uncertain | Answer::NotApplied(NotApplied::NoLeader)) => None,
-                First::Told(answer) => Some(answer),
+                First::Served(answer) | First::Told(answer) => Some(answer),
             };
             let told = match told {
                 Some(told) => Some(told),

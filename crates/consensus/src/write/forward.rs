@@ -2,9 +2,9 @@
 //!
 //! Runs carry ids; an answer names its run, so replies cannot cross. A run that the leader did not
 //! append comes back and is routed again; when the stream breaks, what was on its way is uncertain
-//! (the leader may have appended it), and what never left is routed again. Sessions that wait at the
-//! leader are told, and register again by themselves. Nothing leaves before the leader has accepted
-//! the stream. There is one stream at a time: before runs go elsewhere,
+//! (the leader may have appended it), and what never left is routed again. Sessions that wait at
+//! the leader are told, and register again by themselves. Nothing leaves before the leader has
+//! accepted the stream. There is one stream at a time: before runs go elsewhere,
 //! those on the old stream are waited for a moment, so that the runs of one session stay in order
 //! across a change of leader.
 

@@ -71,8 +71,8 @@ impl Waiters {
         lock(&self.table).len()
     }
 
-    /// Something was for it, in the entry with this index. If nobody takes it: the run that gives it
-    /// back.
+    /// Something was for it, in the entry with this index. If nobody takes it: the run that gives
+    /// it back.
     pub(crate) fn serve(&self, id: u64, reply: &Reply<'_>, index: u64) -> Option<Run> {
         let Waits { run, told, .. } = lock(&self.table).remove(&id)?;
         if let Some(told) = told {

@@ -1,8 +1,8 @@
 //! Commands that wait until there is something for them.
 //!
 //! The session itself waits, with an eye on its socket: a client that hangs up waits no longer, at
-//! once. What it sends meanwhile waits for its turn. Its time is counted here, whichever node leads;
-//! but when that is over, the leader has the last word on whether something came before.
+//! once. What it sends meanwhile waits for its turn. Its time is counted here, whichever node
+//! leads; but when that is over, the leader has the last word on whether something came before.
 
 use super::Session;
 use crate::backend::{Backend, Waits as _};
