@@ -89,7 +89,9 @@ fn a_write_through_any_node_is_told_on_every_node() {
         let mut readers: Vec<_> = (0..3).map(|at| Caching::new(&cluster, at, mode)).collect();
         for (round, writer) in (0..30).zip((0..3).cycle()) {
             let text = round.to_string();
-            readers.iter_mut().for_each(|reader| reader.read("k"));
+            for reader in &mut readers {
+                reader.read("k");
+            }
             assert!(is_ok(&writers[writer].call(&["SET", "k", &text]).expect("an answer")));
             // On the writer's own node before the writer was answered.
             readers[writer].listen();

@@ -138,8 +138,8 @@ impl Keys {
 mod tests {
     use super::*;
 
-    fn names(readers: Option<Readers>) -> Vec<u64> {
-        readers.iter().flat_map(Readers::iter).collect()
+    fn names(readers: Option<&Readers>) -> Vec<u64> {
+        readers.into_iter().flat_map(Readers::iter).collect()
     }
 
     #[test]
@@ -155,10 +155,10 @@ mod tests {
         keys.remove(b"none", 1);
         assert_eq!((keys.len(), keys.items()), (2, 2));
         keys.add(b"a", 3);
-        assert_eq!(names(keys.take(b"a")), [2, 3]);
+        assert_eq!(names(keys.take(b"a").as_ref()), [2, 3]);
         keys.remove(b"b", 2);
         assert_eq!((keys.len(), keys.items()), (0, 0));
-        assert_eq!(names(keys.take(b"a")), Vec::<u64>::new());
+        assert_eq!(names(keys.take(b"a").as_ref()), Vec::<u64>::new());
         assert!(keys.take_any().is_none());
     }
 

@@ -155,7 +155,9 @@ impl Tracking {
         let Some(keeper) = state.keepers.remove(&number) else { return };
         match &keeper.prefixes {
             Some(prefixes) => {
-                prefixes.iter().for_each(|prefix| state.prefixes.leave(prefix, number));
+                for prefix in prefixes {
+                    state.prefixes.leave(prefix, number);
+                }
             }
             None => state.to_sweep = state.keys.len(),
         }

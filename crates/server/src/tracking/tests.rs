@@ -48,7 +48,9 @@ impl Session {
 
     /// A run of these leaves.
     fn depart(&mut self, lines: &[&str]) {
-        lines.iter().for_each(|line| self.with(line, Tracker::gather));
+        for line in lines {
+            self.with(line, Tracker::gather);
+        }
         self.1.depart();
     }
 
@@ -363,7 +365,9 @@ fn the_table_has_a_limit() {
     world.tracking.set_keys_max(3);
     assert_eq!((world.tracking.figures().keys, one.got().matches('!').count()), (3, 7));
     let mut many: Vec<_> = (0..100).map(|_| world.tracker(Options::default())).collect();
-    many.iter_mut().for_each(|session| session.read("GET same"));
+    for session in &mut many {
+        session.read("GET same");
+    }
     assert!(world.tracking.figures().items <= 3 * READERS_PER_KEY);
     world.tracking.set_keys_max(0);
     one.read("MGET a b c d e f");

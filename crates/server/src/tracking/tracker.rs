@@ -29,6 +29,7 @@ const OTHER_CHOICE: &str = "ERR You can't switch OPTIN/OPTOUT mode before disabl
 
 /// What `CLIENT TRACKING ON` asks for.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a word of the command")]
 pub(crate) struct Options {
     /// Who is told instead.
     pub(crate) redirect: Option<Arc<Peer>>,
@@ -127,18 +128,15 @@ impl Tracker {
         self.may_add(prefixes)?;
         let way = Way { peer: Arc::clone(&self.peer), redirect: options.redirect.clone() };
         let noloop = options.noloop;
-        let on = match &mut self.on {
-            Some(on) => {
-                let change = |keeper: &mut Keeper| (keeper.way, keeper.noloop) = (way, noloop);
-                self.tracking.change(on.number, change);
-                on.options = options;
-                on
-            }
-            None => {
-                let prefixes = options.bcast.then(Vec::new);
-                let number = self.tracking.join(Keeper { way, noloop, prefixes, under_way: None });
-                self.on.insert(On { number, options, prefixes: BTreeSet::new(), bytes: 0 })
-            }
+        let on = if let Some(on) = &mut self.on {
+            let change = |keeper: &mut Keeper| (keeper.way, keeper.noloop) = (way, noloop);
+            self.tracking.change(on.number, change);
+            on.options = options;
+            on
+        } else {
+            let prefixes = options.bcast.then(Vec::new);
+            let number = self.tracking.join(Keeper { way, noloop, prefixes, under_way: None });
+            self.on.insert(On { number, options, prefixes: BTreeSet::new(), bytes: 0 })
         };
         let all: &[&[u8]] = if prefixes.is_empty() { &[b""] } else { prefixes };
         for prefix in all.iter().filter(|_| on.options.bcast) {

@@ -99,15 +99,20 @@ mod tests {
     /// Replies of a run that is commands 3 and 4 of entry 10.
     const SHOWN: Shown = Shown { index: 10, commands: (3, 2) };
 
+    /// The entry, and which command of it.
+    type Change = (u64, Option<u32>);
+
     fn named(is_fresh: bool, seen: &[(u64, Option<u32>)]) -> Named {
         let mut named = Named { is_fresh, ..Named::default() };
-        seen.iter().for_each(|(index, command)| named.see(Seen::new(*index, *command)));
+        for (index, command) in seen {
+            named.see(Seen::new(*index, *command));
+        }
         named
     }
 
     #[test]
     fn only_what_nobody_else_did_is_the_clients_own() {
-        let cases: [(&[(u64, Option<u32>)], bool); 8] = [
+        let cases: [(&[Change], bool); 8] = [
             (&[], false),
             (&[(10, Some(3))], false),
             (&[(10, Some(4)), (10, Some(3))], false),

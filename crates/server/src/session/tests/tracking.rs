@@ -23,9 +23,8 @@ async fn tracker(server: &Server, options: &str) -> Client {
 }
 
 fn told(keys: &[&str]) -> String {
-    keys.iter()
-        .map(|key| format!(">2\r\n$10\r\ninvalidate\r\n*1\r\n${}\r\n{key}\r\n", key.len()))
-        .collect()
+    let line = |key: &&str| format!(">2\r\n$10\r\ninvalidate\r\n*1\r\n${}\r\n{key}\r\n", key.len());
+    keys.iter().map(line).collect::<Vec<_>>().concat()
 }
 
 const ALL: &str = ">2\r\n$10\r\ninvalidate\r\n_\r\n";
