@@ -57,7 +57,8 @@ pub(crate) struct Proposer<E: Env> {
     leadership: Arc<Leadership>,
     hand_over: Arc<HandOver<E>>,
     raft: Raft<E>,
-    heartbeat: Duration,
+    /// A node that was not heard for so long is silent.
+    silent: Duration,
     desk: Desk,
     /// When those were looked for last whose node is silent.
     swept: Duration,
@@ -76,7 +77,7 @@ impl<E: Env> Proposer<E> {
             leadership,
             hand_over,
             raft: raft.clone(),
-            heartbeat: options.heartbeat,
+            silent: options.election_max,
             desk: Desk::default(),
             swept: Duration::ZERO,
         }
@@ -328,7 +329,7 @@ impl<E: Env> Proposer<E> {
         }
         self.swept = now;
         let (metrics, me) = (metrics(&self.raft), self.process.me.node);
-        let limit = self.heartbeat * 2 + self.process.links.round_trip();
+        let limit = self.silent + self.process.links.round_trip() * 2;
         let is_silent =
             |node| node != me && silence::<E>(&metrics, node).is_none_or(|silence| silence > limit);
         self.desk.sweep(is_silent);

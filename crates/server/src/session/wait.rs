@@ -238,10 +238,14 @@ impl<B: Backend> Session<B> {
                 None => std::future::pending().await,
             }
         });
-        self.client.peer.blocked.store(true, Relaxed);
+        let mut waits = false;
         let ended = std::future::poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ended::Told(done));
+            }
+            if !std::mem::replace(&mut waits, true) {
+                // Shown when it has asked: whoever sees it comes behind it.
+                self.client.peer.blocked.store(true, Relaxed);
             }
             let signals = self.client.peer.take_signals();
             let pushed = signals & PUSH != 0 || self.has_pushes();
