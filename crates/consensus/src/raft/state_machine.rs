@@ -21,7 +21,8 @@ use crate::snapshot::facts::{self, Unreadable};
 use crate::snapshot::feed::FeedEnd;
 use crate::snapshot::take::{Saved, Snapshotter};
 use crate::write::Writes;
-use crate::write::queue::{End, Slot, Work, answer};
+use crate::write::blocked::give_back;
+use crate::write::queue::{End, answer};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use openraft::EntryPayload;
@@ -136,8 +137,8 @@ impl<E: Env> StateMachine<E> {
                 && !self.process.env.skips(Check::GiveBack)
             {
                 tracing::info!(index, "what came for a client that is gone is given back");
-                let nobody = Slot::Local(oneshot::channel().0);
-                self.writes.queue.push(Work::Run(back), nobody, self.process.env.elapsed());
+                let (writes, process) = (self.writes.clone(), self.process.clone());
+                E::spawn(async move { give_back(&writes, &process, back).await });
             }
         }
     }

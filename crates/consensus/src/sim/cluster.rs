@@ -488,6 +488,10 @@ impl Cluster {
     /// What is pushed is popped or left, once what came for clients that are gone is given back.
     async fn judge_queue(&self) -> Result<(), Wrong> {
         let running = self.running(0).ok_or("the first host does not run")?;
+        for at in 0..HOSTS {
+            let writes = self.running(at).map(|running| running.replica.group.writes);
+            self.checks.died_with(writes.map_or(0, |writes| writes.waiters.returning()));
+        }
         let mut found = Ok(());
         for _ in 0..100 {
             let keyspace = running.replica.read().await;

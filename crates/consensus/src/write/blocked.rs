@@ -9,6 +9,8 @@
 use crate::api::{Answer, NotApplied, ReadError, Shown};
 use crate::env::Env;
 use crate::group::Group;
+use crate::process::Process;
+use crate::write::Writes;
 use crate::write::queue::{Slot, Work};
 use futures::future::{Either, select};
 use quorate_engine::{Registration, Run, RunKind, Waiter};
@@ -20,6 +22,8 @@ use tokio::sync::oneshot;
 const GIVE_UP_MAX: Duration = Duration::from_secs(2);
 /// Pause before something is tried again.
 const RETRY: Duration = Duration::from_millis(10);
+/// The same after the cluster has refused to write.
+const REFUSED: Duration = Duration::from_secs(1);
 
 /// What a session that waits hears first.
 enum First {
@@ -172,9 +176,40 @@ async fn leave_behind<E: Env>(group: &Group<E>, waiter: Waiter) {
     }
 }
 
+/// Gives back what came for a session that is gone, however long it takes. Where nobody can say
+/// whether that was applied it is left: nothing may come twice.
+pub(crate) async fn give_back<E: Env>(writes: &Writes, process: &Process<E>, run: Run) {
+    let returning = writes.waiters.begin_return();
+    while !writes.queue.is_closed() {
+        match ask_of(writes, process, Work::Run(run.clone())).await {
+            Ok(Answer::Replies(reply, _))
+                if reply.starts_with(b"-MISCONF") || reply.starts_with(b"-OOM") =>
+            {
+                E::sleep(REFUSED).await;
+            }
+            Ok(Answer::Replies(reply, _)) => {
+                if let Some(b'-') = reply.first() {
+                    tracing::warn!(reply = %String::from_utf8_lossy(&reply),
+                        "what came for a client that is gone cannot be given back");
+                }
+                return returning.end();
+            }
+            Ok(Answer::NotApplied(_)) => E::sleep(RETRY).await,
+            Ok(Answer::Uncertain) | Err(_) => {
+                tracing::warn!("it is not known whether what came for a gone client is given back");
+                return;
+            }
+        }
+    }
+}
+
 /// Asks the leader. An answer that is lost may be any.
 fn ask<E: Env>(group: &Group<E>, work: Work) -> oneshot::Receiver<Answer> {
+    ask_of(&group.writes, &group.process, work)
+}
+
+fn ask_of<E: Env>(writes: &Writes, process: &Process<E>, work: Work) -> oneshot::Receiver<Answer> {
     let (slot, answer) = oneshot::channel();
-    group.writes.queue.push(work, Slot::Local(slot), group.process.env.elapsed());
+    writes.queue.push(work, Slot::Local(slot), process.env.elapsed());
     answer
 }

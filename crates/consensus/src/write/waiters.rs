@@ -11,7 +11,7 @@ use quorate_engine::{Run, give_back};
 use quorate_resp::Reply;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::oneshot;
 
 /// See the module.
@@ -19,6 +19,18 @@ use tokio::sync::oneshot;
 pub(crate) struct Waiters {
     last: AtomicU64,
     table: Mutex<BTreeMap<u64, Waits>>,
+    /// What is being given back, and what nobody knows of whether it was.
+    returning: AtomicUsize,
+}
+
+/// Something is being given back.
+pub(super) struct Returning<'w>(&'w Waiters);
+
+impl Returning<'_> {
+    /// It is.
+    pub(super) fn end(self) {
+        self.0.returning.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -65,10 +77,22 @@ impl Waiters {
         lock(&self.table).remove(&id);
     }
 
-    /// How many sessions something may come for.
+    /// Something is to be given back.
+    pub(super) fn begin_return(&self) -> Returning<'_> {
+        self.returning.fetch_add(1, Ordering::Relaxed);
+        Returning(self)
+    }
+
+    /// What is being given back, and what nobody knows of whether it was.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn returning(&self) -> usize {
+        self.returning.load(Ordering::Relaxed)
+    }
+
+    /// How many sessions something may come for, or has come that is given back.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn len(&self) -> usize {
-        lock(&self.table).len()
+        lock(&self.table).len() + self.returning()
     }
 
     /// Something was for it, in the entry with this index. If nobody takes it: the run that gives

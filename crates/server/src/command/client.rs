@@ -82,7 +82,7 @@ pub(super) const ROWS: &[Row] = &Group::Connection.rows([
         "CLIENT|TRACKING",
         "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] \
          [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
-        Run::Look(tracking::tracking, false),
+        Run::Look(tracking::tracking, true),
     )
     .facts(least(3), Keys::None, NODE)
     .doc("6.0.0", "Has the connection told of changes of the keys that it reads."),

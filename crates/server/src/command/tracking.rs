@@ -6,8 +6,8 @@ use super::{Call, View, bulk, int, is, not_an_integer, syntax_error};
 use crate::tracking::Options;
 use quorate_resp::{Args, Reply};
 
-/// `CLIENT TRACKING`. It waits for what this node's clients were told is written, or they would
-/// hear of it as of something new.
+/// `CLIENT TRACKING`. It runs behind a read barrier: so this node is known to keep up, and what was
+/// written before is not heard of as of something new.
 pub(super) fn tracking(call: &mut Call<'_>, _: &View<'_>, args: Args<'_>) -> Reply<'static> {
     let (options, prefixes) = match options(call, args) {
         Ok(parsed) => parsed,
