@@ -147,9 +147,13 @@ fn write_of(
     if !spec.meta.arity.fits(args.len()) {
         return Err("payload: a command with a wrong number of arguments");
     }
-    match spec.run.of(args) {
-        Handler::Write(run) => Ok((spec, run)),
-        _ => Err("payload: a read"),
+    match spec.run {
+        // Also with BLOCK: versions that did not wait logged it so.
+        Handler::WaitsIf { write, .. } => Ok((spec, write)),
+        run => match run.of(args) {
+            Handler::Write(run) => Ok((spec, run)),
+            _ => Err("payload: a read"),
+        },
     }
 }
 
