@@ -243,9 +243,7 @@ impl State {
     fn all(&self) -> impl Iterator<Item = &Counts> {
         std::iter::once(&self.own).chain(self.others.values().map(|other| &other.counts))
     }
-}
 
-impl State {
     fn turn(&mut self) {
         self.turns += 1;
         self.tellers.values().for_each(|teller| teller.wake.notify_one());

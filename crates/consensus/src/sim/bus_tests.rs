@@ -1,8 +1,6 @@
 //! What is published on one replica comes to those who listen on others, in order, and never before
 //! what its publisher has written.
 
-use super::Faults;
-use super::check::Checks;
 use super::clients::command;
 use super::cluster::{Cluster, HOSTS, Running, Told};
 use super::rt::SimRt;
@@ -11,19 +9,11 @@ use crate::bus::message::{Kind, Message};
 use bytes::Bytes;
 use openraft::AsyncRuntime;
 use quorate_engine::Effect;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Longer than any of this may take, in virtual time.
 const LIMIT: Duration = Duration::from_mins(1);
 const STEP: Duration = Duration::from_millis(5);
-
-async fn founded(seed: u64) -> Cluster {
-    let cluster = Cluster::new(seed, Faults::default(), Arc::new(Checks::default()));
-    cluster.found().await.expect("it is founded");
-    cluster.heal().await.expect("all serve");
-    cluster
-}
 
 fn running(cluster: &Cluster, at: usize) -> Running {
     cluster.running(at).expect("it runs")
@@ -74,7 +64,7 @@ fn texts(name: &str, count: usize) -> Vec<Bytes> {
 #[test]
 fn messages_come_to_all_who_listen_and_in_order() {
     SimRt::with_seed(1).block_on(async {
-        let cluster = founded(1).await;
+        let cluster = Cluster::founded(1).await;
         for at in 0..HOSTS {
             assert_eq!(publish(&cluster, at, "a", "nobody".into(), 0).await, 0);
         }
@@ -97,7 +87,7 @@ fn messages_come_to_all_who_listen_and_in_order() {
 #[test]
 fn a_message_never_overtakes_what_its_publisher_wrote() {
     SimRt::with_seed(2).block_on(async {
-        let cluster = founded(2).await;
+        let cluster = Cluster::founded(2).await;
         let events = ["QUORATE.CONFIG", "notify-keyspace-events", "KEA"];
         let write = async |at: usize, words: &[&str]| match running(&cluster, at)
             .replica
@@ -138,7 +128,7 @@ fn a_message_never_overtakes_what_its_publisher_wrote() {
 #[test]
 fn who_is_cut_off_misses_messages_and_holds_up_nobody_for_long() {
     SimRt::with_seed(3).block_on(async {
-        let cluster = founded(3).await;
+        let cluster = Cluster::founded(3).await;
         subscribe(&cluster, 1, "a").await;
         subscribe(&cluster, 2, "a").await;
         let (here, there) = (Cluster::name(0), Cluster::name(2));
@@ -171,7 +161,7 @@ fn who_is_cut_off_misses_messages_and_holds_up_nobody_for_long() {
 #[test]
 fn who_is_gone_is_not_counted_for_long() {
     SimRt::with_seed(4).block_on(async {
-        let cluster = founded(4).await;
+        let cluster = Cluster::founded(4).await;
         subscribe(&cluster, 1, "a").await;
         subscribe(&cluster, 2, "a").await;
         cluster.kill(2, false);

@@ -1,7 +1,5 @@
 //! Which keys change is told where somebody wants to know, and who cannot hear of it is told that.
 
-use super::Faults;
-use super::check::Checks;
 use super::clients::command;
 use super::cluster::{Cluster, HOSTS, Running, Told};
 use super::env::now;
@@ -17,13 +15,6 @@ use std::time::Duration;
 /// Two of the longest election time-outs of the simulation, and what messages take.
 const NOTICED: Duration = Duration::from_millis(2 * 400 + 100);
 const STEP: Duration = Duration::from_millis(5);
-
-async fn founded(seed: u64) -> Cluster {
-    let cluster = Cluster::new(seed, Faults::default(), Arc::new(Checks::default()));
-    cluster.found().await.expect("it is founded");
-    cluster.heal().await.expect("all serve");
-    cluster
-}
 
 fn running(cluster: &Cluster, at: usize) -> Running {
     cluster.running(at).expect("it runs")
@@ -66,7 +57,7 @@ async fn wait(limit: Duration, what: &str, mut condition: impl FnMut() -> bool +
 #[test]
 fn changes_are_told_while_somebody_wants_to_know() {
     SimRt::with_seed(1).block_on(async {
-        let cluster = founded(1).await;
+        let cluster = Cluster::founded(1).await;
         set(&cluster, (0, 1), "before").await;
         let wanted = running(&cluster, 1).replica.group.process.audience.wanted.clone();
         wanted.add();
@@ -87,7 +78,7 @@ fn changes_are_told_while_somebody_wants_to_know() {
 #[test]
 fn who_cannot_know_what_has_changed_is_told_in_time() {
     SimRt::with_seed(2).block_on(async {
-        let cluster = founded(2).await;
+        let cluster = Cluster::founded(2).await;
         for at in 0..HOSTS {
             running(&cluster, at).replica.group.process.audience.wanted.add();
         }
@@ -147,7 +138,7 @@ async fn disturb(cluster: Cluster, seed: u64, end: Duration) {
 fn copies_are_believed_for_no_longer_than_the_limit() {
     for seed in 10..12 {
         SimRt::with_seed(seed).block_on(async {
-            let cluster = founded(seed).await;
+            let cluster = Cluster::founded(seed).await;
             for at in 0..HOSTS {
                 running(&cluster, at).replica.group.process.audience.wanted.add();
             }

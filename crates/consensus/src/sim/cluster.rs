@@ -119,6 +119,15 @@ impl Cluster {
         Self::new(seed, Faults::default(), checks).surroundings(0, Start::default())
     }
 
+    /// A cluster that is founded and serves, with nothing broken.
+    #[cfg(test)]
+    pub(crate) async fn founded(seed: u64) -> Self {
+        let cluster = Self::new(seed, Faults::default(), Arc::new(Checks::default()));
+        cluster.found().await.expect("it is founded");
+        cluster.heal().await.expect("all serve");
+        cluster
+    }
+
     pub(crate) fn new(seed: u64, faults: Faults, checks: Arc<Checks>) -> Self {
         let mut random = Random::new(seed);
         let host = |index: usize| Host {

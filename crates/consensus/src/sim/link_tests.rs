@@ -1,24 +1,14 @@
 //! What a leader does whose entries travel slowly, or not at all.
 
-use super::Faults;
-use super::check::Checks;
 use super::clients::command;
 use super::cluster::{Cluster, HOSTS};
 use super::rt::SimRt;
 use crate::api::Answer;
 use openraft::AsyncRuntime;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Longer than any of this may take, in virtual time.
 const LIMIT: Duration = Duration::from_mins(2);
-
-async fn founded(seed: u64) -> Cluster {
-    let cluster = Cluster::new(seed, Faults::default(), Arc::new(Checks::default()));
-    cluster.found().await.expect("it is founded");
-    cluster.heal().await.expect("all serve");
-    cluster
-}
 
 fn leader(cluster: &Cluster) -> usize {
     cluster.leader().expect("somebody leads")
@@ -33,7 +23,7 @@ async fn set(cluster: &Cluster, at: usize, key: &str, value: &str) -> bool {
 #[test]
 fn a_value_that_takes_many_seconds_is_written_in_one_office() {
     SimRt::with_seed(1).block_on(async {
-        let cluster = founded(1).await;
+        let cluster = Cluster::founded(1).await;
         let at = leader(&cluster);
         let term = cluster.running(at).expect("it runs").replica.status().term;
         // 800 KB at 200 KB/s: longer than a stream may be silent.
@@ -67,7 +57,7 @@ fn a_value_that_takes_many_seconds_is_written_in_one_office() {
 #[test]
 fn a_leader_whose_entries_do_not_move_loses_its_office() {
     SimRt::with_seed(2).block_on(async {
-        let cluster = founded(2).await;
+        let cluster = Cluster::founded(2).await;
         let before = leader(&cluster);
         cluster.net.hold_entries(&Cluster::name(before));
         // Heartbeats pass, so nobody misses the leader, but this cannot commit.

@@ -84,9 +84,4 @@ impl Keyspace {
         let taken = self.changed.as_deref_mut().map(core::mem::take);
         taken.map(|changed| Changed { index, ..changed }).unwrap_or_default()
     }
-
-    /// Gives what is noted, and whether anything is, to be put back later.
-    pub(super) fn changed_mut(&mut self) -> &mut Option<Box<Changed>> {
-        &mut self.changed
-    }
 }

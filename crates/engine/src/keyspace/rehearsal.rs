@@ -120,7 +120,7 @@ impl<'k> Rehearsal<'k> {
     pub(crate) fn begin(keyspace: &'k mut Keyspace, index: u64, now_ms: u64) -> Self {
         keyspace.journal = Some(Box::new(Journal::of(keyspace)));
         keyspace.begin_entry(index, now_ms);
-        let noted = keyspace.changed_mut().replace(Box::default());
+        let noted = keyspace.changed.replace(Box::default());
         Self { keyspace, effects: Effects::default(), noted }
     }
 
@@ -155,7 +155,7 @@ impl<'k> Rehearsal<'k> {
     pub(crate) fn undo(&mut self) {
         if self.keyspace.journal.is_some() {
             self.keyspace.undo(&mut self.effects.garbage);
-            *self.keyspace.changed_mut() = self.noted.take();
+            self.keyspace.changed = self.noted.take();
         }
     }
 
