@@ -5,7 +5,7 @@
 //! whatever arrives meanwhile goes into the next entry: commands per entry are what makes a cluster
 //! fast. No timer collects batches; a few rounds of the scheduler pass while the batch still grows.
 
-use crate::api::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, NotApplied, PROPOSAL_MAX};
+use crate::api::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, NotApplied, PROPOSAL_MAX, Shown};
 use crate::clock::Clock;
 use crate::env::{Check, Env};
 use crate::group::Group;
@@ -144,9 +144,19 @@ impl<E: Env> Proposer<E> {
             self.propose_batch(term, items).await;
         }
         for (waiter, slot) in leaving {
+            self.withdraw(waiter);
             self.desk.leave(waiter, slot);
         }
         self.writes.figures.parked.store(self.desk.len(), Ordering::Relaxed);
+    }
+
+    /// Takes back what a session that leaves has asked for, if that came back to the queue: nobody
+    /// would be there for what serves it.
+    fn withdraw(&self, waiter: Waiter) {
+        let is_its = |item: &Item| item.work.waits().is_some_and(|asked| asked.waiter == waiter);
+        for item in self.writes.queue.take_if(is_its) {
+            item.slot.answer(End::Applied(Shown::default(), Bytes::new()));
+        }
     }
 
     /// Looks at who begins to wait and who waits no longer. Those leave when the batch has its
