@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::link::Link;
 use crate::port::free_port;
 use crate::wait::until;
+use rustix::process::Signal;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -138,7 +139,7 @@ impl Replica {
     }
 
     /// Sends a signal by name (`KILL`, `STOP`, `CONT`, `TERM`).
-    pub fn signal(&self, signal: rustix::process::Signal) {
+    pub fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("it runs");
         let pid = rustix::process::Pid::from_child(child);
         rustix::process::kill_process(pid, signal).expect("the process is ours");
@@ -154,7 +155,7 @@ impl Replica {
 
     /// SIGTERM, and waits for a clean end. Returns whether the exit status was 0.
     pub fn terminate(&mut self) -> bool {
-        self.signal(rustix::process::Signal::TERM);
+        self.signal(Signal::TERM);
         self.wait_exit() == Some(0)
     }
 
@@ -198,6 +199,15 @@ impl Drop for Replica {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// How a leader is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// `SIGKILL`.
+    Killed,
+    /// `SIGSTOP`, and `SIGCONT` later.
+    Paused,
 }
 
 /// A cluster of replicas.
@@ -269,6 +279,26 @@ impl Cluster {
                 replica.child.is_some() && replica.info("raft_role").as_deref() == Some("leader")
             })
         })
+    }
+
+    /// Takes the leader away, does what is to be done without it, and brings it back. One that is
+    /// paused is missed only once another leads.
+    pub fn without_leader(&mut self, fault: Fault, meanwhile: &dyn Fn()) {
+        let leader = self.leader();
+        if fault == Fault::Killed {
+            self.replicas[leader].kill();
+            meanwhile();
+            self.replicas[leader].start();
+            return;
+        }
+        self.replicas[leader].signal(Signal::STOP);
+        until("another leads", || {
+            let others = (0..self.replicas.len()).filter(|at| *at != leader);
+            let mut roles = others.map(|at| self.replicas[at].info("raft_role"));
+            roles.any(|role| role.as_deref() == Some("leader")).then_some(())
+        });
+        meanwhile();
+        self.replicas[leader].signal(Signal::CONT);
     }
 
     /// Waits until all replicas have applied the same entry and returns their (equal) state digest.

@@ -3,9 +3,8 @@
 
 use quorate_resp::Value;
 use quorate_tests::client::Client;
-use quorate_tests::cluster::Cluster;
+use quorate_tests::cluster::{Cluster, Fault};
 use quorate_tests::wait::until;
-use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -92,36 +91,52 @@ fn a_failover_is_not_seen_by_who_waits() {
     assert_eq!(pusher.call(&["EXISTS", "queue"]).expect("an answer"), Value::Int(0));
 }
 
-/// What a worker of the history did.
+/// What went into a queue and came out of it.
 #[derive(Default)]
-struct History {
+struct Queue {
     pushed: Mutex<Vec<String>>,
+    uncertain: Mutex<BTreeSet<String>>,
     popped: Mutex<Vec<String>>,
     /// Connections that broke while a client waited: each may have cost an element.
     broken: AtomicUsize,
-    uncertain: Mutex<BTreeSet<String>>,
+}
+
+/// A list that is pushed to and popped or moved from, and a stream that a group reads.
+#[derive(Default)]
+struct History {
+    list: Queue,
+    /// What BLMOVE answered: it lies in another list.
+    moved: Mutex<Vec<String>>,
+    stream: Queue,
     over: AtomicBool,
 }
 
+fn text_of(value: &Value) -> Option<String> {
+    Some(String::from_utf8_lossy(value.as_bytes()?).into_owned())
+}
+
 fn push(history: &History, ports: &[u16], name: usize) {
-    let mut number = 0;
     let mut client = None;
-    while !history.over.load(Ordering::Acquire) {
+    for number in 0_usize.. {
+        if history.over.load(Ordering::Acquire) {
+            break;
+        }
         let port = ports[(name + number) % ports.len()];
-        let Some(connected) =
-            client.take().or_else(|| Client::connect(port, Duration::from_secs(15)).ok())
-        else {
-            number += 1;
-            continue;
-        };
-        let mut connected = connected;
+        let connected: Option<Client> =
+            client.take().or_else(|| Client::connect(port, Duration::from_secs(15)).ok());
+        let Some(mut connected) = connected else { continue };
         let text = format!("{name}:{number}");
-        number += 1;
-        match connected.call(&["RPUSH", "queue", &text]) {
-            Ok(Value::Int(_)) => history.pushed.lock().expect("whole").push(text),
+        let is_list = number % 4 > 0;
+        let (queue, command) = if is_list {
+            (&history.list, vec!["RPUSH", "queue", &text])
+        } else {
+            (&history.stream, vec!["XADD", "stream", "*", "element", &text])
+        };
+        match connected.call(&command) {
+            Ok(Value::Int(_) | Value::Bulk(_)) => queue.pushed.lock().expect("whole").push(text),
             Ok(Value::Error(line)) if line.starts_with("CLUSTERDOWN") => {}
             Ok(_) | Err(_) => {
-                history.uncertain.lock().expect("whole").insert(text);
+                queue.uncertain.lock().expect("whole").insert(text);
                 continue;
             }
         }
@@ -129,22 +144,86 @@ fn push(history: &History, ports: &[u16], name: usize) {
     }
 }
 
-fn pop(history: &History, port: u16) {
+/// How a worker waits, and where it notes what it got.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Pop,
+    Move,
+    Read,
+}
+
+impl Way {
+    const ALL: [Way; 3] = [Way::Pop, Way::Move, Way::Read];
+
+    fn command(self) -> &'static [&'static str] {
+        match self {
+            Way::Pop => &["BLPOP", "queue", "0.2"],
+            Way::Move => &["BLMOVE", "queue", "moved", "LEFT", "RIGHT", "0.2"],
+            Way::Read => &[
+                "XREADGROUP",
+                "GROUP",
+                "group",
+                "reader",
+                "COUNT",
+                "1",
+                "BLOCK",
+                "200",
+                "STREAMS",
+                "stream",
+                ">",
+            ],
+        }
+    }
+
+    /// The element of an answer.
+    fn element(self, answer: &Value) -> Option<String> {
+        let at = |value: &Value, at: usize| value.as_items().and_then(|it| it.get(at).cloned());
+        match self {
+            Way::Pop => text_of(&at(answer, 1)?),
+            Way::Move => text_of(answer),
+            // [[stream, [[id, [field, element]]]]]
+            Way::Read => {
+                let entry = at(&at(&at(answer, 0)?, 1)?, 0)?;
+                text_of(&at(&at(&entry, 1)?, 1)?)
+            }
+        }
+    }
+
+    fn note(self, history: &History, element: String) {
+        let popped = match self {
+            Way::Pop => &history.list.popped,
+            Way::Move => &history.moved,
+            Way::Read => &history.stream.popped,
+        };
+        popped.lock().expect("whole").push(element);
+    }
+
+    fn note_broken(self, history: &History) {
+        match self {
+            Way::Pop => history.list.broken.fetch_add(1, Ordering::AcqRel),
+            // What was moved lies in the other list.
+            Way::Move => 0,
+            Way::Read => history.stream.broken.fetch_add(1, Ordering::AcqRel),
+        };
+    }
+}
+
+fn take(history: &History, port: u16, way: Way) {
     while !history.over.load(Ordering::Acquire) {
         let Ok(mut client) = Client::connect(port, Duration::from_secs(15)) else { continue };
         while !history.over.load(Ordering::Acquire) {
-            match client.call(&["BLPOP", "queue", "0.2"]) {
-                Ok(Value::Array(items)) => {
-                    let text = String::from_utf8_lossy(items[1].as_bytes().expect("an element"));
-                    history.popped.lock().expect("whole").push(text.into_owned());
-                }
+            match client.call(way.command()) {
                 Ok(Value::NullArray | Value::Null) => {}
-                Ok(other) => {
-                    let text = format!("{other:?}");
-                    assert!(text.contains("CLUSTERDOWN") || text.contains("LOADING"), "{text}");
+                Ok(Value::Error(line)) => {
+                    let known = line.contains("CLUSTERDOWN") || line.contains("LOADING");
+                    assert!(known, "{way:?}: {line}");
+                }
+                Ok(answer) => {
+                    let element = way.element(&answer);
+                    way.note(history, element.unwrap_or_else(|| panic!("{way:?}: {answer:?}")));
                 }
                 Err(_) => {
-                    history.broken.fetch_add(1, Ordering::AcqRel);
+                    way.note_broken(history);
                     break;
                 }
             }
@@ -153,8 +232,10 @@ fn pop(history: &History, port: u16) {
 }
 
 #[test]
-fn what_is_pushed_is_popped_once_or_left_while_leaders_die_and_pause() {
+fn what_is_pushed_is_taken_once_or_left_while_leaders_die_and_pause() {
     let mut cluster = Cluster::start("blocking-history", 3, &[]);
+    let made = ["XGROUP", "CREATE", "stream", "group", "0", "MKSTREAM"];
+    client(&cluster, 0).call(&made).expect("an answer");
     let ports = cluster.ports();
     let history = Arc::new(History::default());
     let spawn = |work: Box<dyn FnOnce(&History) + Send>| {
@@ -165,35 +246,25 @@ fn what_is_pushed_is_popped_once_or_left_while_leaders_die_and_pause() {
     for name in 0..3 {
         let all = ports.clone();
         workers.push(spawn(Box::new(move |history| push(history, &all, name))));
-        for _ in 0..2 {
+        for way in Way::ALL {
             let port = ports[name];
-            workers.push(spawn(Box::new(move |history| pop(history, port))));
+            workers.push(spawn(Box::new(move |history| take(history, port, way))));
         }
     }
-    let popped = |history: &History| history.popped.lock().expect("whole").len();
-    let some_more = |history: &History| {
-        let before = popped(history);
-        until("elements come", || (popped(history) > before + 300).then_some(()));
+    let some_more = || {
+        for taken in [&history.list.popped, &history.moved, &history.stream.popped] {
+            let count = || taken.lock().expect("whole").len();
+            let before = count();
+            until("elements come", || (count() > before + 100).then_some(()));
+        }
     };
-    for round in 0..4 {
-        some_more(&history);
-        let leader = cluster.leader();
-        if round % 2 == 0 {
-            cluster.replicas[leader].kill();
-            some_more(&history);
-            cluster.replicas[leader].start();
-        } else {
-            cluster.replicas[leader].signal(Signal::STOP);
-            until("another leads", || {
-                let others = (0..3).filter(|at| *at != leader);
-                let mut roles = others.map(|at| cluster.replicas[at].info("raft_role"));
-                roles.any(|role| role.as_deref() == Some("leader")).then_some(())
-            });
-            some_more(&history);
-            cluster.replicas[leader].signal(Signal::CONT);
-        }
+    for _ in 0..2 {
+        some_more();
+        cluster.without_leader(Fault::Killed, &some_more);
+        some_more();
+        cluster.without_leader(Fault::Paused, &some_more);
     }
-    some_more(&history);
+    some_more();
     history.over.store(true, Ordering::Release);
     for worker in workers {
         worker.join().expect("a worker ends well");
@@ -204,22 +275,47 @@ fn what_is_pushed_is_popped_once_or_left_while_leaders_die_and_pause() {
 
 fn judge(cluster: &Cluster, history: &History) {
     let mut reader = client(cluster, cluster.leader());
-    let left = reader.call(&["LRANGE", "queue", "0", "-1"]).expect("an answer");
-    let left = left
-        .as_items()
-        .expect("elements")
-        .iter()
-        .map(|item| String::from_utf8_lossy(item.as_bytes().expect("an element")).into_owned());
-    let mut seen = BTreeSet::new();
-    for text in history.popped.lock().expect("whole").iter().cloned().chain(left) {
-        assert!(seen.insert(text.clone()), "{text} came twice");
+    let mut elements = |command: &[&str], of: fn(&Value) -> Option<String>| -> Vec<String> {
+        let shown = reader.call(command).expect("an answer");
+        let items = shown.as_items().expect("elements").iter();
+        items.map(|item| of(item).expect("an element")).collect()
+    };
+    let in_entry = |entry: &Value| {
+        let fields = entry.as_items()?.get(1)?.clone();
+        text_of(fields.as_items()?.get(1)?)
+    };
+    let moved = elements(&["LRANGE", "moved", "0", "-1"], text_of);
+    for text in history.moved.lock().expect("whole").iter() {
+        assert!(moved.contains(text), "{text} was moved and is not there");
     }
-    let pushed = history.pushed.lock().expect("whole");
-    let lost: Vec<&String> = pushed.iter().filter(|text| !seen.contains(*text)).collect();
-    let broken = history.broken.load(Ordering::Acquire);
-    assert!(lost.len() <= broken, "{lost:?} are lost, {broken} connections broke");
-    let pushed: BTreeSet<&String> = pushed.iter().collect();
-    let uncertain = history.uncertain.lock().expect("whole");
-    let unknown = |text: &&String| !pushed.contains(*text) && !uncertain.contains(*text);
-    assert_eq!(seen.iter().find(unknown), None);
+    let left = elements(&["LRANGE", "queue", "0", "-1"], text_of);
+    history.list.judge(left.into_iter().chain(moved));
+    // Of a stream nothing goes; what the group has not been given is left.
+    let entries = elements(&["XRANGE", "stream", "-", "+"], in_entry);
+    for text in history.stream.pushed.lock().expect("whole").iter() {
+        assert!(entries.contains(text), "{text} is not in the stream");
+    }
+    let rest = reader.call(&["XREADGROUP", "GROUP", "group", "reader", "STREAMS", "stream", ">"]);
+    let rest = rest.expect("an answer");
+    let rest = rest.as_items().and_then(|streams| streams.first()?.as_items()?.get(1)?.as_items());
+    let rest = rest.unwrap_or_default().iter();
+    history.stream.judge(rest.map(|entry| in_entry(entry).expect("an element")));
+}
+
+impl Queue {
+    /// What was pushed was taken once, or it is left; or a connection broke that waited for it.
+    fn judge(&self, left: impl Iterator<Item = String>) {
+        let mut seen = BTreeSet::new();
+        for text in self.popped.lock().expect("whole").iter().cloned().chain(left) {
+            assert!(seen.insert(text.clone()), "{text} came twice");
+        }
+        let pushed = self.pushed.lock().expect("whole");
+        let lost: Vec<&String> = pushed.iter().filter(|text| !seen.contains(*text)).collect();
+        let broken = self.broken.load(Ordering::Acquire);
+        assert!(lost.len() <= broken, "{lost:?} are lost, {broken} connections broke");
+        let pushed: BTreeSet<&String> = pushed.iter().collect();
+        let uncertain = self.uncertain.lock().expect("whole");
+        let unknown = |text: &&String| !pushed.contains(*text) && !uncertain.contains(*text);
+        assert_eq!(seen.iter().find(unknown), None);
+    }
 }
