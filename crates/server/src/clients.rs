@@ -96,6 +96,8 @@ pub(crate) struct Peer {
     pub(crate) readonly: AtomicBool,
     /// It waits, until there is something for it or its time is over.
     pub(crate) blocked: AtomicBool,
+    /// It waits for the end of a pause.
+    pub(crate) postponed: AtomicBool,
     /// How many channels, patterns and channels of shards it listens to.
     pub(crate) subscriptions: [AtomicUsize; 3],
     /// How it keeps copies of keys: `TRACKS` and what goes with it.
@@ -150,6 +152,7 @@ impl Peer {
             resp3: AtomicBool::new(false),
             readonly: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
+            postponed: AtomicBool::new(false),
             subscriptions: Default::default(),
             tracking: AtomicU8::new(0),
             redirect: AtomicU64::new(0),
@@ -301,6 +304,11 @@ impl Peer {
         self.subscriptions.iter().any(|count| count.load(Relaxed) > 0)
     }
 
+    /// Whether it waits for something that others do.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.blocked.load(Relaxed) || self.postponed.load(Relaxed)
+    }
+
     /// `N`ormal, `S` a replica, m`O`nitor, `P` a subscriber, `x` within MULTI, `b`locked, `t`racks
     /// keys, `R` for somebody who is gone, `B`y prefixes, `e` no-evict, `T` no-touch, `r`eadonly.
     fn flags(&self) -> String {
@@ -310,7 +318,7 @@ impl Peer {
             (self.monitor.load(Relaxed), 'O'),
             (self.is_subscriber(), 'P'),
             (self.queued.load(Relaxed) >= 0, 'x'),
-            (self.blocked.load(Relaxed), 'b'),
+            (self.is_held_up(), 'b'),
             (tracking & TRACKS != 0, 't'),
             (tracking & BROKEN != 0, 'R'),
             (tracking & BROADCASTS != 0, 'B'),

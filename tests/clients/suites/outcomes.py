@@ -45,6 +45,9 @@ def info(self, *args, **kwargs):
 
 redis.Redis.info = info
 
+# redis-py keeps copies of keys only for a server that calls itself 7.4; 7.2 has all that it needs.
+redis.connection.CacheProxyConnection.MIN_ALLOWED_VERSION = "7.2.0"
+
 outcomes = open(os.environ["QUORATE_OUTCOMES"], "w", encoding="utf-8")
 worst = {}
 

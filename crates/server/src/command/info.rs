@@ -117,7 +117,7 @@ fn clients(text: &mut String, facts: &Facts<'_>) {
     field(text, "maxclients", shared.tuned().maxclients);
     field(text, "client_recent_max_input_buffer", most(|peer| peer.held().input));
     field(text, "client_recent_max_output_buffer", most(|peer| peer.output.load(Relaxed)));
-    let blocked = peers.iter().filter(|peer| peer.blocked.load(Relaxed));
+    let blocked = peers.iter().filter(|peer| peer.is_held_up());
     field(text, "blocked_clients", blocked.count());
     field(text, "tracking_clients", shared.tracking.figures().clients);
     let subscribers = peers.iter().filter(|peer| peer.is_subscriber());

@@ -13,6 +13,7 @@ use crate::slowlog::{Slow, shown};
 use quorate_consensus::{Answer, Shown};
 use quorate_engine::{Flags, Handler, Keyspace, ReadFn, Reader, Run, RunKind, Wait, cmd};
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 /// What to do next.
@@ -232,7 +233,7 @@ impl<B: Backend> Session<B> {
             self.seed ^= self.seed << 17;
             let reader = Reader { keyspace, db: self.client.db, seed: self.seed, clock_ms };
             let reply = run(&reader, args).unwrap_or_else(|error| error);
-            if self.shared.tells_misses.load(std::sync::atomic::Ordering::Relaxed) {
+            if self.shared.tells_misses.load(Relaxed) {
                 self.tell_misses(entry, &reader, args);
             }
             match &reply {
@@ -250,7 +251,7 @@ impl<B: Backend> Session<B> {
             let nanos = (now - clock).as_nanos() as u64;
             clock = now;
             self.note(entry, nanos, args);
-            self.client.peer.command.store(entry.id, std::sync::atomic::Ordering::Relaxed);
+            self.client.peer.command.store(entry.id, Relaxed);
             self.intake.consume();
         }
     }
@@ -293,7 +294,7 @@ impl<B: Backend> Session<B> {
         let Some(answer) = self.submit(run).await else { return };
         let nanos = started.elapsed().as_nanos() as u64;
         if let Some(id) = collected.ids.last() {
-            self.client.peer.command.store(*id, std::sync::atomic::Ordering::Relaxed);
+            self.client.peer.command.store(*id, Relaxed);
         }
         let mut shows = None;
         match answer {
@@ -325,7 +326,7 @@ impl<B: Backend> Session<B> {
         let answer = self.attend(node.submit(run)).await?;
         if let Answer::Replies(_, Shown { index, .. }) = answer {
             self.client.written = index;
-            self.shared.writes_answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.shared.writes_answered.fetch_add(1, Relaxed);
             if self.shared.tracking.has_any() {
                 self.attend(node.applied(index)).await?;
             }
@@ -431,6 +432,9 @@ impl<B: Backend> Session<B> {
                 let _ = tokio::time::timeout(left, shared.resumed.notified()).await;
             }
         };
-        self.attend(resumed).await.is_some()
+        self.client.peer.postponed.store(true, Relaxed);
+        let is_there = self.attend(resumed).await.is_some();
+        self.client.peer.postponed.store(false, Relaxed);
+        is_there
     }
 }
