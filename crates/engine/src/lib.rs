@@ -20,6 +20,7 @@ mod keyspace;
 pub mod number;
 mod point;
 mod rdb;
+mod script;
 mod side;
 mod snapshot;
 mod spec;
@@ -37,6 +38,9 @@ pub use keyspace::{
     Reader, Stamp, StrRef, Writer,
 };
 pub use rdb::{Checksum, Piece, SnapshotError, SnapshotFacts, SnapshotFault};
+pub use script::{
+    Budget, Call, Function, Host, Interpreter, LogLevel, Program, ScriptFlags, Stopped,
+};
 pub use side::level::{LEVEL_MAX, LEVEL_TRANSACTIONS};
 pub use side::settings::{SettingError, Settings};
 pub use snapshot::{Foreign, NOTES_MAX, Note, Report, SnapshotReader};
