@@ -20,6 +20,8 @@ mod keyspace;
 pub mod number;
 mod point;
 mod rdb;
+mod script;
+mod shebang;
 mod side;
 mod snapshot;
 mod spec;
@@ -37,6 +39,10 @@ pub use keyspace::{
     Reader, Stamp, StrRef, Writer,
 };
 pub use rdb::{Checksum, Piece, SnapshotError, SnapshotFacts, SnapshotFault};
+pub use script::{
+    Budget, Call, Function, Host, Interpreter, LogLevel, Program, ScriptFlags, Stopped,
+};
+pub use shebang::Shebang;
 pub use side::level::{LEVEL_MAX, LEVEL_TRANSACTIONS};
 pub use side::settings::{SettingError, Settings};
 pub use snapshot::{Foreign, NOTES_MAX, Note, Report, SnapshotReader};

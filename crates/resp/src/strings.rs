@@ -53,6 +53,20 @@ impl Strings {
         self.count == 0
     }
 
+    /// The strings, one by one.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.encoded.as_slice();
+        core::iter::from_fn(move || {
+            let line = rest.iter().position(|byte| *byte == b'\r')?;
+            let digits = core::str::from_utf8(rest.get(1..line)?).ok()?;
+            let start = line + 2;
+            let end = start.checked_add(digits.parse().ok()?)?;
+            let string = rest.get(start..end)?;
+            rest = rest.get(end + 2..)?;
+            Some(string)
+        })
+    }
+
     /// The elements in RESP.
     pub(crate) fn encoded(&self) -> &[u8] {
         &self.encoded
@@ -74,6 +88,7 @@ mod tests {
             for word in words {
                 strings.push(word);
             }
+            assert!(strings.iter().eq(words.iter().copied()));
             assert_eq!((strings.len(), strings.is_empty()), (count, count == 0));
             let array = Reply::Array(words.iter().map(|word| Reply::bulk(word)).collect());
             for proto in [Proto::Resp2, Proto::Resp3] {

@@ -25,6 +25,11 @@ const ROOMS: &[Room] = &[
         tests_use: &["proptest", "criterion", "mimalloc"],
     },
     Room {
+        name: "quorate-script",
+        uses: &["memchr", "mlua", "quorate-engine", "quorate-resp", "sha1"],
+        tests_use: &[],
+    },
+    Room {
         name: "quorate-store",
         uses: &["bytes", "crc32c", "rustix", "serde", "serde_json", "sled", "tracing"],
         tests_use: &["proptest"],
