@@ -16,6 +16,8 @@ pub(crate) struct Shared {
     /// Asks the running call's host whether to stop, and notes the answer in `stopped`; there
     /// while one runs.
     pub(crate) ask: RefCell<Option<mlua::Function>>,
+    /// Luau's own `pcall`, and what looks a key up in a table: for what Rust calls of a script's.
+    pub(crate) guards: RefCell<Option<(mlua::Function, mlua::Function)>>,
     /// Where the heap ends, in bytes of the whole state.
     pub(crate) heap_end: Cell<usize>,
     /// Bytes of the call's budget, for what Rust builds beside the heap.
@@ -42,6 +44,7 @@ impl Shared {
         Shared {
             stopped: Cell::new(None),
             ask: RefCell::new(None),
+            guards: RefCell::new(None),
             heap_end: Cell::new(0),
             heap_bytes: Cell::new(0),
             turns: Cell::new(0),

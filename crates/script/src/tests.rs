@@ -2,6 +2,7 @@
 
 mod attacks;
 mod basics;
+mod strings;
 
 use crate::Luau;
 use quorate_engine::{Budget, Call, Host, Interpreter, LogLevel, Program, Stopped};
@@ -21,7 +22,7 @@ impl Small {
     pub(crate) fn new() -> Self {
         Small {
             keys: BTreeMap::new(),
-            questions: 20_000,
+            questions: 3_000,
             stopped: Stopped::Time,
             logged: Vec::new(),
         }
