@@ -1,5 +1,6 @@
 //! The globals that are Lua's own: which of Luau's stay, and what stands in place of others.
 
+use crate::libs::{self, json};
 use crate::native::{Cx, Fault, Native, Shared, function, lua_number, truncated};
 use crate::strings;
 use crate::state::{SOURCE_MAX, compile, put};
@@ -127,6 +128,12 @@ pub(crate) fn fill(
         globals.raw_set(name, wrappers.raw_get::<Value>(name)?)?;
     }
     globals.raw_set("_VERSION", "Lua 5.1")?;
+    let wrap: Function = wrappers.raw_get("wrap")?;
+    globals.raw_set("cjson", json::table(lua, shared, &wrap, &shared.json)?)?;
+    *shared.wrap.borrow_mut() = Some(wrap);
+    for library in ["bit", "cmsgpack", "struct"] {
+        globals.raw_set(library, lua.create_table()?)?;
+    }
     let string: Table = globals.raw_get("string")?;
     for name in ["gmatch", "gfind"] {
         string.raw_set(name, wrappers.raw_get::<Value>("gmatch")?)?;
@@ -151,8 +158,11 @@ pub(crate) fn fill(
 const OURS: &[(&str, &[(&str, Native)])] =
     &[
         ("", &[("collectgarbage", collectgarbage), ("gcinfo", gcinfo)]),
+        ("bit", libs::BIT),
+        ("cmsgpack", libs::MSGPACK),
         ("math", MATH),
         ("string", strings::STRING),
+        ("struct", libs::STRUCT),
         ("table", strings::TABLE),
     ];
 

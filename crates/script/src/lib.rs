@@ -14,6 +14,7 @@ mod base;
 mod convert;
 mod format;
 mod library;
+mod libs;
 mod luau;
 mod native;
 mod number;

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod basics;
+mod libs;
 mod strings;
 
 use crate::Luau;
