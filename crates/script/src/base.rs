@@ -1,8 +1,10 @@
 //! The globals that are Lua's own: which of Luau's stay, and what stands in place of others.
 
+use crate::libs::{self, json};
 use crate::native::{Cx, Fault, Native, Shared, function, lua_number, truncated};
+use crate::strings;
 use crate::state::{SOURCE_MAX, compile, put};
-use mlua::{Function, Lua, Table, Value};
+use mlua::{Function, Lua, LuaString, Table, Value};
 use std::rc::Rc;
 
 /// Luau's own that stay as they are.
@@ -41,7 +43,12 @@ const KEPT_IN: &[(&str, &[&str])] = &[
 ];
 
 /// The wrappers of `prelude.lua`.
-pub(crate) fn prelude(lua: &Lua, slot: &Table, globals: &Table) -> mlua::Result<Table> {
+pub(crate) fn prelude(
+    lua: &Lua,
+    shared: &Rc<Shared>,
+    slot: &Table,
+    globals: &Table,
+) -> mlua::Result<Table> {
     let luau = lua.globals();
     let native = lua.create_table()?;
     for name in ["error", "type", "xpcall", "pcall", "tostring", "getfenv", "setfenv"] {
@@ -52,7 +59,7 @@ pub(crate) fn prelude(lua: &Lua, slot: &Table, globals: &Table) -> mlua::Result<
     let raw = lua.create_table()?;
     raw.raw_set(
         "texts",
-        lua.create_function(|lua, text: mlua::LuaString| {
+        lua.create_function(|lua, text: LuaString| {
             let as_redis = crate::texts::as_redis(&text.as_bytes());
             as_redis.map_or(Ok(text), |text| lua.create_string(text))
         })?,
@@ -68,16 +75,25 @@ pub(crate) fn prelude(lua: &Lua, slot: &Table, globals: &Table) -> mlua::Result<
     let environment = globals.clone();
     raw.raw_set(
         "load",
-        lua.create_function(move |lua, (source, name): (mlua::LuaString, mlua::LuaString)| {
+        lua.create_function(move |lua, (source, name): (LuaString, LuaString)| {
             load(lua, &source.as_bytes(), &name.to_string_lossy(), &environment)
         })?,
     )?;
+    for (name, native) in RAW {
+        raw.raw_set(*name, function(lua, shared, "gmatch", *native)?)?;
+    }
     let nothing = lua.create_table()?;
     nothing.set_readonly(true);
     let prelude = compile(lua, include_bytes!("prelude.lua"), "=prelude", &nothing)?;
+    let pcall: Function = native.raw_get("pcall")?;
     let wrappers: Table = prelude.call((native, raw, slot))?;
+    *shared.guards.borrow_mut() = Some((pcall, wrappers.raw_get("index")?));
     Ok(wrappers)
 }
+
+/// What the prelude calls by itself.
+const RAW: &[(&str, Native)] =
+    &[("gmatch_arguments", strings::gmatch_arguments), ("gmatch_step", strings::gmatch_step)];
 
 /// Compiles what a script made: the function, or nil and what is wrong.
 fn load(lua: &Lua, source: &[u8], name: &str, environment: &Table) -> mlua::Result<(Value, Value)> {
@@ -108,10 +124,27 @@ pub(crate) fn fill(
         }
         globals.raw_set(*library, to)?;
     }
-    for name in ["pcall", "tostring", "getfenv", "setfenv", "load"] {
+    for name in ["pcall", "tostring", "getfenv", "setfenv", "load", "loadstring"] {
         globals.raw_set(name, wrappers.raw_get::<Value>(name)?)?;
     }
     globals.raw_set("_VERSION", "Lua 5.1")?;
+    let wrap: Function = wrappers.raw_get("wrap")?;
+    globals.raw_set("cjson", json::table(lua, shared, &wrap, &shared.json)?)?;
+    *shared.wrap.borrow_mut() = Some(wrap);
+    for library in ["bit", "cmsgpack", "struct"] {
+        globals.raw_set(library, lua.create_table()?)?;
+    }
+    let string: Table = globals.raw_get("string")?;
+    for name in ["gmatch", "gfind"] {
+        string.raw_set(name, wrappers.raw_get::<Value>("gmatch")?)?;
+    }
+    // What `("x"):rep(2)` finds.
+    let of_strings = lua.create_table()?;
+    of_strings.raw_set("__index", &string)?;
+    of_strings.set_readonly(true);
+    lua.set_type_metatable::<LuaString>(Some(of_strings));
+    let math: Table = globals.raw_get("math")?;
+    math.raw_set("mod", math.raw_get::<Value>("fmod")?)?;
     for (library, functions) in OURS {
         let table = if library.is_empty() { globals.clone() } else { globals.raw_get(*library)? };
         for (name, native) in *functions {
@@ -123,7 +156,15 @@ pub(crate) fn fill(
 
 /// The functions that are written here.
 const OURS: &[(&str, &[(&str, Native)])] =
-    &[("", &[("collectgarbage", collectgarbage), ("gcinfo", gcinfo)]), ("math", MATH)];
+    &[
+        ("", &[("collectgarbage", collectgarbage), ("gcinfo", gcinfo)]),
+        ("bit", libs::BIT),
+        ("cmsgpack", libs::MSGPACK),
+        ("math", MATH),
+        ("string", strings::STRING),
+        ("struct", libs::STRUCT),
+        ("table", strings::TABLE),
+    ];
 
 const MATH: &[(&str, Native)] = &[("random", random), ("randomseed", randomseed)];
 

@@ -12,11 +12,15 @@
 mod api;
 mod base;
 mod convert;
+mod format;
 mod library;
+mod libs;
 mod luau;
 mod native;
 mod number;
+mod pattern;
 mod state;
+mod strings;
 mod texts;
 
 pub use luau::Luau;

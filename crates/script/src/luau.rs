@@ -3,6 +3,7 @@
 use crate::base::seeded;
 use crate::convert::{Converter, error_text};
 use crate::library::Registered;
+use crate::libs::json;
 use crate::native::Fault;
 use crate::state::{Ended, State};
 use crate::texts;
@@ -101,6 +102,7 @@ impl Luau {
         shared.heap_bytes.set(budget.heap_bytes);
         shared.stopped.set(None);
         shared.resp3.set(false);
+        shared.json.set(json::Config::default());
         shared.turns.set(0);
         shared.steps.set(0);
         Ok(state)

@@ -4,6 +4,7 @@
 //! function returns its error as a value, and its wrapper in `prelude.lua` raises that.
 
 use crate::library::Registered;
+use crate::libs::json;
 use mlua::{Lua, LuaString, MultiValue, Table, Value, Variadic};
 use quorate_engine::Stopped;
 use std::cell::{Cell, RefCell};
@@ -16,6 +17,12 @@ pub(crate) struct Shared {
     /// Asks the running call's host whether to stop, and notes the answer in `stopped`; there
     /// while one runs.
     pub(crate) ask: RefCell<Option<mlua::Function>>,
+    /// Luau's own `pcall`, and what looks a key up in a table: for what Rust calls of a script's.
+    pub(crate) guards: RefCell<Option<(mlua::Function, mlua::Function)>>,
+    /// What puts a Rust function into its wrapper.
+    pub(crate) wrap: RefCell<Option<mlua::Function>>,
+    /// What `cjson` is set to, for the running call.
+    pub(crate) json: Rc<Cell<json::Config>>,
     /// Where the heap ends, in bytes of the whole state.
     pub(crate) heap_end: Cell<usize>,
     /// Bytes of the call's budget, for what Rust builds beside the heap.
@@ -42,6 +49,9 @@ impl Shared {
         Shared {
             stopped: Cell::new(None),
             ask: RefCell::new(None),
+            guards: RefCell::new(None),
+            wrap: RefCell::new(None),
+            json: Rc::default(),
             heap_end: Cell::new(0),
             heap_bytes: Cell::new(0),
             turns: Cell::new(0),
@@ -127,7 +137,7 @@ impl From<mlua::Error> for Fault {
 /// One call of a function.
 pub(crate) struct Cx<'a> {
     pub(crate) lua: &'a Lua,
-    pub(crate) shared: &'a Shared,
+    pub(crate) shared: &'a Rc<Shared>,
     /// What scripts know it as, for its errors.
     pub(crate) name: &'static str,
     pub(crate) args: &'a [Value],
@@ -165,6 +175,7 @@ impl Cx<'_> {
         Fault::argument(at, self.name, &format!("{expected} expected, got {got}"))
     }
 
+    /// An argument is wrong.
     pub(crate) fn fault(&self, at: usize, what: &str) -> Fault {
         Fault::argument(at, self.name, what)
     }
@@ -245,7 +256,7 @@ pub(crate) fn function(
     lua: &Lua,
     shared: &Rc<Shared>,
     name: &'static str,
-    native: Native,
+    native: impl Fn(&mut Cx<'_>) -> Result<(), Fault> + 'static,
 ) -> mlua::Result<mlua::Function> {
     let shared = Rc::clone(shared);
     lua.create_function(move |lua, args: Variadic<Value>| {

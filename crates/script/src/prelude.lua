@@ -82,6 +82,26 @@ out.run = function(f, keys, args)
     return xpcall(f, trace, keys, args)
 end
 
+-- What Rust calls to look into a script's table.
+out.index = function(t, key)
+    return t[key]
+end
+
+-- The state of an iteration is its position.
+local gmatch_arguments, gmatch_step = raw.gmatch_arguments, raw.gmatch_step
+out.gmatch = function(...)
+    local text, pattern = finish(gmatch_arguments(...))
+    local at = 0
+    local function keep(next, ...)
+        at = next
+        return ...
+    end
+    return function()
+        return keep(finish(gmatch_step(text, pattern, at)))
+    end
+end
+ours[out.gmatch] = true
+
 -- `%.14g`, as Lua 5.1 writes numbers.
 local tostring, decimal = native.tostring, raw.decimal
 out.tostring = function(...)
@@ -141,7 +161,7 @@ end
 ours[out.setfenv] = true
 
 -- A chunk from a function that gives it in pieces; the cap on a source holds for their sum.
-local load, source_max = raw.load, raw.source_max
+local load, source_max, concat = raw.load, raw.source_max, native.concat
 out.load = function(reader, name)
     if type(reader) ~= "function" then
         error("bad argument #1 to 'load' (function expected, got " .. type(reader) .. ")", 2)
@@ -161,8 +181,17 @@ out.load = function(reader, name)
         end
         source[#source + 1] = piece
     end
-    return load(native.concat(source), name or "=(load)", bytes)
+    return load(concat(source), name or "=(load)")
 end
 ours[out.load] = true
+out.loadstring = function(source, name)
+    if type(source) == "number" then
+        source = out.tostring(source)
+    elseif type(source) ~= "string" then
+        error("bad argument #1 to 'loadstring' (string expected, got " .. type(source) .. ")", 2)
+    end
+    return load(source, name or source)
+end
+ours[out.loadstring] = true
 
 return out

@@ -56,7 +56,7 @@ impl State {
         let shared = Rc::new(Shared::new());
         let slot = lua.create_table()?;
         let globals = lua.create_table()?;
-        let wrappers = base::prelude(&lua, &slot, &globals)?;
+        let wrappers = base::prelude(&lua, &shared, &slot, &globals)?;
         base::fill(&lua, &shared, &wrappers, &globals)?;
         let redis = api::table(&lua, &shared, &wrappers)?;
         globals.raw_set("redis", &redis)?;

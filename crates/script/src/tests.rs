@@ -2,6 +2,8 @@
 
 mod attacks;
 mod basics;
+mod libs;
+mod strings;
 
 use crate::Luau;
 use quorate_engine::{Budget, Call, Host, Interpreter, LogLevel, Program, Stopped};
@@ -21,7 +23,7 @@ impl Small {
     pub(crate) fn new() -> Self {
         Small {
             keys: BTreeMap::new(),
-            questions: 20_000,
+            questions: 3_000,
             stopped: Stopped::Time,
             logged: Vec::new(),
         }

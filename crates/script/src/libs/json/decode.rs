@@ -1,0 +1,354 @@
+//! JSON as Lua values.
+
+use super::{DEPTH_MAX, Setting};
+use crate::native::{Cx, Fault};
+use mlua::{LuaString, Table, Value};
+
+/// What the text is made of.
+enum Token {
+    ObjectBegin,
+    ObjectEnd,
+    ArrayBegin,
+    ArrayEnd,
+    Text(Vec<u8>),
+    Number(f64),
+    Boolean(bool),
+    Null,
+    Colon,
+    Comma,
+    End,
+    Wrong(&'static str),
+}
+
+impl Token {
+    /// What errors call it.
+    fn name(&self) -> &'static str {
+        match self {
+            Token::ObjectBegin => "T_OBJ_BEGIN",
+            Token::ObjectEnd => "T_OBJ_END",
+            Token::ArrayBegin => "T_ARR_BEGIN",
+            Token::ArrayEnd => "T_ARR_END",
+            Token::Text(_) => "T_STRING",
+            Token::Number(_) => "T_NUMBER",
+            Token::Boolean(_) => "T_BOOLEAN",
+            Token::Null => "T_NULL",
+            Token::Colon => "T_COLON",
+            Token::Comma => "T_COMMA",
+            Token::End => "T_END",
+            Token::Wrong(what) => what,
+        }
+    }
+}
+
+/// The text, read from left to right.
+struct Tokens<'a> {
+    text: &'a [u8],
+    at: usize,
+    /// Where the last token, or what is wrong in it, stands.
+    index: usize,
+    /// Whether numbers that JSON has not are read.
+    invalid: bool,
+}
+
+impl Tokens<'_> {
+    fn byte(&self, ahead: usize) -> u8 {
+        self.text.get(self.at + ahead).copied().unwrap_or(0)
+    }
+
+    fn next(&mut self) -> Token {
+        while matches!(self.byte(0), b' ' | b'\t' | b'\n' | b'\r') {
+            self.at += 1;
+        }
+        self.index = self.at;
+        let single = match self.byte(0) {
+            b'{' => Token::ObjectBegin,
+            b'}' => Token::ObjectEnd,
+            b'[' => Token::ArrayBegin,
+            b']' => Token::ArrayEnd,
+            b':' => Token::Colon,
+            b',' => Token::Comma,
+            0 => return Token::End,
+            b'"' => return self.string(),
+            b'-' | b'0'..=b'9' => return self.number(),
+            _ => return self.word(),
+        };
+        self.at += 1;
+        single
+    }
+
+    fn word(&mut self) -> Token {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        for (word, token) in [
+            (&b"true"[..], Token::Boolean(true)),
+            (b"false", Token::Boolean(false)),
+            (b"null", Token::Null),
+        ] {
+            if rest.starts_with(word) {
+                self.at += word.len();
+                return token;
+            }
+        }
+        if self.invalid && self.is_invalid_number() {
+            return self.number();
+        }
+        Token::Wrong("invalid token")
+    }
+
+    /// Whether it is a number that C reads and JSON does not.
+    fn is_invalid_number(&self) -> bool {
+        if self.byte(0) == b'+' {
+            return true;
+        }
+        let at = usize::from(self.byte(0) == b'-');
+        let (first, second) = (self.byte(at), self.byte(at + 1));
+        if first == b'0' {
+            return second | 0x20 == b'x' || second.is_ascii_digit();
+        }
+        let rest = self.text.get(self.at + at..self.at + at + 3).unwrap_or_default();
+        first > b'9' && (rest.eq_ignore_ascii_case(b"inf") || rest.eq_ignore_ascii_case(b"nan"))
+    }
+
+    fn number(&mut self) -> Token {
+        if !self.invalid && self.is_invalid_number() {
+            return Token::Wrong("invalid number");
+        }
+        match leading_number(self.text.get(self.at..).unwrap_or_default()) {
+            Some((number, length)) => {
+                self.at += length;
+                Token::Number(number)
+            }
+            None => Token::Wrong("invalid number"),
+        }
+    }
+
+    fn wrong(&mut self, what: &'static str) -> Token {
+        self.index = self.at;
+        Token::Wrong(what)
+    }
+
+    fn string(&mut self) -> Token {
+        self.at += 1;
+        let mut out = Vec::new();
+        loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0));
+            let plain = plain.unwrap_or(rest.len());
+            out.extend_from_slice(rest.get(..plain).unwrap_or_default());
+            self.at += plain;
+            match self.byte(0) {
+                b'"' => {
+                    self.at += 1;
+                    return Token::Text(out);
+                }
+                b'\\' => (),
+                _ => return self.wrong("unexpected end of string"),
+            }
+            let escaped = match self.byte(1) {
+                byte @ (b'"' | b'\\' | b'/') => byte,
+                b'b' => 8,
+                b't' => b'\t',
+                b'n' => b'\n',
+                b'f' => 12,
+                b'r' => b'\r',
+                b'u' => match self.unicode() {
+                    Some(character) => {
+                        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                        continue;
+                    }
+                    None => return self.wrong("invalid unicode escape code"),
+                },
+                _ => return self.wrong("invalid escape code"),
+            };
+            out.push(escaped);
+            self.at += 2;
+        }
+    }
+
+    /// `\u`, twice if it is a pair.
+    fn unicode(&mut self) -> Option<char> {
+        let high = self.four_digits(0)?;
+        if !(0xD800..0xE000).contains(&high) {
+            self.at += 6;
+            return char::from_u32(high);
+        }
+        if high >= 0xDC00 || self.byte(6) != b'\\' || self.byte(7) != b'u' {
+            return None;
+        }
+        let low = self.four_digits(6)?;
+        if !(0xDC00..0xE000).contains(&low) {
+            return None;
+        }
+        self.at += 12;
+        char::from_u32(0x1_0000 + ((high & 0x3FF) << 10) + (low & 0x3FF))
+    }
+
+    fn four_digits(&self, ahead: usize) -> Option<u32> {
+        let digits = self.text.get(self.at + ahead + 2..self.at + ahead + 6)?;
+        digits.iter().try_fold(0, |number, digit| {
+            Some(number * 16 + char::from(*digit).to_digit(16)?)
+        })
+    }
+}
+
+/// The number that a text begins with, as C's `strtod` reads it, and how long it is.
+fn leading_number(text: &[u8]) -> Option<(f64, usize)> {
+    let sign = usize::from(matches!(text.first(), Some(b'-' | b'+')));
+    let body = text.get(sign..)?;
+    let signed = |number: f64| if text.first() == Some(&b'-') { -number } else { number };
+    for (word, number) in [("infinity", f64::INFINITY), ("inf", f64::INFINITY), ("nan", f64::NAN)] {
+        let start = body.get(..word.len());
+        if start.is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes())) {
+            return Some((signed(number), sign + word.len()));
+        }
+    }
+    if body.starts_with(b"0x") || body.starts_with(b"0X") {
+        let digits = body.get(2..)?.iter().take_while(|byte| byte.is_ascii_hexdigit());
+        let number = digits.clone().fold(0.0, |number, digit| {
+            number * 16.0 + f64::from(char::from(*digit).to_digit(16).unwrap_or(0))
+        });
+        let count = digits.count();
+        return Some((signed(number), if count == 0 { sign + 1 } else { sign + 2 + count }));
+    }
+    let digits = |from: usize| {
+        body.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count()
+    };
+    let mut length = digits(0);
+    let mut any = length > 0;
+    if body.get(length) == Some(&b'.') {
+        let decimals = digits(length + 1);
+        any |= decimals > 0;
+        length += 1 + decimals;
+    }
+    if !any {
+        return None;
+    }
+    if matches!(body.get(length), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(body.get(length + 1), Some(b'-' | b'+')));
+        let exponent = digits(length + 1 + sign);
+        if exponent > 0 {
+            length += 1 + sign + exponent;
+        }
+    }
+    let number = std::str::from_utf8(body.get(..length)?).ok()?.parse().ok()?;
+    Some((signed(number), sign + length))
+}
+
+/// A table that is being read; the innermost is the last.
+enum Open {
+    Array { table: Table, items: i64 },
+    Object { table: Table, key: LuaString },
+}
+
+fn expected(tokens: &Tokens<'_>, what: &str, found: &Token) -> Fault {
+    Fault::text(format!(
+        "Expected {what} but found {} at character {}",
+        found.name(),
+        tokens.index + 1
+    ))
+}
+
+/// `cjson.decode`
+pub(super) fn decode(cx: &mut Cx<'_>, setting: &Setting) -> Result<(), Fault> {
+    if cx.args.len() != 1 {
+        return Err(cx.fault(1, "expected 1 argument"));
+    }
+    let text = cx.string(1)?;
+    let text = text.as_bytes();
+    if matches!(&text[..], [0, _, ..] | [_, 0, ..]) {
+        return Err(Fault::text("JSON parser does not support UTF-16 or UTF-32"));
+    }
+    let config = setting.get();
+    let depth_max = config.decode_max_depth.min(DEPTH_MAX);
+    let mut tokens = Tokens { text: &text, at: 0, index: 0, invalid: config.decode_invalid };
+    let mut open: Vec<Open> = Vec::new();
+    let mut token = tokens.next();
+    let decoded = 'document: loop {
+        cx.shared.step(4)?;
+        // A value begins here.
+        let mut value = match token {
+            Token::ObjectBegin | Token::ArrayBegin => {
+                let depth = i64::try_from(open.len()).unwrap_or(i64::MAX) + 1;
+                if depth > depth_max {
+                    let at = tokens.at;
+                    let text = format!(
+                        "Found too many nested data structures ({depth}) at character {at}"
+                    );
+                    return Err(Fault::text(text));
+                }
+                let table = cx.lua.create_table()?;
+                let array = matches!(token, Token::ArrayBegin);
+                token = tokens.next();
+                match (array, &token) {
+                    (true, Token::ArrayEnd) | (false, Token::ObjectEnd) => Value::Table(table),
+                    (true, _) => {
+                        open.push(Open::Array { table, items: 0 });
+                        continue;
+                    }
+                    (false, _) => {
+                        let key = key(cx, &mut tokens, &token)?;
+                        open.push(Open::Object { table, key });
+                        token = tokens.next();
+                        continue;
+                    }
+                }
+            }
+            Token::Text(text) => Value::String(cx.lua.create_string(text)?),
+            Token::Number(number) => Value::Number(number),
+            Token::Boolean(value) => Value::Boolean(value),
+            Token::Null => Value::NULL,
+            other => return Err(expected(&tokens, "value", &other)),
+        };
+        // And is put where it belongs, and so is each table that it completes.
+        loop {
+            let Some(innermost) = open.pop() else { break 'document value };
+            token = tokens.next();
+            match (innermost, &token) {
+                (Open::Array { table, items }, Token::Comma) => {
+                    table.raw_set(items + 1, value)?;
+                    open.push(Open::Array { table, items: items + 1 });
+                    token = tokens.next();
+                    break;
+                }
+                (Open::Array { table, items }, Token::ArrayEnd) => {
+                    table.raw_set(items + 1, value)?;
+                    value = Value::Table(table);
+                }
+                (Open::Array { .. }, other) => {
+                    return Err(expected(&tokens, "comma or array end", other));
+                }
+                (Open::Object { table, key: of }, Token::Comma) => {
+                    table.raw_set(of, value)?;
+                    token = tokens.next();
+                    let key = key(cx, &mut tokens, &token)?;
+                    open.push(Open::Object { table, key });
+                    token = tokens.next();
+                    break;
+                }
+                (Open::Object { table, key }, Token::ObjectEnd) => {
+                    table.raw_set(key, value)?;
+                    value = Value::Table(table);
+                }
+                (Open::Object { .. }, other) => {
+                    return Err(expected(&tokens, "comma or object end", other));
+                }
+            }
+        }
+    };
+    match tokens.next() {
+        Token::End => cx.put(decoded),
+        other => return Err(expected(&tokens, "the end", &other)),
+    }
+    Ok(())
+}
+
+/// A key, and the colon behind it.
+fn key(cx: &Cx<'_>, tokens: &mut Tokens<'_>, token: &Token) -> Result<LuaString, Fault> {
+    let Token::Text(text) = token else {
+        return Err(expected(tokens, "object key string", token));
+    };
+    let key = cx.lua.create_string(text)?;
+    match tokens.next() {
+        Token::Colon => Ok(key),
+        other => Err(expected(tokens, "colon", &other)),
+    }
+}
