@@ -4,7 +4,7 @@
 
 use crate::proto as pb;
 use bytes::Bytes;
-use quorate_engine::Refusal;
+use quorate_engine::{Language, Refusal};
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
@@ -70,6 +70,41 @@ pub struct ReplicaOptions {
     /// Age of the newest snapshot at which one is taken if anything changed (default a day; zero:
     /// never).
     pub snapshot_age: Duration,
+    /// What scripts run with.
+    pub scripts: Scripts,
+}
+
+/// What scripts run with, and what each call may use.
+#[derive(Clone)]
+pub struct Scripts {
+    /// The language. Without one there are no scripts.
+    pub language: Option<Arc<dyn Language>>,
+    /// Bytes of heap (default 64 MiB).
+    pub heap_bytes: usize,
+    /// Bytes of the reply (default 64 MiB).
+    pub reply_bytes: usize,
+    /// Bytes that it may log (default 32 MiB).
+    pub payload_bytes: usize,
+    /// How long it may run (default 10 s).
+    pub time: Duration,
+}
+
+impl Default for Scripts {
+    fn default() -> Self {
+        Self {
+            language: None,
+            heap_bytes: 64 << 20,
+            reply_bytes: 64 << 20,
+            payload_bytes: 32 << 20,
+            time: Duration::from_secs(10),
+        }
+    }
+}
+
+impl fmt::Debug for Scripts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scripts").field("time", &self.time).finish_non_exhaustive()
+    }
 }
 
 impl Default for ReplicaOptions {
@@ -81,6 +116,7 @@ impl Default for ReplicaOptions {
             write_timeout: Duration::from_secs(2),
             snapshot_log_bytes: 512 << 20,
             snapshot_age: Duration::from_hours(24),
+            scripts: Scripts::default(),
         }
     }
 }

@@ -34,7 +34,7 @@ mod write;
 
 pub use api::{
     Answer, Failed, LastSnapshot, Loading, MemberStatus, NotApplied, Options, RaftFailure,
-    ReadError, ReplicaOptions, Role, SavingStatus, Shown, Status,
+    ReadError, ReplicaOptions, Role, SavingStatus, Scripts, Shown, Status,
 };
 pub use bus::audience::{Audience, Listener, Wanted};
 pub use bus::interest::Interest;
@@ -46,3 +46,4 @@ pub use snapshot::backup::Backup;
 pub use snapshot::error::NoSnapshot;
 pub use snapshot::feed::{Feed, FeedEnd};
 pub use snapshot::offline::{Exported, OfflineError, Restored, Step, export, restore};
+pub use write::scripts::RunningScript;

@@ -26,6 +26,7 @@ use crate::snapshot::error::NoSnapshot;
 use crate::snapshot::feed::Feed;
 use crate::snapshot::load::Progress;
 use crate::write::blocked::Blocked;
+use crate::write::scripts::RunningScript;
 use futures::future::BoxFuture;
 use quorate_engine::{Db, Keyspace, Run};
 use quorate_store::{
@@ -248,6 +249,26 @@ impl Node {
     /// A session begins to wait with this run, which is one command that waits.
     pub fn wait(&self, run: Run) -> Waits {
         Waits(self.replica().map(|replica| Blocked::begin(&replica.group, run)))
+    }
+
+    /// Ends the script that runs at the leader; false if none does, or the leader cannot be asked.
+    pub async fn kill_script(&self) -> bool {
+        match self.replica() {
+            Some(replica) => replica.kill_script().await,
+            None => false,
+        }
+    }
+
+    /// How long the script has run that runs here, as the leader, if one does.
+    pub fn script_age(&self) -> Option<Duration> {
+        let group = &self.replica()?.group;
+        group.writes.script.age(|| group.process.env.elapsed())
+    }
+
+    /// The script that runs here, as the leader, if one does.
+    pub fn script(&self) -> Option<RunningScript> {
+        let group = &self.replica()?.group;
+        group.writes.script.shown(group.process.env.elapsed())
     }
 
     /// Whether the log may hold what a feature level brings, or may soon: waits as long as for a

@@ -241,6 +241,9 @@ pub struct ForwardRun {
     /// no commands: the session with this number waits no longer
     #[prost(uint64, tag = "9")]
     pub give_up: u64,
+    /// no commands: the script that runs is to end. The answer's index is 1 if one ran
+    #[prost(bool, tag = "10")]
+    pub kill_script: bool,
 }
 /// A session of the sender's that waits. It is answered by what serves it in the log (`#p`), wherever the leader is by then.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

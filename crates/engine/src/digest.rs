@@ -50,6 +50,8 @@ pub(crate) enum Op {
     Setting = 9,
     Level = 10,
     Edit = 11,
+    Script = 12,
+    Library = 13,
 }
 
 /// Up to 15 bytes as a little-endian number. In loads that overlap: what is put together byte by

@@ -16,6 +16,7 @@ mod digest;
 mod entry;
 mod geo;
 pub mod glob;
+mod hex;
 mod keyspace;
 pub mod number;
 mod point;
@@ -31,8 +32,8 @@ pub use cmd::xread_from;
 pub use db::{Db, Deadline, WrongType};
 pub use entry::{
     Applied, Decoded, Guard, Outcome, Plan, Refusal, Registration, Run, RunKind, SealLimits,
-    Sealed, Served, Waiter, Waiting, apply, apply_told, decode, give_back, read, rehearse, seal,
-    seal_beside,
+    Sealed, Served, Waiter, Waiting, apply, apply_told, decode, give_back, read, read_script,
+    rehearse, rehearse_with, seal, seal_beside,
 };
 pub use keyspace::{
     Ahead, Changed, Content, ContentPoint, Effect, Effects, FreezeStep, Frozen, Garbage, Keyspace,
@@ -40,7 +41,8 @@ pub use keyspace::{
 };
 pub use rdb::{Checksum, Piece, SnapshotError, SnapshotFacts, SnapshotFault};
 pub use script::{
-    Budget, Call, Function, Host, Interpreter, LogLevel, Program, ScriptFlags, Stopped,
+    Budget, Call, Function, Host, Interpreter, Language, LogLevel, Program, ScriptFlags, Scripting,
+    Stopped, Watch,
 };
 pub use shebang::Shebang;
 pub use side::level::{LEVEL_MAX, LEVEL_TRANSACTIONS};
@@ -48,5 +50,5 @@ pub use side::settings::{SettingError, Settings};
 pub use snapshot::{Foreign, NOTES_MAX, Note, Report, SnapshotReader};
 pub use spec::{
     Arity, Cause, CostFn, Flags, Group, Handler, Keys, LogForm, LogFormFn, Logged, Meta, ReadFn,
-    Replied, Row, Sealing, ServeFn, Serving, Span, Spec, Wait, WriteFn, exactly, least,
+    Replied, Row, Scripted, Sealing, ServeFn, Serving, Span, Spec, Wait, WriteFn, exactly, least,
 };

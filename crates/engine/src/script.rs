@@ -171,3 +171,42 @@ pub trait Host {
     /// ends a script through it ends it for good, `pcall` or not.
     fn stop(&mut self) -> Option<Stopped>;
 }
+
+/// What scripts run with, on one occasion.
+pub struct Scripting<'a> {
+    /// The language.
+    pub interpreter: &'a mut (dyn Interpreter + 'static),
+    /// What each call may use.
+    pub budget: Budget,
+    /// Bytes that one call may log.
+    pub payload_bytes: usize,
+    /// The world around.
+    pub watch: &'a dyn Watch,
+}
+
+/// What looks after a running script.
+pub trait Watch {
+    /// One begins: a script, with its digest, or a function, with its name; and its command.
+    fn begins(&self, name: &str, command: &[u8]);
+
+    /// It has ended.
+    fn ends(&self);
+
+    /// Why it must end now, if it must.
+    fn stop(&self) -> Option<Stopped>;
+
+    /// It says something for the server's log.
+    fn log(&self, level: LogLevel, message: &[u8]);
+}
+
+impl core::fmt::Debug for Scripting<'_> {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.debug_struct("Scripting").field("budget", &self.budget).finish_non_exhaustive()
+    }
+}
+
+/// Hands out the language to whatever thread needs it.
+pub trait Language: Send + Sync {
+    /// Calls `work` with an interpreter that nobody else has meanwhile.
+    fn with(&self, work: &mut dyn FnMut(&mut (dyn Interpreter + 'static)));
+}

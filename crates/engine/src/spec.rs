@@ -57,6 +57,35 @@ pub enum Handler {
         /// and runs it otherwise.
         write: WriteFn,
     },
+    /// A script, a function, or what loads one. It runs within a rehearsal, and what it writes is
+    /// logged in its place.
+    Script {
+        /// What is run.
+        way: Scripted,
+        /// What it does at apply, if it is logged itself.
+        write: Option<WriteFn>,
+    },
+}
+
+/// What a command has to do with scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scripted {
+    /// EVAL; `true`: it may not write (EVAL_RO).
+    Eval(bool),
+    /// EVALSHA and EVALSHA_RO.
+    EvalSha(bool),
+    /// SCRIPT LOAD.
+    Load,
+    /// FCALL and FCALL_RO.
+    Function(bool),
+    /// FUNCTION LOAD.
+    Library,
+    /// FUNCTION LIST.
+    List,
+    /// FUNCTION RESTORE.
+    Restore,
+    /// FUNCTION STATS.
+    Stats,
 }
 
 impl Handler {
@@ -147,6 +176,8 @@ pub enum Group {
     Transactions,
     /// `pubsub` (handled by the server)
     PubSub,
+    /// `scripting`
+    Scripting,
 }
 
 impl Group {
@@ -208,6 +239,10 @@ impl Flags {
     pub const SKIP_MONITOR: Flags = Flags(1 << 16);
     /// About channels.
     pub const PUBSUB: Flags = Flags(1 << 17);
+    /// No script may call it.
+    pub const NO_SCRIPT: Flags = Flags(1 << 18);
+    /// Runs although a script has run for long.
+    pub const ALLOW_BUSY: Flags = Flags(1 << 19);
 
     /// Both sets.
     #[must_use]
@@ -409,6 +444,18 @@ impl Spec {
         wait: Wait,
     ) -> Self {
         let mut row = Self::new(name, syntax, Handler::Wait(wait));
+        row.logged = Logged { forms, form: None };
+        row
+    }
+
+    /// What runs scripts; `forms` says what is logged in its place.
+    pub const fn script(
+        name: &'static str,
+        syntax: &'static str,
+        forms: &'static str,
+        way: Scripted,
+    ) -> Self {
+        let mut row = Self::new(name, syntax, Handler::Script { way, write: None });
         row.logged = Logged { forms, form: None };
         row
     }

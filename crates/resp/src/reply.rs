@@ -131,6 +131,41 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// The same, which borrows nothing.
+    pub fn into_owned(self) -> Reply<'static> {
+        let all = |replies: Vec<Reply<'_>>| replies.into_iter().map(Reply::into_owned).collect();
+        let pairs = |pairs: Vec<(Reply<'_>, Reply<'_>)>| {
+            let owned =
+                pairs.into_iter().map(|(key, value)| (key.into_owned(), value.into_owned()));
+            owned.collect::<Vec<_>>()
+        };
+        match self {
+            Reply::Simple(text) => Reply::Simple(text),
+            Reply::Error(text) => Reply::Error(text),
+            Reply::Int(number) => Reply::Int(number),
+            Reply::Bulk(bytes) => Reply::owned(bytes.into_owned()),
+            Reply::Decimal(number) => Reply::Decimal(number),
+            Reply::Chunks(pieces) => Reply::owned(pieces.concat()),
+            Reply::Null => Reply::Null,
+            Reply::NullArray => Reply::NullArray,
+            Reply::Array(replies) => Reply::Array(all(replies)),
+            Reply::Strings(strings) => Reply::Strings(strings),
+            Reply::Map(found) => Reply::Map(pairs(found)),
+            Reply::Pairs(found) => Reply::Pairs(pairs(found)),
+            Reply::Keyed(found) => Reply::Keyed(pairs(found)),
+            Reply::Set(replies) => Reply::Set(all(replies)),
+            Reply::Double(value) => Reply::Double(value),
+            Reply::Digits(digits) => Reply::Digits(digits),
+            Reply::Bool(value) => Reply::Bool(value),
+            Reply::BigNumber(digits) => Reply::BigNumber(digits),
+            Reply::Verbatim(format, text) => Reply::Verbatim(format, text.into_owned().into()),
+            Reply::Push(replies) => Reply::Push(all(replies)),
+            Reply::Attributed(facts, reply) => {
+                Reply::Attributed(pairs(facts), Box::new(reply.into_owned()))
+            }
+        }
+    }
+
     /// Whether this is an error.
     pub fn is_error(&self) -> bool {
         matches!(self, Reply::Error(_))

@@ -22,8 +22,10 @@ mod pattern;
 mod state;
 mod strings;
 mod texts;
+mod threads;
 
 pub use luau::Luau;
+pub use threads::Threads;
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use quorate_consensus::{
 use quorate_engine::{Db, Keyspace, Run};
 use std::future::Future;
 use std::ops::Deref;
+use std::time::Duration;
 
 /// A replica as sessions see it. Clones share it.
 pub(crate) trait Backend: Clone + Send + Sync + 'static {
@@ -30,6 +31,10 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     fn allows(&self, level: u32) -> impl Future<Output = bool> + Send;
     /// Whether the data set is larger than `maxmemory`, as far as is known here.
     fn is_over_memory(&self) -> bool;
+    /// Ends the script that runs at the leader; false if none does.
+    fn kill_script(&self) -> impl Future<Output = bool> + Send;
+    /// How long the script has run that runs here, if one does.
+    fn script_age(&self) -> Option<Duration>;
     /// Sends a client's message to whoever listens, on every node; how many those are, as far as is
     /// known.
     fn publish(&self, message: Message) -> impl Future<Output = u64> + Send;
@@ -105,6 +110,14 @@ impl Backend for Node {
 
     fn is_over_memory(&self) -> bool {
         Self::is_over_memory(self)
+    }
+
+    fn kill_script(&self) -> impl Future<Output = bool> + Send {
+        Self::kill_script(self)
+    }
+
+    fn script_age(&self) -> Option<Duration> {
+        Self::script_age(self)
     }
 
     fn publish(&self, message: Message) -> impl Future<Output = u64> + Send {

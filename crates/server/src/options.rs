@@ -5,9 +5,11 @@
 
 use crate::settings::Settings;
 use crate::{bind, secret};
-use quorate_consensus::{Options, ReplicaOptions};
+use quorate_consensus::{Options, ReplicaOptions, Scripts};
+use quorate_script::Threads;
 use std::error::Error;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -112,6 +114,7 @@ pub(crate) fn options(settings: &Settings) -> Result<Options, OptionsError> {
             write_timeout: Duration::from_millis(number("cluster-write-timeout")),
             snapshot_log_bytes: number("auto-snapshot-log-bytes"),
             snapshot_age: Duration::from_secs(number("auto-snapshot-seconds")),
+            scripts: Scripts { language: Some(Arc::new(Threads)), ..Scripts::default() },
         },
         reserve_bytes: number("disk-reserve-bytes"),
         segment_bytes: number("segment-bytes"),

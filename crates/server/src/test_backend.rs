@@ -217,6 +217,14 @@ impl Backend for TestBackend {
         false
     }
 
+    async fn kill_script(&self) -> bool {
+        false
+    }
+
+    fn script_age(&self) -> Option<std::time::Duration> {
+        None
+    }
+
     async fn publish(&self, message: Message) -> u64 {
         self.hub.deliver(&message);
         self.hub.interest().receivers(&message)

@@ -20,7 +20,7 @@ const ROOMS: &[Room] = &[
     Room { name: "quorate-resp", uses: &["bytes"], tests_use: &["proptest"] },
     Room {
         name: "quorate-engine",
-        uses: &["bytes", "libm", "quorate-resp", "siphasher", "triomphe"],
+        uses: &["bytes", "libm", "quorate-resp", "sha1", "siphasher", "triomphe"],
         // The last two for `benches/` alone.
         tests_use: &["proptest", "criterion", "mimalloc"],
     },
@@ -64,6 +64,7 @@ const ROOMS: &[Room] = &[
             "quorate-consensus",
             "quorate-engine",
             "quorate-resp",
+            "quorate-script",
             "quorate-store",
             "rustix",
             "serde",

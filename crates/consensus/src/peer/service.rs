@@ -4,7 +4,7 @@
 //! before anything else. What a peer sends is validated before openraft sees it: openraft trusts
 //! its callers and would panic.
 
-use crate::api::{MAX_LEVEL, NotApplied};
+use crate::api::{MAX_LEVEL, NotApplied, Shown};
 use crate::compare;
 use crate::env::Env;
 use crate::group::Group;
@@ -18,7 +18,8 @@ use crate::raft::{Raft, convert};
 use crate::read::round;
 use crate::snapshot::transfer::receive::Receiver;
 use crate::write::forward::work_from;
-use crate::write::queue::{End, Remote, Slot};
+use crate::write::queue::{End, Remote, Slot, Work};
+use bytes::Bytes;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest};
 use std::error::Error;
@@ -261,6 +262,11 @@ impl<E: Env> PeerService<E> {
                 let remote =
                     Remote { id: run.id, answers: answers.clone(), fenced: fenced.clone() };
                 match work_from(from, run, Slot::Remote(remote)) {
+                    // Not behind what waits for that script.
+                    Ok((Work::KillScript, slot)) => {
+                        let killed = self.group.writes.script.kill();
+                        slot.answer(End::Applied(Shown::up_to(killed.into()), Bytes::new()));
+                    }
                     Ok((work, slot)) if self.group.leadership.leads() => {
                         self.group.writes.queue.push(work, slot, self.group.process.env.elapsed());
                     }

@@ -11,7 +11,7 @@ mod status;
 
 use crate::api::{
     Answer, Failed, Joined, LastSnapshot, NotApplied, RaftFailure, ReadError, ReplicaOptions, Role,
-    Seat,
+    Seat, Shown,
 };
 use crate::bus::audience::Audience;
 use crate::bus::message::Message;
@@ -33,6 +33,7 @@ use crate::replica::assembly::{Parts, Storage, Who, assemble};
 use crate::replica::error::StartError;
 use crate::snapshot::transfer::receive::Receiver;
 use crate::snapshot::transfer::scrub;
+use crate::write::blocked::ask;
 use crate::write::proposer::Proposer;
 use crate::write::queue::{End, Slot, Work};
 use crate::{compare, maintenance};
@@ -162,6 +163,16 @@ impl<E: Env> Replica<E> {
         let now = self.group.process.env.elapsed();
         self.group.writes.queue.push(Work::Run(run), Slot::Local(slot), now);
         answer
+    }
+
+    /// Ends the script that runs at the leader; false if none does, or the leader cannot be asked.
+    pub(crate) async fn kill_script(&self) -> bool {
+        if self.group.writes.script.kill() {
+            return true;
+        }
+        let asked = ask(&self.group, Work::KillScript);
+        let killed = |answer| matches!(answer, Ok(Answer::Replies(_, Shown { index: 1, .. })));
+        E::within(self.group.options.write_timeout, asked).await.is_some_and(killed)
     }
 
     /// Sends a client's message to whoever listens, on every node; how many those are, as far as is

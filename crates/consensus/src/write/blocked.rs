@@ -204,7 +204,7 @@ pub(crate) async fn give_back<E: Env>(writes: &Writes, process: &Process<E>, run
 }
 
 /// Asks the leader. An answer that is lost may be any.
-fn ask<E: Env>(group: &Group<E>, work: Work) -> oneshot::Receiver<Answer> {
+pub(crate) fn ask<E: Env>(group: &Group<E>, work: Work) -> oneshot::Receiver<Answer> {
     ask_of(&group.writes, &group.process, work)
 }
 

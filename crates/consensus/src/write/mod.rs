@@ -8,11 +8,13 @@ pub(crate) mod forward;
 pub(crate) mod in_flight;
 pub(crate) mod proposer;
 pub(crate) mod queue;
+pub(crate) mod scripts;
 mod waiters;
 
 use crate::lock::lock;
 use crate::write::in_flight::InFlight;
 use crate::write::queue::{Proposed, Queue};
+use crate::write::scripts::Running;
 use crate::write::waiters::Waiters;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
@@ -26,6 +28,8 @@ pub(crate) struct Writes {
     pub(crate) proposed: Proposed,
     /// Sessions of this process that wait until there is something for them.
     pub(crate) waiters: Waiters,
+    /// The script that runs, if one does.
+    pub(crate) script: Arc<Running>,
     /// What is on its way to the leader. Written by the forwarder.
     in_flight: Mutex<Option<Arc<InFlight>>>,
     pub(crate) figures: Figures,

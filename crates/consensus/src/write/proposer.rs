@@ -5,7 +5,7 @@
 //! whatever arrives meanwhile goes into the next entry: commands per entry are what makes a cluster
 //! fast. No timer collects batches; a few rounds of the scheduler pass while the batch still grows.
 
-use crate::api::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, NotApplied, PROPOSAL_MAX, Shown};
+use crate::api::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, NotApplied, PROPOSAL_MAX, Scripts, Shown};
 use crate::clock::Clock;
 use crate::env::{Check, Env};
 use crate::group::Group;
@@ -22,12 +22,15 @@ use crate::write::Writes;
 use crate::write::desk::{Desk, Entry};
 use crate::write::forward::Forwarder;
 use crate::write::queue::{Batch, End, Item, Slot, Work, answer};
+use crate::write::scripts::{Watcher, budget};
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::ClientWriteError;
 use openraft::{ReadPolicy, ServerState};
 use prost::Message;
-use quorate_engine::{Applied, Plan, Refusal, Run, RunKind, SealLimits, Sealed, Stamp, Waiter};
+use quorate_engine::{
+    Applied, Plan, Refusal, Run, RunKind, Scripting, SealLimits, Sealed, Stamp, Waiter, Watch,
+};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -59,6 +62,7 @@ pub(crate) struct Proposer<E: Env> {
     raft: Raft<E>,
     /// A node that was not heard for so long is silent.
     silent: Duration,
+    scripts: Scripts,
     desk: Desk,
     /// When those were looked for last whose node is silent.
     swept: Duration,
@@ -78,6 +82,7 @@ impl<E: Env> Proposer<E> {
             hand_over,
             raft: raft.clone(),
             silent: options.election_max,
+            scripts: options.scripts,
             desk: Desk::default(),
             swept: Duration::ZERO,
         }
@@ -168,6 +173,11 @@ impl<E: Env> Proposer<E> {
             self.desk.forget();
         }
         for mut item in taken {
+            if matches!(item.work, Work::KillScript) {
+                // What ran has ended before this could be looked at.
+                item.slot.answer(End::Applied(Shown::default(), Bytes::new()));
+                continue;
+            }
             if let Work::GiveUp(waiter) = item.work {
                 took.leaving.push((waiter, item.slot));
                 continue;
@@ -255,7 +265,7 @@ impl<E: Env> Proposer<E> {
         }
         let bytes = items.iter().map(|item| match &item.work {
             Work::Run(run) => run.commands.len() as u64,
-            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) => 0,
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript => 0,
         });
         self.log.entries.is_full(bytes.sum()).then_some(Refusal::DiskFull)
     }
@@ -271,7 +281,7 @@ impl<E: Env> Proposer<E> {
     async fn seal(&mut self, term: u64, items: &[Item], refusal: Option<Refusal>) -> Batched {
         let run = |item: &Item| match &item.work {
             Work::Run(run) => Some(run.clone()),
-            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) => None,
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript => None,
         };
         self.sweep();
         let runs: Vec<Run> = items.iter().filter_map(run).collect();
@@ -315,9 +325,17 @@ impl<E: Env> Proposer<E> {
         let mut keyspace = self.live.write_owned().await;
         let keeps = self.process.env.skips(Check::RollBack);
         let mut waiting = std::mem::take(&mut self.desk.waiting);
+        let scripts = self.scripts.clone();
+        let watcher = Watcher {
+            env: self.process.env.clone(),
+            running: self.writes.script.clone(),
+            limit: scripts.time,
+        };
         let work = move || {
-            let (sealed, garbage) =
-                quorate_engine::rehearse(&mut keyspace, &mut waiting, &runs, &stamp, &limits);
+            let (sealed, garbage) = with_scripts(&scripts, &watcher, &mut |scripting| {
+                let state = (&mut *keyspace, &mut waiting);
+                quorate_engine::rehearse_with(scripting, state, &runs, &stamp, &limits)
+            });
             if keeps {
                 let at = Applied { index: keyspace.applied_index() + 1, stamp };
                 let _ = quorate_engine::apply(&mut keyspace, at, &sealed.payload, None);
@@ -452,6 +470,22 @@ impl<E: Env> Proposer<E> {
         }
         true
     }
+}
+
+/// Does work with what scripts run with, where there is a language.
+fn with_scripts<T>(
+    scripts: &Scripts,
+    watch: &dyn Watch,
+    work: &mut dyn FnMut(Option<Scripting<'_>>) -> T,
+) -> T {
+    let mut done = None;
+    if let Some(language) = &scripts.language {
+        language.with(&mut |interpreter| {
+            let (budget, payload_bytes) = (budget(scripts), scripts.payload_bytes);
+            done = Some(work(Some(Scripting { interpreter, budget, payload_bytes, watch })));
+        });
+    }
+    done.unwrap_or_else(|| work(None))
 }
 
 /// A sealed batch on its way into an entry.

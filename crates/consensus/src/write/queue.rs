@@ -32,6 +32,8 @@ pub(crate) enum Work {
     Fact(pb::MemberFact),
     /// A session waits no longer. The answer: the index of what served it, or 0.
     GiveUp(Waiter),
+    /// The script that runs is to end. The answer: index 1, or 0 if none runs.
+    KillScript,
 }
 
 impl Work {
@@ -157,14 +159,16 @@ impl Item {
     pub(crate) fn bytes(&self) -> usize {
         match &self.work {
             Work::Run(run) => run.bytes() + ITEM_BYTES,
-            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) => ITEM_BYTES,
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript => {
+                ITEM_BYTES
+            }
         }
     }
 
     fn count(&self) -> usize {
         match &self.work {
             Work::Run(run) => run.count as usize,
-            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) => 0,
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript => 0,
         }
     }
 }
@@ -322,7 +326,9 @@ pub(crate) fn answer(
     for item in items {
         let (reply, commands) = match item.work {
             Work::Run(_) => (replies.next(), places.next().copied()),
-            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) => (None, None),
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript => {
+                (None, None)
+            }
         };
         let shown = Shown { index, commands: commands.unwrap_or_default() };
         item.slot.answer(End::Applied(shown, reply.unwrap_or_default()));

@@ -14,6 +14,7 @@ mod hash;
 mod hyperloglog;
 mod internal;
 mod list;
+pub(crate) mod script;
 mod set;
 mod stream;
 mod string;
@@ -43,6 +44,7 @@ const FAMILIES: &[&[&[Spec]]] = &[
     hyperloglog::FILES,
     geo::FILES,
     list::FILES,
+    script::FILES,
     set::FILES,
     stream::FILES,
     string::FILES,

@@ -149,7 +149,9 @@ fn write_of(
     }
     match spec.run {
         // Also with BLOCK: versions that did not wait logged it so.
-        Handler::WaitsIf { write, .. } => Ok((spec, write)),
+        Handler::WaitsIf { write, .. } | Handler::Script { write: Some(write), .. } => {
+            Ok((spec, write))
+        }
         run => match run.of(args) {
             Handler::Write(run) => Ok((spec, run)),
             _ => Err("payload: a read"),

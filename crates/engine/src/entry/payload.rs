@@ -443,6 +443,11 @@ impl Payload {
         self.commands += behind.commands;
     }
 
+    /// Bytes so far.
+    pub(crate) fn bytes(&self) -> usize {
+        self.out.len()
+    }
+
     /// Commands so far, expiries counted, `SELECT` not.
     pub(crate) fn commands(&self) -> u32 {
         self.commands

@@ -33,6 +33,8 @@ enum Step {
     Flat,
     /// The next command serves somebody who waits: it answers nobody here.
     Served,
+    /// The next so many commands are what a script did: they answer nobody.
+    Silent(u32),
     /// A read that rides along: canonical RESP, answered here.
     Read(Bytes),
     /// The reply is already known (a refusal, a wrong arity).
@@ -65,7 +67,7 @@ impl Plan {
                     places.push((commands, 0));
                     continue;
                 }
-                Step::Logged(count) => *count,
+                Step::Logged(count) | Step::Silent(count) => *count,
                 Step::Flat => 1,
                 _ => continue,
             };
@@ -94,6 +96,29 @@ impl Plan {
 
     pub(crate) fn served(&mut self) {
         self.steps.push(Step::Served);
+    }
+
+    pub(crate) fn silent(&mut self) {
+        match self.steps.last_mut() {
+            Some(Step::Silent(count)) => *count += 1,
+            _ => self.steps.push(Step::Silent(1)),
+        }
+    }
+
+    /// Where it stands, to go back to.
+    pub(crate) fn mark(&self) -> (usize, u32) {
+        match self.steps.last() {
+            Some(Step::Silent(count)) => (self.steps.len(), *count),
+            _ => (self.steps.len(), 0),
+        }
+    }
+
+    /// Forgets what came since then.
+    pub(crate) fn go_back(&mut self, (len, silent): (usize, u32)) {
+        self.steps.truncate(len);
+        if let Some(Step::Silent(count)) = self.steps.last_mut() {
+            *count = silent;
+        }
     }
 
     pub(crate) fn read(&mut self, command: Bytes) {
@@ -153,6 +178,8 @@ pub(crate) struct Answers<'p> {
     flat: bool,
     /// The next command serves somebody.
     serves: bool,
+    /// The commands of the current step answer nobody.
+    silent: bool,
     /// The current run; `None` before the first.
     run: Option<(Db, Proto)>,
     /// Replies of the current run so far.
@@ -170,6 +197,7 @@ impl<'p> Answers<'p> {
             logged: 0,
             flat: false,
             serves: false,
+            silent: false,
             run: None,
             out: BytesMut::with_capacity(plan.steps.len() * 16),
             done: Vec::new(),
@@ -197,6 +225,13 @@ impl<'p> Answers<'p> {
 
     /// Takes the reply of the command that ran.
     pub(crate) fn reply(&mut self, reply: &Reply<'_>) {
+        if self.silent {
+            return;
+        }
+        self.say(reply);
+    }
+
+    fn say(&mut self, reply: &Reply<'_>) {
         if core::mem::take(&mut self.flat) {
             return reply.clone().flattened().encode(self.proto(), &mut self.out);
         }
@@ -222,9 +257,11 @@ impl<'p> Answers<'p> {
     /// Goes on to the next logged command or to the end.
     fn advance(&mut self, keyspace: &Keyspace) -> Result<(), &'static str> {
         while self.logged == 0 && !self.serves {
+            self.silent = false;
             match self.steps.next() {
                 None => break,
                 Some(Step::Logged(count)) => self.logged = *count,
+                Some(Step::Silent(count)) => (self.logged, self.silent) = (*count, true),
                 Some(Step::Flat) => (self.logged, self.flat) = (1, true),
                 Some(Step::Served) => self.serves = true,
                 Some(Step::Run(db, proto)) => {
@@ -232,7 +269,7 @@ impl<'p> Answers<'p> {
                     self.run = Some((*db, *proto));
                 }
                 Some(Step::Read(command)) => self.ride(keyspace, command)?,
-                Some(Step::Known(reply)) => self.reply(reply),
+                Some(Step::Known(reply)) => self.say(reply),
                 Some(Step::Array(replies)) => array_header(*replies, &mut self.out),
                 Some(Step::Select(db)) => {
                     if let Some((selected, _)) = &mut self.run {

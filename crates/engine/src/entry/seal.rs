@@ -12,6 +12,7 @@
 
 mod due;
 mod earlier;
+mod script;
 mod stage;
 mod wait;
 
@@ -19,14 +20,15 @@ use super::payload::{Guard, Payload};
 use super::waiter::Waiter;
 use super::waiting::Waiting;
 use crate::{
-    Db, Flags, Garbage, Handler, Keyspace, LogForm, Plan, Reader, Run, RunKind, Sealing, Spec,
-    Stamp, cmd,
+    Db, Flags, Garbage, Handler, Keyspace, LogForm, Plan, Reader, Run, RunKind, Scripting, Sealing,
+    Spec, Stamp, cmd,
 };
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use due::Due;
 use earlier::Earlier;
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply, write_command, write_replaced};
+use script::Allowed;
 use stage::{Ran, Rehearsed, Stage, Still};
 
 /// Why a command is refused before it is logged: definite, nothing happened.
@@ -144,9 +146,21 @@ pub fn rehearse(
     stamp: &Stamp,
     limits: &SealLimits,
 ) -> (Sealed, Vec<Garbage>) {
+    rehearse_with(None, (keyspace, waiting), runs, stamp, limits)
+}
+
+/// The same, where scripts can run.
+pub fn rehearse_with<'a>(
+    scripting: Option<Scripting<'a>>,
+    (keyspace, waiting): (&'a mut Keyspace, &'a mut Waiting),
+    runs: &'a [Run],
+    stamp: &Stamp,
+    limits: &'a SealLimits,
+) -> (Sealed, Vec<Garbage>) {
     let stamp = Stamp { now_ms: stamp.now_ms.max(keyspace.now_ms()), ..*stamp };
     let stage = Rehearsed::begin(keyspace, waiting, stamp);
     let mut sealer = Sealer::new(stage, runs, &stamp, limits);
+    sealer.scripting = scripting;
     let mut parser = Parser::default();
     for (number, run) in runs.iter().enumerate() {
         sealer.place = (number, 0);
@@ -200,6 +214,14 @@ struct Sealer<'a, S> {
     plan: Plan,
     inexact: bool,
     cost_ns: u64,
+    /// What scripts run with, if they do; what the one that runs may do, how many bytes it may log,
+    /// and what the next draws from.
+    scripting: Option<Scripting<'a>>,
+    allowed: Allowed,
+    payload_max: usize,
+    drawn: u64,
+    /// Within a transaction.
+    in_transaction: bool,
 }
 
 impl<'a, S: Stage> Sealer<'a, S> {
@@ -229,6 +251,11 @@ impl<'a, S: Stage> Sealer<'a, S> {
             plan: Plan::default(),
             inexact: false,
             cost_ns: 0,
+            scripting: None,
+            allowed: Allowed::default(),
+            payload_max: 0,
+            drawn: stamp.seed,
+            in_transaction: false,
         }
     }
 
@@ -265,7 +292,9 @@ impl<'a, S: Stage> Sealer<'a, S> {
             self.plan.array(run);
             let within = self.body.continued();
             let outside = core::mem::replace(&mut self.body, within);
+            self.in_transaction = true;
             self.commands(parser, run);
+            self.in_transaction = false;
             let within = core::mem::replace(&mut self.body, outside);
             self.body.transaction(&within);
             self.wake();
@@ -319,9 +348,18 @@ impl<'a, S: Stage> Sealer<'a, S> {
                 self.plan.read(run.commands.slice(start..end));
                 continue;
             };
+            if let LogForm::Script(way) = form {
+                self.copy(run, db, &mut stretch);
+                let reply = self.script(way, db, (command, args));
+                self.plan.known(reply);
+                if is_alone {
+                    self.wake();
+                }
+                continue;
+            }
             let seed = match self.run_as(&form, db, args) {
                 Ran::Unseen => None,
-                Ran::Changed(seed) => seed,
+                Ran::Changed(seed, _) => seed,
                 Ran::Unchanged(reply) => {
                     self.plan.known(reply);
                     continue;
@@ -365,7 +403,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
         let scratch = &mut self.scratch;
         scratch.clear();
         match form {
-            LogForm::Refused(_) => return Ran::Unseen,
+            LogForm::Refused(_) | LogForm::Script(_) => return Ran::Unseen,
             LogForm::Plain | LogForm::Hidden => return rehearse_one(&mut self.stage, db, args),
             LogForm::Rewritten(words) | LogForm::Flat(words) => {
                 write_command(scratch, words.iter().map(Vec::as_slice));
@@ -385,7 +423,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
             LogForm::Rewritten(words) | LogForm::Flat(words) => self.body.command(db, &words),
             LogForm::Replaced(at, by) => self.body.replaced(db, args, at, &by),
             LogForm::Hidden => self.body.hidden(db, command, args),
-            LogForm::Refused(_) => {}
+            LogForm::Refused(_) | LogForm::Script(_) => {}
         }
     }
 
@@ -419,6 +457,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
         }
         let run = spec.run.of(args);
         if run.is_write()
+            && !matches!(run, Handler::Script { write: None, .. })
             && let Some(refusal) = self.refusal(spec.meta.flags)
         {
             return Some(LogForm::Refused(refusal.reply()));
@@ -431,6 +470,10 @@ impl<'a, S: Stage> Sealer<'a, S> {
             return None;
         }
         let form = match run {
+            Handler::Script { way, .. } => {
+                self.unsure = !S::SHOWS;
+                return Some(LogForm::Script(way));
+            }
             Handler::Wait(wait) => self.at_once(wait, db, args),
             _ => self.form(spec, db, args),
         };
@@ -448,8 +491,9 @@ impl<'a, S: Stage> Sealer<'a, S> {
     }
 
     fn refusal(&self, flags: Flags) -> Option<Refusal> {
-        self.limits.refuse_writes.or_else(|| {
-            (self.over_memory && flags.has(Flags::DENYOOM)).then_some(Refusal::OutOfMemory)
+        self.limits.refuse_writes.filter(|_| !self.allowed.ignores_all()).or_else(|| {
+            let is_short = self.over_memory && !self.allowed.ignores_memory();
+            (is_short && flags.has(Flags::DENYOOM)).then_some(Refusal::OutOfMemory)
         })
     }
 
@@ -511,7 +555,9 @@ impl<'a, S: Stage> Sealer<'a, S> {
 /// Runs a command that is logged with these words, which may name another command than came.
 fn rehearse_one(stage: &mut impl Stage, db: Db, args: Args<'_>) -> Ran {
     match cmd::resolve(args).map(|spec| spec.run.of(args)) {
-        Some(Handler::Write(write)) => stage.run(db, write, args),
+        Some(Handler::Write(write) | Handler::Script { write: Some(write), .. }) => {
+            stage.run(db, write, args)
+        }
         _ => Ran::Unseen,
     }
 }

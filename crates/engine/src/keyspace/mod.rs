@@ -44,6 +44,8 @@ use crate::Db;
 use crate::digest::{self, Digest};
 use crate::point::Point;
 use crate::side::level::Level;
+use crate::side::libraries::Libraries;
+use crate::side::scripts::Scripts;
 use crate::side::settings::{SettingError, Settings};
 use crate::side::{Change, Side};
 use crate::types::Rules;
@@ -247,6 +249,54 @@ impl Keyspace {
     /// Raises the feature level, as part of applying an entry. It never goes down.
     pub fn raise_level(&mut self, level: u32) {
         let Ok(()) = self.change_side(|now: &mut Level| Ok::<_, Infallible>(now.raise(level)));
+    }
+
+    /// Scripts that EVALSHA finds.
+    pub(crate) fn scripts(&self) -> &Scripts {
+        &self.side.scripts
+    }
+
+    /// How many scripts are kept, and the bytes of their bodies.
+    pub fn scripts_kept(&self) -> (usize, usize) {
+        (self.side.scripts.len(), self.side.scripts.bytes())
+    }
+
+    /// Libraries of functions.
+    pub(crate) fn libraries(&self) -> &Libraries {
+        &self.side.libraries
+    }
+
+    /// How many libraries of functions there are.
+    pub fn library_count(&self) -> usize {
+        self.side.libraries.len()
+    }
+
+    /// Changes scripts, as part of applying an entry; whether anything changed.
+    pub(crate) fn change_scripts<'c>(
+        &mut self,
+        work: impl FnOnce(&mut Scripts) -> Option<Change<'c>>,
+    ) -> bool {
+        let mut changed = false;
+        let Ok(()) = self.change_side(|scripts: &mut Scripts| {
+            let change = work(scripts);
+            changed = change.is_some();
+            Ok::<_, Infallible>(change)
+        });
+        changed
+    }
+
+    /// The same for libraries.
+    pub(crate) fn change_libraries<'c>(
+        &mut self,
+        work: impl FnOnce(&mut Libraries) -> Option<Change<'c>>,
+    ) -> bool {
+        let mut changed = false;
+        let Ok(()) = self.change_side(|libraries: &mut Libraries| {
+            let change = work(libraries);
+            changed = change.is_some();
+            Ok::<_, Infallible>(change)
+        });
+        changed
     }
 
     /// What collections must know of the state.

@@ -58,9 +58,17 @@ struct Before {
     side: Option<Box<Side>>,
 }
 
-impl Journal {
+/// A place within a rehearsal to which it can go back.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    /// What was to be undone there.
+    undo: usize,
+    before: Before,
+}
+
+impl Before {
     fn of(keyspace: &Keyspace) -> Self {
-        let before = Before {
+        Self {
             digest: keyspace.digest,
             changes: keyspace.changes,
             expired: keyspace.expired,
@@ -69,8 +77,20 @@ impl Journal {
             floors: keyspace.revisions.kept(),
             had_buckets: !keyspace.revisions.gone().is_empty(),
             side: None,
-        };
+        }
+    }
+}
+
+impl Journal {
+    fn of(keyspace: &Keyspace) -> Self {
+        let before = Before::of(keyspace);
         Self { undo: Vec::new(), kept: BTreeSet::new(), bytes: 0, before }
+    }
+
+    /// From here on keys are noted as they are now.
+    fn mark(&mut self, now: Before) -> Mark {
+        self.kept.clear();
+        Mark { undo: self.undo.len(), before: now }
     }
 
     /// A key is about to change: what it is now.
@@ -151,6 +171,16 @@ impl<'k> Rehearsal<'k> {
         (before != Some(now)).then_some((self.keyspace.applied_index, now.0))
     }
 
+    /// Marks a place.
+    pub(crate) fn mark(&mut self) -> Option<Mark> {
+        self.keyspace.mark()
+    }
+
+    /// Undoes what was done since a place was marked.
+    pub(crate) fn go_back(&mut self, mark: Mark) {
+        self.keyspace.go_back(mark, &mut self.effects.garbage);
+    }
+
     /// Undoes everything.
     pub(crate) fn undo(&mut self) {
         if self.keyspace.journal.is_some() {
@@ -172,10 +202,31 @@ impl Drop for Rehearsal<'_> {
 }
 
 impl Keyspace {
+    /// Marks a place within a rehearsal.
+    fn mark(&mut self) -> Option<Mark> {
+        let side = Some(Box::new(self.side.clone()));
+        let now = Before { side, ..Before::of(self) };
+        Some(self.journal.as_mut()?.mark(now))
+    }
+
+    /// Undoes what was done since then.
+    fn go_back(&mut self, mark: Mark, garbage: &mut Vec<Garbage>) {
+        let Some(mut journal) = self.journal.take() else { return };
+        let since = journal.undo.split_off(mark.undo.min(journal.undo.len()));
+        // What changes from here on has to be noted again.
+        journal.kept.clear();
+        self.rewind(since, mark.before, garbage);
+        self.journal = Some(journal);
+    }
+
     /// Undoes what was done since a rehearsal began.
     fn undo(&mut self, garbage: &mut Vec<Garbage>) {
         let Some(journal) = self.journal.take() else { return };
         let Journal { undo, before, .. } = *journal;
+        self.rewind(undo, before, garbage);
+    }
+
+    fn rewind(&mut self, undo: Vec<Undo>, before: Before, garbage: &mut Vec<Garbage>) {
         for undo in undo.into_iter().rev() {
             match undo {
                 Undo::Key(db, key, record) => garbage.extend(self.put_back(db, &key, record)),

@@ -67,8 +67,8 @@ impl fmt::Display for SnapshotFault {
             Self::Value(key, holds) => write!(out, "the key \"{}\" holds {holds}", shown(key)),
             Self::Functions(what) => write!(
                 out,
-                "the file holds {what}, and functions are not supported yet \
-                 (FUNCTION FLUSH, or FUNCTION DELETE, before saving leaves them out)"
+                "the file holds {what}, which cannot be kept \
+                 (FUNCTION FLUSH, or FUNCTION DELETE, before saving leaves it out)"
             ),
         }
     }

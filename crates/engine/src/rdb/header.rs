@@ -3,7 +3,7 @@
 //! A header is taken when the state is frozen, and becomes bytes when the file's first piece is
 //! written, away from the keyspace's lock.
 
-use super::encode::put_aux;
+use super::encode::{put_aux, put_length};
 use super::text::{print, push_number};
 use super::{code, field};
 use crate::db::Db;
@@ -62,6 +62,11 @@ impl Header {
         put_aux(&mut out, field::DIGEST, &format!("{:016x}", self.digest.0));
         self.side.fields(&mut |name, value| put_aux(&mut out, name, value));
         self.put_revisions(&mut out);
+        for (_, text) in self.side.libraries.iter() {
+            out.push(code::FUNCTION);
+            put_length(&mut out, text.len() as u64);
+            out.extend_from_slice(text);
+        }
         out
     }
 

@@ -8,7 +8,7 @@
 pub(crate) mod code;
 pub(crate) mod collection;
 pub(crate) mod crc64;
-mod encode;
+pub(crate) mod encode;
 pub(crate) mod error;
 pub(crate) mod field;
 mod header;

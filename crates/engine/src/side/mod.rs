@@ -1,9 +1,10 @@
 //! Side state: what is replicated and is not a key.
 //!
-//! Today the settings and the feature level; scripts, functions, users, locks and members belong
-//! here too. Each part is a file with a type that implements [`Part`]: its AUX fields in snapshots,
-//! and what its changes are called in the digest. Only applying an entry changes a part
-//! ([`Keyspace::change_side`](crate::Keyspace::change_side)), so that all replicas hold the same.
+//! Today the settings, the feature level, scripts and libraries of functions; users, locks and
+//! members belong here too. Each part is a file with a type that implements [`Part`]: its AUX
+//! fields in snapshots, and what its changes are called in the digest. Only applying an entry
+//! changes a part ([`Keyspace::change_side`](crate::Keyspace::change_side)), so that all replicas
+//! hold the same.
 //!
 //! A new part costs five edits:
 //! 1. `side/<part>.rs`: the type with its `impl Part`;
@@ -14,10 +15,15 @@
 //! 5. `docs/formats.md`: the AUX field and the command. Older builds refuse both.
 
 pub(crate) mod level;
+pub(crate) mod libraries;
+pub(crate) mod scripts;
 pub(crate) mod settings;
 
+use crate::Shebang;
 use crate::digest::Op;
 use level::Level;
+use libraries::Libraries;
+use scripts::Scripts;
 use settings::Settings;
 
 /// All of it. Cloned at each snapshot: a part that may be large shares what it holds.
@@ -25,19 +31,32 @@ use settings::Settings;
 pub(crate) struct Side {
     pub(crate) level: Level,
     pub(crate) settings: Settings,
+    pub(crate) scripts: Scripts,
+    pub(crate) libraries: Libraries,
 }
 
 impl Side {
+    /// Takes the text of a library from a file; `None`: it is none, or there are two of its name.
+    pub(crate) fn restore_library(&mut self, code: &[u8]) -> Option<()> {
+        let name = Shebang::of_library(code).ok()?.name?;
+        self.libraries.code(&name).is_none().then(|| {
+            let _ = self.libraries.load(&name, code);
+        })
+    }
+
     /// Hands out the AUX fields of all parts: names and values, printable ASCII. Their order is
     /// part of what makes equal states equal files.
     pub(crate) fn fields(&self, put: &mut dyn FnMut(&str, &str)) {
         self.level.fields(put);
         self.settings.fields(put);
+        self.scripts.fields(put);
     }
 
     /// Takes an AUX field. `None`: it belongs to no part, or no part writes such a value.
     pub(crate) fn restore(&mut self, name: &str, value: &str) -> Option<()> {
-        take(&mut self.level, name, value).or_else(|| take(&mut self.settings, name, value))
+        take(&mut self.level, name, value)
+            .or_else(|| take(&mut self.settings, name, value))
+            .or_else(|| take(&mut self.scripts, name, value))
     }
 }
 

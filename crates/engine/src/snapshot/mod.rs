@@ -16,7 +16,9 @@ mod value;
 mod write;
 
 pub use foreign::{Foreign, NOTES_MAX, Note, Report};
-pub(crate) use payload::{Payload, PayloadError, claimed_bytes, load};
+pub(crate) use payload::{
+    Payload, PayloadError, claimed_bytes, dump_libraries, dumped_libraries, load,
+};
 pub use read::SnapshotReader;
 #[cfg(test)]
 pub(crate) use write::whole;

@@ -9,9 +9,10 @@ use super::value::{Begun, Value, is_type};
 use crate::digest::Digest;
 use crate::keyspace::{Reader, Record, Writer};
 use crate::rdb::SnapshotFault;
-use crate::rdb::code::{VERSION_MAX, WRITTEN, kind};
+use crate::rdb::code::{self, VERSION_MAX, WRITTEN, kind};
 use crate::rdb::collection;
 use crate::rdb::crc64::crc64;
+use crate::rdb::encode::put_length;
 use crate::rdb::input::{Input, Stop, Text};
 use crate::types::Rules;
 use alloc::string::String;
@@ -116,6 +117,37 @@ pub(crate) fn load(
         Err(Stop::Fault(SnapshotFault::Value(_, holds))) => Err(PayloadError::Value(holds)),
         _ => Err(PayloadError::Malformed),
     }
+}
+
+/// Libraries as FUNCTION DUMP gives them: the opcode and the text of each, version and checksum as
+/// behind a value.
+pub(crate) fn dump_libraries<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut payload = Vec::new();
+    for text in texts {
+        payload.push(code::FUNCTION);
+        put_length(&mut payload, text.len() as u64);
+        payload.extend_from_slice(text);
+    }
+    closed(payload, WRITTEN)
+}
+
+/// The texts of libraries that [`dump_libraries`] wrote.
+pub(crate) fn dumped_libraries(payload: &[u8]) -> Result<Vec<Vec<u8>>, PayloadError> {
+    let (body, version, sum) = parts(payload).ok_or(PayloadError::Unknown)?;
+    let summed = payload.split_last_chunk::<8>().map_or(&[][..], |(summed, _)| summed);
+    if version > VERSION_MAX || crc64(0, summed) != sum {
+        return Err(PayloadError::Unknown);
+    }
+    let mut input = Input::bounded(body, body.len() as u64);
+    let mut texts = Vec::new();
+    while !input.is_empty() {
+        let mut next = || match input.byte()? {
+            code::FUNCTION => Ok(input.text()?.bytes()?.to_vec()),
+            _ => Err(Stop::Malformed("something else than a library")),
+        };
+        texts.push(next().map_err(|_| PayloadError::Malformed)?);
+    }
+    Ok(texts)
 }
 
 impl Payload<'_> {

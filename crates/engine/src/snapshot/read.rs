@@ -17,7 +17,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use opcodes::{Format, function, header, module_data, producer, skip_module, slot_import};
+use opcodes::{Format, function, header, library, module_data, producer, skip_module, slot_import};
 
 /// Versions of Redis's format since which there are notes of modules on keys, and streams that
 /// know their producers.
@@ -302,8 +302,18 @@ impl SnapshotReader {
                 let seconds = i32::from_le_bytes(*input.array()?);
                 self.expire_ms = Some(i64::from(seconds) * 1000);
             }
-            opcode @ (code::FUNCTION | code::FUNCTION_PRE_GA) => {
-                let what = function(opcode, input, self.skips())?;
+            code::FUNCTION => {
+                let text = input.text()?.bytes()?;
+                if self.state.library(&text).is_none() {
+                    let what = library(&text);
+                    if !self.skips() {
+                        return Err(Stop::Fault(SnapshotFault::Functions(what)));
+                    }
+                    self.report.skip(None, &what);
+                }
+            }
+            code::FUNCTION_PRE_GA => {
+                let what = function(input, self.skips())?;
                 if !self.skips() {
                     return Err(Stop::Fault(SnapshotFault::Functions(what)));
                 }

@@ -84,6 +84,11 @@ impl State {
         Ok(())
     }
 
+    /// Takes a library of functions; `None`: it is not one that can be kept.
+    pub(super) fn library(&mut self, code: &[u8]) -> Option<()> {
+        self.keyspace.side.restore_library(code)
+    }
+
     /// The database of the keys that follow.
     pub(super) fn db(&self) -> Db {
         self.db

@@ -5,7 +5,7 @@
 //! that does not show yet what the same batch does before it ([`Sealing`]). Nothing is chosen at
 //! apply.
 
-use crate::{Reader, Stamp};
+use crate::{Reader, Scripted, Stamp};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply, parse_int};
 
@@ -25,6 +25,8 @@ pub enum LogForm {
     Hidden,
     /// None: it cannot succeed, and this is the answer.
     Refused(Reply<'static>),
+    /// What it writes when it runs.
+    Script(Scripted),
 }
 
 /// Chooses the form of a write. Arguments that are wrong are logged as they came: apply answers the

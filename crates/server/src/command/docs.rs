@@ -213,6 +213,7 @@ fn group_name(group: Group) -> &'static str {
         Group::Cluster => "cluster",
         Group::Transactions => "transactions",
         Group::PubSub => "pubsub",
+        Group::Scripting => "scripting",
     }
 }
 

@@ -14,7 +14,6 @@ mod config;
 mod connection;
 mod debug;
 mod docs;
-mod functions;
 mod info;
 mod keys;
 mod kill;
@@ -25,6 +24,7 @@ mod module;
 mod perform;
 mod pubsub;
 mod row;
+mod script;
 mod server;
 mod slowlog;
 mod sync;
@@ -62,7 +62,7 @@ const FAMILIES: &[&[Row]] = &[
     module::ROWS,
     acl::ROWS,
     cluster::ROWS,
-    functions::ROWS,
+    script::ROWS,
     debug::ROWS,
     sync::ROWS,
     transaction::ROWS,

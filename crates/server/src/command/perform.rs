@@ -71,6 +71,11 @@ pub(crate) async fn perform<B: Backend>(
         }
         Work::FlipBit(db, key, bit) => Some(flip_bit(node, db, &key, bit).await),
         Work::Log(args) => Some(through_log(node, &args).await),
+        Work::KillScript => Some(if node.kill_script().await {
+            Reply::OK
+        } else {
+            Reply::error("NOTBUSY No scripts in execution right now.")
+        }),
         Work::HandOver(to, limit) => {
             let handed = tokio::time::timeout(limit, node.hand_over(to.as_deref())).await;
             Some(match handed {

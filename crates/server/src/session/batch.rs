@@ -14,7 +14,7 @@ use quorate_consensus::{Answer, Shown};
 use quorate_engine::{Flags, Handler, Keyspace, ReadFn, Reader, Run, RunKind, Wait, cmd};
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What to do next.
 enum Piece {
@@ -126,6 +126,10 @@ impl<B: Backend> Session<B> {
             return Err(cmd::wrong_arity(entry.meta.name));
         }
         self.may_run_subscribed(entry)?;
+        let is_busy = |age: Duration| age.as_millis() as u64 > self.shared.tuned().busy_ms;
+        if self.node.script_age().is_some_and(is_busy) && !entry.meta.flags.has(Flags::ALLOW_BUSY) {
+            return Err(Reply::error(refusal::BUSY));
+        }
         if !entry.meta.flags.has(Flags::LOADING) && self.node.is_loading() {
             return Err(Reply::error(refusal::LOADING));
         }

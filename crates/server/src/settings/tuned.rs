@@ -34,6 +34,8 @@ pub(crate) struct Tuned {
     pub(crate) slowlog_slower_us: i64,
     pub(crate) slowlog_len_max: usize,
     pub(crate) latency_tracking: bool,
+    /// A script that runs longer is one that others hear of.
+    pub(crate) busy_ms: u64,
     pub(crate) tracking_keys_max: usize,
     pub(crate) percentiles: Vec<f64>,
     pub(crate) protected: bool,
@@ -71,6 +73,7 @@ impl Tuned {
             slowlog_len_max: size("slowlog-max-len"),
             tracking_keys_max: size("tracking-table-max-keys"),
             latency_tracking: get("latency-tracking") == "yes",
+            busy_ms: size("busy-reply-threshold") as u64,
             percentiles: get("latency-tracking-info-percentiles")
                 .split_ascii_whitespace()
                 .filter_map(|word| word.parse().ok())

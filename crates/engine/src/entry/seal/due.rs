@@ -68,6 +68,16 @@ impl Due {
         }
     }
 
+    /// Removes again what was noted, where a part of a rehearsal has been undone.
+    pub(super) fn meet_again(&self, stage: &mut impl Stage) {
+        for (db, key) in &self.named {
+            stage.expire(*db, key);
+        }
+        for ((db, key), fields) in &self.fields {
+            stage.expire_fields(*db, key, fields);
+        }
+    }
+
     fn swap(&mut self, stage: &mut impl Stage, db: Db) {
         let is_new = self.swapped & (1 << db.0) == 0;
         self.swapped |= 1 << db.0;

@@ -4,7 +4,7 @@
 //! Sealing is written once for both; without a rehearsal nothing of it is compiled.
 
 use crate::entry::replies::mix;
-use crate::keyspace::rehearsal::Rehearsal;
+use crate::keyspace::rehearsal::{Mark, Rehearsal};
 use crate::{Changed, Db, Effect, Keyspace, Stamp, Waiting, WriteFn, Writer};
 use alloc::vec::Vec;
 use quorate_resp::{Args, Reply};
@@ -13,8 +13,8 @@ use quorate_resp::{Args, Reply};
 pub(super) enum Ran {
     /// It did not run: apply will see.
     Unseen,
-    /// It changed something; with the seed that it drew from, if it drew.
-    Changed(Option<u64>),
+    /// It changed something; with the seed that it drew from, if it drew, and its reply.
+    Changed(Option<u64>, Reply<'static>),
     /// It changed nothing, and this is its reply.
     Unchanged(Reply<'static>),
 }
@@ -44,6 +44,19 @@ pub(super) trait Stage {
 
     /// A command goes into the payload in these words.
     fn run(&mut self, db: Db, write: WriteFn, args: Args<'_>) -> Ran;
+
+    /// Bytes that are kept to undo what ran.
+    fn bytes(&self) -> u64 {
+        0
+    }
+
+    /// Marks a place, to go back to.
+    fn mark(&mut self) -> Option<Mark> {
+        None
+    }
+
+    /// Undoes what ran since then.
+    fn go_back(&mut self, _: Mark) {}
 }
 
 /// Nothing runs: whoever depends on what the batch did before has to look for it.
@@ -143,6 +156,18 @@ impl Stage for Rehearsed<'_> {
         if self.state.keyspace().changes() == before && !publishes {
             return Ran::Unchanged(reply);
         }
-        Ran::Changed(drew.then_some(seed))
+        Ran::Changed(drew.then_some(seed), reply)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.state.bytes()
+    }
+
+    fn mark(&mut self) -> Option<Mark> {
+        self.state.mark()
+    }
+
+    fn go_back(&mut self, mark: Mark) {
+        self.state.go_back(mark);
     }
 }

@@ -170,7 +170,7 @@ impl<S: Stage> Sealer<'_, S> {
         let _ = parser.parse(&command, &Limits::stored());
         let args = parser.args(&command);
         let cost_ns = cmd::resolve(args).map_or(0, |spec| self.cost(spec, db, args));
-        let Ran::Changed(seed) = rehearse_one(&mut self.stage, db, args) else {
+        let Ran::Changed(seed, _) = rehearse_one(&mut self.stage, db, args) else {
             return false;
         };
         self.cost_ns = self.cost_ns.saturating_add(cost_ns);

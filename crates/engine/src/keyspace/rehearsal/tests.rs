@@ -58,4 +58,41 @@ proptest! {
         }
         prop_assert!(file(&fed.keyspace) == file(&twin.keyspace));
     }
+
+    #[test]
+    fn a_part_of_a_rehearsal_can_be_undone(
+        before in prop::collection::vec(any_step(), 1..60),
+        parts in prop::collection::vec(
+            (prop::collection::vec(any_step(), 1..20), any::<bool>()),
+            1..6,
+        ),
+    ) {
+        let (mut fed, mut twin) = (Fed::new(), Fed::new());
+        for step in &before {
+            feed(&mut fed, step);
+            feed(&mut twin, step);
+        }
+        for it in [&mut fed, &mut twin] {
+            it.keyspace.journal = Some(Box::new(Journal::of(&it.keyspace)));
+        }
+        for (steps, stays) in &parts {
+            let mark = fed.keyspace.mark();
+            for step in steps {
+                feed(&mut fed, step);
+                if *stays {
+                    feed(&mut twin, step);
+                }
+            }
+            if !stays && let Some(mark) = mark {
+                fed.keyspace.go_back(mark, &mut Vec::new());
+            }
+            prop_assert_eq!(figures(&fed.keyspace), figures(&twin.keyspace));
+        }
+        prop_assert!(file(&fed.keyspace) == file(&twin.keyspace));
+        for it in [&mut fed, &mut twin] {
+            it.keyspace.undo(&mut Vec::new());
+        }
+        prop_assert_eq!(figures(&fed.keyspace), figures(&twin.keyspace));
+        prop_assert!(file(&fed.keyspace) == file(&twin.keyspace));
+    }
 }

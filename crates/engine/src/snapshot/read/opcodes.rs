@@ -82,12 +82,9 @@ pub(super) fn producer(name: &[u8], value: &[u8]) -> Option<String> {
     Some(format!("{who} {}", shown(value)))
 }
 
-/// A library of functions, or an older function; named.
-pub(super) fn function(opcode: u8, input: &mut Input<'_>, skip: bool) -> Result<String> {
+/// A function of a pre-release, named.
+pub(super) fn function(input: &mut Input<'_>, skip: bool) -> Result<String> {
     let text = input.text()?;
-    if opcode == code::FUNCTION {
-        return Ok(library(&text.bytes()?));
-    }
     if skip {
         // The engine's name, perhaps a description, the code.
         input.text()?;
@@ -101,7 +98,7 @@ pub(super) fn function(opcode: u8, input: &mut Input<'_>, skip: bool) -> Result<
 }
 
 /// Names a library by its first line, `#!lua name=mylib`.
-fn library(source: &[u8]) -> String {
+pub(super) fn library(source: &[u8]) -> String {
     let line = source.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let mut words = line.split(u8::is_ascii_whitespace);
     match words.find_map(|word| word.strip_prefix(b"name=")) {
