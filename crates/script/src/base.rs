@@ -2,8 +2,8 @@
 
 use crate::libs::{self, json};
 use crate::native::{Cx, Fault, Native, Shared, function, lua_number, truncated};
-use crate::strings;
 use crate::state::{SOURCE_MAX, compile, put};
+use crate::strings;
 use mlua::{Function, Lua, LuaString, Table, Value};
 use std::rc::Rc;
 
@@ -155,16 +155,15 @@ pub(crate) fn fill(
 }
 
 /// The functions that are written here.
-const OURS: &[(&str, &[(&str, Native)])] =
-    &[
-        ("", &[("collectgarbage", collectgarbage), ("gcinfo", gcinfo)]),
-        ("bit", libs::BIT),
-        ("cmsgpack", libs::MSGPACK),
-        ("math", MATH),
-        ("string", strings::STRING),
-        ("struct", libs::STRUCT),
-        ("table", strings::TABLE),
-    ];
+const OURS: &[(&str, &[(&str, Native)])] = &[
+    ("", &[("collectgarbage", collectgarbage), ("gcinfo", gcinfo)]),
+    ("bit", libs::BIT),
+    ("cmsgpack", libs::MSGPACK),
+    ("math", MATH),
+    ("string", strings::STRING),
+    ("struct", libs::STRUCT),
+    ("table", strings::TABLE),
+];
 
 const MATH: &[(&str, Native)] = &[("random", random), ("randomseed", randomseed)];
 

@@ -77,9 +77,8 @@ impl Shared {
     fn ask(&self) -> mlua::Result<()> {
         if self.stopped.get().is_none() {
             let ask = self.ask.borrow().clone();
-            if let Some(ask) = ask {
-                ask.call::<()>(())?;
-            }
+            // Where nobody is there to ask, nothing of a script's may run.
+            ask.ok_or_else(stop_error)?.call::<()>(())?;
         }
         self.stopped.get().map_or(Ok(()), |_| Err(stop_error()))
     }

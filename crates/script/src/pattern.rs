@@ -73,11 +73,7 @@ impl<'a> Matcher<'a> {
     }
 
     /// One of the values of a match; without captures, the first is all of it.
-    pub(crate) fn capture(
-        &self,
-        at: usize,
-        place: (usize, usize),
-    ) -> Result<Captured<'a>, Fault> {
+    pub(crate) fn capture(&self, at: usize, place: (usize, usize)) -> Result<Captured<'a>, Fault> {
         match self.captures.get(at) {
             None if at == 0 => Ok(Captured::Bytes(self.whole(place))),
             None => Err(malformed("invalid capture index")),

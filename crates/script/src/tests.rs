@@ -2,6 +2,7 @@
 
 mod attacks;
 mod basics;
+mod functions;
 mod libs;
 mod strings;
 
@@ -10,11 +11,12 @@ use quorate_engine::{Budget, Call, Host, Interpreter, LogLevel, Program, Stopped
 use quorate_resp::Reply;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-/// A host with a few commands, that stops a script after so many questions.
+/// A host with a few commands, that stops a script after a while.
 pub(crate) struct Small {
     keys: BTreeMap<Vec<u8>, Vec<u8>>,
-    questions: u32,
+    until: Instant,
     stopped: Stopped,
     logged: Vec<(LogLevel, Vec<u8>)>,
 }
@@ -23,7 +25,7 @@ impl Small {
     pub(crate) fn new() -> Self {
         Small {
             keys: BTreeMap::new(),
-            questions: 3_000,
+            until: Instant::now() + Duration::from_millis(300),
             stopped: Stopped::Time,
             logged: Vec::new(),
         }
@@ -71,13 +73,7 @@ impl Host for Small {
     }
 
     fn stop(&mut self) -> Option<Stopped> {
-        match self.questions.checked_sub(1) {
-            Some(questions) => {
-                self.questions = questions;
-                None
-            }
-            None => Some(self.stopped),
-        }
+        (Instant::now() >= self.until).then_some(self.stopped)
     }
 }
 

@@ -57,15 +57,11 @@ type Json = fn(&mut Cx<'_>, &Setting) -> Result<(), Fault>;
 const FUNCTIONS: &[(&str, Json)] = &[
     ("decode", decode::decode),
     ("decode_invalid_numbers", decode_invalid_numbers),
-    ("decode_max_depth", |cx, setting| {
-        depth(cx, setting, |config| &mut config.decode_max_depth)
-    }),
+    ("decode_max_depth", |cx, setting| depth(cx, setting, |config| &mut config.decode_max_depth)),
     ("encode", encode::encode),
     ("encode_invalid_numbers", encode_invalid_numbers),
     ("encode_keep_buffer", encode_keep_buffer),
-    ("encode_max_depth", |cx, setting| {
-        depth(cx, setting, |config| &mut config.encode_max_depth)
-    }),
+    ("encode_max_depth", |cx, setting| depth(cx, setting, |config| &mut config.encode_max_depth)),
     ("encode_number_precision", encode_number_precision),
     ("encode_sparse_array", encode_sparse_array),
     ("new", new),
@@ -143,11 +139,7 @@ fn at_most(cx: &Cx<'_>, count: usize) -> Result<(), Fault> {
     Err(cx.fault(count + 1, "found too many arguments"))
 }
 
-fn depth(
-    cx: &mut Cx<'_>,
-    setting: &Setting,
-    of: fn(&mut Config) -> &mut i64,
-) -> Result<(), Fault> {
+fn depth(cx: &mut Cx<'_>, setting: &Setting, of: fn(&mut Config) -> &mut i64) -> Result<(), Fault> {
     at_most(cx, 1)?;
     let depth = bounded(cx, 1, 1, i64::from(i32::MAX))?;
     let mut config = change(setting, |config| {

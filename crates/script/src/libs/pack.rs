@@ -147,11 +147,7 @@ fn pack(cx: &mut Cx<'_>) -> Result<(), Fault> {
 /// An integer of bytes in their order; beyond 64 bits the lowest count.
 fn integer(bytes: &[u8], big: bool, signed: bool) -> f64 {
     let next = |value: u64, byte: &u8| (value << 8) | u64::from(*byte);
-    let value = if big {
-        bytes.iter().fold(0, next)
-    } else {
-        bytes.iter().rev().fold(0, next)
-    };
+    let value = if big { bytes.iter().fold(0, next) } else { bytes.iter().rev().fold(0, next) };
     if !signed {
         return value as f64;
     }

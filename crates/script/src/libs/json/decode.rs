@@ -184,9 +184,9 @@ impl Tokens<'_> {
 
     fn four_digits(&self, ahead: usize) -> Option<u32> {
         let digits = self.text.get(self.at + ahead + 2..self.at + ahead + 6)?;
-        digits.iter().try_fold(0, |number, digit| {
-            Some(number * 16 + char::from(*digit).to_digit(16)?)
-        })
+        digits
+            .iter()
+            .try_fold(0, |number, digit| Some(number * 16 + char::from(*digit).to_digit(16)?))
     }
 }
 
@@ -209,9 +209,8 @@ fn leading_number(text: &[u8]) -> Option<(f64, usize)> {
         let count = digits.count();
         return Some((signed(number), if count == 0 { sign + 1 } else { sign + 2 + count }));
     }
-    let digits = |from: usize| {
-        body.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count()
-    };
+    let digits =
+        |from: usize| body.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
     let mut length = digits(0);
     let mut any = length > 0;
     if body.get(length) == Some(&b'.') {

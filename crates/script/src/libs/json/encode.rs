@@ -168,7 +168,10 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
             12 => "\\f",
             b'\r' => "\\r",
             0..32 | 127 => {
-                out.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
+                out.extend_from_slice(b"\\u00");
+                for digit in [byte >> 4, byte & 0xF] {
+                    out.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+                }
                 continue;
             }
             other => {
