@@ -51,7 +51,7 @@ pub(crate) fn prelude(
 ) -> mlua::Result<Table> {
     let luau = lua.globals();
     let native = lua.create_table()?;
-    for name in ["error", "type", "xpcall", "pcall", "tostring", "getfenv", "setfenv"] {
+    for name in ["error", "type", "xpcall", "pcall", "tostring", "getfenv", "setfenv", "select"] {
         native.raw_set(name, luau.raw_get::<Value>(name)?)?;
     }
     native.raw_set("info", luau.raw_get::<Table>("debug")?.raw_get::<Value>("info")?)?;
@@ -165,7 +165,14 @@ const OURS: &[(&str, &[(&str, Native)])] = &[
     ("table", strings::TABLE),
 ];
 
-const MATH: &[(&str, Native)] = &[("random", random), ("randomseed", randomseed)];
+const MATH: &[(&str, Native)] = &[("log", log), ("random", random), ("randomseed", randomseed)];
+
+/// Luau's takes a base.
+fn log(cx: &mut Cx<'_>) -> Result<(), Fault> {
+    let number = cx.number(1)?;
+    cx.put_number(number.ln());
+    Ok(())
+}
 
 /// The metatable that refuses names that are not there.
 pub(crate) fn missing(lua: &Lua, wrappers: &Table) -> mlua::Result<Table> {

@@ -31,6 +31,9 @@ pub(crate) fn format(cx: &mut Cx<'_>) -> Result<(), Fault> {
             continue;
         }
         arg += 1;
+        if arg > cx.args.len() {
+            return Err(cx.fault(arg, "no value"));
+        }
         let (spec, behind) = read(rest)?;
         let (letter, behind) = behind.split_first().unwrap_or((&0, &[]));
         rest = behind;

@@ -4,6 +4,7 @@ mod attacks;
 mod basics;
 mod functions;
 mod libs;
+mod oracle;
 mod strings;
 
 use crate::Luau;

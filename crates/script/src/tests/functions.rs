@@ -127,7 +127,7 @@ fn functions_run() {
     assert_eq!(call(&mut luau, code, "late", (&[], &[])), "'1'");
     let failed = call(&mut luau, code, "fails", (&[], &[]));
     assert!(
-        failed.ends_with("wrong kind of value script: fails, on @user_function:4."),
+        failed.ends_with("wrong kind of value script: fails, on @user_function:5."),
         "{failed}"
     );
     assert!(
