@@ -4,7 +4,7 @@ use crate::libs::{self, json};
 use crate::native::{Cx, Fault, Native, Shared, function, lua_number, truncated};
 use crate::state::{SOURCE_MAX, compile, put};
 use crate::strings;
-use mlua::{Function, Lua, LuaString, Table, Value};
+use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 use std::rc::Rc;
 
 /// Luau's own that stay as they are.
@@ -96,11 +96,12 @@ const RAW: &[(&str, Native)] =
     &[("gmatch_arguments", strings::gmatch_arguments), ("gmatch_step", strings::gmatch_step)];
 
 /// Compiles what a script made: the function, or nil and what is wrong.
-fn load(lua: &Lua, source: &[u8], name: &str, environment: &Table) -> mlua::Result<(Value, Value)> {
+fn load(lua: &Lua, source: &[u8], name: &str, environment: &Table) -> mlua::Result<MultiValue> {
     match compile(lua, source, name, environment) {
-        Ok(function) => Ok((Value::Function(function), Value::Nil)),
+        Ok(function) => Ok(MultiValue::from_vec(vec![Value::Function(function)])),
         Err(mlua::Error::SyntaxError { message, .. }) => {
-            Ok((Value::Nil, Value::String(lua.create_string(message)?)))
+            let message = Value::String(lua.create_string(message)?);
+            Ok(MultiValue::from_vec(vec![Value::Nil, message]))
         }
         Err(error) => Err(error),
     }
@@ -191,12 +192,14 @@ pub(crate) fn missing(lua: &Lua, wrappers: &Table) -> mlua::Result<Table> {
 }
 
 /// What Lua's heap holds is the interpreter's affair: a script may look, no more.
+#[allow(clippy::unnecessary_wraps, reason = "as all of them")]
 fn collectgarbage(cx: &mut Cx<'_>) -> Result<(), Fault> {
     let counts = matches!(cx.arg(1), Value::String(option) if option.as_bytes() == *b"count");
     cx.put_number(if counts { cx.lua.used_memory() as f64 / 1024.0 } else { 0.0 });
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "as all of them")]
 fn gcinfo(cx: &mut Cx<'_>) -> Result<(), Fault> {
     cx.put_number((cx.lua.used_memory() / 1024) as f64);
     Ok(())

@@ -26,7 +26,6 @@ pub(crate) fn to_lua(lua: &Lua, reply: &Reply<'_>, resp3: bool) -> mlua::Result<
         },
         Reply::Null | Reply::NullArray if resp3 => Value::Nil,
         Reply::Null | Reply::NullArray => Value::Boolean(false),
-        Reply::Array(items) | Reply::Push(items) => array(lua, items.iter(), resp3)?,
         Reply::Strings(strings) => {
             let table = lua.create_table_with_capacity(strings.len(), 0)?;
             for item in strings.iter() {
@@ -51,7 +50,9 @@ pub(crate) fn to_lua(lua: &Lua, reply: &Reply<'_>, resp3: bool) -> mlua::Result<
             }
             one_field(lua, "set", Value::Table(set))?
         }
-        Reply::Set(items) => array(lua, items.iter(), resp3)?,
+        Reply::Array(items) | Reply::Push(items) | Reply::Set(items) => {
+            array(lua, items.iter(), resp3)?
+        }
         Reply::Double(number) if resp3 => one_field(lua, "double", Value::Number(*number))?,
         Reply::Double(number) => string(lua, double_text(*number).as_bytes())?,
         Reply::Digits(text) if resp3 => {
@@ -173,7 +174,7 @@ impl Converter<'_> {
         }
         self.weigh(0)?;
         self.values += 1;
-        if self.values % VALUES_BETWEEN_QUESTIONS == 0
+        if self.values.is_multiple_of(VALUES_BETWEEN_QUESTIONS)
             && let Some(stopped) = self.host.stop()
         {
             return Err(self.stopped(stopped));

@@ -5,6 +5,7 @@ use crate::number::{fixed, general_of, scientific};
 
 /// What stands between `%` and the letter.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "the flags of C")]
 struct Spec {
     left: bool,
     plus: bool,

@@ -80,10 +80,10 @@ impl State {
         library_globals.set_readonly(true);
 
         let counting = Rc::clone(&shared);
-        lua.set_interrupt(move |_| counting.interrupt().map(|()| VmState::Continue));
+        lua.set_interrupt(move |lua| counting.interrupt(lua).map(|()| VmState::Continue));
         let run = wrappers.raw_get("run")?;
         let names = Names::new(&lua)?;
-        Ok(State { names, lua, shared, globals, library_globals, library_meta, loading, slot, run })
+        Ok(State { lua, shared, globals, library_globals, library_meta, loading, slot, names, run })
     }
 
     /// Compiles a text.

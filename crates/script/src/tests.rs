@@ -88,8 +88,9 @@ pub(crate) fn eval_on(
     words: (&[&[u8]], &[&[u8]]),
 ) -> Result<Reply<'static>, Stopped> {
     use sha1::{Digest, Sha1};
-    let sha: String =
+    let sha: Vec<String> =
         Sha1::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha = sha.concat();
     let program = Program::Script { sha: &sha, body: body.as_bytes() };
     let (keys, args) = words;
     luau.call(&Call { program, keys, args, seed: 1, budget: BUDGET }, host)

@@ -148,6 +148,44 @@ fn depth_ends() {
     }
 }
 
+/// What mlua keeps of each value that Rust holds has an end, too, and not a hard one.
+#[test]
+fn many_values_in_rust_end() {
+    for make in ["{}", "'x'"] {
+        for count in ["1.2e6"] {
+            let table = format!("local t = {{}} for i = 1, {count} do t[i] = {make} end ");
+            for give in [
+                "redis.call('ECHO', unpack(t))",
+                "cmsgpack.pack(unpack(t))",
+                "#cjson.encode(t)",
+                "#cmsgpack.pack(t)",
+                "string.format('x', unpack(t))",
+                "bit.band(1, unpack(t))",
+                "(string.gsub('a', 'a', function() return unpack(t) end))",
+                "{unpack(t)}",
+            ] {
+                survives_within(&format!("{table} return {give}"), 10);
+            }
+        }
+    }
+    survives_within(
+        "local t = {} pcall(function() while true do t[#t + 1] = 'x' .. #t end end) return cjson.encode(t)",
+        10,
+    );
+    survives_within(
+        "local t = {} pcall(function() while true do t[#t + 1] = 'x' .. #t end end) return bit.band(unpack(t, 1, 5e5))",
+        10,
+    );
+    survives_within(
+        "local s, n = {}, 1 pcall(function() while true do s = {s} n = n + 1 end end) return redis.call('ECHO', s, 'x')",
+        10,
+    );
+    survives_within(
+        "local s = 'x' pcall(function() while true do s = s .. s end end) return pcall(redis.call, 'ECHO', s)",
+        10,
+    );
+}
+
 #[test]
 fn nothing_is_left_behind() {
     for body in [
@@ -270,6 +308,10 @@ fn published_flaws_are_not_here() {
     survives("local t = {} for i = 1, 7000 do t[i] = i end return #cmsgpack.pack(unpack(t))");
     survives("return #cjson.encode(('\\1'):rep(1e7))");
     survives("local t = {} for i = 1, 1e5 do t = {t} end return cmsgpack.pack(t)");
+}
+
+#[test]
+fn more_published_flaws_are_not_here() {
     // CVE-2022-0543: what leads out.
     for name in [
         "package", "require", "io", "debug", "dofile", "loadfile", "print", "buffer", "bit32",

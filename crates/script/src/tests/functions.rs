@@ -101,6 +101,10 @@ fn wrong_libraries_are_refused() {
         &format!("redis.register_function{{function_name='f', description={{}}, callback={f}}}"),
         "description argument given to redis.register_function must be a string",
     );
+}
+
+#[test]
+fn a_library_that_is_loaded_sees_little() {
     refused("redis.call('GET', 'x')", "attempted to access nonexistent global variable 'call'");
     refused("return math.random()", "attempted to access nonexistent global variable 'math'");
     refused("redis.setresp(3)", "attempted to access nonexistent global variable 'setresp'");

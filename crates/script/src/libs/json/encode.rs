@@ -90,15 +90,12 @@ fn put_value(
                 cx.shared.step(1)?;
                 pairs.push(pair?);
             }
-            match array_length(setting, &pairs)? {
-                Some(length) => {
-                    out.push(b'[');
-                    open.push(Open::Array { table: table.clone(), next: 1, length });
-                }
-                None => {
-                    out.push(b'{');
-                    open.push(Open::Object { pairs: pairs.into_iter(), first: true });
-                }
+            if let Some(length) = array_length(setting, &pairs)? {
+                out.push(b'[');
+                open.push(Open::Array { table: table.clone(), next: 1, length });
+            } else {
+                out.push(b'{');
+                open.push(Open::Object { pairs: pairs.into_iter(), first: true });
             }
         }
         other => return Err(refused(other, "type not supported")),
