@@ -279,18 +279,21 @@ fn status_reply(cx: &mut Cx<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "as all of them")]
 fn replicate_commands(cx: &mut Cx<'_>) -> Result<(), Fault> {
     cx.put(Value::Boolean(true));
     Ok(())
 }
 
 /// There is no debugger that could stop here.
+#[allow(clippy::unnecessary_wraps, reason = "as all of them")]
 fn breakpoint(cx: &mut Cx<'_>) -> Result<(), Fault> {
     cx.put(Value::Boolean(false));
     Ok(())
 }
 
 /// Nor one that could print.
+#[allow(clippy::unnecessary_wraps, reason = "as all of them")]
 fn debug(_cx: &mut Cx<'_>) -> Result<(), Fault> {
     Ok(())
 }

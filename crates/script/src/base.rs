@@ -4,7 +4,7 @@ use crate::libs::{self, json};
 use crate::native::{Cx, Fault, Native, Shared, function, lua_number, truncated};
 use crate::state::{SOURCE_MAX, compile, put};
 use crate::strings;
-use mlua::{Function, Lua, LuaString, Table, Value};
+use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 use std::rc::Rc;
 
 /// Luau's own that stay as they are.
@@ -51,7 +51,7 @@ pub(crate) fn prelude(
 ) -> mlua::Result<Table> {
     let luau = lua.globals();
     let native = lua.create_table()?;
-    for name in ["error", "type", "xpcall", "pcall", "tostring", "getfenv", "setfenv"] {
+    for name in ["error", "type", "xpcall", "pcall", "tostring", "getfenv", "setfenv", "select"] {
         native.raw_set(name, luau.raw_get::<Value>(name)?)?;
     }
     native.raw_set("info", luau.raw_get::<Table>("debug")?.raw_get::<Value>("info")?)?;
@@ -96,11 +96,12 @@ const RAW: &[(&str, Native)] =
     &[("gmatch_arguments", strings::gmatch_arguments), ("gmatch_step", strings::gmatch_step)];
 
 /// Compiles what a script made: the function, or nil and what is wrong.
-fn load(lua: &Lua, source: &[u8], name: &str, environment: &Table) -> mlua::Result<(Value, Value)> {
+fn load(lua: &Lua, source: &[u8], name: &str, environment: &Table) -> mlua::Result<MultiValue> {
     match compile(lua, source, name, environment) {
-        Ok(function) => Ok((Value::Function(function), Value::Nil)),
+        Ok(function) => Ok(MultiValue::from_vec(vec![Value::Function(function)])),
         Err(mlua::Error::SyntaxError { message, .. }) => {
-            Ok((Value::Nil, Value::String(lua.create_string(message)?)))
+            let message = Value::String(lua.create_string(message)?);
+            Ok(MultiValue::from_vec(vec![Value::Nil, message]))
         }
         Err(error) => Err(error),
     }
@@ -165,7 +166,14 @@ const OURS: &[(&str, &[(&str, Native)])] = &[
     ("table", strings::TABLE),
 ];
 
-const MATH: &[(&str, Native)] = &[("random", random), ("randomseed", randomseed)];
+const MATH: &[(&str, Native)] = &[("log", log), ("random", random), ("randomseed", randomseed)];
+
+/// Luau's takes a base.
+fn log(cx: &mut Cx<'_>) -> Result<(), Fault> {
+    let number = cx.number(1)?;
+    cx.put_number(number.ln());
+    Ok(())
+}
 
 /// The metatable that refuses names that are not there.
 pub(crate) fn missing(lua: &Lua, wrappers: &Table) -> mlua::Result<Table> {
@@ -184,12 +192,14 @@ pub(crate) fn missing(lua: &Lua, wrappers: &Table) -> mlua::Result<Table> {
 }
 
 /// What Lua's heap holds is the interpreter's affair: a script may look, no more.
+#[allow(clippy::unnecessary_wraps, reason = "as all of them")]
 fn collectgarbage(cx: &mut Cx<'_>) -> Result<(), Fault> {
     let counts = matches!(cx.arg(1), Value::String(option) if option.as_bytes() == *b"count");
     cx.put_number(if counts { cx.lua.used_memory() as f64 / 1024.0 } else { 0.0 });
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "as all of them")]
 fn gcinfo(cx: &mut Cx<'_>) -> Result<(), Fault> {
     cx.put_number((cx.lua.used_memory() / 1024) as f64);
     Ok(())

@@ -1,15 +1,17 @@
 //! Replies as Lua values and back, as Redis converts them.
 
-use crate::native::{Fault, Shared, error_table, lua_number, truncated};
-use mlua::{Lua, Table, Value};
-use quorate_engine::Stopped;
+use crate::native::{Fault, Shared, error_table, lua_number, stop_error, truncated};
+use mlua::{Lua, LuaString, Table, Value};
+use quorate_engine::{Host, Stopped};
 use quorate_resp::{Reply, double_text};
 use std::borrow::Cow;
 
 /// How deep the tables of a reply may lie in one another. Redis stops where its Lua stack ends.
-const DEPTH_MAX: usize = 512;
+const DEPTH_MAX: usize = 200;
 /// What a reply's own entry weighs in the budget, whatever is in it.
 const ENTRY_BYTES: usize = 32;
+/// Values of a reply between two questions to the host: some 100 µs.
+const VALUES_BETWEEN_QUESTIONS: u32 = 500;
 
 /// What a command answered, as the script hears it.
 pub(crate) fn to_lua(lua: &Lua, reply: &Reply<'_>, resp3: bool) -> mlua::Result<Value> {
@@ -24,7 +26,6 @@ pub(crate) fn to_lua(lua: &Lua, reply: &Reply<'_>, resp3: bool) -> mlua::Result<
         },
         Reply::Null | Reply::NullArray if resp3 => Value::Nil,
         Reply::Null | Reply::NullArray => Value::Boolean(false),
-        Reply::Array(items) | Reply::Push(items) => array(lua, items.iter(), resp3)?,
         Reply::Strings(strings) => {
             let table = lua.create_table_with_capacity(strings.len(), 0)?;
             for item in strings.iter() {
@@ -49,7 +50,9 @@ pub(crate) fn to_lua(lua: &Lua, reply: &Reply<'_>, resp3: bool) -> mlua::Result<
             }
             one_field(lua, "set", Value::Table(set))?
         }
-        Reply::Set(items) => array(lua, items.iter(), resp3)?,
+        Reply::Array(items) | Reply::Push(items) | Reply::Set(items) => {
+            array(lua, items.iter(), resp3)?
+        }
         Reply::Double(number) if resp3 => one_field(lua, "double", Value::Number(*number))?,
         Reply::Double(number) => string(lua, double_text(*number).as_bytes())?,
         Reply::Digits(text) if resp3 => {
@@ -126,9 +129,39 @@ pub(crate) fn error_of(lua: &Lua, text: &[u8]) -> mlua::Result<Table> {
     Ok(table)
 }
 
+/// The fields that make a table something else than an array, as Lua has them.
+pub(crate) struct Names {
+    err: LuaString,
+    ok: LuaString,
+    double: LuaString,
+    big_number: LuaString,
+    verbatim_string: LuaString,
+    map: LuaString,
+    set: LuaString,
+}
+
+impl Names {
+    pub(crate) fn new(lua: &Lua) -> mlua::Result<Self> {
+        Ok(Names {
+            err: lua.create_string("err")?,
+            ok: lua.create_string("ok")?,
+            double: lua.create_string("double")?,
+            big_number: lua.create_string("big_number")?,
+            verbatim_string: lua.create_string("verbatim_string")?,
+            map: lua.create_string("map")?,
+            set: lua.create_string("set")?,
+        })
+    }
+}
+
 /// Makes a script's result a reply.
 pub(crate) struct Converter<'a> {
     pub(crate) shared: &'a Shared,
+    pub(crate) names: &'a Names,
+    /// Asked now and then whether to go on: the script is at its end, so nobody else does.
+    pub(crate) host: &'a mut dyn Host,
+    /// Values since it was asked.
+    pub(crate) values: u32,
     /// Bytes that the reply may still have.
     pub(crate) room: usize,
 }
@@ -139,8 +172,13 @@ impl Converter<'_> {
         if depth > DEPTH_MAX {
             return Ok(Reply::error("ERR reached lua stack limit"));
         }
-        self.shared.step(1)?;
         self.weigh(0)?;
+        self.values += 1;
+        if self.values.is_multiple_of(VALUES_BETWEEN_QUESTIONS)
+            && let Some(stopped) = self.host.stop()
+        {
+            return Err(self.stopped(stopped));
+        }
         Ok(match value {
             Value::String(text) => Reply::owned(self.bytes(text)?),
             Value::Boolean(value) if self.shared.resp3.get() => Reply::Bool(*value),
@@ -153,21 +191,21 @@ impl Converter<'_> {
     }
 
     fn table(&mut self, table: &Table, depth: usize) -> Result<Reply<'static>, Fault> {
-        if let Value::String(text) = table.raw_get("err")? {
+        if let Value::String(text) = table.raw_get(&self.names.err)? {
             return Ok(Reply::error_of(&[&self.bytes(&text)?]));
         }
-        if let Value::String(text) = table.raw_get("ok")? {
+        if let Value::String(text) = table.raw_get(&self.names.ok)? {
             return Ok(Reply::Simple(Cow::Owned(one_line(&self.bytes(&text)?))));
         }
-        match table.raw_get("double")? {
+        match table.raw_get(&self.names.double)? {
             Value::Integer(number) => return Ok(Reply::Double(number as f64)),
             Value::Number(number) => return Ok(Reply::Double(number)),
             _ => (),
         }
-        if let Value::String(digits) = table.raw_get("big_number")? {
+        if let Value::String(digits) = table.raw_get(&self.names.big_number)? {
             return Ok(Reply::BigNumber(one_line(&self.bytes(&digits)?)));
         }
-        if let Value::Table(verbatim) = table.raw_get("verbatim_string")?
+        if let Value::Table(verbatim) = table.raw_get(&self.names.verbatim_string)?
             && let Value::String(format) = verbatim.raw_get("format")?
             && let Value::String(text) = verbatim.raw_get("string")?
         {
@@ -177,7 +215,7 @@ impl Converter<'_> {
             }
             return Ok(Reply::Verbatim(three, Cow::Owned(self.bytes(&text)?)));
         }
-        if let Value::Table(map) = table.raw_get("map")? {
+        if let Value::Table(map) = table.raw_get(&self.names.map)? {
             let mut pairs = Vec::new();
             for pair in map.pairs::<Value, Value>() {
                 let (key, value) = pair?;
@@ -185,7 +223,7 @@ impl Converter<'_> {
             }
             return Ok(Reply::Map(pairs));
         }
-        if let Value::Table(set) = table.raw_get("set")? {
+        if let Value::Table(set) = table.raw_get(&self.names.set)? {
             let mut items = Vec::new();
             for pair in set.pairs::<Value, Value>() {
                 items.push(self.reply(&pair?.0, depth + 1)?);
@@ -202,7 +240,7 @@ impl Converter<'_> {
         Ok(Reply::Array(items))
     }
 
-    fn bytes(&mut self, text: &mlua::LuaString) -> Result<Vec<u8>, Fault> {
+    fn bytes(&mut self, text: &LuaString) -> Result<Vec<u8>, Fault> {
         let bytes = text.as_bytes();
         self.weigh(bytes.len())?;
         Ok(bytes.to_vec())
@@ -214,11 +252,14 @@ impl Converter<'_> {
                 self.room = room;
                 Ok(())
             }
-            None => {
-                self.shared.stopped.set(Some(Stopped::Reply));
-                Err(Fault::Lua(crate::native::stop_error()))
-            }
+            None => Err(self.stopped(Stopped::Reply)),
         }
+    }
+
+    #[cold]
+    fn stopped(&self, stopped: Stopped) -> Fault {
+        self.shared.stopped.set(Some(stopped));
+        Fault::Lua(stop_error())
     }
 }
 

@@ -5,6 +5,7 @@ use crate::number::{fixed, general_of, scientific};
 
 /// What stands between `%` and the letter.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "the flags of C")]
 struct Spec {
     left: bool,
     plus: bool,
@@ -31,6 +32,9 @@ pub(crate) fn format(cx: &mut Cx<'_>) -> Result<(), Fault> {
             continue;
         }
         arg += 1;
+        if arg > cx.args.len() {
+            return Err(cx.fault(arg, "no value"));
+        }
         let (spec, behind) = read(rest)?;
         let (letter, behind) = behind.split_first().unwrap_or((&0, &[]));
         rest = behind;

@@ -181,7 +181,13 @@ impl Luau {
         match ended? {
             _ if shared.stopped.get().is_some() => Ok(Reply::Null),
             Ended::Done(value) => {
-                let mut converter = Converter { shared, room: call.budget.reply_bytes };
+                let mut converter = Converter {
+                    shared,
+                    names: &state.names,
+                    host,
+                    values: 0,
+                    room: call.budget.reply_bytes,
+                };
                 match converter.reply(&value, 0) {
                     Ok(reply) => Ok(reply),
                     Err(Fault::Lua(error)) => Err(error.into()),
@@ -351,7 +357,8 @@ fn is_memory(error: &Value, state: &State) -> bool {
 /// The reply's text for an error that nothing caught.
 fn failure(error: &Value) -> Vec<u8> {
     if let Value::Table(table) = error {
-        let text = table.get::<Value>("err").ok();
+        // Raw: nothing of the script's runs any more.
+        let text = table.raw_get::<Value>("err").ok();
         return text.as_ref().and_then(error_text).unwrap_or_else(|| b"ERR unknown error".to_vec());
     }
     let text = error_text(error).unwrap_or_else(|| match error {

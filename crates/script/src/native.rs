@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) heap_end: Cell<usize>,
     /// Bytes of the call's budget, for what Rust builds beside the heap.
     pub(crate) heap_bytes: Cell<usize>,
-    /// Turns since the host was asked.
+    /// Turns until the host is asked.
     pub(crate) turns: Cell<u32>,
     /// Steps of Rust loops since the host was asked.
     pub(crate) steps: Cell<u64>,
@@ -41,6 +41,9 @@ pub(crate) struct Shared {
 
 /// Interrupts (a call or a turn of a loop) between two questions to the host: some 20 µs.
 const TURNS_BETWEEN_QUESTIONS: u32 = 1_000;
+/// The same above so many bytes of heap: there, one call of Luau's own can take some
+/// milliseconds (an insertion at the front of a table, a comparison of long strings).
+const TURNS_WITH_MUCH: (u32, usize) = (50, 4 << 20);
 /// Steps of a loop in Rust between two questions to the host: some 50 µs.
 const STEPS_BETWEEN_QUESTIONS: u64 = 20_000;
 
@@ -63,13 +66,15 @@ impl Shared {
     }
 
     /// What each interrupt does.
-    pub(crate) fn interrupt(&self) -> mlua::Result<()> {
-        let turns = self.turns.get() + 1;
-        if turns < TURNS_BETWEEN_QUESTIONS && self.stopped.get().is_none() {
+    pub(crate) fn interrupt(&self, lua: &Lua) -> mlua::Result<()> {
+        if self.stopped.get().is_none()
+            && let Some(turns) = self.turns.get().checked_sub(1)
+        {
             self.turns.set(turns);
             return Ok(());
         }
-        self.turns.set(0);
+        let much = lua.used_memory() > TURNS_WITH_MUCH.1;
+        self.turns.set(if much { TURNS_WITH_MUCH.0 } else { TURNS_BETWEEN_QUESTIONS });
         self.ask()
     }
 
@@ -77,9 +82,8 @@ impl Shared {
     fn ask(&self) -> mlua::Result<()> {
         if self.stopped.get().is_none() {
             let ask = self.ask.borrow().clone();
-            if let Some(ask) = ask {
-                ask.call::<()>(())?;
-            }
+            // Where nobody is there to ask, nothing of a script's may run.
+            ask.ok_or_else(stop_error)?.call::<()>(())?;
         }
         self.stopped.get().map_or(Ok(()), |_| Err(stop_error()))
     }
@@ -241,7 +245,7 @@ pub(crate) fn lua_number(number: f64) -> String {
 
 /// A double as a C cast to `long long` makes it on x86.
 pub(crate) fn truncated(number: f64) -> i64 {
-    if number >= -9_223_372_036_854_775_808.0 && number < 9_223_372_036_854_775_808.0 {
+    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&number) {
         number as i64
     } else {
         i64::MIN

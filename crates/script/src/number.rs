@@ -11,6 +11,7 @@ pub(crate) fn general_of(number: f64, precision: usize, keep_zeros: bool) -> Str
         return special(number);
     }
     // The common case, without a search for digits.
+    #[allow(clippy::float_cmp, reason = "whether it is whole")]
     if precision >= 14 && !keep_zeros && number.abs() < 1e14 && number.trunc() == number {
         return if number == 0.0 && number.is_sign_negative() {
             "-0".to_owned()

@@ -57,6 +57,8 @@ local function settle(ok, err, ...)
         if type(text) == "string" or type(text) == "number" then
             return false, text
         end
+        -- Redis leaves the text that it looked for behind the table.
+        return false, err, text
     end
     return false, err
 end
@@ -103,13 +105,16 @@ end
 ours[out.gmatch] = true
 
 -- `%.14g`, as Lua 5.1 writes numbers.
-local tostring, decimal = native.tostring, raw.decimal
+local tostring, select, decimal = native.tostring, native.select, raw.decimal
 out.tostring = function(...)
     local value = ...
     if type(value) == "number" then
         return decimal(value, value == 0 and 1 / value < 0)
     end
-    return tostring(...)
+    if select("#", ...) == 0 then
+        error("bad argument #1 to 'tostring' (value expected)", 2)
+    end
+    return tostring(value)
 end
 ours[out.tostring] = true
 

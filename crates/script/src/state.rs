@@ -4,6 +4,7 @@
 //! that scripts reach is read-only, `KEYS` and `ARGV` are set anew each time, and so are the
 //! environments that `setfenv` can change.
 
+use crate::convert::Names;
 use crate::native::{Shared, answer, function};
 use crate::{api, base, library};
 use mlua::chunk::{ChunkMode, Compiler};
@@ -31,6 +32,8 @@ pub(crate) struct State {
     loading: Table,
     /// Where wrappers find the host while a call runs.
     slot: Table,
+    /// What a reply's tables are asked for.
+    pub(crate) names: Names,
     /// Runs a function, and says where it failed.
     run: Function,
 }
@@ -77,9 +80,10 @@ impl State {
         library_globals.set_readonly(true);
 
         let counting = Rc::clone(&shared);
-        lua.set_interrupt(move |_| counting.interrupt().map(|()| VmState::Continue));
+        lua.set_interrupt(move |lua| counting.interrupt(lua).map(|()| VmState::Continue));
         let run = wrappers.raw_get("run")?;
-        Ok(State { lua, shared, globals, library_globals, library_meta, loading, slot, run })
+        let names = Names::new(&lua)?;
+        Ok(State { lua, shared, globals, library_globals, library_meta, loading, slot, names, run })
     }
 
     /// Compiles a text.

@@ -236,7 +236,7 @@ fn guarded(cx: &Cx<'_>, give: Option<Value>, mut args: Vec<Value>) -> Result<Val
 fn rep(cx: &mut Cx<'_>) -> Result<(), Fault> {
     let (text, times) = (cx.string(1)?, cx.integer(2)?);
     let (text, times) = (text.as_bytes(), usize::try_from(times).unwrap_or(0));
-    let bytes = text.len().checked_mul(times).unwrap_or(usize::MAX);
+    let bytes = text.len().saturating_mul(times);
     cx.room(bytes)?;
     if bytes == 0 { cx.put_bytes(b"") } else { cx.put_bytes(&text.repeat(times)) }
 }

@@ -2,7 +2,9 @@
 
 mod attacks;
 mod basics;
+mod functions;
 mod libs;
+mod oracle;
 mod strings;
 
 use crate::Luau;
@@ -10,11 +12,12 @@ use quorate_engine::{Budget, Call, Host, Interpreter, LogLevel, Program, Stopped
 use quorate_resp::Reply;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-/// A host with a few commands, that stops a script after so many questions.
+/// A host with a few commands, that stops a script after a while.
 pub(crate) struct Small {
     keys: BTreeMap<Vec<u8>, Vec<u8>>,
-    questions: u32,
+    until: Instant,
     stopped: Stopped,
     logged: Vec<(LogLevel, Vec<u8>)>,
 }
@@ -23,7 +26,7 @@ impl Small {
     pub(crate) fn new() -> Self {
         Small {
             keys: BTreeMap::new(),
-            questions: 3_000,
+            until: Instant::now() + Duration::from_millis(300),
             stopped: Stopped::Time,
             logged: Vec::new(),
         }
@@ -71,13 +74,7 @@ impl Host for Small {
     }
 
     fn stop(&mut self) -> Option<Stopped> {
-        match self.questions.checked_sub(1) {
-            Some(questions) => {
-                self.questions = questions;
-                None
-            }
-            None => Some(self.stopped),
-        }
+        (Instant::now() >= self.until).then_some(self.stopped)
     }
 }
 
@@ -91,8 +88,9 @@ pub(crate) fn eval_on(
     words: (&[&[u8]], &[&[u8]]),
 ) -> Result<Reply<'static>, Stopped> {
     use sha1::{Digest, Sha1};
-    let sha: String =
+    let sha: Vec<String> =
         Sha1::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha = sha.concat();
     let program = Program::Script { sha: &sha, body: body.as_bytes() };
     let (keys, args) = words;
     luau.call(&Call { program, keys, args, seed: 1, budget: BUDGET }, host)

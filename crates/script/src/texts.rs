@@ -2,6 +2,9 @@
 
 /// The text as Lua 5.1 would say it, if that differs.
 pub(crate) fn as_redis(text: &[u8]) -> Option<Vec<u8>> {
+    if let Some(text) = bad_argument(text) {
+        return Some(text);
+    }
     let at = memchr::memmem::find(text, b"attempt to ")?;
     let (before, message) = text.split_at(at);
     let message = std::str::from_utf8(message).ok()?;
@@ -31,6 +34,27 @@ pub(crate) fn as_redis(text: &[u8]) -> Option<Vec<u8>> {
         return None;
     };
     Some([before, new.as_bytes()].concat())
+}
+
+/// What is wrong with an argument, or that there is none.
+fn bad_argument(text: &[u8]) -> Option<Vec<u8>> {
+    let (luau, missing) = match memchr::memmem::find(text, b"invalid argument #") {
+        Some(at) => (at, false),
+        None => (memchr::memmem::find(text, b"missing argument #")?, true),
+    };
+    let (before, message) = text.split_at(luau);
+    let argument = message.get("invalid ".len()..)?;
+    let mut new = [before, b"bad ", argument].concat();
+    if missing {
+        match new.strip_suffix(b" expected)").map(<[u8]>::len) {
+            Some(end) => {
+                new.truncate(end);
+                new.extend_from_slice(b" expected, got no value)");
+            }
+            None => new.extend_from_slice(b" (value expected)"),
+        }
+    }
+    Some(new)
 }
 
 /// Of two operands' types, the one that does not fit.
@@ -63,6 +87,12 @@ mod tests {
             "attempt to perform arithmetic (unm) on table",
             "attempt to perform arithmetic on a table value",
         );
+        check("a:1: invalid argument #1 to 'len' (x)", "a:1: bad argument #1 to 'len' (x)");
+        check(
+            "missing argument #2 to 'f' (string expected)",
+            "bad argument #2 to 'f' (string expected, got no value)",
+        );
+        check("missing argument #1 to 'type'", "bad argument #1 to 'type' (value expected)");
         check("attempt to concatenate string with nil", "attempt to concatenate a nil value");
         check("attempt to compare number < nil", "attempt to compare number with nil");
         check("attempt to compare table <= table", "attempt to compare two table values");

@@ -1,4 +1,4 @@
-//! `cmsgpack`: MessagePack as Redis's library reads and writes it.
+//! `cmsgpack`: `MessagePack` as Redis's library reads and writes it.
 
 use super::RESULTS_MAX;
 use crate::native::{Cx, Fault, Native};
@@ -69,13 +69,13 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
 fn put_integer(out: &mut Vec<u8>, number: i64) {
     match number {
         -32..=127 => out.push(number as u8),
-        0..=0xFF => out.extend_from_slice(&[0xCC, number as u8]),
-        0..=0xFFFF => put_tagged(out, 0xCD, &(number as u16).to_be_bytes()),
-        0..=0xFFFF_FFFF => put_tagged(out, 0xCE, &(number as u32).to_be_bytes()),
-        0.. => put_tagged(out, 0xCF, &number.to_be_bytes()),
-        -128.. => out.extend_from_slice(&[0xD0, number as u8]),
-        -32_768.. => put_tagged(out, 0xD1, &(number as i16).to_be_bytes()),
-        -2_147_483_648.. => put_tagged(out, 0xD2, &(number as i32).to_be_bytes()),
+        128..=0xFF => out.extend_from_slice(&[0xCC, number as u8]),
+        0x100..=0xFFFF => put_tagged(out, 0xCD, &(number as u16).to_be_bytes()),
+        0x1_0000..=0xFFFF_FFFF => put_tagged(out, 0xCE, &(number as u32).to_be_bytes()),
+        0x1_0000_0000.. => put_tagged(out, 0xCF, &number.to_be_bytes()),
+        -128..=-33 => out.extend_from_slice(&[0xD0, number as u8]),
+        -32_768..=-129 => put_tagged(out, 0xD1, &(number as i16).to_be_bytes()),
+        -2_147_483_648..=-32_769 => put_tagged(out, 0xD2, &(number as i32).to_be_bytes()),
         _ => put_tagged(out, 0xD3, &number.to_be_bytes()),
     }
 }

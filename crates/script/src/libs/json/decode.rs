@@ -246,6 +246,125 @@ fn expected(tokens: &Tokens<'_>, what: &str, found: &Token) -> Fault {
     ))
 }
 
+/// A text that is being read. No recursion: a text chooses how deep its tables lie.
+struct Decoder<'a> {
+    cx: &'a Cx<'a>,
+    tokens: Tokens<'a>,
+    token: Token,
+    open: Vec<Open>,
+    depth_max: i64,
+}
+
+impl Decoder<'_> {
+    fn next(&mut self) {
+        self.token = self.tokens.next();
+    }
+
+    fn expected(&self, what: &str) -> Fault {
+        expected(&self.tokens, what, &self.token)
+    }
+
+    /// The value that begins here; `None`: a table, which is open now.
+    fn value(&mut self) -> Result<Option<Value>, Fault> {
+        self.cx.shared.step(4)?;
+        Ok(Some(match std::mem::replace(&mut self.token, Token::End) {
+            Token::ObjectBegin => return self.begin(false),
+            Token::ArrayBegin => return self.begin(true),
+            Token::Text(text) => Value::String(self.cx.lua.create_string(text)?),
+            Token::Number(number) => Value::Number(number),
+            Token::Boolean(value) => Value::Boolean(value),
+            Token::Null => Value::NULL,
+            other => return Err(expected(&self.tokens, "value", &other)),
+        }))
+    }
+
+    fn begin(&mut self, array: bool) -> Result<Option<Value>, Fault> {
+        let depth = i64::try_from(self.open.len()).unwrap_or(i64::MAX) + 1;
+        if depth > self.depth_max {
+            let at = self.tokens.at;
+            return Err(Fault::text(format!(
+                "Found too many nested data structures ({depth}) at character {at}"
+            )));
+        }
+        let table = self.cx.lua.create_table()?;
+        self.next();
+        match (array, &self.token) {
+            (true, Token::ArrayEnd) | (false, Token::ObjectEnd) => {
+                return Ok(Some(Value::Table(table)));
+            }
+            (true, _) => self.open.push(Open::Array { table, items: 0 }),
+            (false, _) => {
+                let key = self.key()?;
+                self.open.push(Open::Object { table, key });
+                self.next();
+            }
+        }
+        Ok(None)
+    }
+
+    /// A key, and the colon behind it.
+    fn key(&mut self) -> Result<LuaString, Fault> {
+        let Token::Text(text) = &self.token else {
+            return Err(self.expected("object key string"));
+        };
+        let key = self.cx.lua.create_string(text)?;
+        self.next();
+        if matches!(self.token, Token::Colon) { Ok(key) } else { Err(self.expected("colon")) }
+    }
+
+    /// Puts a value where it belongs, and so each table that it completes. `None`: there is more.
+    fn place(&mut self, mut value: Value) -> Result<Option<Value>, Fault> {
+        loop {
+            let Some(innermost) = self.open.pop() else { return Ok(Some(value)) };
+            self.next();
+            match innermost {
+                Open::Array { table, items } => {
+                    table.raw_set(items + 1, value)?;
+                    match self.token {
+                        Token::Comma => {
+                            self.open.push(Open::Array { table, items: items + 1 });
+                            self.next();
+                            return Ok(None);
+                        }
+                        Token::ArrayEnd => value = Value::Table(table),
+                        _ => return Err(self.expected("comma or array end")),
+                    }
+                }
+                Open::Object { table, key } => {
+                    table.raw_set(key, value)?;
+                    match self.token {
+                        Token::Comma => {
+                            self.next();
+                            let key = self.key()?;
+                            self.open.push(Open::Object { table, key });
+                            self.next();
+                            return Ok(None);
+                        }
+                        Token::ObjectEnd => value = Value::Table(table),
+                        _ => return Err(self.expected("comma or object end")),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The one value that the text is.
+    fn document(&mut self) -> Result<Value, Fault> {
+        self.next();
+        loop {
+            if let Some(value) = self.value()?
+                && let Some(document) = self.place(value)?
+            {
+                self.next();
+                return match self.token {
+                    Token::End => Ok(document),
+                    _ => Err(self.expected("the end")),
+                };
+            }
+        }
+    }
+}
+
 /// `cjson.decode`
 pub(super) fn decode(cx: &mut Cx<'_>, setting: &Setting) -> Result<(), Fault> {
     if cx.args.len() != 1 {
@@ -257,97 +376,14 @@ pub(super) fn decode(cx: &mut Cx<'_>, setting: &Setting) -> Result<(), Fault> {
         return Err(Fault::text("JSON parser does not support UTF-16 or UTF-32"));
     }
     let config = setting.get();
-    let depth_max = config.decode_max_depth.min(DEPTH_MAX);
-    let mut tokens = Tokens { text: &text, at: 0, index: 0, invalid: config.decode_invalid };
-    let mut open: Vec<Open> = Vec::new();
-    let mut token = tokens.next();
-    let decoded = 'document: loop {
-        cx.shared.step(4)?;
-        // A value begins here.
-        let mut value = match token {
-            Token::ObjectBegin | Token::ArrayBegin => {
-                let depth = i64::try_from(open.len()).unwrap_or(i64::MAX) + 1;
-                if depth > depth_max {
-                    let at = tokens.at;
-                    let text = format!(
-                        "Found too many nested data structures ({depth}) at character {at}"
-                    );
-                    return Err(Fault::text(text));
-                }
-                let table = cx.lua.create_table()?;
-                let array = matches!(token, Token::ArrayBegin);
-                token = tokens.next();
-                match (array, &token) {
-                    (true, Token::ArrayEnd) | (false, Token::ObjectEnd) => Value::Table(table),
-                    (true, _) => {
-                        open.push(Open::Array { table, items: 0 });
-                        continue;
-                    }
-                    (false, _) => {
-                        let key = key(cx, &mut tokens, &token)?;
-                        open.push(Open::Object { table, key });
-                        token = tokens.next();
-                        continue;
-                    }
-                }
-            }
-            Token::Text(text) => Value::String(cx.lua.create_string(text)?),
-            Token::Number(number) => Value::Number(number),
-            Token::Boolean(value) => Value::Boolean(value),
-            Token::Null => Value::NULL,
-            other => return Err(expected(&tokens, "value", &other)),
-        };
-        // And is put where it belongs, and so is each table that it completes.
-        loop {
-            let Some(innermost) = open.pop() else { break 'document value };
-            token = tokens.next();
-            match (innermost, &token) {
-                (Open::Array { table, items }, Token::Comma) => {
-                    table.raw_set(items + 1, value)?;
-                    open.push(Open::Array { table, items: items + 1 });
-                    token = tokens.next();
-                    break;
-                }
-                (Open::Array { table, items }, Token::ArrayEnd) => {
-                    table.raw_set(items + 1, value)?;
-                    value = Value::Table(table);
-                }
-                (Open::Array { .. }, other) => {
-                    return Err(expected(&tokens, "comma or array end", other));
-                }
-                (Open::Object { table, key: of }, Token::Comma) => {
-                    table.raw_set(of, value)?;
-                    token = tokens.next();
-                    let key = key(cx, &mut tokens, &token)?;
-                    open.push(Open::Object { table, key });
-                    token = tokens.next();
-                    break;
-                }
-                (Open::Object { table, key }, Token::ObjectEnd) => {
-                    table.raw_set(key, value)?;
-                    value = Value::Table(table);
-                }
-                (Open::Object { .. }, other) => {
-                    return Err(expected(&tokens, "comma or object end", other));
-                }
-            }
-        }
-    };
-    match tokens.next() {
-        Token::End => cx.put(decoded),
-        other => return Err(expected(&tokens, "the end", &other)),
+    let document = Decoder {
+        cx,
+        tokens: Tokens { text: &text, at: 0, index: 0, invalid: config.decode_invalid },
+        token: Token::End,
+        open: Vec::new(),
+        depth_max: config.decode_max_depth.min(DEPTH_MAX),
     }
+    .document()?;
+    cx.put(document);
     Ok(())
-}
-
-/// A key, and the colon behind it.
-fn key(cx: &Cx<'_>, tokens: &mut Tokens<'_>, token: &Token) -> Result<LuaString, Fault> {
-    let Token::Text(text) = token else {
-        return Err(expected(tokens, "object key string", token));
-    };
-    let key = cx.lua.create_string(text)?;
-    match tokens.next() {
-        Token::Colon => Ok(key),
-        other => Err(expected(tokens, "colon", &other)),
-    }
 }

@@ -90,15 +90,12 @@ fn put_value(
                 cx.shared.step(1)?;
                 pairs.push(pair?);
             }
-            match array_length(setting, &pairs)? {
-                Some(length) => {
-                    out.push(b'[');
-                    open.push(Open::Array { table: table.clone(), next: 1, length });
-                }
-                None => {
-                    out.push(b'{');
-                    open.push(Open::Object { pairs: pairs.into_iter(), first: true });
-                }
+            if let Some(length) = array_length(setting, &pairs)? {
+                out.push(b'[');
+                open.push(Open::Array { table: table.clone(), next: 1, length });
+            } else {
+                out.push(b'{');
+                open.push(Open::Object { pairs: pairs.into_iter(), first: true });
             }
         }
         other => return Err(refused(other, "type not supported")),
@@ -168,7 +165,10 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
             12 => "\\f",
             b'\r' => "\\r",
             0..32 | 127 => {
-                out.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
+                out.extend_from_slice(b"\\u00");
+                for digit in [byte >> 4, byte & 0xF] {
+                    out.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+                }
                 continue;
             }
             other => {
