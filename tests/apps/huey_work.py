@@ -9,7 +9,7 @@ import journal
 import redis
 from giver import Given, Giver
 from huey import RedisHuey
-from huey.api import Result
+from huey.exceptions import TaskException
 
 # How long a task of kind `later` waits, in seconds. It needs scripts: huey's schedule is read with one.
 DELAY_S = 1
@@ -72,7 +72,11 @@ class Work:
         self.through(port).enqueue(meet.s(barrier, workers))
 
     def result(self, port: int, job: Given) -> int | None:
-        return self.through(port).result(job.id, preserve=True)
+        try:
+            return self.through(port).result(job.id, preserve=True)
+        except TaskException:
+            # Of a run that failed: it stays if the retry is lost.
+            return None
 
     def wanted(self, job: Given) -> int:
         return job.number**2 + (1 if job.kind == "pipeline" else 0)

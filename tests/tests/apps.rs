@@ -1,124 +1,170 @@
 //! Applications as PyPI has them, each doing its work on three nodes while the leader is killed
 //! twice.
 //!
-//! Of each node one worker takes jobs, as its package starts it; jobs are given through all nodes
-//! until both kills are over. `tests/apps/giver.py` sees that every job is done.
+//! Each node has one worker, as its package starts it; work is given through all nodes until both
+//! kills are over. The programs in `tests/apps` then see that every job is done, once nothing is in
+//! anybody's hands. Of publish and subscribe they see that no connection that lasted missed any.
 
 use quorate_tests::cluster::Cluster;
 use quorate_tests::wait::until;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// An application.
 struct App {
-    /// Its module in `tests/apps`.
-    module: &'static str,
+    name: &'static str,
+    /// What gives the work: a program in `tests/apps`, and what it is told before the ports.
+    giver: &'static [&'static str],
     /// What its package calls a worker, behind `python -m`; `PORT` is its node's.
-    worker: &'static [&'static str],
-    /// The kinds of jobs that are given.
-    kinds: &'static str,
+    worker: Option<&'static [&'static str]>,
 }
 
 const HUEY: App = App {
-    module: "huey_work",
-    worker: &["huey.bin.huey_consumer", "huey_work.huey", "--no-periodic"],
-    kinds: "plain,retry,pipeline",
+    name: "huey",
+    giver: &["giver.py", "huey_work", "plain,retry,pipeline"],
+    worker: Some(&["huey.bin.huey_consumer", "huey_work.huey", "--no-periodic"]),
 };
 
-/// Lines of the journal that are waited for between one blow and the next.
+const RQ: App = App {
+    name: "rq",
+    giver: &["giver.py", "rq_work", "plain,retry,depends"],
+    worker: Some(&["rq.cli", "worker", "--url", "redis://127.0.0.1:PORT", "work"]),
+};
+
+const PUBSUB: App = App { name: "pubsub", giver: &["pubsub_work.py"], worker: None };
+
+/// What is done, or heard of each publisher, between one blow and the next.
 const MORE: usize = 25;
 
 #[test]
 fn huey_does_every_job() {
-    works(&HUEY);
+    works(&HUEY, jobs_done);
 }
 
-fn works(app: &App) {
-    let mut cluster = Cluster::start(app.module, 3, &[]);
-    let mut crew = Crew::start(app, &cluster);
+#[test]
+fn rq_does_every_job() {
+    works(&RQ, jobs_done);
+}
+
+#[test]
+fn subscribers_miss_nothing_while_they_are_connected() {
+    works(&PUBSUB, heard_least);
+}
+
+/// Kills the leader twice and starts it again. `progress` tells from the journal's lines how far
+/// those are whose nodes have these ports.
+fn works(app: &App, progress: fn(&[Line], &[u16]) -> usize) {
+    let mut cluster = Cluster::start(app.name, 3, &[]);
+    let mut crew = Crew::start(app, &cluster, progress);
+    let all = cluster.ports();
+    crew.wait_for_more(&all);
     for _ in 0..2 {
-        crew.wait_for_more(MORE);
         let leader = cluster.leader();
         cluster.replicas[leader].kill();
-        crew.wait_for_more(MORE);
+        let others: Vec<u16> = all.iter().copied().filter(|&port| port != all[leader]).collect();
+        crew.wait_for_more(&others);
         cluster.replicas[leader].start();
         until("the killed node is back", || {
             crew.keep_up();
             cluster.replicas[leader].accepts_writes().then_some(())
         });
+        crew.wait_for_more(&all);
     }
-    crew.wait_for_more(MORE);
-    let said = crew.finish();
-    eprintln!("{}: {said}", app.module);
+    eprintln!("{}: {}", app.name, crew.finish());
     cluster.wait_agreed();
+}
+
+/// A line of the journal: what happened, and to what.
+type Line<'a> = (&'a str, &'a str);
+
+fn jobs_done(journal: &[Line], _living: &[u16]) -> usize {
+    journal.iter().filter(|(what, _)| *what == "done").count()
+}
+
+/// Messages of the publisher that is heard least, by the subscriber that hears least.
+fn heard_least(journal: &[Line], living: &[u16]) -> usize {
+    let living: Vec<String> = living.iter().map(u16::to_string).collect();
+    let pairs = living.iter().flat_map(|one| living.iter().map(move |other| (one, other)));
+    pairs
+        .map(|(subscriber, publisher)| {
+            journal.iter().filter(|line| **line == (subscriber, publisher)).count()
+        })
+        .min()
+        .unwrap_or(0)
 }
 
 /// The processes of one application. They end with it.
 struct Crew<'a> {
     app: &'a App,
     dir: PathBuf,
+    progress: fn(&[Line], &[u16]) -> usize,
     giver: Child,
-    workers: Vec<Worker>,
+    workers: Vec<(u16, Child)>,
     /// How often a worker ended and was started again.
     restarts: usize,
 }
 
-struct Worker {
-    port: u16,
-    child: Child,
-}
-
 impl<'a> Crew<'a> {
-    fn start(app: &'a App, cluster: &Cluster) -> Self {
+    fn start(app: &'a App, cluster: &Cluster, progress: fn(&[Line], &[u16]) -> usize) -> Self {
         let dir = cluster.scratch.path().to_owned();
         File::create(dir.join("journal")).expect("the journal can be made");
         let ports = cluster.ports();
-        let workers = ports.iter().map(|&port| Worker { port, child: app.worker(&dir, port) });
+        let workers = ports.iter().filter_map(|&port| Some((port, app.worker(&dir, port)?)));
         let workers = workers.collect();
-        let mut command = python(&dir);
-        command.arg(folder().join("giver.py")).args([app.module, app.kinds]);
-        command.args(ports.iter().map(u16::to_string)).stdin(Stdio::piped());
-        let log = File::create(dir.join("giver.log")).expect("a log can be made");
-        command.stdout(log.try_clone().expect("a descriptor can be copied")).stderr(log);
-        let giver = command.spawn().expect("python runs");
-        Self { app, dir, giver, workers, restarts: 0 }
+        let mut command = python(&dir, "giver");
+        let (program, told) = app.giver.split_first().expect("a giver has a program");
+        command.arg(folder().join(program)).args(told).args(ports.iter().map(u16::to_string));
+        let giver = command.stdin(Stdio::piped()).spawn().expect("python runs");
+        Self { app, dir, progress, giver, workers, restarts: 0 }
     }
 
-    /// Starts again what ended, as a supervisor of workers does.
+    /// Starts a worker again that has ended, once its node takes connections.
     fn keep_up(&mut self) {
-        for worker in &mut self.workers {
-            if worker.child.try_wait().expect("it is our child").is_some() {
-                worker.child = self.app.worker(&self.dir, worker.port);
+        for (port, child) in &mut self.workers {
+            let ended = child.try_wait().expect("it is our child").is_some();
+            if ended && TcpStream::connect(("127.0.0.1", *port)).is_ok() {
+                *child = self.app.worker(&self.dir, *port).expect("it had one");
                 self.restarts += 1;
             }
         }
     }
 
-    fn journal_lines(&self) -> usize {
-        fs::read_to_string(self.dir.join("journal")).map_or(0, |text| text.lines().count())
+    fn progress(&self, living: &[u16]) -> usize {
+        let text = fs::read_to_string(self.dir.join("journal")).expect("there is a journal");
+        let lines: Vec<Line> = text
+            .lines()
+            .filter_map(|line| {
+                let mut words = line.split(' ');
+                Some((words.next()?, words.next()?))
+            })
+            .collect();
+        (self.progress)(&lines, living)
     }
 
-    fn wait_for_more(&mut self, more: usize) {
-        let from = self.journal_lines();
-        until("jobs are done", || {
+    fn wait_for_more(&mut self, living: &[u16]) {
+        let from = self.progress(living);
+        until("the work goes on", || {
             self.keep_up();
             let ended = self.giver.try_wait().expect("it is our child");
             assert!(ended.is_none(), "the giver ended: {}", self.giver_said());
-            (self.journal_lines() >= from + more).then_some(())
+            (self.progress(living) >= from + MORE).then_some(())
         });
     }
 
     /// Lets the giver end, and returns what it says of the whole work.
     fn finish(mut self) -> String {
         drop(self.giver.stdin.take());
-        let ended = until("every job is done", || {
+        let ended = until("all is done", || {
             self.keep_up();
             self.giver.try_wait().expect("it is our child")
         });
         let said = self.giver_said();
         assert!(ended.success(), "{said}");
-        format!("{}, {} restarts of workers", said.lines().last().unwrap_or_default(), self.restarts)
+        let last = said.lines().last().unwrap_or_default();
+        format!("{last}, {} restarts of workers", self.restarts)
     }
 
     fn giver_said(&self) -> String {
@@ -128,39 +174,43 @@ impl<'a> Crew<'a> {
 
 impl Drop for Crew<'_> {
     fn drop(&mut self) {
-        let workers = self.workers.iter_mut().map(|worker| &mut worker.child);
-        for child in workers.chain([&mut self.giver]) {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.workers.iter_mut().for_each(|(_, child)| end(child));
+        end(&mut self.giver);
     }
+}
+
+/// Ends a process and what it has started.
+fn end(child: &mut Child) {
+    let group = rustix::process::Pid::from_child(child);
+    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    let _ = child.wait();
 }
 
 impl App {
-    fn worker(&self, dir: &std::path::Path, port: u16) -> Child {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(dir.join(format!("worker-{port}.log")))
-            .expect("a log can be made");
-        let mut command = python(dir);
-        command.arg("-m");
-        command.args(self.worker.iter().map(|word| word.replace("PORT", &port.to_string())));
-        command.env("APP_NODE", port.to_string()).stdin(Stdio::null());
-        command.stdout(log.try_clone().expect("a descriptor can be copied")).stderr(log);
-        command.spawn().expect("python runs")
+    fn worker(&self, dir: &Path, port: u16) -> Option<Child> {
+        let words = self.worker?.iter().map(|word| word.replace("PORT", &port.to_string()));
+        let mut command = python(dir, &format!("worker-{port}"));
+        command.arg("-m").args(words).env("APP_NODE", port.to_string()).stdin(Stdio::null());
+        Some(command.spawn().expect("python runs"))
     }
 }
 
-/// An interpreter that finds the programs.
-fn python(dir: &std::path::Path) -> Command {
+/// An interpreter that finds the programs, and leads a group of its own; its output goes to a log.
+fn python(dir: &Path, name: &str) -> Command {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join(name).with_extension("log"))
+        .expect("a log can be made");
     let python = std::env::var("QUORATE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let mut command = Command::new(python);
+    command.process_group(0).current_dir(dir);
     command.env("PYTHONPATH", folder()).env("PYTHONDONTWRITEBYTECODE", "1");
-    command.env("APP_JOURNAL", dir.join("journal")).current_dir(dir);
+    command.env("APP_JOURNAL", dir.join("journal"));
+    command.stdout(log.try_clone().expect("a descriptor can be copied")).stderr(log);
     command
 }
 
 fn folder() -> PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("apps")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("apps")
 }
