@@ -22,6 +22,9 @@ WAITING_MAX = 12
 # The longest chain of jobs that give one another, each behind what waits: a retry, or a next step.
 CHAIN_MAX = 3
 
+# Two kills, three workers: each may lose the job in its hands and one on its way to it, and no more.
+LOST_MAX = 12
+
 
 class Given(NamedTuple):
     """One job."""
@@ -35,7 +38,8 @@ class Giver:
     """Gives jobs of some kinds through some nodes to an application.
 
     The application has `give(node, job)`, `result(node, job)`, its `wanted` result, `meet(node, barrier, workers)`, the exceptions
-    with which it `refuses`, the `queue_key` of its list and the `later_keys` of its sorted sets of what is not due.
+    with which it `refuses`, the `queue_key` of its list, the `later_keys` of its sorted sets of what is not due, and how long
+    a job of a kind waits at least (`least_wait_s`).
     """
 
     def __init__(self, app, ports: list[int], kinds: list[str]) -> None:
@@ -67,6 +71,7 @@ class Giver:
         return self.anywhere(0, action)
 
     def give_one(self, job: Given) -> None:
+        journal.note("given", job.id)
         self.anywhere(job.number, lambda port: self.app.give(port, job))
 
     def give_until_told(self) -> None:
@@ -86,10 +91,10 @@ class Giver:
 
     def settle(self, name: str) -> None:
         """Returns when no worker has anything in its hands."""
-        journal.until("all is due", lambda: all(self.ask("ZCARD", key) == 0 for key in self.app.later_keys))
         workers = len(self.ports)
         for step in range(CHAIN_MAX):
             barrier = f"{name}-{step}"
+            journal.until("nothing is later", lambda: all(self.ask("ZCARD", key) == 0 for key in self.app.later_keys))
             for number in range(workers):
                 self.anywhere(number, lambda port: self.app.meet(port, f"{barrier}", workers))
             journal.until(barrier, lambda: len(journal.times("met", barrier)) >= workers)
@@ -107,11 +112,15 @@ class Giver:
         refusals = self.refusals
         self.settle("first")
         lost = self.undone()
+        assert len(lost) <= LOST_MAX, f"lost: {lost}"
         for job in lost:
             self.give_one(job)
         self.settle("last")
         left = self.undone()
         assert not left, f"not done: {left}"
+        for job in self.given:
+            waited = journal.times("done", job.id)[0] - journal.times("given", job.id)[0]
+            assert waited >= self.app.least_wait_s.get(job.kind, 0), (job, waited)
         again = [job.id for job in self.given if len(journal.times("done", job.id)) > 1]
         print(
             f"{len(self.given)} jobs done; {refusals} refusals, {len(lost)} given again {[job.id for job in lost]}, "

@@ -48,6 +48,7 @@ class Work:
 
     queue_key = "huey.redis.work"
     later_keys = ("huey.schedule.work",)
+    least_wait_s = {"later": DELAY_S}
     refuses = (redis.RedisError,)
 
     def __init__(self, ports: list[int]) -> None:

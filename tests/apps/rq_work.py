@@ -12,7 +12,7 @@ from rq import Queue, Retry, get_current_job
 from rq.job import Job
 
 # How long a job of kind `later` waits, in seconds. It needs scripts: RQ's scheduler holds its lock with one.
-DELAY_S = 1
+DELAY_S = 2
 
 
 def square(job: str, number: int, failures: int = 0) -> int:
@@ -38,6 +38,8 @@ class Work:
 
     queue_key = "rq:queue:work"
     later_keys = ("rq:scheduled:work",)
+    # RQ drops what is below a second.
+    least_wait_s = {"later": DELAY_S - 1}
     refuses = (redis.RedisError,)
 
     def __init__(self, ports: list[int]) -> None:
