@@ -1,4 +1,4 @@
-//! Applications as PyPI has them, each doing its work on three nodes while the leader is killed
+//! Applications as `PyPI` has them, each doing its work on three nodes while the leader is killed
 //! twice.
 //!
 //! Each node has one worker, as its package starts it; work is given through all nodes until both

@@ -16,6 +16,7 @@ const PACKAGES: &[&str] = &[
     "rq==3.0.0",
     // What these need.
     "amqp==5.4.2",
+    "async-timeout==5.0.1",
     "billiard==4.3.2",
     "click==8.5.1",
     "click-didyoumean==0.3.1",
