@@ -96,7 +96,7 @@ class Giver:
             barrier = f"{name}-{step}"
             journal.until("nothing is later", lambda: all(self.ask("ZCARD", key) == 0 for key in self.app.later_keys))
             for number in range(workers):
-                self.anywhere(number, lambda port: self.app.meet(port, f"{barrier}", workers))
+                self.anywhere(number, lambda port: self.app.meet(port, barrier, workers))
             journal.until(barrier, lambda: len(journal.times("met", barrier)) >= workers)
 
     def undone(self) -> list[Given]:

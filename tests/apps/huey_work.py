@@ -7,7 +7,7 @@ import os
 
 import journal
 import redis
-from giver import Given, Giver
+from giver import Given
 from huey import RedisHuey
 from huey.exceptions import TaskException
 
