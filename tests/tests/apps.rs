@@ -79,8 +79,8 @@ const PUBSUB: App = App {
     scripted_worker: &[],
 };
 
-/// How long the last jobs may take on a loaded machine: RQ's lock on its schedule outlives the worker
-/// that has it by a minute.
+/// How long the last jobs may take on a loaded machine: RQ's lock on its schedule outlives the
+/// worker that has it by a minute.
 const PATIENCE: Duration = Duration::from_mins(3);
 
 /// What is done, or heard of each publisher, between one blow and the next.
