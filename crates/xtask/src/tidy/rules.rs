@@ -62,8 +62,10 @@ const METAPHORS: &[&str] =
     &["office", "host", "double", "doors", "machine", "scribe", "wire", "armour"];
 
 /// Test code that may sleep, and why: (path, reason).
-const MAY_SLEEP: &[(&str, &str)] =
-    &[("tests/src/wait.rs", "polls other processes, which cannot be awaited; the only place")];
+const MAY_SLEEP: &[(&str, &str)] = &[
+    ("tests/src/wait.rs", "polls other processes, which cannot be awaited; the only place in Rust"),
+    ("tests/apps/journal.py", "the same in Python"),
+];
 
 fn file_length(source: &Source, report: Report<'_>) {
     let count = source.text.lines().count();
