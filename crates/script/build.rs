@@ -8,8 +8,10 @@ use std::process::{Command, Stdio};
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CXX");
-    // A compiler that is named for a target, as for a cross build, is whoever named it's affair.
-    let named = std::env::vars_os().any(|(name, _)| name.to_string_lossy().contains("CXX"));
+    // A compiler that is named, as for a cross build, is the affair of whoever named it.
+    let names_one =
+        |name: &str| name == "CXX" || name.starts_with("CXX_") || name.ends_with("_CXX");
+    let named = std::env::vars_os().any(|(name, _)| names_one(&name.to_string_lossy()));
     let answers = |compiler: &str| {
         let mut version = Command::new(compiler);
         version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());

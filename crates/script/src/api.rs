@@ -1,8 +1,10 @@
 //! `redis.`: what a script asks of the server.
+//!
+//! Most of it goes through the one door to the call's host ([`ask`]); the rest needs nobody. Texts
+//! of errors are Redis's, because scripts and clients look at them.
 
 use crate::convert::{error_of, error_text, to_lua, word};
-use crate::native::{Cx, Fault, Native, Shared, error_table, truncated};
-use crate::state::put;
+use crate::native::{Cx, Fault, Native, Shared, error_table, put, truncated};
 use mlua::{Function, Lua, Table, Value};
 use quorate_engine::{Host, LogLevel};
 use quorate_resp::Reply;

@@ -1,8 +1,11 @@
 //! The globals that are Lua's own: which of Luau's stay, and what stands in place of others.
+//!
+//! Redis's Lua is 5.1, with less in it. What Luau has besides goes; what it has otherwise, and what
+//! could run without an end, is replaced.
 
 use crate::libs::{self, json};
-use crate::native::{Cx, Fault, Native, Shared, function, lua_number, truncated};
-use crate::state::{SOURCE_MAX, compile, put};
+use crate::native::{Cx, Fault, Native, Shared, function, lua_number, put, truncated};
+use crate::source::{SOURCE_MAX, compile};
 use crate::strings;
 use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 use std::rc::Rc;

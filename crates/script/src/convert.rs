@@ -1,4 +1,8 @@
 //! Replies as Lua values and back, as Redis converts them.
+//!
+//! What a command answers becomes what the script hears, in RESP2's terms or RESP3's; what the
+//! script gives becomes its reply, within the budget of bytes and depth. Nothing here runs a
+//! script's code.
 
 use crate::native::{Fault, Shared, error_table, lua_number, stop_error, truncated};
 use mlua::{Lua, LuaString, Table, Value};

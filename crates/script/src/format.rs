@@ -1,4 +1,6 @@
 //! `string.format`, as Lua 5.1 has it from C.
+//!
+//! Luau's own writes numbers with 17 digits where a string is asked for, and knows other letters.
 
 use crate::native::{Cx, Fault};
 use crate::number::{fixed, general_of, scientific};

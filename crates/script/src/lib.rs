@@ -9,6 +9,8 @@
 //! up what it may. Functions written in Rust stand behind wrappers in Lua ([`native`]), because an
 //! error raised from Rust would reach scripts as an object of mlua's.
 
+#![forbid(unsafe_code)]
+
 mod api;
 mod base;
 mod convert;
@@ -19,6 +21,7 @@ mod luau;
 mod native;
 mod number;
 mod pattern;
+mod source;
 mod state;
 mod strings;
 mod texts;

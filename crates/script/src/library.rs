@@ -1,16 +1,13 @@
 //! Libraries: what their text registers with `redis.register_function`.
+//!
+//! While its text runs, a library sees little more than that; what it registers is kept in the
+//! state and called later, with all that scripts see.
 
 use crate::api;
-use crate::native::{Cx, Fault, Shared, function};
+use crate::native::{Cx, Fault, Registered, Shared, function, seal};
 use mlua::{Lua, Table, Value};
 use quorate_engine::{Function, ScriptFlags};
 use std::rc::Rc;
-
-/// A function that was registered, and its code.
-pub(crate) struct Registered {
-    pub(crate) function: Function,
-    pub(crate) callback: mlua::Function,
-}
 
 /// `redis.register_function`.
 pub(crate) fn register(
@@ -36,7 +33,7 @@ pub(crate) fn loading(
     let globals = lua.create_table()?;
     globals.raw_set("redis", redis)?;
     globals.set_metatable(Some(meta))?;
-    crate::state::seal(&globals)?;
+    seal(&globals)?;
     Ok(globals)
 }
 

@@ -1,10 +1,11 @@
 //! [`Luau`]: the interpreter as the engine sees it.
+//!
+//! It keeps a Lua heap and what is compiled in it from call to call, sets the budget of each call,
+//! and throws the heap away when one used it up.
 
 use crate::base::seeded;
 use crate::convert::{Converter, error_text};
-use crate::library::Registered;
-use crate::libs::json;
-use crate::native::Fault;
+use crate::native::{Fault, Registered};
 use crate::state::{Ended, State};
 use crate::texts;
 use mlua::Value;
@@ -90,21 +91,15 @@ impl Luau {
     }
 
     /// The state, set up for a call. Everything that holds one of its values goes with it.
-    fn state(&mut self, budget: Budget) -> mlua::Result<&State> {
+    /// What the caller gives, of so many bytes, comes on top of its budget.
+    fn state(&mut self, budget: Budget, given: usize) -> mlua::Result<&State> {
         if self.state.is_none() {
             self.state = Some(State::new()?);
         }
         let Some(state) = &self.state else { return Err(mlua::Error::runtime("no state")) };
-        let end = state.lua.used_memory().saturating_add(budget.heap_bytes);
+        let end = state.lua.used_memory().saturating_add(budget.heap_bytes).saturating_add(given);
         state.lua.set_memory_limit(end)?;
-        let shared = &state.shared;
-        shared.heap_end.set(end);
-        shared.heap_bytes.set(budget.heap_bytes);
-        shared.stopped.set(None);
-        shared.resp3.set(false);
-        shared.json.set(json::Config::default());
-        shared.turns.set(0);
-        shared.steps.set(0);
+        state.shared.begin(budget.heap_bytes, end);
         Ok(state)
     }
 
@@ -163,7 +158,9 @@ impl Luau {
     }
 
     fn run(&mut self, call: &Call<'_>, host: &mut dyn Host) -> Result<Reply<'static>, Unready> {
-        self.state(call.budget)?;
+        let words = call.keys.iter().chain(call.args);
+        let given = words.map(|word| word.len().saturating_add(WORD_BYTES)).sum();
+        self.state(call.budget, given)?;
         let function = self.program(call.program, host)?;
         let Some(state) = &self.state else { return Err(Unready::Text(String::new())) };
         state.shared.random.set(seeded(call.seed));
@@ -226,7 +223,7 @@ impl Luau {
 impl Interpreter for Luau {
     fn check(&mut self, body: &[u8]) -> Result<(), String> {
         let unlimited = Budget { heap_bytes: CHECK_HEAP_BYTES, reply_bytes: 0 };
-        let state = self.state(unlimited).map_err(|error| error.to_string())?;
+        let state = self.state(unlimited, 0).map_err(|error| error.to_string())?;
         match compile_script(state, body) {
             Ok(_) => Ok(()),
             Err(Unready::Text(text)) => Err(text),
@@ -262,7 +259,7 @@ impl Interpreter for Luau {
         host: &mut dyn Host,
     ) -> Result<Vec<Function>, String> {
         let budget = Budget { heap_bytes: CHECK_HEAP_BYTES, reply_bytes: 0 };
-        self.state(budget).map_err(|error| error.to_string())?;
+        self.state(budget, 0).map_err(|error| error.to_string())?;
         let loaded = self.load(name, code, host);
         let stopped = self.stopped();
         if stopped.is_some() || matches!(loaded, Err(Unready::Stopped(_))) {
@@ -283,6 +280,9 @@ impl Interpreter for Luau {
         }
     }
 }
+
+/// What a word in `KEYS` or `ARGV` takes besides its bytes.
+const WORD_BYTES: usize = 64;
 
 /// Heap for compiling alone, and for loading a library.
 const CHECK_HEAP_BYTES: usize = 64 << 20;

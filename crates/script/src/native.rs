@@ -3,12 +3,17 @@
 //! mlua raises an error of Rust's as an object of its own, which no script of Redis expects. So a
 //! function returns its error as a value, and its wrapper in `prelude.lua` raises that.
 
-use crate::library::Registered;
-use crate::libs::json;
+use crate::libs::json::config::Config;
 use mlua::{Lua, LuaString, MultiValue, Table, Value, Variadic};
 use quorate_engine::Stopped;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+
+/// A function that was registered, and its code.
+pub(crate) struct Registered {
+    pub(crate) function: quorate_engine::Function,
+    pub(crate) callback: mlua::Function,
+}
 
 /// What all functions of one state share.
 pub(crate) struct Shared {
@@ -22,12 +27,13 @@ pub(crate) struct Shared {
     /// What puts a Rust function into its wrapper.
     pub(crate) wrap: RefCell<Option<mlua::Function>>,
     /// What `cjson` is set to, for the running call.
-    pub(crate) json: Rc<Cell<json::Config>>,
+    pub(crate) json: Rc<Cell<Config>>,
     /// Where the heap ends, in bytes of the whole state.
     pub(crate) heap_end: Cell<usize>,
     /// Bytes of the call's budget, for what Rust builds beside the heap.
     pub(crate) heap_bytes: Cell<usize>,
-    /// Turns until the host is asked.
+    /// Turns until the host is asked. Invariant: once `stopped` is set, the next question, which
+    /// fails, leaves it at zero.
     pub(crate) turns: Cell<u32>,
     /// Steps of Rust loops since the host was asked.
     pub(crate) steps: Cell<u64>,
@@ -67,15 +73,15 @@ impl Shared {
 
     /// What each interrupt does.
     pub(crate) fn interrupt(&self, lua: &Lua) -> mlua::Result<()> {
-        if self.stopped.get().is_none()
-            && let Some(turns) = self.turns.get().checked_sub(1)
-        {
+        if let Some(turns) = self.turns.get().checked_sub(1) {
             self.turns.set(turns);
             return Ok(());
         }
+        self.ask()?;
         let much = lua.used_memory() > TURNS_WITH_MUCH.1;
-        self.turns.set(if much { TURNS_WITH_MUCH.0 } else { TURNS_BETWEEN_QUESTIONS });
-        self.ask()
+        let turns = if much { TURNS_WITH_MUCH.0 } else { TURNS_BETWEEN_QUESTIONS };
+        self.turns.set(turns);
+        Ok(())
     }
 
     /// Asks the host whether to go on.
@@ -86,6 +92,17 @@ impl Shared {
             ask.ok_or_else(stop_error)?.call::<()>(())?;
         }
         self.stopped.get().map_or(Ok(()), |_| Err(stop_error()))
+    }
+
+    /// Sets everything for a new call.
+    pub(crate) fn begin(&self, heap_bytes: usize, heap_end: usize) {
+        self.heap_bytes.set(heap_bytes);
+        self.heap_end.set(heap_end);
+        self.stopped.set(None);
+        self.resp3.set(false);
+        self.json.set(Config::default());
+        self.turns.set(TURNS_BETWEEN_QUESTIONS);
+        self.steps.set(0);
     }
 
     /// Counts steps of a loop in Rust, and asks the host now and then.
@@ -301,4 +318,31 @@ pub(crate) fn error_table(lua: &Lua, parts: &[&[u8]]) -> mlua::Result<Table> {
     let table = lua.create_table_with_capacity(0, 2)?;
     table.raw_set("err", lua.create_string(parts.concat())?)?;
     Ok(table)
+}
+
+/// Makes a table read-only, and all that it leads to.
+pub(crate) fn seal(table: &Table) -> mlua::Result<()> {
+    if table.is_readonly() {
+        return Ok(());
+    }
+    table.set_readonly(true);
+    for pair in table.pairs::<Value, Value>() {
+        if let (_, Value::Table(inner)) = pair? {
+            seal(&inner)?;
+        }
+    }
+    table.metatable().map_or(Ok(()), |meta| seal(&meta))
+}
+
+/// Puts a function of Rust's, in its wrapper, into a table.
+pub(crate) fn put(
+    lua: &Lua,
+    shared: &Rc<Shared>,
+    wrappers: &Table,
+    table: &Table,
+    (name, native): (&'static str, Native),
+) -> mlua::Result<()> {
+    let wrap: mlua::Function = wrappers.raw_get("wrap")?;
+    let wrapped: mlua::Function = wrap.call(function(lua, shared, name, native)?)?;
+    table.raw_set(name, wrapped)
 }

@@ -1,4 +1,6 @@
 //! Numbers as C's `printf` writes them: `%e`, `%f`, `%g`.
+//!
+//! Rust finds the digits, correctly rounded; their layout is done here.
 
 /// `%.{precision}g`.
 pub(crate) fn general(number: f64, precision: usize) -> String {

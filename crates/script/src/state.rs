@@ -5,17 +5,14 @@
 //! environments that `setfenv` can change.
 
 use crate::convert::Names;
-use crate::native::{Shared, answer, function};
+use crate::native::{Shared, answer, seal};
+use crate::source::compile;
 use crate::{api, base, library};
-use mlua::chunk::{ChunkMode, Compiler};
+use mlua::chunk::Compiler;
 use mlua::{Function, Lua, LuaOptions, LuaString, StdLib, Table, Value, Variadic, VmState};
 use quorate_engine::Host;
 use std::cell::RefCell;
 use std::rc::Rc;
-
-/// The longest source, in bytes: compiling takes about a microsecond each and memory that no limit
-/// counts.
-pub(crate) const SOURCE_MAX: usize = 1 << 20;
 
 /// The Lua heap.
 pub(crate) struct State {
@@ -167,56 +164,4 @@ impl State {
             (false, error) => Ok(Ended::Failed(error, None)),
         }
     }
-}
-
-/// Compiles a text. Only text: what is no text of Lua is an error, never bytecode.
-pub(crate) fn compile(
-    lua: &Lua,
-    source: &[u8],
-    name: &str,
-    environment: &Table,
-) -> mlua::Result<Function> {
-    if source.len() > SOURCE_MAX {
-        return Err(mlua::Error::SyntaxError {
-            message: format!("the source is longer than {SOURCE_MAX} bytes"),
-            incomplete_input: false,
-        });
-    }
-    // mlua takes a text for bytecode that begins with a byte below the line feed: a tab, too.
-    let mut text = Vec::with_capacity(source.len() + 1);
-    text.push(b' ');
-    text.extend_from_slice(source);
-    let name: String = name.chars().filter(|char| *char != '\0').collect();
-    lua.load(text)
-        .set_name(name)
-        .set_mode(ChunkMode::Text)
-        .set_environment(environment.clone())
-        .into_function()
-}
-
-/// Makes a table read-only, and all that it leads to.
-pub(crate) fn seal(table: &Table) -> mlua::Result<()> {
-    if table.is_readonly() {
-        return Ok(());
-    }
-    table.set_readonly(true);
-    for pair in table.pairs::<Value, Value>() {
-        if let (_, Value::Table(inner)) = pair? {
-            seal(&inner)?;
-        }
-    }
-    table.metatable().map_or(Ok(()), |meta| seal(&meta))
-}
-
-/// Puts a function of Rust's, in its wrapper, into a table.
-pub(crate) fn put(
-    lua: &Lua,
-    shared: &Rc<Shared>,
-    wrappers: &Table,
-    table: &Table,
-    (name, native): (&'static str, crate::native::Native),
-) -> mlua::Result<()> {
-    let wrap: Function = wrappers.raw_get("wrap")?;
-    let wrapped: Function = wrap.call(function(lua, shared, name, native)?)?;
-    table.raw_set(name, wrapped)
 }

@@ -1,4 +1,7 @@
 //! The string library's functions that search, replace, repeat, and `table.concat`.
+//!
+//! They stand in place of Luau's because those search without counting, and because what they build
+//! must fit into the call's budget.
 
 use crate::native::{Cx, Fault, Native, lua_number};
 use crate::pattern::{Captured, Matcher};

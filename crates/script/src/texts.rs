@@ -1,4 +1,7 @@
 //! Luau's error texts in Lua 5.1's words, where Redis's users and tests look at them.
+//!
+//! Only an error that leaves the script, or that `pcall` gives, is translated; names of variables,
+//! which Lua 5.1 says and Luau does not, stay unsaid.
 
 /// The text as Lua 5.1 would say it, if that differs.
 pub(crate) fn as_redis(text: &[u8]) -> Option<Vec<u8>> {

@@ -1,4 +1,7 @@
 //! An interpreter for each thread that runs scripts.
+//!
+//! Scripts run on whatever thread long work is given to; a heap of Luau stays on the one that made
+//! it, and with it what is compiled there.
 
 use crate::Luau;
 use quorate_engine::{Interpreter, Language};

@@ -1,4 +1,6 @@
 //! `bit`: operations on 32 bits.
+//!
+//! A number's lowest 32 bits go in, a signed number comes out, as in the `BitOp` library of Redis.
 
 use crate::native::{Cx, Fault, Native};
 

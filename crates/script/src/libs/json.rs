@@ -1,8 +1,13 @@
 //! `cjson`: JSON as lua-cjson reads and writes it.
+//!
+//! Its functions and settings; reading and writing are below. A table from `cjson.new` has settings
+//! of its own.
 
+pub(crate) mod config;
 mod decode;
 mod encode;
 
+use self::config::{Config, Invalid};
 use crate::native::{Cx, Fault, Shared, function};
 use mlua::{Function, Lua, Table, Value};
 use std::cell::Cell;
@@ -11,45 +16,6 @@ use std::rc::Rc;
 /// How deep tables may lie in one another, whatever a script sets. Redis stops where its Lua
 /// stack ends, at about this.
 const DEPTH_MAX: i64 = 2_600;
-
-/// What `cjson.encode_max_depth` and its like set: for one call, unlike in Redis, where it holds
-/// for all scripts that follow.
-#[derive(Clone, Copy)]
-pub(crate) struct Config {
-    sparse_convert: bool,
-    sparse_ratio: i64,
-    sparse_safe: i64,
-    encode_max_depth: i64,
-    decode_max_depth: i64,
-    encode_invalid: Invalid,
-    decode_invalid: bool,
-    keep_buffer: bool,
-    precision: usize,
-}
-
-/// What becomes of a number that JSON has no text for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Invalid {
-    Refused,
-    Written,
-    Null,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            sparse_convert: false,
-            sparse_ratio: 2,
-            sparse_safe: 10,
-            encode_max_depth: 1_000,
-            decode_max_depth: 1_000,
-            encode_invalid: Invalid::Refused,
-            decode_invalid: true,
-            keep_buffer: true,
-            precision: 14,
-        }
-    }
-}
 
 type Setting = Rc<Cell<Config>>;
 type Json = fn(&mut Cx<'_>, &Setting) -> Result<(), Fault>;

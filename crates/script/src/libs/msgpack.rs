@@ -1,4 +1,7 @@
 //! `cmsgpack`: `MessagePack` as Redis's library reads and writes it.
+//!
+//! Numbers take the shortest form that is exact, a table whose keys are 1 to n is an array, and
+//! what lies too deep is nil.
 
 use super::RESULTS_MAX;
 use crate::native::{Cx, Fault, Native};

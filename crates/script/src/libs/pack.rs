@@ -1,4 +1,7 @@
 //! `struct`: values as bytes, with sizes and alignment as C has them.
+//!
+//! A format says what stands where, one letter each. Sizes that a script may choose have bounds,
+//! and no sum of them is trusted.
 
 use super::RESULTS_MAX;
 use crate::native::{Cx, Fault, Native, truncated};

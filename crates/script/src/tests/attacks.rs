@@ -49,7 +49,8 @@ fn loops_end() {
         "local function f() return f() end while true do pcall(f) end",
         "while true do pcall(function() while true do end end) end",
         "while true do pcall(pcall, pcall, pcall, error) end",
-        "repeat xpcall(function() while true do end end, function() while true do end end) until false",
+        "repeat xpcall(function() while true do end end, function() while true do end end) until \
+         false",
         "local function h() return xpcall(error, h) end while true do h() end",
         "local c = coroutine.wrap(function() while true do end end) while true do pcall(c) end",
         "while true do local c = coroutine.create(function() while true do end end)
@@ -58,7 +59,8 @@ fn loops_end() {
         "while true do pcall(loadstring, 'while true do end') end",
         "local t = setmetatable({}, {__index = function(t, k) return t[k + 1] end})
             while true do pcall(function() return t[1] end) end",
-        "local t = setmetatable({}, {__eq = function() while true do end end}) return t == setmetatable({}, getmetatable(t))",
+        "local t = setmetatable({}, {__eq = function() while true do end end}) return t == \
+         setmetatable({}, getmetatable(t))",
         "table.sort({1, 2, 3, 4}, function() while true do end end)",
         "string.gsub('abc', '.', function() while true do pcall(error) end end)",
         "for _ in function() return 1 end do end",
@@ -131,10 +133,12 @@ fn depth_ends() {
         "local function f() return 1 + f() end return f()",
         "local function f(n) return (pcall(f, n + 1)) end return tostring(f(1))",
         "local function f() return (string.gsub('a', 'a', f)) end return f()",
-        "local function f() local ok, e = pcall(string.gsub, 'a', 'a', f) error(e, 0) end return f()",
+        "local function f() local ok, e = pcall(string.gsub, 'a', 'a', f) error(e, 0) end return \
+         f()",
         "local function f() return table.sort({3, 2, 1}, f) end return f()",
         "local t = {} for i = 1, 1e5 do t = setmetatable({}, {__index = t}) end return t.x",
-        "local c for i = 1, 1e5 do local p = c c = coroutine.wrap(function() if p then p() end end) end return c()",
+        "local c for i = 1, 1e5 do local p = c c = coroutine.wrap(function() if p then p() end \
+         end) end return c()",
         "return loadstring('return ' .. ('('):rep(1e5) .. '1' .. (')'):rep(1e5))",
         "return loadstring('return ' .. ('{'):rep(1e5))",
         "return loadstring(('do '):rep(1e5))",
@@ -169,19 +173,23 @@ fn many_values_in_rust_end() {
         }
     }
     survives_within(
-        "local t = {} pcall(function() while true do t[#t + 1] = 'x' .. #t end end) return cjson.encode(t)",
+        "local t = {} pcall(function() while true do t[#t + 1] = 'x' .. #t end end) return \
+         cjson.encode(t)",
         10,
     );
     survives_within(
-        "local t = {} pcall(function() while true do t[#t + 1] = 'x' .. #t end end) return bit.band(unpack(t, 1, 5e5))",
+        "local t = {} pcall(function() while true do t[#t + 1] = 'x' .. #t end end) return \
+         bit.band(unpack(t, 1, 5e5))",
         10,
     );
     survives_within(
-        "local s, n = {}, 1 pcall(function() while true do s = {s} n = n + 1 end end) return redis.call('ECHO', s, 'x')",
+        "local s, n = {}, 1 pcall(function() while true do s = {s} n = n + 1 end end) return \
+         redis.call('ECHO', s, 'x')",
         10,
     );
     survives_within(
-        "local s = 'x' pcall(function() while true do s = s .. s end end) return pcall(redis.call, 'ECHO', s)",
+        "local s = 'x' pcall(function() while true do s = s .. s end end) return \
+         pcall(redis.call, 'ECHO', s)",
         10,
     );
 }
@@ -320,7 +328,8 @@ fn more_published_flaws_are_not_here() {
         check(
             &format!("return {name}"),
             &format!(
-                "-ERR user_script:1: Script attempted to access nonexistent global variable '{name}' script: *"
+                "-ERR user_script:1: Script attempted to access nonexistent global variable \
+                 '{name}' script: *"
             ),
         );
     }

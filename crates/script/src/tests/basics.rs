@@ -103,6 +103,14 @@ fn keys_and_arguments_are_globals() {
 }
 
 #[test]
+fn what_a_caller_gives_is_not_of_the_budget() {
+    let large = vec![b'x'; 80 << 20];
+    let script = "return #ARGV[1]";
+    let reply = eval_on(&mut Luau::new(), &mut Small::new(), script, (&[], &[&large]));
+    assert_eq!(reply.map(|reply| line(&reply)), Ok((80 << 20).to_string()));
+}
+
+#[test]
 fn logs_reach_the_host() {
     let mut host = Small::new();
     let script = "redis.log(redis.LOG_NOTICE, 'a', 1, 'b')";

@@ -55,11 +55,13 @@ fn wrong_libraries_are_refused() {
     );
     refused(
         "redis.register_function('f')",
-        "calling redis.register_function with a single argument is only applicable to Lua table (representing named arguments).",
+        "calling redis.register_function with a single argument is only applicable to Lua table \
+         (representing named arguments).",
     );
     refused(
         &format!("redis.register_function('bad name', {f})"),
-        "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long",
+        "Library names can only contain letters, numbers, or underscores(_) and must be at least \
+         one character long",
     );
     refused(
         &format!("redis.register_function('f', {f}) redis.register_function('f', {f})"),
@@ -123,8 +125,10 @@ fn functions_run() {
         redis.register_function('fails', function() return redis.call('WRONG') end)
         redis.register_function('global', function() x = 1 end)
         redis.register_function('unknown', function() return KEYS end)
-        redis.register_function('inner', function() return {type(string.rep), redis.register_function == nil and 1} end)
-        redis.register_function('late', function() return redis.call('ECHO', tostring(#{redis.sha1hex('')})) end)";
+        redis.register_function('inner', function() return {type(string.rep), \
+        redis.register_function == nil and 1} end)
+        redis.register_function('late', function() return redis.call('ECHO', \
+        tostring(#{redis.sha1hex('')})) end)";
     assert_eq!(call(&mut luau, code, "set", (&[b"k"], &[b"v"])), "+OK");
     assert_eq!(call(&mut luau, code, "get", (&[b"k"], &[])), "nil");
     assert_eq!(call(&mut luau, code, "inner", (&[], &[])), "['function' 1]");

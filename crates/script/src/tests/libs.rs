@@ -39,7 +39,8 @@ fn json_is_written() {
         "-ERR user_script:1: Cannot serialise, excessive nesting (2601)*",
     );
     check(
-        "local j = cjson.new() j.encode_number_precision(2) return {cjson.encode(1/3), j.encode(1/3)}",
+        "local j = cjson.new() j.encode_number_precision(2) return {cjson.encode(1/3), \
+         j.encode(1/3)}",
         "['0.33333333333333' '0.33']",
     );
 }
@@ -57,6 +58,7 @@ fn json_is_read() {
     );
     check("return tostring(cjson.decode('-1.5e3'))", "'-1500'");
     check("return cjson.decode('0x10')", "16");
+    check("return cjson.decode('[0x1.8p2, -0x1f1.]')", "[6 -497]");
     check(
         "return cjson.decode('[1,]')",
         "-ERR user_script:1: Expected value but found T_ARR_END at character 4*",
@@ -108,7 +110,8 @@ fn msgpack_goes_both_ways() {
     check("return cmsgpack.pack({1, 2, {a=1}})", "'\\x93\\x01\\x02\\x81\\xa1a\\x01'");
     check("return cmsgpack.pack({})", "'\\x90'");
     check(
-        "return {cmsgpack.unpack(cmsgpack.pack(1, -1, 200, 70000, -40000, -3e9, 3e9, 9e15, 'a', true))}",
+        "return {cmsgpack.unpack(cmsgpack.pack(1, -1, 200, 70000, -40000, -3e9, 3e9, 9e15, 'a', \
+         true))}",
         "[1 -1 200 70000 -40000 -3000000000 3000000000 9000000000000000 'a' 1]",
     );
     check("return cmsgpack.unpack(cmsgpack.pack({1, {x={2}}}))[2].x", "[2]");

@@ -277,3 +277,125 @@ fn redis_says_the_same() {
     println!("{} of {}, and {texts} in their error's text", differ.len(), expressions.len());
     assert!(differ.is_empty(), "{}", differ.join("\n"));
 }
+
+/// Draws from a list, always the same.
+struct Draw(u64);
+
+impl Draw {
+    fn number(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) as usize % below
+    }
+
+    /// Some pieces, one behind the other, as a literal of Lua's.
+    fn text(&mut self, pieces: &[&str], most: usize) -> String {
+        let count = self.number(most) + 1;
+        let text: String = (0..count).map(|_| pieces[self.number(pieces.len())]).collect();
+        let text = text.replace('\\', "\\\\").replace('\n', "\\n").replace('\'', "\\'");
+        format!("'{text}'")
+    }
+}
+
+const TEXTS: &[&str] = &["a", "b", "ab", "(", ")", "1", "12", " ", "x", "=", "-", "\n", "A"];
+const PATTERNS: &[&str] = &[
+    "a", "b", ".", "%a", "%d", "%w", "%s", "%S", "%p", "[ab]", "[^a]", "[a-c]", "[%d%a]", "[]a]",
+    "(", ")", "()", "(a)", "(.-)", "*", "+", "-", "?", "^", "$", "%1", "%b()", "%f[%w]", "%", "[",
+    "]", "%%", "%z", "%u", "%x",
+];
+const REPLACEMENTS: &[&str] = &["%1", "%0", "x", "%%", "%2", "%", "-", "%a"];
+const JSONS: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    "\"a\"",
+    "\"b\":",
+    "1",
+    "-2.5e3",
+    "true",
+    "null",
+    " ",
+    "nul",
+    "01",
+    "\"\\u00e9\"",
+    "0x1f",
+    "inf",
+    "nan",
+    "+1",
+    "1.",
+    ".5",
+    "\"\\",
+    "\"",
+    "-",
+    "[1]",
+    "{}",
+    "\"\\ud800\\udc00\"",
+    "\"\\udc00\"",
+    "1e5",
+    "1e",
+    "-inf",
+    "false",
+    "\n",
+];
+const FORMATS: &[&str] = &[
+    "%d", "%5d", "%-5d", "%05d", "%+d", "% d", "%.3d", "%x", "%#X", "%o", "%u", "%c", "%e", "%.0e",
+    "%f", "%8.2f", "%-8.1f", "%+f", "%08.3f", "%g", "%.3g", "%#g", "%G", "%s", "%5s", "%.2s", "%q",
+    "%%", "%i", "a", "%123d", "%.123f", "%-+ #0d", "%#.3x", "%#08x", "%+.3d", "%E",
+];
+const STRUCTS: &[&str] = &[
+    "<", ">", "!", "!4", "!8", "b", "B", "h", "H", "i", "I", "i3", "I5", "l", "L", "T", "f", "d",
+    "x", "s", "c0", "c2", " ", "i16", "bc0",
+];
+const PACKED: &[&str] = &[
+    "\\0", "\\1", "\\127", "\\129", "\\145", "\\146", "\\161", "a", "\\192", "\\194", "\\195",
+    "\\202", "\\203", "\\204", "\\205", "\\208", "\\209", "\\210", "\\211", "\\217", "\\220",
+    "\\222", "\\224", "\\255", "\\193",
+];
+
+#[test]
+fn redis_says_the_same_of_what_is_drawn() {
+    let Some(mut redis) = Redis::start() else { return };
+    let (mut draw, mut luau, mut differ) = (Draw(1), Luau::new(), Vec::new());
+    for _ in 0..1_500 {
+        let text = draw.text(TEXTS, 8);
+        let pattern = draw.text(PATTERNS, 6);
+        let replacement = draw.text(REPLACEMENTS, 3);
+        let packed = draw.text(PACKED, 6).replace("\\\\", "\\");
+        let (format, number) = (draw.text(FORMATS, 2), draw.number(100_000) as f64 / 7.0 - 5e3);
+        let (layout, json) = (draw.text(STRUCTS, 5), draw.text(JSONS, 7));
+        for call in [
+            format!("string.find, {text}, {pattern}"),
+            format!("string.match, {text}, {pattern}, 2"),
+            format!("string.gsub, {text}, {pattern}, {replacement}"),
+            format!("string.gsub, {text}, {pattern}, function(...) return select('#', ...) end"),
+            format!(
+                "function() local t = {{}} for a, b in string.gmatch({text}, {pattern}) do \
+                     t[#t + 1] = show(a) .. show(b) end return table.concat(t, ',') end"
+            ),
+            format!("cjson.decode, {json}"),
+            format!("string.format, {format}, {number}, {text}"),
+            format!("string.format, {format}, {text}, {number}"),
+            format!("struct.pack, {layout}, {number}, 2, -3, 'ab', 'cdef', 1.5"),
+            format!(
+                "struct.unpack, {layout}, '\\1\\2\\3\\0\\5\\255\\254\\9ab\\0\\1\\2\\3\\4\\5\\6'"
+            ),
+            format!("struct.size, {layout}"),
+            format!("cmsgpack.unpack, {packed}"),
+        ] {
+            let script = format!("{SHOW} return all(pcall({call}))");
+            let theirs = redis.eval(&script);
+            let ours = eval_on(&mut luau, &mut Small::new(), &script, (&[], &[]));
+            let mut encoded = BytesMut::new();
+            ours.unwrap().encode(Proto::Resp2, &mut encoded);
+            let [ours, theirs] =
+                [&encoded[..], &theirs].map(|reply| reply.escape_ascii().to_string());
+            let failed = |reply: &str| reply.contains("boolean:false string:");
+            if ours != theirs && !(failed(&ours) && failed(&theirs)) {
+                differ.push(format!("{call}\n  ours   {ours}\n  theirs {theirs}"));
+            }
+        }
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
+}

@@ -25,7 +25,8 @@ fn patterns_are_those_of_5_1() {
         "['a1.5c']",
     );
     check(
-        "local t = {} for k, v in string.gmatch('a=1, b=2', '(%w+)=(%w+)') do t[#t+1] = k .. v end return t",
+        "local t = {} for k, v in string.gmatch('a=1, b=2', '(%w+)=(%w+)') do t[#t+1] = k .. v \
+         end return t",
         "['a1' 'b2']",
     );
     check(
@@ -47,7 +48,8 @@ fn patterns_are_those_of_5_1() {
         "-ERR user_script:1: bad argument #1 to 'rep' (string expected, got no value)*",
     );
     check(
-        "local ok, e = pcall(string.gsub, 'abc', 'b', function() error({code=7}) end) return e.code",
+        "local ok, e = pcall(string.gsub, 'abc', 'b', function() error({code=7}) end) return \
+         e.code",
         "7",
     );
     check(
@@ -103,7 +105,8 @@ fn texts_become_code() {
     check("return loadstring('return 1 + 1')()", "2");
     check("local f, e = loadstring('x x') return e", "'[string \\\"x x\\\"]:1:*");
     check(
-        "local p = {'return ', '7'} local i = 0 return load(function() i = i + 1 return p[i] end)()",
+        "local p = {'return ', '7'} local i = 0 return load(function() i = i + 1 return p[i] \
+         end)()",
         "7",
     );
     check("return loadstring('\\27Lua')", "nil");

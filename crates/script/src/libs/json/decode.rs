@@ -1,4 +1,7 @@
 //! JSON as Lua values.
+//!
+//! As forgiving as lua-cjson: numbers as C reads them, unless the script forbids it, and texts that
+//! are not checked to be UTF-8. Errors say what stands where.
 
 use super::{DEPTH_MAX, Setting};
 use crate::native::{Cx, Fault};
@@ -202,12 +205,8 @@ fn leading_number(text: &[u8]) -> Option<(f64, usize)> {
         }
     }
     if body.starts_with(b"0x") || body.starts_with(b"0X") {
-        let digits = body.get(2..)?.iter().take_while(|byte| byte.is_ascii_hexdigit());
-        let number = digits.clone().fold(0.0, |number, digit| {
-            number * 16.0 + f64::from(char::from(*digit).to_digit(16).unwrap_or(0))
-        });
-        let count = digits.count();
-        return Some((signed(number), if count == 0 { sign + 1 } else { sign + 2 + count }));
+        let (number, length) = hexadecimal(body.get(2..)?);
+        return Some((signed(number), if length == 0 { sign + 1 } else { sign + 2 + length }));
     }
     let digits =
         |from: usize| body.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
@@ -230,6 +229,36 @@ fn leading_number(text: &[u8]) -> Option<(f64, usize)> {
     }
     let number = std::str::from_utf8(body.get(..length)?).ok()?.parse().ok()?;
     Some((signed(number), sign + length))
+}
+
+/// A number behind `0x`, with a fraction and an exponent of two if it has them, and how long it is.
+fn hexadecimal(text: &[u8]) -> (f64, usize) {
+    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let (mut number, mut at, mut scale) = (0.0, 0, 0);
+    while let Some(digit) = digit(at) {
+        number = number * 16.0 + f64::from(digit);
+        at += 1;
+    }
+    let whole = at;
+    if text.get(at) == Some(&b'.') && (whole > 0 || digit(at + 1).is_some()) {
+        at += 1;
+        while let Some(digit) = digit(at) {
+            number = number * 16.0 + f64::from(digit);
+            scale -= 4;
+            at += 1;
+        }
+    }
+    if at > 0 && matches!(text.get(at), Some(b'p' | b'P')) {
+        let sign = usize::from(matches!(text.get(at + 1), Some(b'-' | b'+')));
+        let start = at + 1 + sign;
+        let digits = text.iter().skip(start).take_while(|byte| byte.is_ascii_digit()).count();
+        if let Some(exponent) = text.get(at + 1..start + digits).filter(|_| digits > 0) {
+            let exponent = std::str::from_utf8(exponent).ok().and_then(|text| text.parse().ok());
+            scale += exponent.unwrap_or(0).clamp(-5_000, 5_000);
+            at = start + digits;
+        }
+    }
+    (number * 2.0_f64.powi(scale), at)
 }
 
 /// A table that is being read; the innermost is the last.

@@ -1,6 +1,10 @@
 //! Lua values as JSON.
+//!
+//! A table is an array if its keys are whole numbers from 1 on, and else an object; where that
+//! leaves too many holes, the settings say what becomes of it.
 
-use super::{DEPTH_MAX, Invalid, Setting};
+use super::config::Invalid;
+use super::{DEPTH_MAX, Setting};
 use crate::native::{Cx, Fault};
 use crate::number::general;
 use mlua::{Table, Value};
@@ -85,17 +89,13 @@ fn put_value(
                 let text = format!("Cannot serialise, excessive nesting ({depth})");
                 return Err(Fault::text(text));
             }
-            let mut pairs = Vec::new();
-            for pair in table.pairs::<Value, Value>() {
-                cx.shared.step(1)?;
-                pairs.push(pair?);
-            }
-            if let Some(length) = array_length(setting, &pairs)? {
+            if let Some(length) = array_length(cx, setting, table)? {
                 out.push(b'[');
                 open.push(Open::Array { table: table.clone(), next: 1, length });
             } else {
                 out.push(b'{');
-                open.push(Open::Object { pairs: pairs.into_iter(), first: true });
+                let pairs = all_pairs(cx, table)?.into_iter();
+                open.push(Open::Object { pairs, first: true });
             }
         }
         other => return Err(refused(other, "type not supported")),
@@ -104,11 +104,13 @@ fn put_value(
 }
 
 /// How long the array is, if the table is one: all its keys are whole numbers from 1 on.
-fn array_length(setting: &Setting, pairs: &[(Value, Value)]) -> Result<Option<i64>, Fault> {
+fn array_length(cx: &Cx<'_>, setting: &Setting, table: &Table) -> Result<Option<i64>, Fault> {
     let (mut longest, mut items) = (0, 0_i64);
-    for (key, _) in pairs {
+    for pair in table.pairs::<Value, Value>() {
+        cx.shared.step(1)?;
+        let (key, _) = pair?;
         match key {
-            Value::Integer(at) if *at >= 1 => longest = longest.max(*at),
+            Value::Integer(at) if at >= 1 => longest = longest.max(at),
             _ => return Ok(None),
         }
         items += 1;
@@ -122,6 +124,17 @@ fn array_length(setting: &Setting, pairs: &[(Value, Value)]) -> Result<Option<i6
         (true, true) => Ok(None),
         (false, _) => Ok(Some(longest).filter(|longest| *longest > 0)),
     }
+}
+
+/// What an object holds. Beside the heap it takes more than there, so it has the heap's bound.
+fn all_pairs(cx: &Cx<'_>, table: &Table) -> Result<Vec<(Value, Value)>, Fault> {
+    let mut pairs = Vec::new();
+    for pair in table.pairs::<Value, Value>() {
+        cx.shared.step(1)?;
+        cx.room(pairs.len() * size_of::<(Value, Value)>())?;
+        pairs.push(pair?);
+    }
+    Ok(pairs)
 }
 
 fn put_key(setting: &Setting, out: &mut Vec<u8>, key: &Value) -> Result<(), Fault> {
