@@ -5,6 +5,7 @@
 use crate::proto as pb;
 use bytes::Bytes;
 use quorate_engine::{Language, Refusal};
+use quorate_resp::Reply;
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
@@ -87,6 +88,8 @@ pub struct Scripts {
     pub payload_bytes: usize,
     /// How long it may run (default 10 s).
     pub time: Duration,
+    /// Carries out what scripts may call of the server's own commands; `None`: it is none of them.
+    pub server: fn(&[Vec<u8>]) -> Option<Reply<'static>>,
 }
 
 impl Default for Scripts {
@@ -97,6 +100,7 @@ impl Default for Scripts {
             reply_bytes: 64 << 20,
             payload_bytes: 32 << 20,
             time: Duration::from_secs(10),
+            server: |_| None,
         }
     }
 }

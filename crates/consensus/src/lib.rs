@@ -46,4 +46,4 @@ pub use snapshot::backup::Backup;
 pub use snapshot::error::NoSnapshot;
 pub use snapshot::feed::{Feed, FeedEnd};
 pub use snapshot::offline::{Exported, OfflineError, Restored, Step, export, restore};
-pub use write::scripts::RunningScript;
+pub use write::scripts::{Kill, RunningScript};

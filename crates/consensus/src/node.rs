@@ -26,7 +26,7 @@ use crate::snapshot::error::NoSnapshot;
 use crate::snapshot::feed::Feed;
 use crate::snapshot::load::Progress;
 use crate::write::blocked::Blocked;
-use crate::write::scripts::RunningScript;
+use crate::write::scripts::{Kill, RunningScript};
 use futures::future::BoxFuture;
 use quorate_engine::{Db, Keyspace, Run};
 use quorate_store::{
@@ -251,11 +251,12 @@ impl Node {
         Waits(self.replica().map(|replica| Blocked::begin(&replica.group, run)))
     }
 
-    /// Ends the script that runs at the leader; false if none does, or the leader cannot be asked.
-    pub async fn kill_script(&self) -> bool {
+    /// Ends the script, or the function, that runs at the leader. A leader that cannot be asked
+    /// runs none.
+    pub async fn kill_script(&self, function: bool) -> Kill {
         match self.replica() {
-            Some(replica) => replica.kill_script().await,
-            None => false,
+            Some(replica) => replica.kill_script(function).await,
+            None => Kill::Idle,
         }
     }
 

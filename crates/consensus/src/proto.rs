@@ -241,9 +241,9 @@ pub struct ForwardRun {
     /// no commands: the session with this number waits no longer
     #[prost(uint64, tag = "9")]
     pub give_up: u64,
-    /// no commands: the script that runs is to end. The answer's index is 1 if one ran
-    #[prost(bool, tag = "10")]
-    pub kill_script: bool,
+    /// no commands: the script that runs is to end (1), or the function (2). The answer's index: 1, it ends; 2, the other runs
+    #[prost(uint32, tag = "10")]
+    pub kill_script: u32,
 }
 /// A session of the sender's that waits. It is answered by what serves it in the log (`#p`), wherever the leader is by then.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

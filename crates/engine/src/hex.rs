@@ -1,4 +1,7 @@
-//! Bytes as hexadecimal digits.
+//! Bytes as hexadecimal digits, as a snapshot has the bodies of scripts.
+//!
+//! Two lower-case digits for each byte; only that is read again, since equal states must
+//! be equal files.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -32,7 +32,7 @@ pub use cmd::xread_from;
 pub use db::{Db, Deadline, WrongType};
 pub use entry::{
     Applied, Decoded, Guard, Outcome, Plan, Refusal, Registration, Run, RunKind, SealLimits,
-    Sealed, Served, Waiter, Waiting, apply, apply_told, decode, give_back, read, read_script,
+    Sealed, Served, Waiter, Waiting, apply, apply_told, decode, function_stats, give_back, read,
     rehearse, rehearse_with, seal, seal_beside,
 };
 pub use keyspace::{

@@ -186,14 +186,20 @@ pub struct Scripting<'a> {
 
 /// What looks after a running script.
 pub trait Watch {
-    /// One begins: a script, with its digest, or a function, with its name; and its command.
-    fn begins(&self, name: &str, command: &[u8]);
+    /// One begins: a function of this name, or a script with this digest; and its command.
+    fn begins(&self, name: &str, is_function: bool, command: &[u8]);
 
     /// It has ended.
     fn ends(&self);
 
+    /// So many libraries are there, with so many functions.
+    fn counted(&self, libraries: usize, functions: usize);
+
     /// Why it must end now, if it must.
     fn stop(&self) -> Option<Stopped>;
+
+    /// A command of the server's own that a script may call; `None`: it is none.
+    fn server(&self, words: &[Vec<u8>]) -> Option<Reply<'static>>;
 
     /// It says something for the server's log.
     fn log(&self, level: LogLevel, message: &[u8]);

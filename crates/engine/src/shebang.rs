@@ -1,4 +1,7 @@
 //! The first line of a script or a library, `#!lua name=… flags=…`.
+//!
+//! Read by the engine, not by a language: what it says of flags and names counts before anything
+//! runs. Errors are in Redis's words, which differ between scripts and libraries.
 
 use crate::ScriptFlags;
 use alloc::string::String;
@@ -148,8 +151,8 @@ mod tests {
             Err("Invalid metadata value, name argument was given multiple times"),
         );
         check("#!lua name=a foo=bar\n", Err("Invalid metadata value given: foo=bar"));
-        let names = "Library names can only contain letters, numbers, or underscores(_) and must be \
-                     at least one character long";
+        let names = "Library names can only contain letters, numbers, or underscores(_) and must \
+                     be at least one character long";
         check("#!lua name=a-b\n", Err(names));
         check("#!lua name=\n", Err(names));
     }

@@ -70,13 +70,13 @@ pub enum Handler {
 /// What a command has to do with scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scripted {
-    /// EVAL; `true`: it may not write (EVAL_RO).
+    /// EVAL; `true`: it may not write (`EVAL_RO`).
     Eval(bool),
-    /// EVALSHA and EVALSHA_RO.
+    /// EVALSHA and `EVALSHA_RO`.
     EvalSha(bool),
     /// SCRIPT LOAD.
     Load,
-    /// FCALL and FCALL_RO.
+    /// FCALL and `FCALL_RO`.
     Function(bool),
     /// FUNCTION LOAD.
     Library,
@@ -241,6 +241,8 @@ impl Flags {
     pub const PUBSUB: Flags = Flags(1 << 17);
     /// No script may call it.
     pub const NO_SCRIPT: Flags = Flags(1 << 18);
+    /// COMMAND calls it neither a read nor a write.
+    pub const NEUTRAL: Flags = Flags(1 << 20);
     /// Runs although a script has run for long.
     pub const ALLOW_BUSY: Flags = Flags(1 << 19);
 
@@ -484,5 +486,11 @@ impl Spec {
     /// Whether the command may change the keyspace.
     pub const fn is_write(&self) -> bool {
         self.run.is_write()
+    }
+
+    /// Whether it is carried out like a write, and may not write (`EVAL_RO`).
+    pub const fn only_reads(&self) -> bool {
+        use Scripted::{Eval, EvalSha, Function};
+        matches!(self.run, Handler::Script { way: Eval(true) | EvalSha(true) | Function(true), .. })
     }
 }

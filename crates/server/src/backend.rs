@@ -5,8 +5,8 @@
 //! a cluster.
 
 use quorate_consensus::{
-    Answer, Backup, Feed, HandOverError, KeyspaceGuard, Message, NoSnapshot, Node, ReadError,
-    Status,
+    Answer, Backup, Feed, HandOverError, KeyspaceGuard, Kill, Message, NoSnapshot, Node, ReadError,
+    RunningScript, Status,
 };
 use quorate_engine::{Db, Keyspace, Run};
 use std::future::Future;
@@ -31,10 +31,12 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     fn allows(&self, level: u32) -> impl Future<Output = bool> + Send;
     /// Whether the data set is larger than `maxmemory`, as far as is known here.
     fn is_over_memory(&self) -> bool;
-    /// Ends the script that runs at the leader; false if none does.
-    fn kill_script(&self) -> impl Future<Output = bool> + Send;
+    /// Ends the script, or the function, that runs at the leader.
+    fn kill_script(&self, function: bool) -> impl Future<Output = Kill> + Send;
     /// How long the script has run that runs here, if one does.
     fn script_age(&self) -> Option<Duration>;
+    /// That script.
+    fn script(&self) -> Option<RunningScript>;
     /// Sends a client's message to whoever listens, on every node; how many those are, as far as is
     /// known.
     fn publish(&self, message: Message) -> impl Future<Output = u64> + Send;
@@ -112,12 +114,16 @@ impl Backend for Node {
         Self::is_over_memory(self)
     }
 
-    fn kill_script(&self) -> impl Future<Output = bool> + Send {
-        Self::kill_script(self)
+    fn kill_script(&self, function: bool) -> impl Future<Output = Kill> + Send {
+        Self::kill_script(self, function)
     }
 
     fn script_age(&self) -> Option<Duration> {
         Self::script_age(self)
+    }
+
+    fn script(&self) -> Option<RunningScript> {
+        Self::script(self)
     }
 
     fn publish(&self, message: Message) -> impl Future<Output = u64> + Send {

@@ -3,6 +3,7 @@
 //! Which entry of the peer list is this node, where its peer port listens and whether it may there:
 //! what can be wrong with them together is found here, before anything is opened.
 
+use crate::command::in_script;
 use crate::settings::Settings;
 use crate::{bind, secret};
 use quorate_consensus::{Options, ReplicaOptions, Scripts};
@@ -114,7 +115,11 @@ pub(crate) fn options(settings: &Settings) -> Result<Options, OptionsError> {
             write_timeout: Duration::from_millis(number("cluster-write-timeout")),
             snapshot_log_bytes: number("auto-snapshot-log-bytes"),
             snapshot_age: Duration::from_secs(number("auto-snapshot-seconds")),
-            scripts: Scripts { language: Some(Arc::new(Threads)), ..Scripts::default() },
+            scripts: Scripts {
+                language: Some(Arc::new(Threads)),
+                server: in_script,
+                ..Scripts::default()
+            },
         },
         reserve_bytes: number("disk-reserve-bytes"),
         segment_bytes: number("segment-bytes"),

@@ -13,8 +13,14 @@ pub(crate) const UNCERTAIN: &str = "UNCERTAIN the command may or may not have be
 pub(crate) const UNCERTAIN_READ: &str =
     "CLUSTERDOWN the read was not answered: leadership or time ran out";
 /// What others hear while a script takes long: Redis's text, as are those below.
-pub(crate) const BUSY: &str = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or \
-     SHUTDOWN NOSAVE.";
+pub(crate) fn busy(function: bool) -> &'static str {
+    if function {
+        "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+    } else {
+        "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+    }
+}
+
 /// Redis's text.
 pub(crate) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 /// Redis's text.

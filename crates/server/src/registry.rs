@@ -46,6 +46,15 @@ impl Entry {
             Target::Server(_) | Target::Parent => None,
         }
     }
+
+    /// The same as COMMAND tells it: what a script does, nobody knows before.
+    pub(crate) fn is_called_write(&self) -> Option<bool> {
+        match self.target {
+            _ if self.meta.flags.has(Flags::NEUTRAL) => None,
+            Target::Data(spec) if spec.only_reads() => Some(false),
+            _ => self.is_write(),
+        }
+    }
 }
 
 /// All commands.

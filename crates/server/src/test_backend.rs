@@ -217,8 +217,12 @@ impl Backend for TestBackend {
         false
     }
 
-    async fn kill_script(&self) -> bool {
-        false
+    async fn kill_script(&self, _: bool) -> quorate_consensus::Kill {
+        quorate_consensus::Kill::Idle
+    }
+
+    fn script(&self) -> Option<quorate_consensus::RunningScript> {
+        None
     }
 
     fn script_age(&self) -> Option<std::time::Duration> {

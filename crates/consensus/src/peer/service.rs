@@ -263,9 +263,9 @@ impl<E: Env> PeerService<E> {
                     Remote { id: run.id, answers: answers.clone(), fenced: fenced.clone() };
                 match work_from(from, run, Slot::Remote(remote)) {
                     // Not behind what waits for that script.
-                    Ok((Work::KillScript, slot)) => {
-                        let killed = self.group.writes.script.kill();
-                        slot.answer(End::Applied(Shown::up_to(killed.into()), Bytes::new()));
+                    Ok((Work::KillScript(function), slot)) => {
+                        let killed = self.group.writes.script.kill(function).number();
+                        slot.answer(End::Applied(Shown::up_to(killed), Bytes::new()));
                     }
                     Ok((work, slot)) if self.group.leadership.leads() => {
                         self.group.writes.queue.push(work, slot, self.group.process.env.elapsed());

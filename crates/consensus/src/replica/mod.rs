@@ -36,6 +36,7 @@ use crate::snapshot::transfer::scrub;
 use crate::write::blocked::ask;
 use crate::write::proposer::Proposer;
 use crate::write::queue::{End, Slot, Work};
+use crate::write::scripts::Kill;
 use crate::{compare, maintenance};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -165,14 +166,17 @@ impl<E: Env> Replica<E> {
         answer
     }
 
-    /// Ends the script that runs at the leader; false if none does, or the leader cannot be asked.
-    pub(crate) async fn kill_script(&self) -> bool {
-        if self.group.writes.script.kill() {
-            return true;
+    /// Ends the script, or the function, that runs at the leader.
+    pub(crate) async fn kill_script(&self, function: bool) -> Kill {
+        let here = self.group.writes.script.kill(function);
+        if here != Kill::Idle {
+            return here;
         }
-        let asked = ask(&self.group, Work::KillScript);
-        let killed = |answer| matches!(answer, Ok(Answer::Replies(_, Shown { index: 1, .. })));
-        E::within(self.group.options.write_timeout, asked).await.is_some_and(killed)
+        let asked = ask(&self.group, Work::KillScript(function));
+        match E::within(self.group.options.write_timeout, asked).await {
+            Some(Ok(Answer::Replies(_, Shown { index, .. }))) => Kill::numbered(index),
+            _ => Kill::Idle,
+        }
     }
 
     /// Sends a client's message to whoever listens, on every node; how many those are, as far as is

@@ -129,7 +129,7 @@ fn forward_run(id: u64, work: &Work) -> Option<pb::ForwardRun> {
                 RunKind::Commands | RunKind::Transaction(_) => None,
             },
             give_up: 0,
-            kill_script: false,
+            kill_script: 0,
             db: u32::from(run.db.0),
             proto: match run.proto {
                 Proto::Resp2 => 2,
@@ -147,7 +147,10 @@ fn forward_run(id: u64, work: &Work) -> Option<pb::ForwardRun> {
         Work::GiveUp(waiter) => {
             Some(pb::ForwardRun { id, give_up: waiter.id, ..Default::default() })
         }
-        Work::KillScript => Some(pb::ForwardRun { id, kill_script: true, ..Default::default() }),
+        Work::KillScript(function) => {
+            let kill_script = if *function { 2 } else { 1 };
+            Some(pb::ForwardRun { id, kill_script, ..Default::default() })
+        }
         Work::Tick | Work::Fact(_) => None,
     }
 }
@@ -266,7 +269,9 @@ pub(crate) fn work_from(
 ) -> Result<(Work, Slot), Slot> {
     let waiter = |id| Waiter { node: from.0, incarnation: from.1, id };
     match (run.count, run.give_up) {
-        (0, _) if run.kill_script => return Ok((Work::KillScript, slot)),
+        (0, _) if run.kill_script > 0 => {
+            return Ok((Work::KillScript(run.kill_script > 1), slot));
+        }
         (0, 0) => return Ok((Work::Cut, slot)),
         (0, id) => return Ok((Work::GiveUp(waiter(id)), slot)),
         (1.., _) => {}

@@ -173,7 +173,7 @@ impl<E: Env> Proposer<E> {
             self.desk.forget();
         }
         for mut item in taken {
-            if matches!(item.work, Work::KillScript) {
+            if matches!(item.work, Work::KillScript(_)) {
                 // What ran has ended before this could be looked at.
                 item.slot.answer(End::Applied(Shown::default(), Bytes::new()));
                 continue;
@@ -265,7 +265,7 @@ impl<E: Env> Proposer<E> {
         }
         let bytes = items.iter().map(|item| match &item.work {
             Work::Run(run) => run.commands.len() as u64,
-            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript => 0,
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript(_) => 0,
         });
         self.log.entries.is_full(bytes.sum()).then_some(Refusal::DiskFull)
     }
@@ -281,7 +281,7 @@ impl<E: Env> Proposer<E> {
     async fn seal(&mut self, term: u64, items: &[Item], refusal: Option<Refusal>) -> Batched {
         let run = |item: &Item| match &item.work {
             Work::Run(run) => Some(run.clone()),
-            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript => None,
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript(_) => None,
         };
         self.sweep();
         let runs: Vec<Run> = items.iter().filter_map(run).collect();
@@ -330,6 +330,7 @@ impl<E: Env> Proposer<E> {
             env: self.process.env.clone(),
             running: self.writes.script.clone(),
             limit: scripts.time,
+            server: scripts.server,
         };
         let work = move || {
             let (sealed, garbage) = with_scripts(&scripts, &watcher, &mut |scripting| {

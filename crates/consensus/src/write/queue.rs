@@ -32,8 +32,9 @@ pub(crate) enum Work {
     Fact(pb::MemberFact),
     /// A session waits no longer. The answer: the index of what served it, or 0.
     GiveUp(Waiter),
-    /// The script that runs is to end. The answer: index 1, or 0 if none runs.
-    KillScript,
+    /// The script that runs is to end, or the function. The answer: what became of it, as an
+    /// index.
+    KillScript(bool),
 }
 
 impl Work {
@@ -159,7 +160,7 @@ impl Item {
     pub(crate) fn bytes(&self) -> usize {
         match &self.work {
             Work::Run(run) => run.bytes() + ITEM_BYTES,
-            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript => {
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript(_) => {
                 ITEM_BYTES
             }
         }
@@ -168,7 +169,7 @@ impl Item {
     fn count(&self) -> usize {
         match &self.work {
             Work::Run(run) => run.count as usize,
-            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript => 0,
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript(_) => 0,
         }
     }
 }
@@ -326,7 +327,7 @@ pub(crate) fn answer(
     for item in items {
         let (reply, commands) = match item.work {
             Work::Run(_) => (replies.next(), places.next().copied()),
-            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript => {
+            Work::Tick | Work::Cut | Work::Fact(_) | Work::GiveUp(_) | Work::KillScript(_) => {
                 (None, None)
             }
         };

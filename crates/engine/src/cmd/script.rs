@@ -3,9 +3,9 @@
 //! What runs them stands in `entry/script.rs` and `entry/seal/script.rs`; here are the rows, and
 //! what needs no interpreter.
 
-use super::generic::SYNTAX;
 use crate::hex;
-use crate::side::scripts::sha_of;
+use crate::side::libraries::Libraries;
+use crate::side::scripts::{Scripts, sha_of};
 use crate::snapshot::{dump_libraries, dumped_libraries};
 use crate::{
     Flags, Group, Handler, Keys, Logged, Reader, Replied, Scripted, Shebang, Spec, WriteFn, Writer,
@@ -32,16 +32,18 @@ const CALLS: &[Spec] = &Group::Scripting.rows([
         EFFECTS,
         Scripted::Eval(false),
     )
-    .facts(least(3), KEYS, CALL)
-    .doc("2.6.0", "Runs a script in Lua."),
+    .facts(least(3), KEYS, CALL.and(Flags::NEUTRAL))
+    .doc("2.6.0", "Runs a script in Lua.")
+    .access(&["RW access update"]),
     Spec::script(
         "EVALSHA",
         "sha1 numkeys [key [key ...]] [arg [arg ...]]",
         EFFECTS,
         Scripted::EvalSha(false),
     )
-    .facts(least(3), KEYS, CALL)
-    .doc("2.6.0", "Runs a script by its SHA-1."),
+    .facts(least(3), KEYS, CALL.and(Flags::NEUTRAL))
+    .doc("2.6.0", "Runs a script by its SHA-1.")
+    .access(&["RW access update"]),
     Spec::script(
         "EVAL_RO",
         "script numkeys [key [key ...]] [arg [arg ...]]",
@@ -49,7 +51,8 @@ const CALLS: &[Spec] = &Group::Scripting.rows([
         Scripted::Eval(true),
     )
     .facts(least(3), KEYS, CALL)
-    .doc("7.0.0", "Runs a script in Lua that may not write."),
+    .doc("7.0.0", "Runs a script in Lua that may not write.")
+    .access(&["RO access"]),
     Spec::script(
         "EVALSHA_RO",
         "sha1 numkeys [key [key ...]] [arg [arg ...]]",
@@ -57,15 +60,17 @@ const CALLS: &[Spec] = &Group::Scripting.rows([
         Scripted::EvalSha(true),
     )
     .facts(least(3), KEYS, CALL)
-    .doc("7.0.0", "Runs a script that may not write by its SHA-1."),
+    .doc("7.0.0", "Runs a script that may not write by its SHA-1.")
+    .access(&["RO access"]),
     Spec::script(
         "FCALL",
         "function numkeys [key [key ...]] [arg [arg ...]]",
         EFFECTS,
         Scripted::Function(false),
     )
-    .facts(least(3), KEYS, CALL)
-    .doc("7.0.0", "Calls a function."),
+    .facts(least(3), KEYS, CALL.and(Flags::NEUTRAL))
+    .doc("7.0.0", "Calls a function.")
+    .access(&["RW access update"]),
     Spec::script(
         "FCALL_RO",
         "function numkeys [key [key ...]] [arg [arg ...]]",
@@ -73,18 +78,19 @@ const CALLS: &[Spec] = &Group::Scripting.rows([
         Scripted::Function(true),
     )
     .facts(least(3), KEYS, CALL)
-    .doc("7.0.0", "Calls a function that may not write."),
+    .doc("7.0.0", "Calls a function that may not write.")
+    .access(&["RO access"]),
 ]);
 
 const SCRIPTS: &[Spec] = &Group::Scripting.rows([
     Spec::script("SCRIPT|LOAD", "script", "as `QUORATE.SCRIPT`", Scripted::Load)
-        .facts(exactly(3), Keys::None, ABOUT.and(Flags::STALE))
+        .facts(exactly(3), Keys::None, ABOUT.and(Flags::NEUTRAL).and(Flags::STALE))
         .doc("2.6.0", "Keeps a script, and tells its SHA-1."),
     Spec::read("SCRIPT|EXISTS", "sha1 [sha1 ...]", |cx, args| Ok(exists(cx, args)))
-        .facts(least(3), Keys::None, ABOUT)
+        .facts(least(3), Keys::None, ABOUT.and(Flags::NEUTRAL))
         .doc("2.6.0", "Tells which scripts are kept."),
     Spec::write("SCRIPT|FLUSH", "[ASYNC | SYNC]", flush_scripts)
-        .facts(least(2), Keys::None, ABOUT)
+        .facts(least(2), Keys::None, ABOUT.and(Flags::NEUTRAL))
         .doc("2.6.0", "Forgets all scripts.")
         .hidden(),
     Spec::write("QUORATE.SCRIPT", "<EVAL | LOAD> script", keep)
@@ -109,13 +115,13 @@ const FUNCTIONS: &[Spec] = &Group::Scripting.rows([
         "–",
         Scripted::List,
     )
-    .facts(least(2), Keys::None, ABOUT)
+    .facts(least(2), Keys::None, ABOUT.and(Flags::NEUTRAL))
     .doc("7.0.0", "Lists libraries and their functions."),
     Spec::script("FUNCTION|STATS", "", "–", Scripted::Stats)
-        .facts(exactly(2), Keys::None, ABOUT.and(Flags::STALE))
+        .facts(exactly(2), Keys::None, ABOUT.and(Flags::NEUTRAL).and(Flags::ALLOW_BUSY))
         .doc("7.0.0", "Tells what runs, and how many functions there are."),
     Spec::read("FUNCTION|DUMP", "", |cx, _| Ok(dump(cx)))
-        .facts(exactly(2), Keys::None, ABOUT)
+        .facts(exactly(2), Keys::None, ABOUT.and(Flags::NEUTRAL))
         .doc("7.0.0", "Gives all libraries as bytes that FUNCTION RESTORE takes."),
     logged(
         "FUNCTION|RESTORE",
@@ -150,20 +156,23 @@ pub(crate) fn sha_named(text: &[u8]) -> Option<[u8; 20]> {
 fn mode(args: Args<'_>, refusal: &'static str) -> Result<(), Reply<'static>> {
     match args.get(2) {
         None => Ok(()),
-        Some(word) if args.len() == 3 => {
+        Some(_) if args.len() > 3 => Err(Reply::error(
+            "ERR unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.",
+        )),
+        Some(word) => {
             let known = word.eq_ignore_ascii_case(b"SYNC") || word.eq_ignore_ascii_case(b"ASYNC");
             if known { Ok(()) } else { Err(Reply::error(refusal)) }
         }
-        Some(_) => Err(Reply::error(refusal)),
     }
 }
 
 fn flush_scripts(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     mode(args, "ERR SCRIPT FLUSH only support SYNC|ASYNC option")?;
-    cx.keyspace.change_scripts(|scripts| scripts.flush());
+    cx.keyspace.change_scripts(Scripts::flush);
     Ok(Reply::OK)
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the form of a row's function")]
 fn keep(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let (sha, body) = (sha_of(args.at(2)), args.at(2));
     let eval = args.at(1) == b"EVAL";
@@ -207,7 +216,7 @@ fn delete(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
 
 fn flush(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     mode(args, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option")?;
-    cx.keyspace.change_libraries(|libraries| libraries.flush());
+    cx.keyspace.change_libraries(Libraries::flush);
     Ok(Reply::OK)
 }
 
@@ -230,7 +239,12 @@ pub(crate) enum Policy {
 pub(crate) fn restored(args: Args<'_>) -> Result<(Policy, Vec<Vec<u8>>), Reply<'static>> {
     let policy = match args.get(3) {
         None => Policy::Append,
-        Some(_) if args.len() > 4 => return Err(Reply::error(SYNTAX)),
+        Some(_) if args.len() > 4 => {
+            return Err(Reply::error(
+                "ERR unknown subcommand or wrong number of arguments for 'restore'. Try FUNCTION \
+                 HELP.",
+            ));
+        }
         Some(word) if word.eq_ignore_ascii_case(b"FLUSH") => Policy::Flush,
         Some(word) if word.eq_ignore_ascii_case(b"APPEND") => Policy::Append,
         Some(word) if word.eq_ignore_ascii_case(b"REPLACE") => Policy::Replace,
@@ -248,7 +262,7 @@ pub(crate) fn restored(args: Args<'_>) -> Result<(Policy, Vec<Vec<u8>>), Reply<'
 fn restore(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let (policy, texts) = restored(args)?;
     if policy == Policy::Flush {
-        cx.keyspace.change_libraries(|libraries| libraries.flush());
+        cx.keyspace.change_libraries(Libraries::flush);
     }
     for text in texts {
         let name = name_of(&text)?;

@@ -24,7 +24,7 @@ pub use apply::{Applied, Outcome, Served, apply, apply_told};
 pub use payload::{Decoded, Guard, Run, RunKind, decode};
 pub use replies::{Plan, read};
 pub(crate) use retell::{Applying, Teller};
-pub use script::read_script;
+pub use script::function_stats;
 pub use seal::{Refusal, SealLimits, Sealed, rehearse, rehearse_with, seal, seal_beside};
 pub use waiter::{Registration, Waiter};
 pub use waiting::{Waiting, give_back};

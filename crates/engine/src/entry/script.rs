@@ -1,17 +1,16 @@
 //! Running a script or a function: what it is called with, and what its commands come to.
 //!
-//! Written once for both places where scripts run: in a rehearsal (`seal/script.rs`), where they
-//! write, and in front of a shared state ([`read_script`]), where they only read.
+//! What a command does to the state, and how it is logged, is the affair of where the script runs
+//! ([`World`]): a rehearsal (`seal/script.rs`).
 
-use super::replies::mix;
 use crate::cmd::script::sha_named;
 use crate::script::{Call, Function, Host, LogLevel, Program, ScriptFlags, Scripting, Stopped};
 use crate::side::scripts::sha_of;
-use crate::{Db, Flags, Handler, Keyspace, Reader, Scripted, Shebang, Spec, cmd, hex};
+use crate::{Db, Flags, Handler, Keyspace, Scripted, Shebang, Spec, cmd, hex};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::BytesMut;
-use quorate_resp::{Args, Limits, Parser, Proto, Reply, int_text, parse_int, write_command};
+use quorate_resp::{Args, Limits, Parser, Reply, int_text, parse_int, write_command};
 
 /// Where a script runs.
 pub(super) trait World {
@@ -48,9 +47,8 @@ struct Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    fn parse(args: Args<'a>) -> Found<Self> {
-        let count = parse_int(args.at(2))
-            .ok_or(Reply::error("ERR value is not an integer or out of range"))?;
+    fn parse(args: Args<'a>, refusal: &'static str) -> Found<Self> {
+        let count = parse_int(args.at(2)).ok_or(Reply::error(refusal))?;
         let given = args.from(3);
         let Ok(count) = usize::try_from(count) else {
             return Err(Reply::error("ERR Number of keys can't be negative"));
@@ -70,7 +68,11 @@ pub(super) fn call<W: World>(
     (db, way): (Db, Scripted),
     (command, args): (&[u8], Args<'_>),
 ) -> Result<Reply<'static>, Stopped> {
-    let given = match Given::parse(args) {
+    let refusal = match way {
+        Scripted::Function(_) => "ERR Bad number of keys provided",
+        _ => "ERR value is not an integer or out of range",
+    };
+    let given = match Given::parse(args, refusal) {
         Ok(given) => given,
         Err(refusal) => return Ok(refusal),
     };
@@ -140,7 +142,7 @@ fn function<W: World>(
     let name = String::from_utf8_lossy(args.at(1)).into_owned();
     let found =
         all_functions(world.keyspace(), scripting).into_iter().find_map(|(library, all)| {
-            let function = all.into_iter().find(|function| function.name == name)?;
+            let function = all.into_iter().find(|it| it.name.eq_ignore_ascii_case(&name))?;
             Some((library, function))
         });
     let Some((library, function)) = found else {
@@ -153,6 +155,7 @@ fn function<W: World>(
     let Some(code) = code else { return Ok(Reply::error("ERR Function not found")) };
     let reads = reads || function.flags.has(ScriptFlags::NO_WRITES);
     world.begins(function.flags, None);
+    let name = function.name;
     let program = Program::Function { library: &library, code: &code, name: &name };
     run(world, scripting, (program, &name, command), (db, reads), given)
 }
@@ -168,6 +171,7 @@ pub(super) fn all_functions(
             all.push((String::from(name), functions));
         }
     }
+    scripting.watch.counted(all.len(), all.iter().map(|(_, functions)| functions.len()).sum());
     all
 }
 
@@ -178,7 +182,10 @@ pub(super) fn load(
     code: &[u8],
 ) -> Result<Vec<Function>, String> {
     let mut host = Loading(scripting.watch);
-    scripting.interpreter.library(name, code, &mut host)
+    scripting.watch.begins(name, true, b"FUNCTION LOAD");
+    let functions = scripting.interpreter.library(name, code, &mut host);
+    scripting.watch.ends();
+    functions
 }
 
 fn run<W: World>(
@@ -192,7 +199,8 @@ fn run<W: World>(
     let call =
         Call { program, keys: &given.keys, args: &given.args, seed, budget: scripting.budget };
     let mut running = Running { world, db, reads, over: None, watch: scripting.watch };
-    scripting.watch.begins(name, command);
+    let is_function = matches!(program, Program::Function { .. });
+    scripting.watch.begins(name, is_function, command);
     let reply = scripting.interpreter.call(&call, &mut running);
     scripting.watch.ends();
     match running.over {
@@ -215,6 +223,39 @@ pub(super) fn stopped(why: Stopped, is_function: bool) -> Reply<'static> {
             "ERR Error running script: Script killed by user with FUNCTION KILL."
         }
     })
+}
+
+/// What FUNCTION STATS tells: what runs (its name, its command, and for how many milliseconds), and
+/// how many libraries and functions there are.
+pub fn function_stats(
+    running: Option<(&str, Vec<Vec<u8>>, u64)>,
+    (libraries, functions): (usize, usize),
+) -> Reply<'static> {
+    let text = |text: &'static str| Reply::bulk(text.as_bytes());
+    let shown = |(name, command, age_ms): (&str, Vec<Vec<u8>>, u64)| {
+        Reply::Map(
+            [
+                (text("name"), Reply::owned(name.as_bytes().to_vec())),
+                (text("command"), Reply::Array(command.into_iter().map(Reply::owned).collect())),
+                (text("duration_ms"), Reply::Int(age_ms.cast_signed())),
+            ]
+            .into(),
+        )
+    };
+    let counts = Reply::Map(
+        [
+            (text("libraries_count"), Reply::len(libraries)),
+            (text("functions_count"), Reply::len(functions)),
+        ]
+        .into(),
+    );
+    Reply::Map(
+        [
+            (text("running_script"), running.map_or(Reply::Null, shown)),
+            (text("engines"), Reply::Map([(text("LUA"), counts)].into())),
+        ]
+        .into(),
+    )
 }
 
 /// A script that runs.
@@ -264,7 +305,7 @@ impl<W: World> Running<'_, W> {
                 return Some(self.carry_out(&words.map(<[u8]>::to_vec), true));
             }
         }
-        None
+        self.watch.server(words)
     }
 
     /// Carries a command out, if a script may call it. `own`: it is the server's form of one.
@@ -412,61 +453,4 @@ impl Host for Loading<'_> {
     fn stop(&mut self) -> Option<Stopped> {
         self.0.stop()
     }
-}
-
-/// A state that nobody changes meanwhile.
-struct Shared<'a> {
-    reader: Reader<'a>,
-}
-
-impl World for Shared<'_> {
-    fn keyspace(&self) -> &Keyspace {
-        self.reader.keyspace
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.reader.clock_ms.max(self.reader.keyspace.now_ms())
-    }
-
-    fn seed(&mut self) -> u64 {
-        self.reader.seed = mix(self.reader.seed);
-        self.reader.seed
-    }
-
-    fn is_short(&self) -> bool {
-        false
-    }
-
-    fn begins(&mut self, _: ScriptFlags, _: Option<&[u8]>) {}
-
-    fn command(
-        &mut self,
-        db: Db,
-        spec: &'static Spec,
-        (_, args): (&[u8], Args<'_>),
-    ) -> Result<Reply<'static>, Stopped> {
-        let Handler::Read(read) = spec.run.of(args) else {
-            return Ok(Reply::error("ERR Write commands are not allowed from read-only scripts."));
-        };
-        let reader = Reader { db, seed: self.seed(), ..self.reader };
-        Ok(read(&reader, args).unwrap_or_else(|refusal| refusal).into_owned())
-    }
-}
-
-/// Runs a script or a function that only reads (EVAL_RO and its like), and writes its reply.
-pub fn read_script(
-    reader: &Reader<'_>,
-    scripting: &mut Scripting<'_>,
-    (command, args): (&[u8], Args<'_>),
-    proto: Proto,
-    out: &mut BytesMut,
-) {
-    let way = match cmd::resolve(args).map(|spec| spec.run) {
-        Some(Handler::Script { way, .. }) => way,
-        _ => return Reply::error("ERR internal: not a script").encode(proto, out),
-    };
-    let mut world = Shared { reader: *reader };
-    let reply = call(&mut world, scripting, (reader.db, way), (command, args));
-    let is_function = matches!(way, Scripted::Function(_));
-    reply.unwrap_or_else(|why| stopped(why, is_function)).encode(proto, out);
 }

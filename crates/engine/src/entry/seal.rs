@@ -28,7 +28,7 @@ use bytes::{Bytes, BytesMut};
 use due::Due;
 use earlier::Earlier;
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply, write_command, write_replaced};
-use script::Allowed;
+use script::Scripts;
 use stage::{Ran, Rehearsed, Stage, Still};
 
 /// Why a command is refused before it is logged: definite, nothing happened.
@@ -160,7 +160,7 @@ pub fn rehearse_with<'a>(
     let stamp = Stamp { now_ms: stamp.now_ms.max(keyspace.now_ms()), ..*stamp };
     let stage = Rehearsed::begin(keyspace, waiting, stamp);
     let mut sealer = Sealer::new(stage, runs, &stamp, limits);
-    sealer.scripting = scripting;
+    sealer.scripts.with = scripting;
     let mut parser = Parser::default();
     for (number, run) in runs.iter().enumerate() {
         sealer.place = (number, 0);
@@ -214,14 +214,8 @@ struct Sealer<'a, S> {
     plan: Plan,
     inexact: bool,
     cost_ns: u64,
-    /// What scripts run with, if they do; what the one that runs may do, how many bytes it may log,
-    /// and what the next draws from.
-    scripting: Option<Scripting<'a>>,
-    allowed: Allowed,
-    payload_max: usize,
-    drawn: u64,
-    /// Within a transaction.
-    in_transaction: bool,
+    /// What scripts run with, and how they stand.
+    scripts: Scripts<'a>,
 }
 
 impl<'a, S: Stage> Sealer<'a, S> {
@@ -251,11 +245,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
             plan: Plan::default(),
             inexact: false,
             cost_ns: 0,
-            scripting: None,
-            allowed: Allowed::default(),
-            payload_max: 0,
-            drawn: stamp.seed,
-            in_transaction: false,
+            scripts: Scripts { drawn: stamp.seed, ..Scripts::default() },
         }
     }
 
@@ -292,9 +282,9 @@ impl<'a, S: Stage> Sealer<'a, S> {
             self.plan.array(run);
             let within = self.body.continued();
             let outside = core::mem::replace(&mut self.body, within);
-            self.in_transaction = true;
+            self.scripts.in_transaction = true;
             self.commands(parser, run);
-            self.in_transaction = false;
+            self.scripts.in_transaction = false;
             let within = core::mem::replace(&mut self.body, outside);
             self.body.transaction(&within);
             self.wake();
@@ -350,11 +340,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
             };
             if let LogForm::Script(way) = form {
                 self.copy(run, db, &mut stretch);
-                let reply = self.script(way, db, (command, args));
-                self.plan.known(reply);
-                if is_alone {
-                    self.wake();
-                }
+                self.script_of(way, db, (command, args), is_alone);
                 continue;
             }
             let seed = match self.run_as(&form, db, args) {
@@ -378,13 +364,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
                 LogForm::Refused(reply) => self.plan.known(reply),
                 form => {
                     self.copy(run, db, &mut stretch);
-                    if let Some(seed) = seed {
-                        self.body.seed(seed);
-                        self.inexact = true;
-                    }
-                    let is_flat = matches!(form, LogForm::Flat(_));
-                    self.write(db, form, (command, args));
-                    if is_flat { self.plan.flat() } else { self.plan.logged() }
+                    self.log_one(db, (form, seed), (command, args));
                 }
             }
             if is_alone && !self.stage.waiting().is_empty() {
@@ -393,6 +373,22 @@ impl<'a, S: Stage> Sealer<'a, S> {
             }
         }
         self.copy(run, db, &mut stretch);
+    }
+
+    /// Logs a command by itself: in another form, or with what it drew from.
+    fn log_one(
+        &mut self,
+        db: Db,
+        (form, seed): (LogForm, Option<u64>),
+        command: (&[u8], Args<'_>),
+    ) {
+        if let Some(seed) = seed {
+            self.body.seed(seed);
+            self.inexact = true;
+        }
+        let is_flat = matches!(form, LogForm::Flat(_));
+        self.write(db, form, command);
+        if is_flat { self.plan.flat() } else { self.plan.logged() }
     }
 
     /// Runs a command in the form in which it will be logged, if commands run here.
@@ -491,8 +487,8 @@ impl<'a, S: Stage> Sealer<'a, S> {
     }
 
     fn refusal(&self, flags: Flags) -> Option<Refusal> {
-        self.limits.refuse_writes.filter(|_| !self.allowed.ignores_all()).or_else(|| {
-            let is_short = self.over_memory && !self.allowed.ignores_memory();
+        self.limits.refuse_writes.filter(|_| !self.scripts.allowed.ignores_all()).or_else(|| {
+            let is_short = self.over_memory && !self.scripts.allowed.ignores_memory();
             (is_short && flags.has(Flags::DENYOOM)).then_some(Refusal::OutOfMemory)
         })
     }

@@ -150,7 +150,8 @@ impl Keyspace {
     /// Bytes the data set takes, as counted by the engine (deterministic; not what the allocator
     /// says).
     pub fn used_bytes(&self) -> u64 {
-        self.databases.iter().map(|database| database.used).sum()
+        let keys: u64 = self.databases.iter().map(|database| database.used).sum();
+        keys + self.side.bytes()
     }
 
     /// Whether that is more than `maxmemory`: commands that may take more are refused.
@@ -257,7 +258,7 @@ impl Keyspace {
     }
 
     /// How many scripts are kept, and the bytes of their bodies.
-    pub fn scripts_kept(&self) -> (usize, usize) {
+    pub fn scripts_kept(&self) -> (usize, u64) {
         (self.side.scripts.len(), self.side.scripts.bytes())
     }
 

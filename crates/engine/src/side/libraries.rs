@@ -10,40 +10,53 @@ use triomphe::Arc;
 
 /// All of them, by name. Shared by snapshots until one changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Libraries(Arc<BTreeMap<String, Arc<[u8]>>>);
+pub(crate) struct Libraries {
+    texts: Arc<BTreeMap<String, Arc<[u8]>>>,
+    /// Bytes of their texts.
+    bytes: u64,
+}
 
 impl Libraries {
     /// Name and text of each, in order of their names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Arc<[u8]>)> {
-        self.0.iter().map(|(name, code)| (name.as_str(), code))
+        self.texts.iter().map(|(name, code)| (name.as_str(), code))
     }
 
     /// The text of one.
     pub(crate) fn code(&self, name: &str) -> Option<&Arc<[u8]>> {
-        self.0.get(name)
+        self.texts.get(name)
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.texts.len()
+    }
+
+    /// Bytes of their texts.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// FUNCTION LOAD.
     pub(crate) fn load<'n>(&mut self, name: &'n str, code: &[u8]) -> Change<'n> {
-        Arc::make_mut(&mut self.0).insert(name.to_string(), Arc::from(code));
+        let texts = Arc::make_mut(&mut self.texts);
+        let before = texts.insert(name.to_string(), Arc::from(code));
+        self.bytes += code.len() as u64;
+        self.bytes -= before.map_or(0, |before| before.len() as u64);
         Change { of: name.as_bytes(), now: digest::of(code) }
     }
 
     /// FUNCTION DELETE. `None`: it is not there.
     pub(crate) fn delete<'n>(&mut self, name: &'n str) -> Option<Change<'n>> {
-        self.0.get(name)?;
-        Arc::make_mut(&mut self.0).remove(name);
+        let gone = self.texts.get(name)?.len();
+        Arc::make_mut(&mut self.texts).remove(name);
+        self.bytes -= gone as u64;
         Some(Change { of: name.as_bytes(), now: 0 })
     }
 
     /// FUNCTION FLUSH.
     pub(crate) fn flush(&mut self) -> Option<Change<'static>> {
-        if self.0.is_empty() {
+        if self.texts.is_empty() {
             return None;
         }
         *self = Self::default();

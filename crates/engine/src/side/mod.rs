@@ -36,6 +36,11 @@ pub(crate) struct Side {
 }
 
 impl Side {
+    /// Bytes of what may be large.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.scripts.bytes() + self.libraries.bytes()
+    }
+
     /// Takes the text of a library from a file; `None`: it is none, or there are two of its name.
     pub(crate) fn restore_library(&mut self, code: &[u8]) -> Option<()> {
         let name = Shebang::of_library(code).ok()?.name?;

@@ -1,5 +1,7 @@
 //! Scripts that EVALSHA finds: what SCRIPT LOAD loaded, for good, and what EVAL ran, the newest of
 //! it (Redis 7.4 keeps 500 of these too).
+//!
+//! Who goes is decided when one is added, by the order in which they came, on every replica alike.
 
 use super::{Change, Part, Side};
 use crate::digest::{self, Op};
@@ -34,6 +36,8 @@ struct Inner {
     evals: BTreeMap<u64, Sha>,
     /// Bytes of their bodies.
     eval_bytes: usize,
+    /// Bytes of all bodies.
+    bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +59,8 @@ impl Scripts {
     }
 
     /// Bytes of their bodies.
-    pub(crate) fn bytes(&self) -> usize {
-        self.0.bodies.values().map(|kept| kept.body.len()).sum()
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.bytes
     }
 
     /// Keeps a script: for good, or, of EVAL, until others have taken its place.
@@ -92,11 +96,14 @@ impl Inner {
             self.evals.insert(number, sha);
             self.eval_bytes += body.len();
         }
+        self.bytes += body.len() as u64;
         self.bodies.insert(sha, Kept { body: Arc::from(body), eval });
     }
 
     fn forget(&mut self, sha: &Sha) {
-        if let Some(Kept { body, eval: Some(number) }) = self.bodies.remove(sha) {
+        let Some(Kept { body, eval }) = self.bodies.remove(sha) else { return };
+        self.bytes -= body.len() as u64;
+        if let Some(number) = eval {
             self.evals.remove(&number);
             self.eval_bytes -= body.len();
         }

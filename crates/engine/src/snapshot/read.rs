@@ -302,23 +302,7 @@ impl SnapshotReader {
                 let seconds = i32::from_le_bytes(*input.array()?);
                 self.expire_ms = Some(i64::from(seconds) * 1000);
             }
-            code::FUNCTION => {
-                let text = input.text()?.bytes()?;
-                if self.state.library(&text).is_none() {
-                    let what = library(&text);
-                    if !self.skips() {
-                        return Err(Stop::Fault(SnapshotFault::Functions(what)));
-                    }
-                    self.report.skip(None, &what);
-                }
-            }
-            code::FUNCTION_PRE_GA => {
-                let what = function(input, self.skips())?;
-                if !self.skips() {
-                    return Err(Stop::Fault(SnapshotFault::Functions(what)));
-                }
-                self.report.skip(None, &what);
-            }
+            opcode @ (code::FUNCTION | code::FUNCTION_PRE_GA) => self.functions(opcode, input)?,
             code::MODULE_AUX => {
                 let data = module_data(input.length()?);
                 self.no_place(data)?;
@@ -356,6 +340,24 @@ impl SnapshotReader {
             }
             other => return Err(self.unknown(other, input)),
         }
+        Ok(())
+    }
+
+    /// A library of functions, which is kept if it can be, or a function of a pre-release.
+    fn functions(&mut self, opcode: u8, input: &mut Input<'_>) -> Result<()> {
+        let what = if opcode == code::FUNCTION {
+            let text = input.text()?.bytes()?.to_vec();
+            if self.state.library(&text).is_some() {
+                return Ok(());
+            }
+            library(&text)
+        } else {
+            function(input, self.skips())?
+        };
+        if !self.skips() {
+            return Err(Stop::Fault(SnapshotFault::Functions(what)));
+        }
+        self.report.skip(None, &what);
         Ok(())
     }
 

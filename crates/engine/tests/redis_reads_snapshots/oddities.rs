@@ -245,7 +245,7 @@ fn what_has_no_place_here_is_left_out_on_demand() {
     let value = [MODULE, b"\x02\x01\x05\x01x\x04\0\0\0\0\0\0\0\0\x03\0\0\0\0\0"].concat();
     let module = [b"\xfc\0\0\0\0\0\0\0\x7f".to_vec(), key("m", 7, &[Raw(&value)])].concat();
     let aux = [b"\xf7", MODULE, b"\x02\x01\x00"].concat();
-    let library = [&b"\xf5"[..], b"\x0f#!lua name=one\n"].concat();
+    let library = [&b"\xf5"[..], b"\x0f#!foo name=one\n"].concat();
     let early = b"\xf6\x03old\x03LUA\x01\x04text\x04code".to_vec();
     let meta = b"\xf3\x02KMT1\x02\x05\x00KMT2\x00".to_vec();
     let last = key("k", 0, &[Text(b"v")]);

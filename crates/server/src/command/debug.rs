@@ -5,7 +5,7 @@
 //! the state goes through the log, and `RELOAD` checks that the state survives a snapshot instead
 //! of replacing it.
 
-use super::{Call, Client, NODE, Row, Run, View, Work, bulk, error, int, not_an_integer, text};
+use super::{Call, Client, NODE, Row, Run, View, Work, bulk, error, int, is, not_an_integer, text};
 use crate::settings::Allow;
 use quorate_engine::{Db, Flags, Group, Keys, Keyspace, Reader, SnapshotFacts, exactly, least};
 use quorate_resp::{Args, Proto, Reply};
@@ -60,6 +60,9 @@ pub(super) const ROWS: &[Row] = &Group::Server.rows([
     Row::new("DEBUG|QUICKLIST-PACKED-THRESHOLD", "bytes", Run::Here(accept))
         .facts(exactly(3), Keys::None, NODE.and(DEBUG))
         .doc("1.0.0", "Is accepted without effect."),
+    Row::new("DEBUG|SET-DISABLE-DENY-SCRIPTS", "<0 | 1>", Run::Here(accept))
+        .facts(exactly(3), Keys::None, NODE.and(DEBUG))
+        .doc("1.0.0", "Is accepted without effect: scripts may call DEBUG PROTOCOL as it is."),
     Row::new("DEBUG|JMAP", "", Run::Here(accept))
         .facts(exactly(2), Keys::None, NODE.and(DEBUG))
         .doc("1.0.0", "Is accepted without effect."),
@@ -139,23 +142,44 @@ fn accept(_: &mut Call<'_>, _: Args<'_>) -> Reply<'static> {
 const ATTRIBUTE: &[u8] = b"|1\r\n$14\r\nkey-popularity\r\n*2\r\n$7\r\nkey:123\r\n:90\r\n";
 
 fn protocol(call: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
+    if is(args.at(2), "attrib") && call.client.proto == Proto::Resp3 {
+        call.client.preface = ATTRIBUTE.to_vec();
+    }
+    reply_of(args.at(2))
+}
+
+/// What a script may call of the server's own commands: DEBUG PROTOCOL, which looks at nothing, and
+/// DEBUG SLEEP, for a second at most.
+#[allow(clippy::disallowed_methods, reason = "a script holds up its thread and nothing else")]
+pub(crate) fn in_script(words: &[Vec<u8>]) -> Option<Reply<'static>> {
+    match words {
+        [name, sub, kind] if is(name, "DEBUG") && is(sub, "PROTOCOL") => Some(reply_of(kind)),
+        [name, sub, seconds] if is(name, "DEBUG") && is(sub, "SLEEP") => {
+            let seconds: Option<f64> = text(seconds).parse().ok();
+            let Some(seconds) = seconds.filter(|seconds| (0.0..=1.0).contains(seconds)) else {
+                return Some(Reply::error("ERR a script sleeps for a second at most"));
+            };
+            std::thread::sleep(Duration::from_secs_f64(seconds));
+            Some(Reply::OK)
+        }
+        _ => None,
+    }
+}
+
+#[allow(clippy::approx_constant, reason = "Redis's number")]
+fn reply_of(kind: &[u8]) -> Reply<'static> {
     let numbers = || (0..3).map(Reply::Int).collect::<Vec<_>>();
-    match text(args.at(2)).to_ascii_lowercase().as_str() {
+    match text(kind).to_ascii_lowercase().as_str() {
         "string" => bulk("Hello World"),
         "integer" => Reply::Int(12345),
-        "double" => Reply::Double(3.25),
+        "double" => Reply::Double(3.141),
         "null" => Reply::Null,
         "array" => Reply::Array(numbers()),
         "set" => Reply::Set(numbers()),
         "map" => Reply::Map((0..3).map(|n| (Reply::Int(n), Reply::Bool(n == 1))).collect()),
         "push" => Reply::Push(vec![bulk("server-cpu-usage"), Reply::Int(42)]),
         "bignum" => Reply::BigNumber("1234567999999999999999999999999999999".to_owned()),
-        "attrib" => {
-            if call.client.proto == Proto::Resp3 {
-                call.client.preface = ATTRIBUTE.to_vec();
-            }
-            bulk("Some real reply following the attribute")
-        }
+        "attrib" => bulk("Some real reply following the attribute"),
         "true" => Reply::Bool(true),
         "false" => Reply::Bool(false),
         "verbatim" => Reply::Verbatim(*b"txt", b"This is a verbatim\nstring".as_slice().into()),

@@ -147,7 +147,7 @@ fn describe(registry: &Registry, entry: &Entry) -> Reply<'static> {
 /// Redis's names of the flags.
 fn flags(entry: &Entry) -> Vec<&'static str> {
     let mut names = Vec::new();
-    names.extend(entry.is_write().map(|writes| if writes { "write" } else { "readonly" }));
+    names.extend(entry.is_called_write().map(|writes| if writes { "write" } else { "readonly" }));
     for (flag, name) in [
         (Flags::DENYOOM, "denyoom"),
         (Flags::ADMIN, "admin"),
@@ -173,7 +173,10 @@ fn flags(entry: &Entry) -> Vec<&'static str> {
 /// ACL categories, without the `@`.
 pub(super) fn categories(entry: &Entry) -> Vec<&'static str> {
     let mut names = Vec::new();
-    names.extend(entry.is_write().map(|writes| if writes { "write" } else { "read" }));
+    // What only reads of scripts is in no category of reads, as in Redis.
+    let counts = |writes: &bool| *writes || entry.meta.group != Group::Scripting;
+    let writes = entry.is_called_write().filter(counts);
+    names.extend(writes.map(|writes| if writes { "write" } else { "read" }));
     match entry.meta.group {
         _ if let Some(filed) = entry.meta.filed => names.extend(filed),
         Group::Generic => names.push("keyspace"),

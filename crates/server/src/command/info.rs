@@ -140,6 +140,10 @@ fn memory(text: &mut String, facts: &Facts<'_>) {
     field(text, "used_memory_peak_perc", format_args!("{of_peak:.2}%"));
     field(text, "used_memory_overhead", memory.overhead());
     field(text, "used_memory_startup", memory.startup);
+    let (scripts, script_bytes) = facts.view.keyspace.scripts_kept();
+    field(text, "used_memory_scripts_eval", script_bytes);
+    field(text, "number_of_cached_scripts", scripts);
+    field(text, "number_of_libraries", facts.view.keyspace.library_count());
     field(text, "used_memory_dataset", memory.data);
     field(text, "used_memory_dataset_perc", format_args!("{:.2}%", memory.data_percent()));
     // Nothing is kept from the allocator: what is not in use is the system's to take.

@@ -36,6 +36,7 @@ mod work;
 pub(crate) use call::{Call, Client, Mode, ReplyMode};
 pub(crate) use config::set_in_cluster;
 pub(crate) use debug::allowed as debug_allowed;
+pub(crate) use debug::in_script;
 pub(crate) use docs::help;
 pub(crate) use info::REDIS_VERSION;
 pub(crate) use perform::perform;

@@ -6,8 +6,9 @@ use super::log::through_log;
 use super::work::{Work, replicas};
 use super::{Client, config, error};
 use crate::backend::Backend;
+use crate::refusal;
 use crate::shared::Shared;
-use quorate_consensus::{Message, NoSnapshot};
+use quorate_consensus::{Kill, Message, NoSnapshot};
 use quorate_engine::Db;
 use quorate_resp::Reply;
 use std::sync::Arc;
@@ -71,10 +72,10 @@ pub(crate) async fn perform<B: Backend>(
         }
         Work::FlipBit(db, key, bit) => Some(flip_bit(node, db, &key, bit).await),
         Work::Log(args) => Some(through_log(node, &args).await),
-        Work::KillScript => Some(if node.kill_script().await {
-            Reply::OK
-        } else {
-            Reply::error("NOTBUSY No scripts in execution right now.")
+        Work::KillScript(function) => Some(match node.kill_script(function).await {
+            Kill::Ends => Reply::OK,
+            Kill::Idle => Reply::error("NOTBUSY No scripts in execution right now."),
+            Kill::Other => Reply::error(refusal::busy(!function)),
         }),
         Work::HandOver(to, limit) => {
             let handed = tokio::time::timeout(limit, node.hand_over(to.as_deref())).await;

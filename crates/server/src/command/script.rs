@@ -1,4 +1,6 @@
 //! `SCRIPT` and `FUNCTION`, as far as the server carries them out: what ends a script that runs.
+//!
+//! The rest are rows of the engine (`engine/src/cmd/script.rs`): it has the state, and runs them.
 
 use super::{Call, NODE, Row, Run, Work};
 use quorate_engine::{Flags, Group, Keys, exactly, least};
@@ -11,7 +13,7 @@ pub(super) const ROWS: &[Row] = &Group::Scripting.rows([
     Row::new("SCRIPT", "", Run::Parent)
         .facts(least(2), Keys::None, NODE)
         .doc("2.6.0", "Keeps, forgets and ends scripts."),
-    Row::new("SCRIPT|KILL", "", Run::Ask(kill))
+    Row::new("SCRIPT|KILL", "", Run::Ask(|_, _| Ok(Work::KillScript(false))))
         .facts(exactly(2), Keys::None, KILL)
         .doc("2.6.0", "Ends the script that runs; nothing that it did stays."),
     Row::new("SCRIPT|DEBUG", "<YES | SYNC | NO>", Run::Here(debug))
@@ -20,15 +22,10 @@ pub(super) const ROWS: &[Row] = &Group::Scripting.rows([
     Row::new("FUNCTION", "", Run::Parent)
         .facts(least(2), Keys::None, NODE)
         .doc("7.0.0", "Loads, lists, deletes and ends functions."),
-    Row::new("FUNCTION|KILL", "", Run::Ask(kill))
+    Row::new("FUNCTION|KILL", "", Run::Ask(|_, _| Ok(Work::KillScript(true))))
         .facts(exactly(2), Keys::None, KILL)
         .doc("7.0.0", "Ends the function that runs; nothing that it did stays."),
 ]);
-
-#[allow(clippy::unnecessary_wraps, reason = "the form of a row's function")]
-fn kill(_: &mut Call<'_>, _: Args<'_>) -> Result<Work, Reply<'static>> {
-    Ok(Work::KillScript)
-}
 
 fn debug(_: &mut Call<'_>, args: Args<'_>) -> Reply<'static> {
     if args.at(2).eq_ignore_ascii_case(b"NO") {

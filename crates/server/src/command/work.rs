@@ -47,8 +47,8 @@ pub(crate) enum Work {
     Snapshot { heading: bool },
     /// EXEC: the session itself carries out what was queued, if these hold.
     Exec(Queue, Vec<Guard>),
-    /// SCRIPT KILL, FUNCTION KILL: wherever it runs.
-    KillScript,
+    /// SCRIPT KILL, FUNCTION KILL (`true`): wherever it runs.
+    KillScript(bool),
     /// SHUTDOWN.
     Shutdown(Stop),
     /// FAILOVER: hand leadership over, to the replica at this address if there is one, within this

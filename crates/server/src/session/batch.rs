@@ -10,11 +10,18 @@ use crate::command::{Mode, ReplyMode, Row, debug_allowed, error, help, row};
 use crate::refusal::{self, UNCERTAIN, UNCERTAIN_READ, no_read, not_applied};
 use crate::registry::{Entry, Target};
 use crate::slowlog::{Slow, shown};
-use quorate_consensus::{Answer, Shown};
-use quorate_engine::{Flags, Handler, Keyspace, ReadFn, Reader, Run, RunKind, Wait, cmd};
+use quorate_consensus::{Answer, RunningScript, Shown};
+use quorate_engine::{
+    Flags, Handler, Keyspace, LEVEL_TRANSACTIONS, ReadFn, Reader, Run, RunKind, Wait, cmd,
+    function_stats,
+};
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
+
+/// A member is of a version without scripts, or there was no leader to find out.
+const TOO_OLD: &str = "CLUSTERDOWN scripts begin when every node of the cluster runs a version \
+     that has them: nothing was applied";
 
 /// What to do next.
 enum Piece {
@@ -22,6 +29,8 @@ enum Piece {
     Run,
     Wait(&'static Entry, Wait),
     Await(&'static Entry, ReadFn),
+    /// Scripts wait until every node runs a version that has them.
+    Allow(&'static Entry),
     Server(&'static Entry, &'static Row),
     Nothing,
 }
@@ -35,6 +44,7 @@ impl<B: Backend> Session<B> {
                 Piece::Run => self.serve_run().await,
                 Piece::Wait(entry, wait) => self.serve_wait(entry, wait).await,
                 Piece::Await(entry, read) => self.serve_await(entry, read).await,
+                Piece::Allow(entry) => self.allow_scripts(entry).await,
                 Piece::Server(entry, row) => self.serve_server(entry, row).await,
                 Piece::Nothing => return,
             }
@@ -84,9 +94,11 @@ impl<B: Backend> Session<B> {
                 },
                 // A parent without a subcommand has not passed the arity check.
                 Target::Parent => self.intake.consume(),
+                Target::Data(_) if entry.meta.name == "FUNCTION|STATS" && self.tell_running() => {}
                 Target::Data(spec) => {
                     let waits = match spec.run.of(self.intake.args()) {
                         Handler::Wait(wait) => Some(Piece::Wait(entry, wait)),
+                        Handler::Script { .. } if !self.may_script => Some(Piece::Allow(entry)),
                         Handler::Read(read) if entry.meta.flags.has(Flags::BLOCKING) => {
                             Some(Piece::Await(entry, read))
                         }
@@ -109,6 +121,34 @@ impl<B: Backend> Session<B> {
         }
     }
 
+    async fn allow_scripts(&mut self, entry: &'static Entry) {
+        let node = self.node.clone();
+        match self.attend(node.allows(LEVEL_TRANSACTIONS)).await {
+            None => {}
+            Some(true) => self.may_script = true,
+            Some(false) => {
+                let refusal = Reply::error(TOO_OLD);
+                self.shared.stats.rejected(Some(entry.id), TOO_OLD.as_bytes());
+                self.intake.consume();
+                self.emit(&refusal);
+            }
+        }
+    }
+
+    /// FUNCTION STATS while a script runs here: false if none does.
+    fn tell_running(&mut self) -> bool {
+        let Some(RunningScript { name, command, age, counts, .. }) = self.node.script() else {
+            return false;
+        };
+        let mut parser = Parser::default();
+        let _ = parser.parse(&command, &Limits::stored());
+        let words = parser.args(&command).iter().map(<[u8]>::to_vec).collect();
+        let running = Some((name.as_str(), words, age.as_millis() as u64));
+        self.intake.consume();
+        self.emit(&function_stats(running, counts));
+        true
+    }
+
     /// Whether the command may run, as far as its row and the client tell.
     fn admit(&self, found: &Found) -> Result<&'static Entry, Reply<'static>> {
         if let Some(why) = found.too_large {
@@ -128,7 +168,8 @@ impl<B: Backend> Session<B> {
         self.may_run_subscribed(entry)?;
         let is_busy = |age: Duration| age.as_millis() as u64 > self.shared.tuned().busy_ms;
         if self.node.script_age().is_some_and(is_busy) && !entry.meta.flags.has(Flags::ALLOW_BUSY) {
-            return Err(Reply::error(refusal::BUSY));
+            let function = self.node.script().is_some_and(|script| script.is_function);
+            return Err(Reply::error(refusal::busy(function)));
         }
         if !entry.meta.flags.has(Flags::LOADING) && self.node.is_loading() {
             return Err(Reply::error(refusal::LOADING));

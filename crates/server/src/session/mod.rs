@@ -59,6 +59,8 @@ struct Session<B: Backend> {
     output: BytesMut,
     /// Whether commands wait until the client has taken replies.
     held: bool,
+    /// Every node runs a version that has scripts.
+    may_script: bool,
     /// Set when the connection ends whatever still waits.
     killed: bool,
     /// Since when more than the soft limit waits.
@@ -88,6 +90,7 @@ pub(crate) async fn serve<B: Backend>(
         ahead: Bytes::new(),
         output: BytesMut::new(),
         held: false,
+        may_script: false,
         killed: false,
         over_soft_since: None,
         skipping_since_ms: None,

@@ -145,7 +145,10 @@ fn run_on(
             let mut cx = Writer::new(keyspace, crate::Db(0), stamp, index, effects);
             show(&write(&mut cx, args).unwrap_or_else(|error| error))
         }
-        Handler::Either { .. } | Handler::Wait(_) | Handler::WaitsIf { .. } => {
+        Handler::Either { .. }
+        | Handler::Wait(_)
+        | Handler::WaitsIf { .. }
+        | Handler::Script { .. } => {
             panic!("neither a read nor a write")
         }
     })

@@ -1,11 +1,14 @@
-//! Scripts within a rehearsal: what they write is logged, as one piece, in place of the command that
-//! ran them.
+//! Scripts within a rehearsal: what they write is logged, as one piece, in place of the command
+//! that ran them.
+//!
+//! A script that is stopped is undone up to the mark where it began; what was due and removed for
+//! its sake is removed again.
 
 use super::stage::{Ran, Stage};
 use super::{REHEARSED_BYTES_MAX, Sealer, rehearse_one};
 use crate::cmd::script::{Policy, loaded, name_of, restored};
 use crate::entry::replies::mix;
-use crate::entry::script::{World, all_functions, call, load, stopped};
+use crate::entry::script::{World, all_functions, call, function_stats, load, stopped};
 use crate::script::{Function, ScriptFlags, Scripting, Stopped};
 use crate::{Db, Handler, Keyspace, LEVEL_TRANSACTIONS, LogForm, Reader, Scripted, Spec, glob};
 use alloc::collections::BTreeMap;
@@ -13,6 +16,21 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::BytesMut;
 use quorate_resp::{Args, Limits, Parser, Reply, write_command};
+
+/// What scripts run with, and how they stand.
+#[derive(Debug, Default)]
+pub(super) struct Scripts<'a> {
+    /// If they run at all. Nothing while one runs.
+    pub(super) with: Option<Scripting<'a>>,
+    /// What the one that runs may do,
+    pub(super) allowed: Allowed,
+    /// and how many bytes it may log.
+    pub(super) payload_max: usize,
+    /// What the next draws from.
+    pub(super) drawn: u64,
+    /// Within a transaction.
+    pub(super) in_transaction: bool,
+}
 
 /// What the batch allows a script that runs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,8 +58,23 @@ impl Allowed {
 type Found<T> = Result<T, Reply<'static>>;
 
 impl<'a, S: Stage> Sealer<'a, S> {
+    /// Carries out a command that has to do with scripts, and plans its answer.
+    pub(super) fn script_of(
+        &mut self,
+        way: Scripted,
+        db: Db,
+        command: (&[u8], Args<'_>),
+        is_alone: bool,
+    ) {
+        let reply = self.script(way, db, command);
+        self.plan.known(reply);
+        if is_alone {
+            self.wake();
+        }
+    }
+
     /// Carries out a command that has to do with scripts; its reply.
-    pub(super) fn script(
+    fn script(
         &mut self,
         way: Scripted,
         db: Db,
@@ -53,7 +86,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
                  has them: nothing was applied",
             );
         }
-        let Some(mut scripting) = self.scripting.take() else {
+        let Some(mut scripting) = self.scripts.with.take() else {
             return Reply::error("ERR scripts do not run here");
         };
         let reply = match way {
@@ -64,7 +97,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
             Scripted::Stats => Ok(self.stats(&mut scripting)),
             _ => Ok(self.effects(&mut scripting, (db, way), (command, args))),
         };
-        self.scripting = Some(scripting);
+        self.scripts.with = Some(scripting);
         reply.unwrap_or_else(|refusal| refusal)
     }
 
@@ -80,13 +113,13 @@ impl<'a, S: Stage> Sealer<'a, S> {
         let outside = core::mem::replace(&mut self.body, within);
         let (mark, place) = (self.stage.mark(), self.plan.mark());
         let inexact = self.inexact;
-        self.payload_max = scripting.payload_bytes;
+        self.scripts.payload_max = scripting.payload_bytes;
         let reply = call(self, scripting, (db, way), command);
-        self.allowed = Allowed::default();
+        self.scripts.allowed = Allowed::default();
         let within = core::mem::replace(&mut self.body, outside);
         let why = match reply {
             Ok(reply) => {
-                if self.in_transaction {
+                if self.scripts.in_transaction {
                     self.body.append(&within);
                 } else {
                     self.body.transaction(&within);
@@ -209,22 +242,8 @@ impl<'a, S: Stage> Sealer<'a, S> {
     fn stats(&self, scripting: &mut Scripting<'_>) -> Reply<'static> {
         let all = all_functions(self.stage.keyspace(), scripting);
         let functions = all.iter().map(|(_, functions)| functions.len()).sum();
-        stats_shown(all.len(), functions)
+        function_stats(None, (all.len(), functions))
     }
-}
-
-/// What FUNCTION STATS tells while nothing runs.
-fn stats_shown(libraries: usize, functions: usize) -> Reply<'static> {
-    let text = |text: &'static str| Reply::bulk(text.as_bytes());
-    let counts = Reply::Map(
-        [
-            (text("libraries_count"), Reply::len(libraries)),
-            (text("functions_count"), Reply::len(functions)),
-        ]
-        .into(),
-    );
-    let engines = Reply::Map([(text("LUA"), counts)].into());
-    Reply::Map([(text("running_script"), Reply::Null), (text("engines"), engines)].into())
 }
 
 fn library_shown(name: &str, functions: &[Function], code: Option<&[u8]>) -> Reply<'static> {
@@ -264,7 +283,7 @@ fn check_library(
     let functions = functions.map_err(|why| Reply::error_of(&[b"ERR ", why.as_bytes()]))?;
     for function in &functions {
         let mut known = others.values().flatten();
-        if known.any(|known| known.name == function.name) {
+        if known.any(|known| known.name.eq_ignore_ascii_case(&function.name)) {
             let name = function.name.as_bytes();
             return Err(Reply::error_of(&[b"ERR Function ", name, b" already exists"]));
         }
@@ -283,8 +302,8 @@ impl<S: Stage> World for Sealer<'_, S> {
     }
 
     fn seed(&mut self) -> u64 {
-        self.drawn = mix(self.drawn);
-        self.drawn
+        self.scripts.drawn = mix(self.scripts.drawn);
+        self.scripts.drawn
     }
 
     fn is_short(&self) -> bool {
@@ -294,9 +313,11 @@ impl<S: Stage> World for Sealer<'_, S> {
     fn begins(&mut self, flags: ScriptFlags, body: Option<&[u8]>) {
         if let Some(body) = body {
             self.log_words(Db(0), &[b"QUORATE.SCRIPT", b"EVAL", body], true);
+            // It takes memory, too.
+            self.over_memory |= self.stage.keyspace().is_over_memory();
         }
         let short = flags.has(ScriptFlags::ALLOW_OOM);
-        self.allowed = Allowed { wrote: false, short, runs: true };
+        self.scripts.allowed = Allowed { wrote: false, short, runs: true };
     }
 
     fn command(
@@ -326,8 +347,9 @@ impl<S: Stage> World for Sealer<'_, S> {
                 }
                 self.write(db, form, (command, args));
                 self.plan.silent();
-                self.allowed.wrote = true;
-                if self.body.bytes() > self.payload_max || self.stage.bytes() > REHEARSED_BYTES_MAX
+                self.scripts.allowed.wrote = true;
+                if self.body.bytes() > self.scripts.payload_max
+                    || self.stage.bytes() > REHEARSED_BYTES_MAX
                 {
                     return Err(Stopped::Payload);
                 }

@@ -181,15 +181,15 @@ fn what_cannot_be_held_is_named() {
         ),
         (
             b"\xf5\x25#!lua name=mylib engine=x\nredis.regis",
-            "the file holds the function library \"mylib\", and functions are not supported yet \
-             (FUNCTION FLUSH, or FUNCTION DELETE, before saving leaves them out) \
+            "the file holds the function library \"mylib\", which cannot be kept \
+             (FUNCTION FLUSH, or FUNCTION DELETE, before saving leaves it out) \
              (at byte 48, after 0 keys)",
         ),
         (
             b"\xf6\x03old\x03LUA",
-            "the file holds the function \"old\" of a pre-release of Redis 7, and functions are \
-             not supported yet (FUNCTION FLUSH, or FUNCTION DELETE, before saving leaves them \
-             out) (at byte 14, after 0 keys)",
+            "the file holds the function \"old\" of a pre-release of Redis 7, which cannot be \
+             kept (FUNCTION FLUSH, or FUNCTION DELETE, before saving leaves it out) \
+             (at byte 14, after 0 keys)",
         ),
         (b"\x08", "an opcode or type that is not known (at byte 10, after 0 keys)"),
         (b"\xf3", "an opcode or type that is not known (at byte 10, after 0 keys)"),
