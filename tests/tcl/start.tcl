@@ -71,6 +71,26 @@ proc adapt_waiting {} {
     }
 }
 
+# In 7.0 no script may call a command that waits; in 7.2 it may, and does not wait. So where the suite
+# asks for the error, no answer is right.
+proc adapt_scripts {} {
+    rename test test_of_7_0
+    proc test {name code args} {
+        switch -glob $name {
+            {EVAL - Scripts can't run XREAD*} {
+                set refused {assert_error "[^"]*from scripts" \{(run_script[^\n]*)\}\n}
+                set code [regsub -all $refused $code "assert_equal {} \[\\1\]\n"]
+            }
+            {EVAL - Scripts can't run *} {
+                # A test before it has left a string there.
+                set code "r del x\n$code"
+                set args [list {}]
+            }
+        }
+        uplevel 1 [list test_of_7_0 $name $code {*}$args]
+    }
+}
+
 # The suite's procedures are there once it has read its files, and it runs before its last line ends.
 trace add execution source leave adapt_when_read
 proc adapt_when_read {command args} {
@@ -79,6 +99,7 @@ proc adapt_when_read {command args} {
         adapt_encodings
         adapt_scores
         adapt_waiting
+        adapt_scripts
     }
 }
 

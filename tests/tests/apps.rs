@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// Whether the server runs scripts. What applications do with them waits for that.
-const SCRIPTS: bool = false;
+const SCRIPTS: bool = true;
 
 /// An application.
 struct App {

@@ -176,7 +176,7 @@ fn an_odd_file_is_restored_and_what_was_done_is_said() {
         let body = [zset, b"\x01\x05empty\0", more, b"\0\x04name\x05value"].concat();
         [b"REDIS0009\xfe\0", &body[..], b"\xff\0\0\0\0\0\0\0\0behind"].concat()
     };
-    let library = b"\xf5\x0f#!lua name=one\n";
+    let library = b"\xf5\x0f#!foo name=one\n";
     let scratch = Scratch::new("odd");
     let (odd, unsupported) = (scratch.path().join("odd.rdb"), scratch.path().join("lib.rdb"));
     std::fs::write(&odd, file(b"")).expect("it can be written");

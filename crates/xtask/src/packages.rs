@@ -18,6 +18,7 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("tcl", &["sh", "-c", "echo exit | tclsh"]),
     ("python3-venv", &["python3", "-c", "import ensurepip, venv"]),
     ("gcc", &["cc", "--version"]),
+    ("g++", &["c++", "--version"]),
     ("libc6-dev", &["sh", "-c", "echo '#include <stdio.h>' | cc -E -"]),
 ];
 

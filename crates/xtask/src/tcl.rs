@@ -50,9 +50,15 @@ const UNITS: &[&str] = &[
     "unit/multi",
     "unit/pubsub",
     "unit/tracking",
+    "unit/scripting",
+    "unit/functions",
     // Leaves hash-max-listpack-value at a gigabyte, so nothing may come after it that counts on it.
     "unit/violations",
 ];
+
+/// Units that ask, while a script takes long, the node that runs it: through the leader, but where
+/// both ways are asked for.
+const OF_THE_LEADER: &[&str] = &["unit/scripting", "unit/functions"];
 
 /// Why a test is skipped. `type` names the issue, `later` the group that removes the line.
 const REASONS: &[(&str, &str)] = &[
@@ -102,7 +108,7 @@ impl Through {
     fn ways(self, unit: &str) -> &'static [Way] {
         let place = UNITS.iter().position(|it| *it == unit).unwrap_or(0);
         match self {
-            Self::Turns if place % 2 == 0 => &[Way::Leader],
+            Self::Turns if place % 2 == 0 || OF_THE_LEADER.contains(&unit) => &[Way::Leader],
             Self::Leader => &[Way::Leader],
             Self::Turns | Self::Follower => &[Way::Follower],
             Self::Both => &[Way::Leader, Way::Follower],
