@@ -5,7 +5,8 @@
 //! steadier than throughput on a shared machine. Nothing here asserts: a person reads the table, a
 //! script the JSON. `cargo xtask bench snapshot` looks at snapshots under load, `cargo xtask
 //! bench types` at collections, `cargo xtask bench large` at values of a million elements, `cargo
-//! xtask bench links` at slow and narrow links between the replicas.
+//! xtask bench links` at slow and narrow links between the replicas, `cargo xtask bench talk` at
+//! transactions and waiting, `cargo xtask bench pubsub` at messages.
 
 mod drive;
 mod gaps;
@@ -13,9 +14,11 @@ mod large;
 mod links;
 mod memory;
 mod probe;
+mod pubsub;
 mod report;
 mod snapshot;
 pub(crate) mod systems;
+mod talk;
 mod types;
 
 use report::{Measured, Report};
@@ -69,6 +72,8 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
         Some(("types", rest)) => return types::run(root, rest),
         Some(("large", rest)) => return large::run(root, rest),
         Some(("links", rest)) => return links::run(root, rest),
+        Some(("pubsub", rest)) => return pubsub::run(root, rest),
+        Some(("talk", rest)) => return talk::run(root, rest),
         _ => {}
     }
     let options = parse(args)?;

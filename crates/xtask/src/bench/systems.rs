@@ -168,8 +168,13 @@ impl System {
     /// The port to drive: the leader's.
     pub(crate) fn target(&self) -> u16 {
         let leads = |port: &u16| drive::info(*port, "raft_role").as_deref() == Some("leader");
-        let ports: Vec<u16> = self.processes.iter().map(|process| process.port).collect();
+        let ports = self.ports();
         ports.iter().copied().find(leads).or(ports.first().copied()).unwrap_or(0)
+    }
+
+    /// The ports of all its nodes.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        self.processes.iter().map(|process| process.port).collect()
     }
 
     /// The port of a node that does not lead.
