@@ -57,11 +57,6 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("pfselftest", "+@read", "the engine runs it as a read"),
     ("lolwut", "-readonly", "it reads no data"),
     ("lolwut", "-@read", "it reads no data"),
-    ("function|list", "-@scripting", "there are no functions to list"),
-    ("function|flush", "+@dangerous", "as FLUSHALL is"),
-    ("function|flush", "-@scripting", "there are no functions to flush"),
-    ("function|flush", "-write", "there are no functions to flush"),
-    ("function|flush", "-@write", "there are no functions to flush"),
 ];
 
 /// One command as COMMAND describes it.

@@ -93,7 +93,7 @@ const SCRIPTS: &[Spec] = &Group::Scripting.rows([
         .facts(least(2), Keys::None, ABOUT.and(Flags::NEUTRAL))
         .doc("2.6.0", "Forgets all scripts.")
         .hidden(),
-    Spec::write("QUORATE.SCRIPT", "<EVAL | LOAD> script", keep)
+    Spec::write("QUORATE.SCRIPT", "<RAN | LOADED> script", keep)
         .facts(exactly(3), Keys::None, Flags::INTERNAL.and(Flags::ADMIN))
         .doc("7.2.0", "Keeps a script.")
         .hidden(),
@@ -175,7 +175,7 @@ fn flush_scripts(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
 #[allow(clippy::unnecessary_wraps, reason = "the form of a row's function")]
 fn keep(cx: &mut Writer<'_>, args: Args<'_>) -> Replied<'static> {
     let (sha, body) = (sha_of(args.at(2)), args.at(2));
-    let eval = args.at(1) == b"EVAL";
+    let eval = args.at(1) == b"RAN";
     cx.keyspace.change_scripts(|scripts| scripts.keep(&sha, body, eval));
     Ok(Reply::owned(hex::of(&sha).into_bytes()))
 }

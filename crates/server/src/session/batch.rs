@@ -12,8 +12,8 @@ use crate::registry::{Entry, Target};
 use crate::slowlog::{Slow, shown};
 use quorate_consensus::{Answer, RunningScript, Shown};
 use quorate_engine::{
-    Flags, Handler, Keyspace, LEVEL_TRANSACTIONS, ReadFn, Reader, Run, RunKind, Wait, cmd,
-    function_stats,
+    Flags, Handler, Keyspace, LEVEL_TRANSACTIONS, ReadFn, Reader, Run, RunKind, Scripted, Spec,
+    Wait, cmd, function_stats,
 };
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,6 +22,11 @@ use std::time::{Duration, Instant};
 /// A member is of a version without scripts, or there was no leader to find out.
 const TOO_OLD: &str = "CLUSTERDOWN scripts begin when every node of the cluster runs a version \
      that has them: nothing was applied";
+
+/// Whether it tells of the script that runs.
+fn is_stats(spec: &Spec) -> bool {
+    matches!(spec.run, Handler::Script { way: Scripted::Stats, .. })
+}
 
 /// What to do next.
 enum Piece {
@@ -94,7 +99,7 @@ impl<B: Backend> Session<B> {
                 },
                 // A parent without a subcommand has not passed the arity check.
                 Target::Parent => self.intake.consume(),
-                Target::Data(_) if entry.meta.name == "FUNCTION|STATS" && self.tell_running() => {}
+                Target::Data(spec) if is_stats(spec) && self.tell_running() => {}
                 Target::Data(spec) => {
                     let waits = match spec.run.of(self.intake.args()) {
                         Handler::Wait(wait) => Some(Piece::Wait(entry, wait)),

@@ -167,7 +167,7 @@ impl<'a, S: Stage> Sealer<'a, S> {
         let said = |why: String| Reply::error_of(&[b"ERR ", why.as_bytes()]);
         crate::Shebang::of_script(body).map_err(said)?;
         scripting.interpreter.check(body).map_err(said)?;
-        Ok(self.log_words(db, &[b"QUORATE.SCRIPT", b"LOAD", body], true))
+        Ok(self.log_words(db, &[b"QUORATE.SCRIPT", b"LOADED", body], true))
     }
 
     fn load_library(
@@ -312,7 +312,7 @@ impl<S: Stage> World for Sealer<'_, S> {
 
     fn begins(&mut self, flags: ScriptFlags, body: Option<&[u8]>) {
         if let Some(body) = body {
-            self.log_words(Db(0), &[b"QUORATE.SCRIPT", b"EVAL", body], true);
+            self.log_words(Db(0), &[b"QUORATE.SCRIPT", b"RAN", body], true);
             // It takes memory, too.
             self.over_memory |= self.stage.keyspace().is_over_memory();
         }
