@@ -46,7 +46,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     row("dynamic-hz", Bool, "yes"),
     row("lfu-log-factor", Int(0, INT), "10"),
     row("lfu-decay-time", Int(0, INT), "1"),
-    row("busy-reply-threshold", Int(0, MAX), "5000").alias("lua-time-limit"),
     row("latency-monitor-threshold", Int(0, MAX), "0"),
     row("acllog-max-len", Int(0, MAX), "128"),
     row("list-compress-depth", Int(0, INT), "0"),

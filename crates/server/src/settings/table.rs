@@ -193,6 +193,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Keys of which it is remembered who keeps copies (CLIENT TRACKING); of more, whoever does \
          is told to forget. 0 is no limit.",
     ),
+    Setting::new(
+        "busy-reply-threshold",
+        Int(0, MAX),
+        "5000",
+        "Milliseconds after which a script that runs on this node makes it answer others BUSY.",
+    )
+    .alias("lua-time-limit"),
     Setting::new("latency-tracking", Bool, "yes", "Keep latency percentiles of each command."),
     Setting::new(
         "latency-tracking-info-percentiles",
