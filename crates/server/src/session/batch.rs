@@ -12,8 +12,8 @@ use crate::registry::{Entry, Target};
 use crate::slowlog::{Slow, shown};
 use quorate_consensus::{Answer, RunningScript, Shown};
 use quorate_engine::{
-    Flags, Handler, Keyspace, LEVEL_TRANSACTIONS, ReadFn, Reader, Run, RunKind, Scripted, Spec,
-    Wait, cmd, function_stats,
+    Flags, Group, Handler, Keyspace, LEVEL_TRANSACTIONS, ReadFn, Reader, Run, RunKind, Scripted,
+    Spec, Wait, cmd, function_stats,
 };
 use quorate_resp::{Args, Limits, Parsed, Parser, Reply};
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,6 +22,11 @@ use std::time::{Duration, Instant};
 /// A member is of a version without scripts, or there was no leader to find out.
 const TOO_OLD: &str = "CLUSTERDOWN scripts begin when every node of the cluster runs a version \
      that has them: nothing was applied";
+
+/// Whether it may log what came with scripts.
+fn is_scripting_write(spec: &Spec) -> bool {
+    spec.meta.group == Group::Scripting && spec.is_write()
+}
 
 /// Whether it tells of the script that runs.
 fn is_stats(spec: &Spec) -> bool {
@@ -103,7 +108,10 @@ impl<B: Backend> Session<B> {
                 Target::Data(spec) => {
                     let waits = match spec.run.of(self.intake.args()) {
                         Handler::Wait(wait) => Some(Piece::Wait(entry, wait)),
-                        Handler::Script { .. } if !self.may_script => Some(Piece::Allow(entry)),
+                        // What flushes or deletes them is logged, too, and unknown to older nodes.
+                        _ if !self.may_script && is_scripting_write(spec) => {
+                            Some(Piece::Allow(entry))
+                        }
                         Handler::Read(read) if entry.meta.flags.has(Flags::BLOCKING) => {
                             Some(Piece::Await(entry, read))
                         }
