@@ -84,17 +84,19 @@ pub(super) fn call<W: World>(
         }
         _ => return Ok(Reply::error("ERR internal: not a script")),
     };
+    let kept;
     let (sha, body) = if by_sha {
         let found = sha_named(args.at(1));
         let body = found.and_then(|sha| Some((sha, world.keyspace().scripts().body(&sha)?)));
         let Some((sha, body)) = body else {
             return Ok(Reply::error("NOSCRIPT No matching script. Please use EVAL."));
         };
-        (sha, body.to_vec())
+        kept = body;
+        (sha, &*kept)
     } else {
-        (sha_of(args.at(1)), args.at(1).to_vec())
+        (sha_of(args.at(1)), args.at(1))
     };
-    let shebang = match Shebang::of_script(&body) {
+    let shebang = match Shebang::of_script(body) {
         Ok(shebang) => shebang,
         Err(why) => return Ok(Reply::error_of(&[b"ERR ", why.as_bytes()])),
     };
@@ -104,13 +106,13 @@ pub(super) fn call<W: World>(
     }
     // Only what compiles is kept.
     let is_new = keeps && world.keyspace().scripts().body(&sha).is_none();
-    if is_new && let Err(why) = scripting.interpreter.check(&body) {
+    if is_new && let Err(why) = scripting.interpreter.check(body) {
         return Ok(Reply::error_of(&[b"ERR ", why.as_bytes()]));
     }
     let reads = reads || flags.is_some_and(|flags| flags.has(ScriptFlags::NO_WRITES));
-    world.begins(flags.unwrap_or_default(), is_new.then_some(&body));
+    world.begins(flags.unwrap_or_default(), is_new.then_some(body));
     let sha = hex::of(&sha);
-    let program = Program::Script { sha: &sha, body: &body };
+    let program = Program::Script { sha: &sha, body };
     run(world, scripting, (program, &sha, command), (db, reads), &given)
 }
 
